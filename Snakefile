@@ -1,0 +1,37 @@
+"""LucaFlow: sequences to LucaOne embeddings. Configuration: config/README.md."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/checkpoints.smk"
+include: "rules/sequences.smk"
+include: "rules/embedding.smk"
+include: "rules/figures.smk"
+
+
+report: "resources/report/overview.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        final_files,
+        matrix_shards,
+
+
+rule fetch:
+    message:
+        "Everything the configuration needs from elsewhere is here."
+    localrule: True
+    input:
+        [checkpoint_record(dataset.model) for dataset in DATASETS.values()],
+
+
+onsuccess:
+    show_summary()

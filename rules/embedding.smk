@@ -1,0 +1,85 @@
+"""From shards of sequences to a verified embeddings.h5.
+
+Requires: shards and a converted checkpoint. Produces: results/{dataset}/{model}/embeddings.h5 and verified.json.
+"""
+
+
+rule embed:
+    input:
+        # Names identify content, so that no time of change makes a shard run again.
+        shards=ancient("results/{dataset}/sequences/shards"),
+        checkpoint=ancient(record_of_dataset),
+    output:
+        "results/{dataset}/{model}/shards/{fingerprint}/{shard}.h5",
+    log:
+        "logs/embed/{dataset}/{model}/{fingerprint}/{shard}.log",
+    benchmark:
+        "benchmarks/embed/{dataset}/{model}/{fingerprint}/{shard}.tsv"
+    threads: 8
+    resources:
+        mem_mb=16000,
+        gpu=0 if config["compute"]["device"] == "cpu" else 1,
+    message:
+        "Embedding shard {wildcards.shard} of {wildcards.dataset} with {wildcards.model}"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/embed.py"
+
+
+rule assemble:
+    input:
+        shards=shards_of_dataset,
+        records="results/{dataset}/records.tsv",
+        settings=assemble_settings_file,
+        checkpoint=ancient(record_of_dataset),
+    output:
+        "results/{dataset}/{model}/embeddings.h5",
+    log:
+        "logs/assemble/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/assemble/{dataset}/{model}.tsv"
+    resources:
+        mem_mb=8000,
+    message:
+        "Assembling the embeddings of {wildcards.dataset}"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/assemble.py"
+
+
+rule verify_embeddings:
+    input:
+        embeddings="results/{dataset}/{model}/embeddings.h5",
+        records="results/{dataset}/records.tsv",
+        settings=assemble_settings_file,
+        shards=shards_of_dataset,
+    output:
+        "results/{dataset}/{model}/verified.json",
+    log:
+        "logs/verify_embeddings/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/verify_embeddings/{dataset}/{model}.tsv"
+    resources:
+        mem_mb=4000,
+    message:
+        "Checking the embeddings of {wildcards.dataset} against its records"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/verify_embeddings.py"
+
+
+rule verify:
+    log:
+        "logs/verify.log",
+    localrule: True
+    params:
+        results=[f"results/{dataset.name}/{dataset.model.name}" for dataset in DATASETS.values()],
+    message:
+        "Reading all results again"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/verify_results.py"

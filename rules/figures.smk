@@ -1,0 +1,65 @@
+"""What people look at.
+
+Requires: verified embeddings. Produces: a map of each dataset, and the table of all of them.
+"""
+
+
+def verified_files(wildcards):
+    return [f"results/{dataset.name}/{dataset.model.name}/verified.json" for dataset in DATASETS.values()]
+
+
+def note_of_model(wildcards):
+    """Return what must be said of a model wherever its results are shown."""
+    return "untrained" if dataset_of(wildcards).model.llm_version == "mini" else ""
+
+
+rule draw_map:
+    input:
+        embeddings="results/{dataset}/{model}/embeddings.h5",
+        verified="results/{dataset}/{model}/verified.json",
+        records="results/{dataset}/records.tsv",
+        labels="results/{dataset}/sequences/labels.tsv",
+    output:
+        png=report(
+            "results/{dataset}/{model}/figures/map.png",
+            category="Maps",
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
+            caption="../resources/report/map.rst",
+        ),
+        html=report(
+            "results/{dataset}/{model}/figures/map.html",
+            category="Maps",
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "interactive"},
+            caption="../resources/report/map.rst",
+        ),
+    log:
+        "logs/draw_map/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/draw_map/{dataset}/{model}.tsv"
+    resources:
+        mem_mb=4000,
+    params:
+        note=note_of_model,
+    message:
+        "Drawing the map of {wildcards.dataset}"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/draw_map.py"
+
+
+rule summarise:
+    input:
+        verified_files,
+    output:
+        table="results/summary.tsv",
+        html=report("results/summary.html", category="Overview", caption="../resources/report/summary.rst"),
+    log:
+        "logs/summarise.log",
+    localrule: True
+    message:
+        "Summing up"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/summarise.py"

@@ -1,0 +1,89 @@
+"""From a file of records to distinct normalised sequences, divided into shards.
+
+Requires: the table of datasets. Produces: records.tsv, run.yaml, and results/{dataset}/sequences.
+"""
+
+
+def dataset_file(wildcards):
+    """Return the input file; nothing if it is missing, which the job then says without stopping the others."""
+    path = dataset_of(wildcards).path
+    return [str(path)] if path.is_file() else []
+
+
+rule record_settings:
+    output:
+        "results/{dataset}/settings/{step}-{digest}.json",
+    log:
+        "logs/record_settings/{dataset}/{step}-{digest}.log",
+    localrule: True
+    params:
+        settings=settings_of_step,
+    message:
+        "Recording the settings of {wildcards.step} for {wildcards.dataset}"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/record_settings.py"
+
+
+rule normalise:
+    input:
+        # What the file holds is part of the settings: its time of change does not matter.
+        file=ancient(dataset_file),
+        settings=normalise_settings_file,
+    output:
+        records="results/{dataset}/records.tsv",
+        sequences="results/{dataset}/sequences/distinct.fasta",
+        labels="results/{dataset}/sequences/labels.tsv",
+    log:
+        "logs/normalise/{dataset}.log",
+    benchmark:
+        "benchmarks/normalise/{dataset}.tsv"
+    resources:
+        mem_mb=4000,
+    params:
+        dataset=dataset_of,
+    message:
+        "Reading and normalising {wildcards.dataset}"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/normalise.py"
+
+
+checkpoint split:
+    input:
+        sequences="results/{dataset}/sequences/distinct.fasta",
+        settings=split_settings_file,
+    output:
+        table="results/{dataset}/sequences/shards.tsv",
+        shards=directory("results/{dataset}/sequences/shards"),
+    log:
+        "logs/split/{dataset}.log",
+    benchmark:
+        "benchmarks/split/{dataset}.tsv"
+    resources:
+        mem_mb=4000,
+    message:
+        "Dividing the sequences of {wildcards.dataset} into shards"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/split.py"
+
+
+rule record_run:
+    input:
+        settings=run_settings_file,
+        checkpoint=ancient(record_of_dataset),
+    output:
+        "results/{dataset}/run.yaml",
+    log:
+        "logs/record_run/{dataset}.log",
+    localrule: True
+    message:
+        "Recording the configuration of {wildcards.dataset}"
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/record_run.py"

@@ -1,0 +1,24 @@
+"""Draw the map of a dataset, as a picture and as a page."""
+
+from pathlib import Path
+
+
+from lucaflow.figures import draw_html, draw_png, make_map
+from lucaflow.logs import reporting_to
+
+
+def main() -> None:
+    """Make the map once and draw it twice."""
+    drawing = make_map(
+        Path(snakemake.input.embeddings),
+        Path(snakemake.input.records),
+        Path(snakemake.input.labels),
+        snakemake.params.note,
+    )
+    draw_png(drawing, Path(snakemake.output.png))
+    draw_html(drawing, Path(snakemake.output.html))
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        main()

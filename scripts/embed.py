@@ -1,0 +1,59 @@
+"""Embed the sequences of one shard."""
+
+import logging
+import time
+from pathlib import Path
+
+import torch
+
+from lucaflow.checkpoints import read_record
+from lucaflow.conversion import load_encoder
+from lucaflow.engine import ARITHMETIC, Engine, resolve_device, set_arithmetic, token_budget
+from lucaflow.files import replacing
+from lucaflow.logs import reporting_to
+from lucaflow.sequences import read_sequences
+from lucaflow.settings import EmbeddingOptions
+from lucaflow.store import shard_attributes, write_shard
+
+logger = logging.getLogger("lucaflow")
+
+
+def main() -> None:
+    """Load the checkpoint, embed, and write the shard under its final name when it is complete."""
+    torch.set_num_threads(snakemake.threads)
+    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
+    compute = snakemake.config["compute"]
+    device = resolve_device(compute["device"], options.precision)
+    set_arithmetic(options.precision)
+    folder = Path(snakemake.input.checkpoint).parent
+    record = read_record(folder)
+    sequences = read_sequences(Path(snakemake.input.shards) / f"{snakemake.wildcards.shard}.fasta")
+    encoder = load_encoder(folder, device, ARITHMETIC[options.precision])
+    hidden_size = encoder.config.hidden_size
+    budget = token_budget(compute["tokens_per_batch"], device, hidden_size)
+    logger.info(
+        "torch %s on %s, %d threads, %s, %d tokens a batch",
+        torch.__version__, device, torch.get_num_threads(), options.precision, budget,
+    )  # fmt: skip
+    engine = Engine(encoder, options, device, budget)
+    residues = sum(len(sequence.residues) for sequence in sequences)
+    started = time.monotonic()
+    with replacing(Path(snakemake.output[0])) as temporary:
+        write_shard(
+            temporary,
+            shard_attributes(options, record["model"]["sha256"], hidden_size),
+            [sequence.digest for sequence in sequences],
+            [len(sequence.residues) for sequence in sequences],
+            options,
+            hidden_size,
+            engine.embed(sequences),
+        )
+    seconds = time.monotonic() - started
+    logger.info(
+        "%d sequences, %d residues in %.1f s: %.0f residues/s", len(sequences), residues, seconds, residues / seconds
+    )
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        main()

@@ -1,0 +1,45 @@
+"""LucaOne's vocabulary: how residues become token ids.
+
+Nucleotides and amino acids share one vocabulary of 39 entries. A gene is read through the digits 1 to 5
+(A, T or U, C, G, anything else); a protein through its letters, all 26 of which exist.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+VOCABULARY = (*SPECIAL_TOKENS, *"12345", *"LAGVSERTIDPKQNFYMHWCXBUZOJ", ".", "-", "*")
+PAD, UNK, CLS, SEP, MASK = range(5)
+
+SEQ_TYPES = ("gene", "prot")
+TOKEN_TYPE = {"gene": 0, "prot": 1}
+
+_NUCLEOTIDE_DIGIT = {"A": "1", "T": "2", "U": "2", "C": "3", "G": "4"}
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _table(symbol_of: dict[str, str]) -> np.ndarray:
+    """Return the (256,) token id of each ASCII code; 0 for what is no residue code."""
+    table = np.zeros(256, dtype=np.int64)
+    for letter, symbol in symbol_of.items():
+        table[ord(letter)] = VOCABULARY.index(symbol)
+    return table
+
+
+_TABLES = {
+    "gene": _table({letter: _NUCLEOTIDE_DIGIT.get(letter, "5") for letter in _LETTERS}),
+    "prot": _table({letter: letter for letter in _LETTERS}),
+}
+
+
+def encode(sequence: str, seq_type: str) -> np.ndarray:
+    """Return the (L + 2,) int64 token ids of a normalised sequence, with [CLS] first and [SEP] last.
+
+    Raises ValueError for a character that is not one of A to Z.
+    """
+    residues = _TABLES[seq_type][np.frombuffer(sequence.encode("latin-1", "replace"), dtype=np.uint8)]
+    if not residues.all():
+        position = int(np.flatnonzero(residues == 0)[0])
+        raise ValueError(f"{sequence[position]!r} at position {position + 1} is not a residue code (A to Z)")
+    return np.concatenate(([CLS], residues, [SEP]))

@@ -1,0 +1,153 @@
+"""Where checkpoints are, and how a converted one is loaded.
+
+A checkpoint comes in LucaOne's own layout or as a Hugging Face model directory. `lucaflow.conversion` turns either
+into a folder with `model.safetensors` and `checkpoint.json`, which is all that is read from then on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lucaflow.errors import CheckpointError
+
+DEFAULT_STEPS = {"lucaone": 36000000, "lucaone-gene": 36800000, "lucaone-prot": 30000000, "mini": 1}
+SEQ_TYPE_OF_VERSION = {"lucaone-gene": "gene", "lucaone-prot": "prot"}
+RECORD_NAME = "checkpoint.json"
+MODEL_NAME = "model.safetensors"
+
+_NEW_LAYOUT = "models/lucaone/{version}/checkpoint-step{step}"
+_OLD_LAYOUT = (
+    "models/lucagplm/v2.0/token_level,span_level,seq_level,structure_level/lucaone_gplm/20231125113045/"
+    "checkpoint-step{step}"
+)
+_LUCAONE_WEIGHTS = "pytorch.pth"
+_HUGGINGFACE_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version of LucaOne and the number of steps it was trained for."""
+
+    llm_version: str
+    llm_step: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.llm_version}-{self.llm_step}"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Files of a checkpoint as it was published: `layout` is `lucaone` or `huggingface`."""
+
+    layout: str
+    config: Path
+    weights: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.config, *self.weights)
+
+
+def is_huggingface(root: Path) -> bool:
+    """Say whether a directory is a Hugging Face model directory rather than the root of LucaOne's layout."""
+    return not (root / "llm").is_dir() and any((root / name).is_file() for name in _HUGGINGFACE_WEIGHTS)
+
+
+def locate(root: Path, model: Model) -> Origin:
+    """Find a checkpoint's files below `root`.
+
+    `root` holds `llm/models/...` (LucaOne's layout, new or old), or is itself a Hugging Face model directory.
+    Raises CheckpointError that says what is missing and what was expected.
+    """
+    if not root.is_dir():
+        raise CheckpointError(
+            f"checkpoint {model.name}: there is no directory {root}. Set checkpoints.path to the directory that "
+            "holds llm/models/ (LucaOne's layout), or to a Hugging Face model directory."
+        )
+    if (root / "llm").is_dir():
+        return _locate_lucaone(root / "llm", model)
+    return _locate_huggingface(root, model)
+
+
+def _locate_lucaone(root: Path, model: Model) -> Origin:
+    layouts = [_NEW_LAYOUT] if model.llm_version != "lucaone" else [_NEW_LAYOUT, _OLD_LAYOUT]
+    folders = [root / layout.format(version=model.llm_version, step=model.llm_step) for layout in layouts]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
+        steps = sorted(path.name for path in folders[0].parent.glob("checkpoint-step*"))
+        raise CheckpointError(
+            f"checkpoint {model.name}: no folder {' or '.join(map(str, folders))}. "
+            f"For {model.llm_version} there is: {', '.join(steps) or 'nothing'}. "
+            "Set model.llm_version and model.llm_step to what is there, or checkpoints.path to where it is."
+        )
+    return _require(Origin("lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)), model)
+
+
+def _locate_huggingface(folder: Path, model: Model) -> Origin:
+    config = folder / "config.json"
+    for name in _HUGGINGFACE_WEIGHTS:
+        if (folder / name).is_file():
+            weights = _parts_of_index(folder / name) if name.endswith(".index.json") else (folder / name,)
+            return _require(Origin("huggingface", config, weights), model)
+    raise CheckpointError(
+        f"checkpoint {model.name}: no weights in {folder}. It holds: "
+        f"{', '.join(sorted(path.name for path in folder.iterdir())) or 'nothing'}. Expected llm/models/... "
+        f"(LucaOne's layout), or config.json with one of {', '.join(_HUGGINGFACE_WEIGHTS)} (Hugging Face)."
+    )
+
+
+def _parts_of_index(index: Path) -> tuple[Path, ...]:
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{index} is not an index of weights: {error!r}. Fetch it again.") from error
+    strangers = sorted(name for name in names if Path(name).name != name)
+    if strangers:
+        raise CheckpointError(f"{index} names files outside its own folder: {', '.join(strangers)}")
+    return tuple(index.parent / name for name in sorted(names))
+
+
+def _require(origin: Origin, model: Model) -> Origin:
+    missing = [path for path in origin.files if not path.is_file()]
+    if missing:
+        present = sorted(path.name for path in origin.config.parent.iterdir())
+        raise CheckpointError(
+            f"checkpoint {model.name}: no {', '.join(path.name for path in missing)} in {origin.config.parent}. "
+            f"It holds: {', '.join(present) or 'nothing'}. Fetch the missing files, or correct checkpoints.path."
+        )
+    return origin
+
+
+def folder_name(model: Model, source: str, root: Path) -> str:
+    """Return the folder of a converted checkpoint: copies of one model from two places never share it."""
+    return f"{model.name}-{source}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]}"
+
+
+def read_registry(path: Path) -> pd.DataFrame:
+    """Return the table of known checkpoints, all cells text."""
+    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what was recorded when the checkpoint in `folder` was converted."""
+    path = folder / RECORD_NAME
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["model"]["sha256"], record["model"]["bytes"], record["encoder"]  # noqa: B018
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} is no record of a converted checkpoint ({error}). Delete {folder} and run again."
+        ) from error
+    return record

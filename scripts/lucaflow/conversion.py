@@ -1,0 +1,210 @@
+"""Turning a published checkpoint into safetensors, once, with a record of where it came from.
+
+The result holds the embedding part alone, in float32, with query, key and value projections fused. A pickled state
+dict is opened by torch's restricted loader, which runs nothing that the file may contain.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lucaflow import __version__
+from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, Model, Origin, read_record
+from lucaflow.encoder import ContactHead, Encoder, EncoderConfig
+from lucaflow.errors import CheckpointError
+from lucaflow.files import replacing, sha256_of, write_text
+
+logger = logging.getLogger(__name__)
+
+CONVERTER_VERSION = 1
+
+# Parts of the training model that embedding does not need.
+_DROPPED = re.compile(r"(lm_head|contact_head|hidden_layer_list|classifier_list)\.")
+_CONTACT_HEAD = "contact_head."
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+
+# What a Hugging Face config.json means where it is silent: that port's defaults, which differ from LucaOne's.
+_HUGGINGFACE_DEFAULTS = {
+    "token_dropout": False,
+    "use_embed_layer_norm": False,
+    "no_position_embeddings": True,
+}
+
+
+def read_config(origin: Origin) -> EncoderConfig:
+    """Return the architecture that config.json states."""
+    try:
+        stated = json.loads(origin.config.read_text(encoding="utf-8"))
+        defaults = _HUGGINGFACE_DEFAULTS if origin.layout == "huggingface" else {}
+        known = {field.name for field in fields(EncoderConfig)}
+        return EncoderConfig(**{key: value for key, value in {**defaults, **stated}.items() if key in known})
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{origin.config} does not describe a LucaOne model: {error}") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return a file's tensors, memory-mapped. Raises CheckpointError for anything but a plain state dict."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged, or holds more than plain tensors; nothing in it was run. Fetch it again. ({error})"
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} is not a state dict (a table of names and tensors). Nothing in it was run.")
+    return dict(state)
+
+
+def canonical_name(key: str, layout: str) -> str:
+    """Return LucaOne's name of a parameter, without the prefixes that training and porting left."""
+    key = key.removeprefix("module.")
+    if layout == "huggingface":
+        key = re.sub(r"^(embeddings|encoder)\.", "", key.removeprefix("lucaone."))
+    return key
+
+
+def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor that a checkpoint of this architecture must hold, by LucaOne's names."""
+    with torch.device("meta"):
+        state = Encoder(config).state_dict()
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, tensor in state.items():
+        if ".qkv_proj." in name:
+            third = (tensor.shape[0] // 3, *tensor.shape[1:])
+            shapes |= {name.replace("qkv_proj", projection): third for projection in _PROJECTIONS}
+        else:
+            shapes[name.replace(".inv_freq", ".rot_emb.inv_freq")] = tuple(tensor.shape)
+    return shapes
+
+
+def check(tensors: Mapping[str, Tensor], config: EncoderConfig, where: Path) -> None:
+    """Raise CheckpointError that lists all missing, unknown and misshapen tensors."""
+    expected = expected_shapes(config)
+    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    problems += [f"{name} is not part of a LucaOne encoder" for name in tensors if name not in expected]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)}, expected {shape}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    if problems:
+        raise CheckpointError(
+            f"the weights in {where} do not fit its config.json "
+            f"({config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
+            f"{config.num_attention_heads} heads): {_first(problems)}. Fetch both again, from one place."
+        )
+
+
+def _first(problems: list[str], shown: int = 10) -> str:
+    more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
+    return "; ".join(problems[:shown]) + more
+
+
+def fuse(tensors: Mapping[str, Tensor], config: EncoderConfig) -> dict[str, Tensor]:
+    """Return the tensors by `Encoder`'s names, in float32; names the ones that are not finite."""
+    with torch.device("meta"):
+        names = list(Encoder(config).state_dict())
+    fused = {}
+    for name in names:
+        if ".qkv_proj." in name:
+            parts = [tensors[name.replace("qkv_proj", projection)].float() for projection in _PROJECTIONS]
+            fused[name] = torch.cat(parts)
+        else:
+            fused[name] = tensors[name.replace(".inv_freq", ".rot_emb.inv_freq")].float().contiguous()
+    bad = [name for name, tensor in fused.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise CheckpointError(f"the weights hold values that are not finite, in {_first(bad)}. Fetch them again.")
+    return fused
+
+
+def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
+    """Write `folder`/model.safetensors and checkpoint.json; return the record."""
+    config = read_config(origin)
+    tensors: dict[str, Tensor] = {}
+    for path in origin.weights:
+        logger.info("reading %s", path)
+        tensors |= {canonical_name(key, origin.layout): value for key, value in read_tensors(path).items()}
+    contact = {key: value for key, value in tensors.items() if key.startswith(_CONTACT_HEAD)}
+    tensors = {key: value for key, value in tensors.items() if not _DROPPED.match(key)}
+    check(tensors, config, origin.config.parent)
+    fused = fuse(tensors, config) | {key: value.float().contiguous() for key, value in contact.items()}
+    target = folder / MODEL_NAME
+    with replacing(target) as temporary:
+        save_file(fused, temporary, metadata={"encoder": json.dumps(config.to_dict(), sort_keys=True)})
+    record = {
+        "format": "lucaflow-checkpoint",
+        "llm_version": model.llm_version,
+        "llm_step": model.llm_step,
+        "layout": origin.layout,
+        "origin": {str(path): describe(path) for path in origin.files},
+        "model": describe(target),
+        "encoder": config.to_dict(),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "contact_head": bool(contact),
+        "converter_version": CONVERTER_VERSION,
+        "lucaflow_version": __version__,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Return a file's size and digest."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def load_encoder(
+    folder: Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32
+) -> Encoder:
+    """Load a converted checkpoint, memory-mapped; matrix products run in `arithmetic`, norms in float32."""
+    config, state = _load(folder, device)
+    with torch.device("meta"):
+        encoder = Encoder(config)
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(_CONTACT_HEAD)}
+    for name in products(kept):
+        kept[name] = kept[name].to(arithmetic)
+    encoder.load_state_dict(kept, strict=True, assign=True)
+    return encoder.eval().requires_grad_(False)
+
+
+def load_contact_head(folder: Path, device: torch.device | str = "cpu") -> ContactHead:
+    """Load the contact head of a converted checkpoint. Raises CheckpointError where it has none."""
+    config, state = _load(folder, device)
+    weights = {name.removeprefix(_CONTACT_HEAD): tensor for name, tensor in state.items() if _CONTACT_HEAD in name}
+    if not weights:
+        raise CheckpointError(f"the checkpoint in {folder} has no contact head: take `contacts` out of the outputs")
+    head = ContactHead(config)
+    head.load_state_dict(weights)
+    return head.to(device).eval().requires_grad_(False)
+
+
+def products(names: Iterable[str]) -> list[str]:
+    """Return the parameters of the matrix products, the ones that take a lower precision."""
+    return [name for name in names if re.search(r"\.(qkv_proj|out_proj|fc1|fc2)\.", name)]
+
+
+def _load(folder: Path, device: torch.device | str) -> tuple[EncoderConfig, dict[str, Tensor]]:
+    record = read_record(folder)
+    path = folder / MODEL_NAME
+    size = path.stat().st_size if path.is_file() else None
+    if size != record["model"]["bytes"]:
+        raise CheckpointError(
+            f"{path} has {size} bytes, expected {record['model']['bytes']}. Delete {folder} and run again."
+        )
+    return EncoderConfig(**record["encoder"]), load_file(path, device=str(device))

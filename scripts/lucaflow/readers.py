@@ -1,0 +1,163 @@
+"""Reading records from FASTA, CSV and TSV files, plain or compressed, as they stand there.
+
+The format is recognised by content. Nothing is cleaned here: `lucaflow.records` decides what a text becomes.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from lucaflow.errors import InputError
+
+_OPENERS: dict[bytes, Callable[[Path], IO[bytes]]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
+_SUFFIXES = {".gz", ".bz2", ".xz"}
+
+
+@dataclass(frozen=True)
+class RawRecord:
+    """One record as read. `text` may hold line feeds: the sequence's lines as they stand below `line`."""
+
+    line: int
+    id: str
+    description: str
+    text: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table hold what: a name, else a 0-based index; None for the default."""
+
+    header: bool = True
+    id: str | None = None
+    sequence: str | None = None
+    label: str | None = None
+
+
+def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
+    """Yield the records of a file in order. Raises InputError for a file that cannot be read as any format."""
+    try:
+        with open_text(path) as handle:
+            first = next((line for line in handle if line.strip()), "")
+        delimiter = _delimiter(path, first)
+        with open_text(path) as handle:
+            yield from _read_fasta(handle, path) if delimiter is None else _read_table(handle, path, delimiter, columns)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file. Correct the path in the table of datasets.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error}). Save it as UTF-8 and run again.") from error
+    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+        raise InputError(f"{path}: the compressed file is damaged or cut short ({error}). Copy it again.") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
+
+
+def open_text(path: Path) -> io.TextIOWrapper:
+    """Open a file as UTF-8 text with universal newlines, unpacking what its first bytes say is packed."""
+    with path.open("rb") as handle:
+        magic = handle.read(6)
+    if magic.startswith(_ZSTANDARD):
+        raise InputError(f"{path}: Zstandard files cannot be read. Unpack it (unzstd) or pack it with gzip.")
+    opener = next((opener for start, opener in _OPENERS.items() if magic.startswith(start)), None)
+    return io.TextIOWrapper(opener(path) if opener else path.open("rb"), encoding="utf-8-sig")
+
+
+def _delimiter(path: Path, first_line: str) -> str | None:
+    """Return the delimiter of a table, or None for FASTA."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _SUFFIXES]
+    named = suffixes[-1] if suffixes else ""
+    if first_line.startswith((">", ";")) and named not in (".csv", ".tsv"):
+        return None
+    for delimiter in "\t,":
+        if delimiter in first_line:
+            return delimiter
+    if not first_line:
+        raise InputError(f"{path}: the file holds no records. Correct the path, or take the dataset out of the table.")
+    raise InputError(
+        f"{path}: neither FASTA nor a table. Expected a first line that starts with '>', or one with columns "
+        f"separated by commas or tabs; found {first_line.strip()[:60]!r}."
+    )
+
+
+def _read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
+    """Yield one record per header line; `;` lines are comments."""
+    header: tuple[int, str] | None = None
+    lines: list[str] = []
+    for number, line in enumerate(handle, start=1):
+        line = line.rstrip("\n")
+        if line.startswith(">"):
+            if header:
+                yield _fasta_record(*header, lines)
+            header, lines = (number, line[1:]), []
+        elif header:
+            lines.append("" if line.startswith(";") else line)
+        elif line.strip() and not line.startswith(";"):
+            raise InputError(f"{path}, line {number}: {line[:60]!r} stands before the first header line ('>').")
+    if header:
+        yield _fasta_record(*header, lines)
+
+
+def _fasta_record(line: int, title: str, lines: list[str]) -> RawRecord:
+    """The id is the first word of the title, the rest is the description."""
+    words = title.split(maxsplit=1)
+    return RawRecord(line, *(*words, "", "")[:2], text="\n".join(lines))
+
+
+def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns) -> Iterator[RawRecord]:
+    """Yield one record per row that is not blank."""
+    csv.field_size_limit(sys.maxsize)
+    rows = csv.reader(handle, delimiter=delimiter)
+    chosen: tuple[int, int, int | None] | None = None
+    line = 1
+    for row in rows:
+        start, line = line, rows.line_num + 1
+        if not any(cell.strip() for cell in row):
+            continue
+        if chosen is None:
+            chosen = _choose(row, columns, path)
+            if columns.header:
+                continue
+        wanted = [index for index in chosen if index is not None]
+        if max(wanted) >= len(row):
+            raise InputError(
+                f"{path}, line {start}: {len(row)} column{'s' * (len(row) != 1)}, expected at least "
+                f"{max(wanted) + 1}: {delimiter.join(row)[:60]!r}. Complete the row or remove it."
+            )
+        id_index, sequence_index, label_index = chosen
+        label = row[label_index].strip() if label_index is not None else ""
+        yield RawRecord(start, row[id_index].strip(), "", row[sequence_index], label)
+
+
+def _choose(row: list[str], columns: Columns, path: Path) -> tuple[int, int, int | None]:
+    """Return the indices of id, sequence and label, from the first row."""
+    names = [cell.strip() for cell in row] if columns.header else []
+    default = "2" if len(row) >= 3 else "1"
+
+    def index_of(name: str, what: str) -> int:
+        if name in names:
+            return names.index(name)
+        if name.lstrip("-").isdecimal() and -len(row) <= int(name) < len(row):
+            return int(name) % len(row)
+        there = ", ".join(names) if names else f"no names, {len(row)} columns counted from 0"
+        raise InputError(f"{path}: no column {name!r} for the {what}. There is: {there}.")
+
+    return (
+        index_of(columns.id or "0", "ids"),
+        index_of(columns.sequence or default, "sequences"),
+        index_of(columns.label, "labels") if columns.label else None,
+    )

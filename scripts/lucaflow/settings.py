@@ -1,0 +1,246 @@
+"""The configuration, the table of datasets, and what of them decides a result.
+
+Pure functions but for reading the table. Each step's settings are reduced to a digest, so that Snakemake sees by a
+file's name that something changed, also when its own records are gone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jsonschema import Draft202012Validator
+
+from lucaflow.checkpoints import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
+from lucaflow.errors import ConfigError
+from lucaflow.readers import Columns
+
+EMBEDDING_ALGORITHM_VERSION = 1
+OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
+VECTORS = ("mean", "max", "cls")
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with all defaults filled in.
+
+    Raises ConfigError that names every key that is unknown (with the nearest known one) or has a wrong value.
+    """
+    problems = list(_unknown_keys(config, schema))
+    resolved = _with_defaults(config, schema)
+    if not problems:
+        problems = [describe_violation(error) for error in Draft202012Validator(schema).iter_errors(resolved)]
+    if problems:
+        raise ConfigError("the configuration cannot be used:\n  " + "\n  ".join(problems))
+    return resolved
+
+
+def _unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    if not isinstance(value, Mapping) or "properties" not in schema:
+        return
+    known = schema["properties"]
+    for key, inner in value.items():
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {place}{nearest[0]}?" if nearest else f"known here: {', '.join(known)}"
+            yield f"{place}{key}: there is no such key; {hint}"
+        else:
+            yield from _unknown_keys(inner, known[key], f"{place}{key}.")
+
+
+def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
+    if not isinstance(value, Mapping) or "properties" not in schema:
+        return deepcopy(value)
+    filled = {key: deepcopy(inner) for key, inner in value.items() if key not in schema["properties"]}
+    for key, inner in schema["properties"].items():
+        if key in value or "default" in inner:
+            filled[key] = _with_defaults(value.get(key, inner.get("default")), inner)
+    return filled
+
+
+def describe_violation(error: Any) -> str:
+    """Say in one line which key has which wrong value, and what was expected."""
+    place = ".".join(str(part) for part in error.absolute_path) or "the file"
+    return f"{place}: {error.message}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A row of the table of datasets."""
+
+    name: str
+    path: Path
+    seq_type: str
+    columns: Columns
+    model: Model
+    step_stated: bool
+
+
+def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Dataset]:
+    """Read and check the table of datasets. Raises ConfigError that names file, line and value."""
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, comment="#", skip_blank_lines=False)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such table of datasets. Correct `datasets` in the config.") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a tab-separated table ({error}). See config/README.md.") from error
+    datasets: dict[str, Dataset] = {}
+    problems = []
+    for line, cells in enumerate(table.to_dict("records"), start=2):
+        row = {str(key): value.strip() for key, value in cells.items() if value.strip()}
+        if not row:
+            continue
+        wrong = [*_unknown_keys(row, schema), *map(describe_violation, Draft202012Validator(schema).iter_errors(row))]
+        wrong = wrong or list(_contradictions(row, config, datasets))
+        if wrong:
+            problems += [f"{path}, line {line}: {problem}" for problem in wrong]
+        else:
+            datasets[row["dataset"]] = _dataset(_with_defaults(row, schema), config)
+    if problems:
+        raise ConfigError("the table of datasets cannot be used:\n  " + "\n  ".join(problems))
+    if not datasets:
+        raise ConfigError(f"{path}: the table holds no datasets. Add a row for each file; see config/README.md.")
+    return datasets
+
+
+def _model(row: Mapping[str, str], config: Mapping[str, Any]) -> Model:
+    version = row.get("llm_version", config["model"]["llm_version"])
+    return Model(version, _stated_step(row, config) or DEFAULT_STEPS[version])
+
+
+def _stated_step(row: Mapping[str, str], config: Mapping[str, Any]) -> int | None:
+    """Return the step that the row states, or the configuration for the same version; None if neither does."""
+    if "llm_step" in row:
+        return int(row["llm_step"])
+    same_version = row.get("llm_version", config["model"]["llm_version"]) == config["model"]["llm_version"]
+    return config["model"]["llm_step"] if same_version else None
+
+
+def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
+    return Dataset(
+        name=row["dataset"],
+        path=Path(row["path"]),
+        seq_type=row["seq_type"],
+        columns=Columns(
+            header=row["header"] == "yes",
+            id=row.get("id_column"),
+            sequence=row.get("seq_column"),
+            label=row.get("label_column"),
+        ),
+        model=_model(row, config),
+        step_stated=_stated_step(row, config) is not None,
+    )
+
+
+def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Mapping[str, Dataset]) -> Iterator[str]:
+    """Yield what is wrong with a row whose cells are each fine."""
+    if row["dataset"].lower() in (name.lower() for name in known):
+        yield f"dataset: {row['dataset']!r} stands in the table twice (case is ignored); names must be unique"
+    if row.get("kind") == "pair":
+        yield "kind: pairs of sequences are not available in this version of LucaFlow"
+    elif "seq_type" not in row:
+        yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
+    if "tasks" in row:
+        yield "tasks: predictions are not available in this version of LucaFlow"
+    model = _model(row, config)
+    only = SEQ_TYPE_OF_VERSION.get(model.llm_version)
+    if only and row.get("seq_type", only) != only:
+        yield f"seq_type: {model.llm_version} reads {only} sequences alone, not {row['seq_type']}; take `lucaone`"
+    if model.llm_version == "mini" and model.llm_step != DEFAULT_STEPS["mini"]:
+        yield f"llm_step: `mini` exists for step {DEFAULT_STEPS['mini']} alone, not {model.llm_step}"
+
+
+def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
+    """Raise ConfigError for choices that this version of LucaFlow cannot run."""
+    embedding = config["embedding"]
+    source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
+    fetched = sorted({d.model.name for d in datasets.values() if d.model.llm_version != "mini"})
+    problems = []
+    if "contacts" in embedding["outputs"]:
+        problems.append("embedding.outputs: `contacts` is not available in this version of LucaFlow")
+    if embedding["embedding_fixed_len_a_time"] is not None:
+        problems.append("embedding.embedding_fixed_len_a_time: windows are not available in this version; set it to null")
+    if config["export"]:
+        problems.append("export: further formats are not available in this version of LucaFlow")
+    if fetched and source != "local":
+        problems.append(
+            f"checkpoints.source: {', '.join(fetched)} cannot be downloaded by this version of LucaFlow. Fetch the "
+            "checkpoint yourself and set checkpoints.source to `local` and checkpoints.path to its directory, or set "
+            "model.llm_version to `mini` to try things out"
+        )
+    if fetched and source == "local" and not path:
+        problems.append("checkpoints.path: expected the checkpoint's directory, since checkpoints.source is `local`")
+    if fetched and source == "local" and path and is_huggingface(Path(path)):
+        problems += _huggingface_doubts(fetched, path, datasets)
+    if problems:
+        raise ConfigError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))
+
+
+def _huggingface_doubts(fetched: list[str], path: str, datasets: Mapping[str, Dataset]) -> Iterator[str]:
+    """A Hugging Face directory holds one model and does not say which."""
+    if len(fetched) > 1:
+        yield f"checkpoints.path: {path} holds one model, but the datasets ask for {', '.join(fetched)}"
+    if not all(dataset.step_stated for dataset in datasets.values() if dataset.model.llm_version != "mini"):
+        yield f"model.llm_step: must be given, since {path} is a Hugging Face directory and does not say its step"
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """The options of `embedding` in the configuration, by the same names."""
+
+    outputs: tuple[str, ...]
+    layer: int | None
+    matrix_add_special_token: bool
+    embedding_complete: bool
+    truncation_seq_length: int
+    trunc_type: str
+    precision: str
+    dtype: str
+
+    @classmethod
+    def from_config(cls, embedding: Mapping[str, Any]) -> EmbeddingOptions:
+        chosen = {key: embedding[key] for key in cls.__dataclass_fields__}
+        return cls(**{**chosen, "outputs": tuple(name for name in OUTPUTS if name in embedding["outputs"])})
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        return tuple(name for name in VECTORS if name in self.outputs)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the options that change what is stored; those without effect are left out."""
+        options = asdict(self) | {"outputs": list(self.outputs)}
+        if self.embedding_complete:
+            del options["truncation_seq_length"], options["trunc_type"]
+        if "matrix" not in self.outputs:
+            del options["matrix_add_special_token"]
+        return options
+
+    def fingerprint(self, checkpoint_sha256: str) -> str:
+        """Return the hex SHA-256 that names everything the values depend on, besides the sequences."""
+        return digest_of_settings(
+            {
+                "algorithm": EMBEDDING_ALGORITHM_VERSION,
+                "checkpoint_sha256": checkpoint_sha256,
+                "options": self.deciding(),
+            }
+        )
+
+
+def digest_of_settings(settings: Mapping[str, Any]) -> str:
+    """Return the hex SHA-256 of settings; the order of their keys does not matter."""
+    return hashlib.sha256(as_json(settings).encode()).hexdigest()
+
+
+def as_json(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,89 @@
+"""What the result of each step depends on, besides the files it reads.
+
+A step's settings are kept in a small file whose name holds their digest, and that file is an input of the step: so a
+changed setting is seen by name, whatever became of Snakemake's own records, and a setting that was changed and
+changed back is seen as well, since a new file of settings replaces the one before it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lucaflow import __version__, records, shards
+from lucaflow.files import replacing, sha256_of
+from lucaflow.settings import Dataset, EmbeddingOptions, as_json, digest_of_settings
+
+DIGEST_LENGTH = 12
+# Larger inputs are known by size and time of change: reading them to plan a run would take too long.
+_READ_TO_PLAN = 100_000_000
+
+
+@cache
+def identity(path: Path) -> dict[str, Any]:
+    """Return what a file is known by: its digest, for a large one its size and time of change."""
+    if not path.is_file():
+        return {"missing": True}
+    state = path.stat()
+    if state.st_size <= _READ_TO_PLAN:
+        return {"sha256": sha256_of(path)}
+    return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
+
+
+def normalise_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "algorithm": records.ALGORITHM_VERSION,
+        "path": str(dataset.path),
+        "file": identity(dataset.path),
+        "seq_type": dataset.seq_type,
+        "columns": asdict(dataset.columns),
+        "input": dict(config["input"]),
+    }
+
+
+def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"algorithm": shards.ALGORITHM_VERSION, "shard_tokens": config["compute"]["shard_tokens"]}
+
+
+def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sha256: str) -> dict[str, Any]:
+    return {
+        "dataset": dataset.name,
+        "llm_version": dataset.model.llm_version,
+        "llm_step": dataset.model.llm_step,
+        "checkpoint_sha256": checkpoint_sha256,
+        "fingerprint": options.fingerprint(checkpoint_sha256),
+        "options": options.deciding(),
+    }
+
+
+def run_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what run.yaml says of a dataset, but for what is known only after its jobs ran."""
+    libraries = ("snakemake", "torch", "numpy", "h5py", "pandas", "biopython", "safetensors")
+    return {
+        "dataset": {**asdict(dataset), "path": str(dataset.path)},
+        "config": dict(config),
+        "versions": {
+            "lucaflow": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in libraries},
+        },
+    }
+
+
+def settings_name(step: str, settings: Mapping[str, Any]) -> str:
+    """Return the name of a file of settings, without its suffix."""
+    return f"{step}-{digest_of_settings(settings)[:DIGEST_LENGTH]}"
+
+
+def write_settings(path: Path, step: str, settings: Mapping[str, Any]) -> None:
+    """Write a file of settings, and remove the ones it replaces."""
+    with replacing(path) as temporary:
+        temporary.write_text(as_json(settings), encoding="utf-8")
+    for other in path.parent.glob(f"{step}-{'[0-9a-f]' * DIGEST_LENGTH}.json"):
+        if other != path:
+            other.unlink()

@@ -1,0 +1,183 @@
+"""The HDF5 files: what a shard holds, what embeddings.h5 holds, and how to open it.
+
+A shard holds the arrays of its sequences, the longest sequence first. embeddings.h5 holds the packed vectors of a
+dataset, and links to the matrices in the shards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from lucaflow.errors import EmbeddingError, StoreError
+from lucaflow.settings import VECTORS, EmbeddingOptions
+
+FORMAT = "lucaflow-embeddings"
+SHARD_FORMAT = "lucaflow-shard"
+FORMAT_VERSION = 1
+PER_SEQUENCE = ("lengths", "residues_embedded", "windows")
+LINKED = ("matrix", "contacts")
+_CHUNK_BYTES = 1 << 20
+
+
+def key_of(identifier: str) -> str:
+    """Return the name under which an id's matrix is linked: the id, as far as HDF5 allows it."""
+    key = identifier.replace("%", "%25").replace("/", "%2F")
+    return "%2E" if key == "." else key
+
+
+def id_of(key: str) -> str:
+    """Return the id that a link's name stands for."""
+    return key.replace("%2E", ".").replace("%2F", "/").replace("%25", "%")
+
+
+def shard_attributes(options: EmbeddingOptions, checkpoint_sha256: str, hidden_size: int) -> dict[str, Any]:
+    """Return what a shard says of itself; nothing in it changes from one machine or day to another."""
+    return {
+        "fingerprint": options.fingerprint(checkpoint_sha256),
+        "checkpoint_sha256": checkpoint_sha256,
+        "options": json.dumps(options.deciding(), sort_keys=True),
+        "hidden_size": hidden_size,
+    }
+
+
+def write_shard(
+    path: Path,
+    attributes: Mapping[str, Any],
+    digests: Sequence[str],
+    lengths: Sequence[int],
+    options: EmbeddingOptions,
+    hidden_size: int,
+    batches: Iterable[Any],
+) -> None:
+    """Write the results of a shard's sequences, batch by batch as they come (`lucaflow.engine.EmbeddedBatch`)."""
+    count = len(digests)
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"format": SHARD_FORMAT, "format_version": FORMAT_VERSION, **attributes})
+        file["digests"] = np.array(digests, dtype="S64")
+        file["lengths"] = np.array(lengths, dtype=np.int64)
+        residues = file.create_dataset("residues_embedded", (count,), np.int64)
+        windows = file.create_dataset("windows", (count,), np.int64)
+        vectors = {
+            name: file.create_dataset(
+                name, (count, hidden_size), options.dtype, chunks=_chunks(count, hidden_size), fletcher32=True
+            )
+            for name in options.vectors
+        }
+        if "matrix" in options.outputs:
+            file.create_group("matrix")
+        done = 0
+        for batch in batches:
+            rows = slice(batch.start, batch.stop)
+            names = digests[rows]
+            residues[rows], windows[rows] = batch.residues_embedded, batch.windows
+            for name, dataset in vectors.items():
+                dataset[rows] = stored(batch.vectors[name], options.dtype, names)
+            for name, matrix in zip(names, batch.matrices, strict=False):
+                data = stored(matrix, options.dtype, [name])
+                file.create_dataset(f"matrix/{name}", data=data, chunks=_chunks(*data.shape), fletcher32=True)
+            done = batch.stop
+        if done != count:
+            raise StoreError(f"{path}: {done} of {count} sequences were embedded")
+
+
+def _chunks(rows: int, width: int) -> tuple[int, int]:
+    return (min(rows, max(1, _CHUNK_BYTES // (4 * width))), width)
+
+
+def stored(values: np.ndarray, dtype: str, digests: Sequence[str]) -> np.ndarray:
+    """Return values in the type they are stored in. Raises EmbeddingError where float16 cannot hold them."""
+    with np.errstate(over="ignore"):
+        cast = values.astype(dtype)
+    if dtype == "float16" and not np.isfinite(cast).all():
+        raise EmbeddingError(
+            f"float16 cannot hold the embeddings of {digests[0]}"
+            + (f" or the {len(digests) - 1} sequences after it" if len(digests) > 1 else "")
+            + f": the largest value is {np.abs(values).max():.3g}. Set embedding.dtype to float32."
+        )
+    return cast
+
+
+def open_hdf5(path: Path, file_format: str) -> h5py.File:
+    """Open a file of ours for reading. Raises StoreError for anything else."""
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise StoreError(f"{path}: missing, damaged or cut short ({error})") from error
+    found = file.attrs.get("format"), file.attrs.get("format_version")
+    if found != (file_format, FORMAT_VERSION):
+        file.close()
+        raise StoreError(f"{path}: expected format {file_format} {FORMAT_VERSION}, found {found[0]} {found[1]}")
+    return file
+
+
+class Embeddings(Mapping[str, Any]):
+    """The embeddings of a dataset by id, read when asked for.
+
+    `emb["P12345"]` is an array: (H,) for a vector, (rows, H) for a matrix; where the file holds several outputs it
+    is a dict of them by name. Use it as a context manager, or close it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = open_hdf5(path, FORMAT)
+        self.attrs: dict[str, Any] = dict(self.file.attrs)
+        self.options: dict[str, Any] = json.loads(self.attrs["options"])
+        self.outputs: tuple[str, ...] = tuple(self.options["outputs"])
+        self.ids: list[str] = self.file["ids"].asstr()[:].tolist()
+        self._rows = dict(zip(self.ids, self.file["sequence"][:].tolist(), strict=True))
+
+    def __getitem__(self, identifier: str) -> Any:
+        row = self._rows[identifier]
+        found = {name: self._read(name, identifier, row) for name in self.outputs}
+        return found[self.outputs[0]] if len(found) == 1 else found
+
+    def _read(self, output: str, identifier: str, row: int) -> np.ndarray:
+        if output in VECTORS:
+            return self.file[output][row]
+        link = f"{output}/{key_of(identifier)}"
+        try:
+            return self.file[link][:]
+        except (KeyError, OSError) as error:
+            shard = self.file.get(link, getlink=True)
+            raise StoreError(
+                f"{self.path}: the {output} of {identifier!r} should be in {self.path.parent / shard.filename}, "
+                "which is missing or damaged. Keep the shards beside embeddings.h5, or run LucaFlow again."
+            ) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to_frame(self, output: str | None = None) -> pd.DataFrame:
+        """Return one kind of vector as a table (N, H), a row for each id; the first kind there is by default."""
+        vectors = [name for name in self.outputs if name in VECTORS]
+        if output not in (vectors if output else [None]) or not vectors:
+            raise StoreError(f"{self.path} holds no vectors {output or ''}; it holds {', '.join(self.outputs)}")
+        values = self.file[output or vectors[0]][:]
+        return pd.DataFrame(values[self.file["sequence"][:]], index=pd.Index(self.ids, name="id"))
+
+    def close(self) -> None:
+        self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_embeddings(path: str | Path) -> Embeddings:
+    """Open an embeddings.h5. Raises StoreError if it is not one."""
+    return Embeddings(Path(path))

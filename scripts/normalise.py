@@ -1,0 +1,39 @@
+"""Read a dataset, decide the outcome of every record, and write each distinct sequence once."""
+
+import logging
+from pathlib import Path
+
+
+from lucaflow.errors import InputError
+from lucaflow.logs import reporting_to
+from lucaflow.readers import read_records
+from lucaflow.records import NormalisedFiles, Policies, normalise_dataset
+
+logger = logging.getLogger("lucaflow")
+
+
+def main() -> None:
+    """Normalise the dataset; when it is refused, say what older result is still there."""
+    dataset = snakemake.params.dataset
+    output = snakemake.output
+    problems = Path(output.records).with_name("problems.tsv")
+    try:
+        counts = normalise_dataset(
+            read_records(dataset.path, dataset.columns),
+            dataset.path,
+            dataset.seq_type,
+            Policies(**snakemake.config["input"]),
+            NormalisedFiles(Path(output.records), Path(output.sequences), Path(output.labels), problems),
+        )
+    except InputError as error:
+        older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]
+        note = f"\nAn older result is still there: {', '.join(map(str, older))}." if older else ""
+        raise InputError(f"dataset {dataset.name}: {error}{note}") from error
+    outcomes = ", ".join(f"{count} {status}" for status, count in sorted(counts.status.items()))
+    logger.info("%s: %s; %d characters changed", dataset.name, outcomes, counts.changed)
+    logger.info("%s: %d distinct sequences, %d residues", dataset.name, counts.distinct, counts.residues)
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        main()

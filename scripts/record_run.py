@@ -1,0 +1,26 @@
+"""Write run.yaml: the resolved configuration of a dataset, with the versions and digests its results rest on."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from lucaflow.checkpoints import read_record
+from lucaflow.files import write_text
+from lucaflow.logs import reporting_to
+
+
+def main() -> None:
+    """Put the run's settings and the checkpoint's record together."""
+    settings = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))
+    record = read_record(Path(snakemake.input.checkpoint).parent)
+    checkpoint = {
+        name: record[name] for name in ("llm_version", "llm_step", "layout", "origin", "model", "encoder", "parameters")
+    }
+    text = yaml.safe_dump({**settings, "checkpoint": checkpoint}, sort_keys=False, allow_unicode=True)
+    write_text(Path(snakemake.output[0]), text)
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        main()

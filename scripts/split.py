@@ -1,0 +1,26 @@
+"""Place a dataset's distinct sequences in shards, one for each embedding job."""
+
+import logging
+from pathlib import Path
+
+
+from lucaflow.logs import reporting_to
+from lucaflow.sequences import split_sequences, write_shard_table
+
+logger = logging.getLogger("lucaflow")
+
+
+def main() -> None:
+    """Write the shards, and their table last."""
+    shards = split_sequences(
+        Path(snakemake.input.sequences),
+        Path(snakemake.output.shards),
+        snakemake.config["compute"]["shard_tokens"],
+    )
+    write_shard_table(Path(snakemake.output.table), shards)
+    logger.info("%d shards, %d tokens", len(shards), shards["tokens"].sum())
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        main()

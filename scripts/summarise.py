@@ -1,0 +1,14 @@
+"""Write the table that a run ends in."""
+
+from pathlib import Path
+
+
+from lucaflow.files import write_text
+from lucaflow.logs import reporting_to
+from lucaflow.summary import as_html, summarise
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        rows = summarise(map(Path, snakemake.input), Path("benchmarks/embed"))
+        write_text(Path(snakemake.output.table), rows.to_csv(sep="\t", index=False, lineterminator="\n"))
+        write_text(Path(snakemake.output.html), as_html(rows))
