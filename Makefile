@@ -1,0 +1,51 @@
+# Two commands: `make demo` and `make test`. Another Python: make PYTHON=/path/to/python3 demo
+
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/python -m snakemake
+
+.PHONY: demo test lint install install-test mini docs lock clean
+
+demo: install
+	$(SNAKEMAKE) --cores all --configfile config/demo/config.yaml
+
+test: install-test lint
+	$(BIN)/python -m pytest -n auto
+
+lint: install-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(SNAKEMAKE) --lint --configfile config/demo/config.yaml
+
+install: .venv/installed
+install-test: .venv/installed-test
+
+.venv/installed: envs/lock.txt
+	@sh envs/check_python.sh "$(PYTHON)"
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/lock.txt
+	@touch $@
+
+.venv/installed-test: .venv/installed envs/lock-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/lock-test.txt
+	@touch $@
+
+# The weights of the packaged checkpoint, by a fixed rule.
+mini: install
+	PYTHONPATH=scripts $(BIN)/python scripts/make_mini.py
+
+# config/README.md, from the schemas.
+docs: install
+	PYTHONPATH=scripts $(BIN)/python scripts/document_config.py
+
+# The newest versions that pyproject.toml allows, as exact pins.
+lock:
+	@sh envs/check_python.sh "$(PYTHON)"
+	sh envs/lock.sh "$(PYTHON)"
+
+# The environment, caches and what the demonstration made; never results of your own.
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis build scripts/lucaflow.egg-info
+	rm -rf results/demo_* results/summary.* logs/*/demo_* benchmarks/*/demo_* resources/checkpoints/mini-1-packaged-*

@@ -1,0 +1,11 @@
+# Resolve pyproject.toml in a fresh environment and write envs/lock.txt and envs/lock-test.txt.
+set -eu
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$1" -m venv "$folder/venv"
+pins() { "$folder/venv/bin/python" -m pip freeze --exclude lucaflow | sed 's/+cpu$//'; }
+head='# Exact versions of all packages, written by `make lock`. What a platform needs beyond them, pip resolves.'
+"$folder/venv/bin/python" -m pip install --quiet .
+{ echo "$head"; pins; } > envs/lock.txt
+"$folder/venv/bin/python" -m pip install --quiet '.[test]'
+{ echo "$head"; pins; } > envs/lock-test.txt

@@ -1,0 +1,41 @@
+"""What several tests share: recorded results, tiny checkpoints, and real runs of the workflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from golden_cases import GOLDEN, GoldenCheckpoint
+from workflow_runs import Workflow
+
+from lucaflow.checkpoints import Model, locate
+from lucaflow.conversion import convert, load_encoder
+
+
+@pytest.fixture(scope="session")
+def manifest() -> dict[str, Any]:
+    return json.loads((GOLDEN / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def golden_checkpoints(
+    manifest: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, GoldenCheckpoint]:
+    """The recorded checkpoints, converted and loaded."""
+    loaded = {}
+    for name, entry in manifest["checkpoints"].items():
+        model = Model(entry["llm_version"], int(entry["llm_step"]))
+        folder = tmp_path_factory.mktemp(name)
+        convert(locate(GOLDEN / entry["llm_dir"], model), model, folder)
+        arrays = dict(np.load(GOLDEN / entry["arrays"]))
+        loaded[name] = GoldenCheckpoint(folder, load_encoder(folder), arrays)
+    return loaded
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> Workflow:
+    """A working directory of its own, in which LucaFlow runs."""
+    return Workflow(tmp_path)

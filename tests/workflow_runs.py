@@ -1,0 +1,86 @@
+"""Real runs of the workflow in a directory of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended: `jobs` counts the jobs that finished, by rule."""
+
+    code: int
+    output: str
+
+    @property
+    def jobs(self) -> Counter[str]:
+        done = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", self.output, re.MULTILINE)
+        return Counter(rule for rule in done if rule != "all")
+
+    def succeeded(self) -> Run:
+        assert self.code == 0, self.output
+        return self
+
+    def failed(self, *words: str) -> Run:
+        """The run failed, and said each of `words`."""
+        assert self.code != 0, self.output
+        for word in words:
+            assert word in self.output, f"not said: {word}\n{self.output}"
+        return self
+
+
+class Workflow:
+    """Writes inputs and runs LucaFlow from another directory than the clone, as a user with a shared clone does."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.config: dict[str, Any] = {"model": {"llm_version": "mini"}, "compute": {"device": "cpu"}}
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+        return path
+
+    def fasta(self, name: str, sequences: dict[str, str]) -> Path:
+        return self.write(name, "".join(f">{key}\n{sequence}\n" for key, sequence in sequences.items()))
+
+    def datasets(self, *rows: dict[str, str]) -> None:
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+        self.write("datasets.tsv", "".join("\t".join(line) + "\n" for line in lines))
+
+    def run(self, *arguments: str, **environment: str) -> Run:
+        self.write("config.yaml", yaml.safe_dump({"datasets": "datasets.tsv", **self.config}))
+        command = [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--directory", str(self.directory), "--configfile", "config.yaml", "--cores", "2", *arguments),
+        ]
+        done = subprocess.run(
+            command,
+            cwd=self.directory,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def forget(self) -> None:
+        """Remove what Snakemake remembers."""
+        subprocess.run(["rm", "-rf", str(self.directory / ".snakemake")], check=True)
+
+    def result(self, dataset: str, name: str, model: str = "mini-1") -> Path:
+        return self.directory / "results" / dataset / model / name
