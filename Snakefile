@@ -22,7 +22,7 @@ rule all:
     default_target: True
     input:
         final_files,
-        matrix_shards,
+        files_known_later,
 
 
 rule fetch:

@@ -121,8 +121,12 @@ def shards_of_dataset(wildcards):
 
 
 def final_files(wildcards):
-    """Return what every dataset ends in."""
+    """Return what every dataset ends in.
+
+    The settings are among it because Snakemake would not miss a file that only serves a result which is there.
+    """
     return [
+        *[settings_file(dataset, step) for dataset in DATASETS.values() for step in ("normalise", "split", "run")],
         *collect("results/{dataset}/run.yaml", dataset=DATASETS),
         *collect("results/{dataset}/records.tsv", dataset=DATASETS),
         *[
@@ -134,11 +138,16 @@ def final_files(wildcards):
     ]
 
 
-def matrix_shards(wildcards):
-    """Return the shards that embeddings.h5 links to, so that a deleted one is rebuilt."""
-    if "matrix" not in OPTIONS.outputs:
-        return []
-    return [shard for dataset in DATASETS.values() for shard in shards_of(dataset)]
+def files_known_later(wildcards):
+    """Return the final files whose names depend on digests: settings, and the shards that embeddings.h5 links to."""
+    return [
+        name
+        for dataset in DATASETS.values()
+        for name in (
+            settings_file(dataset, f"assemble-{dataset.model.name}"),
+            *(shards_of(dataset) if "matrix" in OPTIONS.outputs else ()),
+        )
+    ]
 
 
 def show_summary():

@@ -35,7 +35,13 @@ def golden_checkpoints(
     return loaded
 
 
+@pytest.fixture(scope="session")
+def shared_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of converted checkpoints that several working directories share."""
+    return tmp_path_factory.mktemp("checkpoints")
+
+
 @pytest.fixture
-def workflow(tmp_path: Path) -> Workflow:
+def workflow(tmp_path: Path, shared_checkpoints: Path) -> Workflow:
     """A working directory of its own, in which LucaFlow runs."""
-    return Workflow(tmp_path)
+    return Workflow(tmp_path, shared_checkpoints)

@@ -43,9 +43,13 @@ class Run:
 class Workflow:
     """Writes inputs and runs LucaFlow from another directory than the clone, as a user with a shared clone does."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, checkpoints: Path) -> None:
         self.directory = directory
-        self.config: dict[str, Any] = {"model": {"llm_version": "mini"}, "compute": {"device": "cpu"}}
+        self.config: dict[str, Any] = {
+            "checkpoints": {"directory": str(checkpoints)},
+            "model": {"llm_version": "mini"},
+            "compute": {"device": "cpu"},
+        }
 
     def write(self, name: str, text: str) -> Path:
         path = self.directory / name

@@ -1,0 +1,189 @@
+"""What runs and what does not: whole runs of the workflow on small inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+
+import numpy as np
+import pytest
+import yaml
+
+from lucaflow import open_embeddings
+from lucaflow.store import open_hdf5
+
+NOTHING = "Nothing to be done"
+
+
+def proteins(count: int, seed: int = 0) -> dict[str, str]:
+    draw = random.Random(seed)
+    return {f"p{i}": "M" + "".join(draw.choices("ACDEFGHIKLMNPQRSTVWY", k=draw.randint(5, 40))) for i in range(count)}
+
+
+def genes(count: int, seed: int = 0) -> dict[str, str]:
+    draw = random.Random(seed)
+    return {f"g{i}": "".join(draw.choices("ACGT", k=draw.randint(30, 60))) for i in range(count)}
+
+
+@pytest.fixture
+def small(workflow):
+    """One dataset of proteins that needs several shards."""
+    workflow.sequences = proteins(24)
+    workflow.fasta("p.fasta", workflow.sequences)
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    workflow.config["compute"]["shard_tokens"] = 200
+    return workflow
+
+
+def means(workflow, dataset="p"):
+    with open_embeddings(workflow.result(dataset, "embeddings.h5")) as embeddings:
+        return {identifier: embeddings[identifier].copy() for identifier in embeddings}
+
+
+def test_two_types_in_one_run_and_nothing_in_the_next(workflow):
+    workflow.fasta("p.fasta", {**proteins(3), "sp|P1|A/B": "MKVLAW", "same": "mkvlaw"})
+    workflow.write("g.csv", "id,label,sequence\n" + "".join(f"{k},x,{s}\n" for k, s in genes(4).items()))
+    workflow.datasets(
+        {"dataset": "p", "path": "p.fasta", "seq_type": "prot"},
+        {"dataset": "g", "path": "g.csv", "seq_type": "gene", "label_column": "label"},
+    )
+    workflow.config["embedding"] = {"outputs": ["matrix", "mean", "max", "cls"], "matrix_add_special_token": True}
+    run = workflow.run().succeeded()
+    assert run.jobs["embed"] == 2
+    with open_embeddings(workflow.result("p", "embeddings.h5")) as embeddings:
+        assert list(embeddings) == ["p0", "p1", "p2", "sp|P1|A/B", "same"]
+        entry = embeddings["sp|P1|A/B"]
+        assert {name: array.shape for name, array in entry.items()} == {
+            "mean": (128,), "max": (128,), "cls": (128,), "matrix": (8, 128),
+        }  # fmt: skip
+        np.testing.assert_allclose(entry["mean"], entry["matrix"][1:-1].mean(0), atol=1e-6)
+        np.testing.assert_array_equal(entry["max"], entry["matrix"][1:-1].max(0))
+        np.testing.assert_array_equal(entry["cls"], entry["matrix"][0])
+        assert len(embeddings.file["digests"]) == 4
+        assert embeddings.file["digests"][3].decode() == hashlib.sha256(b"prot\nMKVLAW").hexdigest()
+        assert embeddings.file["matrix/sp|P1|A%2FB"].shape == (8, 128)
+    saved = yaml.safe_load((workflow.directory / "results/g/run.yaml").read_text())
+    assert saved["config"]["model"]["llm_version"] == "mini"
+    assert json.loads(workflow.result("g", "verified.json").read_text())["records"] == 4
+    for name in ("figures/map.png", "figures/map.html"):
+        assert workflow.result("g", name).stat().st_size > 10_000
+    assert NOTHING in workflow.run().succeeded().output
+
+
+def test_touching_inputs_runs_nothing(small):
+    small.run().succeeded()
+    (small.directory / "p.fasta").touch()
+    (small.directory / "datasets.tsv").touch()
+    assert NOTHING in small.run().succeeded().output
+    small.forget()
+    (small.directory / "p.fasta").touch()
+    assert NOTHING in small.run().succeeded().output
+
+
+def test_one_more_sequence_runs_one_shard(small):
+    shards = small.run().succeeded().jobs["embed"]
+    assert shards >= 3
+    before = means(small)
+    small.fasta("p.fasta", {**small.sequences, "new": "MWWW"})
+    assert small.run().succeeded().jobs["embed"] == 1
+    after = means(small)
+    assert len(after) == 25
+    for identifier, vector in before.items():
+        np.testing.assert_allclose(after[identifier], vector, atol=1e-5)
+
+
+def test_a_rename_embeds_nothing(small):
+    small.run().succeeded()
+    renamed = {f"{key}-renamed": sequence for key, sequence in reversed(small.sequences.items())}
+    small.fasta("p.fasta", renamed)
+    assert small.run().succeeded().jobs["embed"] == 0
+    assert list(means(small)) == list(renamed)
+
+
+@pytest.mark.parametrize("forget", [False, True], ids=["remembered", "forgotten"])
+def test_an_option_changed_there_and_back(small, forget):
+    small.run().succeeded()
+    first = means(small)
+    small.config["embedding"] = {"layer": 2}
+    assert small.run().succeeded().jobs["embed"] >= 3
+    assert np.abs(means(small)["p0"] - first["p0"]).max() > 0.1
+    del small.config["embedding"]
+    if forget:
+        small.forget()
+    back = small.run().succeeded()
+    assert back.jobs["embed"] == 0
+    assert back.jobs["assemble"] == 1
+    second = means(small)
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+    assert NOTHING in small.run().succeeded().output
+
+
+def test_an_option_without_effect_runs_nothing(small):
+    small.run().succeeded()
+    small.config["embedding"] = {"truncation_seq_length": 10, "contacts_max_length": 7}
+    small.config["compute"]["tokens_per_batch"] = 100
+    run = small.run().succeeded()
+    assert set(run.jobs) == {"record_settings", "record_run"}
+
+
+def test_truncation_is_recorded(small):
+    small.config["embedding"] = {"embedding_complete": False, "truncation_seq_length": 10, "outputs": ["matrix"]}
+    small.run().succeeded()
+    with open_embeddings(small.result("p", "embeddings.h5")) as embeddings:
+        embedded, lengths = embeddings.file["residues_embedded"][:], embeddings.file["lengths"][:]
+        assert (embedded == np.minimum(lengths, 10)).all()
+        assert embeddings["p0"].shape == (10, 128)
+    assert json.loads(small.result("p", "verified.json").read_text())["truncated_sequences"] > 0
+
+
+def test_values_do_not_depend_on_shards_or_batches(small):
+    small.run().succeeded()
+    first = means(small)
+    small.config["compute"] = {"device": "cpu", "tokens_per_batch": 50}
+    small.run().succeeded()
+    second = means(small)
+    assert len(list(small.result("p", "shards").glob("*/*.h5"))) == 1
+    for key, vector in first.items():
+        np.testing.assert_allclose(second[key], vector, atol=1e-5)
+
+
+def test_a_deleted_shard_is_rebuilt(small):
+    small.config["embedding"] = {"outputs": ["matrix"]}
+    small.run().succeeded()
+    shard = min(small.result("p", "shards").glob("*/*.h5"))
+    content = shard.read_bytes()
+    shard.unlink()
+    assert small.run().succeeded().jobs["embed"] == 1
+    assert shard.read_bytes() == content
+
+
+def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(small):
+    small.config["embedding"] = {"outputs": ["matrix"]}
+    small.run().succeeded()
+    small.run("verify").succeeded()
+    shard = max(small.result("p", "shards").glob("*/*.h5"))
+    content = shard.read_bytes()
+    middle = len(content) // 2
+    shard.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    small.run("verify").failed(shard.name)
+    assert small.run().succeeded().jobs["embed"] == 1
+    assert shard.read_bytes() == content
+    small.run("verify").succeeded()
+
+
+def test_a_damaged_shard_does_not_pass_into_a_result(small):
+    """HDF5's own checksums tell, where no digest was recorded yet."""
+    small.config["embedding"] = {"outputs": ["matrix"]}
+    small.run().succeeded()
+    shard = min(small.result("p", "shards").glob("*/*.h5"))
+    with open_hdf5(shard, "lucaflow-shard") as file:
+        name = file["digests"].asstr()[0]
+        offset = file[f"matrix/{name}"].id.get_chunk_info(0).byte_offset
+    content = bytearray(shard.read_bytes())
+    content[offset] ^= 1
+    shard.write_bytes(content)
+    for name in ("embeddings.h5", "verified.json"):
+        small.result("p", name).unlink()
+    small.run().failed(shard.name, "were removed; run again")
+    assert small.run().succeeded().jobs["embed"] == 1
