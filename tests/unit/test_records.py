@@ -1,0 +1,175 @@
+import csv
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lucaflow.errors import InputError
+from lucaflow.readers import RawRecord
+from lucaflow.records import (
+    RECORD_COLUMNS,
+    NormalisedFiles,
+    Normaliser,
+    Policies,
+    digest_of,
+    normalise,
+    normalise_dataset,
+    type_doubt,
+)
+
+ACCEPTING = Policies("drop", "first", "accept", "drop")
+
+
+@pytest.mark.parametrize(
+    ("text", "seq_type", "policy", "sequence", "changed"),
+    [
+        ("MKVLAW", "prot", "error", "MKVLAW", 0),
+        ("MKV\nLAW\n", "prot", "error", "MKVLAW", 0),
+        ("mkVLAW", "prot", "error", "MKVLAW", 2),
+        ("MK V\tLAW ", "prot", "error", "MKVLAW", 3),
+        ("MKVLAW**", "prot", "error", "MKVLAW", 2),
+        ("MKVLAW*\n\n", "prot", "error", "MKVLAW", 1),
+        ("ACGU", "gene", "error", "ACGT", 1),
+        ("acgu", "gene", "error", "ACGT", 4),
+        ("RYSWKMBDHVN", "gene", "error", "RYSWKMBDHVN", 0),
+        ("MK-V.L1", "prot", "drop", "MKVL", 3),
+        ("MK-V*L", "prot", "unknown", "MKXVXL", 2),
+        ("AC-GU*", "gene", "unknown", "ACNGT", 3),
+        ("MK\u0412", "prot", "unknown", "MKX", 1),
+        ("\u00df", "prot", "unknown", "X", 1),
+        ("*", "prot", "error", "", 1),
+    ],
+)
+def test_normalising(text, seq_type, policy, sequence, changed):
+    assert normalise(text, seq_type, policy) == (sequence, changed)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("MK-V", "'-' at position 3"),
+        ("MKV\nLA*W\n", r"'\*' at column 3 of line 2 below the header"),
+        ("MK\u00df", "'\u00df' at position 3"),
+        ("MK1", "input.invalid_characters"),
+    ],
+)
+def test_a_refused_character_is_found(text, words):
+    with pytest.raises(ValueError, match=words):
+        normalise(text, "prot", "error")
+
+
+@given(st.text(max_size=60), st.sampled_from(["gene", "prot"]), st.sampled_from(["error", "drop", "unknown"]))
+def test_any_text_becomes_residues_or_is_refused(text, seq_type, policy):
+    try:
+        sequence, changed = normalise(text, seq_type, policy)
+    except ValueError:
+        assert policy == "error"
+        return
+    assert set(sequence) <= set("ABCDEFGHIJKLMNOPQRSTVWXYZ" + "U" * (seq_type == "prot"))
+    assert normalise(sequence, seq_type, "error") == (sequence, 0)
+    assert (changed == 0) == (text.replace("\n", "") == sequence)
+    assert changed <= max(len(text), len(sequence))
+
+
+@pytest.mark.parametrize(
+    ("sequence", "seq_type", "doubtful"),
+    [
+        ("ACGTACGTAN", "gene", False),
+        ("RYRYRYACGTAC", "gene", False),
+        ("MKVLAWEFQ", "gene", True),
+        ("MKVSTAR", "gene", True),
+        ("ACGTACGT", "prot", True),
+        ("MACGT", "prot", False),
+        ("MKVLAW", "prot", False),
+    ],
+)
+def test_type_doubt(sequence, seq_type, doubtful):
+    assert bool(type_doubt(sequence, seq_type)) == doubtful
+
+
+def outcomes(records, seq_type="prot", **policies):
+    normaliser = Normaliser(seq_type, Policies(**policies))
+    return [normaliser.outcome(RawRecord(line, key, "", text)) for line, (key, text) in enumerate(records, start=1)]
+
+
+def test_a_short_peptide_of_nucleotide_letters_is_reported_not_refused():
+    short, long = outcomes([("a", "GATTACAGGC"), ("b", "GATTACAGGC" * 3)])
+    assert (short.status, long.status) == ("accepted", "problem")
+    assert "looks like a nucleotide sequence" in short.reason
+
+
+def test_duplicates():
+    first, second = outcomes([("a", "MKV"), ("a", "mkv*")], duplicate_ids="first")
+    assert (first.status, second.status) == ("accepted", "duplicate")
+    assert second.reason == "same id and sequence as on line 1"
+    assert outcomes([("a", "MKV"), ("a", "MKV")])[1].status == "problem"
+    assert "line 1 with another sequence" in outcomes([("a", "MKV"), ("a", "MKW")], duplicate_ids="first")[1].reason
+    composed, decomposed = "\u00e9", unicodedata.normalize("NFD", "\u00e9")
+    assert outcomes([(composed, "MKV"), (decomposed, "MKV")], duplicate_ids="first")[1].status == "duplicate"
+
+
+@pytest.mark.parametrize("identifier", ["", "a\x00b", "a\nb", "a\x7f", "\x85"])
+def test_invalid_ids(identifier):
+    assert outcomes([(identifier, "MKV")])[0].status == "problem"
+
+
+@pytest.mark.parametrize("identifier", ["NA", "001", "a b", "../../x", "sp|P1|X/Y", "x" * 300, "α", "; rm -rf ~"])
+def test_valid_ids(identifier):
+    assert outcomes([(identifier, "MKV")])[0].status == "accepted"
+
+
+def files_in(folder):
+    return NormalisedFiles(*(folder / name for name in ("records.tsv", "distinct.fasta", "labels.tsv", "problems.tsv")))
+
+
+def test_every_record_is_accounted_for(tmp_path):
+    records = [
+        RawRecord(1, "a", 'with "quotes" and\ttab', "MKV", "x"),
+        RawRecord(3, "b", "", "mkv", "y"),
+        RawRecord(5, "a", "", "MKV", ""),
+        RawRecord(7, "c", "", "--", ""),
+        RawRecord(9, "d", "", "MW", ""),
+    ]
+    files = files_in(tmp_path)
+    counts = normalise_dataset(records, tmp_path / "in.csv", "prot", ACCEPTING, files)
+    with files.records.open(newline="") as handle:
+        rows = list(csv.DictReader(handle, delimiter="\t"))
+    assert tuple(rows[0]) == RECORD_COLUMNS
+    assert [row["status"] for row in rows] == ["accepted", "accepted", "duplicate", "dropped", "accepted"]
+    assert [row["changed"] for row in rows] == ["0", "3", "0", "2", "0"]
+    assert rows[0]["description"] == 'with "quotes" and\ttab'
+    assert rows[3]["digest"] == ""
+    mkv, mw = digest_of("prot", "MKV"), digest_of("prot", "MW")
+    assert files.sequences.read_text() == f">{mkv} prot\nMKV\n>{mw} prot\nMW\n"
+    assert (counts.distinct, counts.residues, sum(counts.status.values())) == (2, 5, 5)
+    assert files.labels.read_text().splitlines()[:3] == ["record\tlabel", "1\tx", "2\ty"]
+    assert not files.problems.exists()
+
+
+def test_a_refused_dataset_leaves_its_problems_and_nothing_else(tmp_path):
+    files = files_in(tmp_path)
+    records = [RawRecord(n, f"r{n}", "", "M-") for n in range(1, 30)]
+    with pytest.raises(InputError, match="29 of 29 records cannot be used") as error:
+        normalise_dataset(records, tmp_path / "in.csv", "prot", Policies(), files)
+    assert str(error.value).count("line ") == 10
+    assert [path.name for path in tmp_path.iterdir()] == ["problems.tsv"]
+    assert len(files.problems.read_text().splitlines()) == 30
+    normalise_dataset([RawRecord(1, "r", "", "M")], tmp_path / "in.csv", "prot", Policies(), files)
+    assert not files.problems.exists()
+
+
+def test_nothing_left_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no record is left of 1"):
+        normalise_dataset([RawRecord(1, "r", "", "-")], tmp_path / "in", "prot", ACCEPTING, files_in(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path):
+    def records():
+        yield RawRecord(1, "r", "", "M")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        normalise_dataset(records(), tmp_path / "in", "prot", Policies(), files_in(tmp_path))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,66 @@
+import hashlib
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lucaflow.shards import effective_shard_tokens, in_order, place, shard_name
+
+
+def digests_of(names):
+    return np.array([hashlib.sha256(name.encode()).hexdigest() for name in names], dtype="S64")
+
+
+def shards_of(names, tokens, size):
+    digests = digests_of(names)
+    return {frozenset(digests[shard].tolist()) for shard in place(digests, np.array(tokens), size)}
+
+
+numbered = st.lists(st.integers(1, 500), min_size=1, max_size=120)
+
+
+@given(numbered, st.integers(1, 3000))
+def test_each_sequence_is_in_one_shard_of_bounded_size(tokens, size):
+    digests = digests_of(map(str, range(len(tokens))))
+    shards = place(digests, np.array(tokens), size)
+    assert sorted(np.concatenate(shards).tolist()) == list(range(len(tokens)))
+    for shard in shards:
+        assert len(shard) == 1 or np.array(tokens)[shard].sum() <= size
+
+
+@given(numbered, st.integers(100, 3000))
+def test_one_more_sequence_touches_one_shard(tokens, size):
+    names = [str(i) for i in range(len(tokens))]
+    before = shards_of(names, tokens, size)
+    after = shards_of([*names, "new"], [*tokens, 7], size)
+    assert len(before - after) <= 1
+
+
+@given(st.permutations(range(30)))
+def test_the_order_of_the_input_does_not_matter(order):
+    tokens = [7 * i % 50 + 1 for i in range(30)]
+    names = [str(i) for i in range(30)]
+    shuffled = shards_of([names[i] for i in order], [tokens[i] for i in order], 100)
+    assert shuffled == shards_of(names, tokens, 100)
+
+
+def test_digests_that_share_their_beginning_stay_together():
+    digests = np.array([b"0" * 60 + b"000%d" % i for i in range(5)], dtype="S64")
+    assert len(place(digests, np.full(5, 100), 10)) == 1
+
+
+def test_shards_stay_below_a_thousand():
+    tokens = np.full(200_000, 400)
+    digests = digests_of(map(str, range(len(tokens))))
+    size = effective_shard_tokens(int(tokens.sum()), 1000)
+    assert 250 <= len(place(digests, tokens, size)) < 1000
+    assert effective_shard_tokens(10, 20) == 20
+
+
+def test_order_and_name_depend_on_content_alone():
+    digests, lengths = digests_of("abcd"), np.array([5, 9, 5, 1])
+    one = in_order(np.arange(4), digests, lengths)
+    two = in_order(np.array([3, 1, 2, 0]), digests, lengths)
+    assert one.tolist() == two.tolist()
+    assert lengths[one].tolist() == [9, 5, 5, 1]
+    assert shard_name(digests[one]) != shard_name(digests[one][:3])
