@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lucaflow.encoder import Encoder, EncoderConfig
+from lucaflow.engine import Engine, plan_batches, resolve_device, token_budget
+from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
+from lucaflow.records import digest_of
+from lucaflow.sequences import NormalisedSequence
+from lucaflow.settings import EmbeddingOptions
+from lucaflow.windows import embedded_range
+
+CPU = torch.device("cpu")
+CONFIG = EncoderConfig(
+    num_hidden_layers=2,
+    hidden_size=16,
+    num_attention_heads=2,
+    no_position_embeddings=True,
+    use_embed_layer_norm=False,
+    token_dropout=False,
+)
+
+
+def options(**changed):
+    defaults = {
+        "outputs": ("mean", "max", "cls", "matrix"),
+        "layer": None,
+        "matrix_add_special_token": False,
+        "embedding_complete": True,
+        "truncation_seq_length": 4094,
+        "trunc_type": "right",
+        "precision": "float32",
+        "dtype": "float32",
+    }
+    return EmbeddingOptions(**{**defaults, **changed})
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    network = Encoder(CONFIG)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    for block in network.layers:
+        block.self_attn.inv_freq = 10000.0 ** (-torch.arange(4) / 4)
+    return network.eval().requires_grad_(False)
+
+
+def sequences(*residues, seq_type="prot"):
+    return [NormalisedSequence(digest_of(seq_type, text), seq_type, text) for text in residues]
+
+
+SOME = sequences("MKVLAWRRKLAWQE" * 3, "MKVLAWRRKLAWQE", "MKV", "WW", "M")
+
+
+def embedded(engine, some):
+    batches = list(engine.embed(some))
+    matrices = [matrix for batch in batches for matrix in batch.matrices]
+    vectors = {name: np.concatenate([batch.vectors[name] for batch in batches]) for name in batches[0].vectors}
+    return matrices, vectors
+
+
+@given(st.lists(st.integers(3, 400), max_size=50), st.integers(1, 2000))
+def test_batches_cover_everything_within_the_budget(tokens, budget):
+    batches = plan_batches(tokens, budget)
+    assert [index for start, stop in batches for index in range(start, stop)] == list(range(len(tokens)))
+    for start, stop in batches:
+        assert stop - start == 1 or max(tokens[start:stop]) * (stop - start) <= budget
+
+
+@pytest.mark.parametrize("budget", [1, 20, 10_000])
+def test_no_budget_changes_a_value(encoder, budget):
+    reference, pooled = embedded(Engine(encoder, options(), CPU, 1), SOME)
+    matrices, vectors = embedded(Engine(encoder, options(), CPU, budget), SOME)
+    for found, expected, sequence in zip(matrices, reference, SOME, strict=True):
+        assert found.shape == (len(sequence.residues), 16)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    for name, values in vectors.items():
+        np.testing.assert_allclose(values, pooled[name], atol=1e-5)
+    np.testing.assert_allclose(vectors["mean"], [matrix.mean(0) for matrix in reference], atol=1e-6)
+    np.testing.assert_allclose(vectors["max"], [matrix.max(0) for matrix in reference], atol=1e-5)
+
+
+def test_special_rows(encoder):
+    engine = Engine(encoder, options(matrix_add_special_token=True), CPU, 100)
+    matrices, vectors = embedded(engine, SOME)
+    plain, _ = embedded(Engine(encoder, options(), CPU, 100), SOME)
+    for matrix, inner, cls in zip(matrices, plain, vectors["cls"], strict=True):
+        np.testing.assert_array_equal(matrix[1:-1], inner)
+        np.testing.assert_array_equal(matrix[0], cls)
+
+
+def test_rows_of_padding_may_hold_anything(encoder, monkeypatch):
+    reference = embedded(Engine(encoder, options(), CPU, 1), SOME)
+
+    def poisoned(ids, types, lengths, layer=None):
+        hidden = Encoder.forward(encoder, ids, types, lengths, layer)
+        padding = torch.arange(ids.shape[1]) >= lengths[:, None]
+        return hidden.masked_fill(padding[..., None], torch.nan)
+
+    monkeypatch.setattr(encoder, "forward", poisoned)
+    found = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+    for name, values in found[1].items():
+        np.testing.assert_allclose(values, reference[1][name], atol=1e-5)
+
+
+def test_short_memory_halves_the_batch_and_changes_no_value(encoder, monkeypatch):
+    reference, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+    forward = encoder.forward
+    sizes = []
+
+    def short(ids, *rest, **named):
+        sizes.append(len(ids))
+        if len(ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(ids, *rest, **named)
+
+    monkeypatch.setattr(encoder, "forward", short)
+    matrices, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+    assert sizes == [5, 2, 3, 1, 2]
+    for found, expected in zip(matrices, reference, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_memory_that_is_short_for_one_sequence_is_an_error(encoder, monkeypatch):
+    def short(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(encoder, "forward", short)
+    with pytest.raises(DeviceError, match="has 42 residues, which do not fit"):
+        embedded(Engine(encoder, options(), CPU, 10_000), SOME[:2])
+
+
+def test_another_error_is_raised_as_it_is(encoder, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no kernel image")
+
+    monkeypatch.setattr(encoder, "forward", broken)
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+
+
+def test_values_that_are_not_finite_are_named(encoder, monkeypatch):
+    monkeypatch.setattr(encoder, "forward", lambda ids, *_, **__: torch.full((*ids.shape, 16), torch.inf))
+    with pytest.raises(EmbeddingError, match=SOME[0].digest):
+        embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+
+
+def test_bfloat16_stays_close(encoder):
+    exact, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+    lower = Encoder(CONFIG).eval().requires_grad_(False)
+    lower.load_state_dict(encoder.state_dict())
+    for block in lower.layers:
+        for part in (block.self_attn.qkv_proj, block.self_attn.out_proj, block.fc1, block.fc2):
+            part.to(torch.bfloat16)
+    with torch.inference_mode():
+        rough, _ = embedded(Engine(lower, options(precision="bfloat16"), CPU, 10_000), SOME)
+    error = max(np.linalg.norm(a - b) / np.linalg.norm(a) for a, b in zip(exact, rough, strict=True))
+    assert 1e-4 < error < 0.03
+
+
+def test_a_layer_that_does_not_exist(encoder):
+    with pytest.raises(ConfigError, match="layers 0 to 2"):
+        Engine(encoder, options(layer=3), CPU, 10)
+
+
+def test_a_table_of_positions_limits_the_length():
+    network = Encoder(EncoderConfig(10, 2, 1, 16, 2, use_embed_layer_norm=False)).eval()
+    engine = Engine(network, options(), CPU, 100)
+    with pytest.raises(EmbeddingError, match="ends at 8"):
+        list(engine.embed(sequences("M" * 9)))
+
+
+@pytest.mark.parametrize(
+    ("length", "side", "expected"),
+    [(5, "right", (0, 5)), (9, "right", (0, 6)), (9, "left", (3, 9)), (6, "left", (0, 6))],
+)
+def test_truncation(length, side, expected):
+    found = embedded_range(length, embedding_complete=False, truncation_seq_length=6, trunc_type=side)
+    assert found == expected
+    assert embedded_range(length, embedding_complete=True, truncation_seq_length=6, trunc_type=side) == (0, length)
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto", "float32") == CPU
+    with pytest.raises(DeviceError, match="no usable GPU"):
+        resolve_device("cuda", "float32")
+    with pytest.raises(DeviceError, match="needs a GPU"):
+        resolve_device("auto", "tfloat32")
+    assert token_budget(17, CPU, 2560) == 17
+    assert token_budget("auto", CPU, 2560) == 4096

@@ -1,0 +1,231 @@
+import json
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lucaflow
+from lucaflow.assembly import Accepted, assemble, read_accepted
+from lucaflow.engine import EmbeddedBatch
+from lucaflow.errors import EmbeddingError, StoreError
+from lucaflow.records import RECORD_COLUMNS, digest_of
+from lucaflow.settings import EmbeddingOptions
+from lucaflow.store import id_of, key_of, open_embeddings, shard_attributes, stored, write_shard
+from lucaflow.verification import verify_embeddings
+
+OPTIONS = EmbeddingOptions(("mean", "matrix"), None, False, True, 4094, "right", "float32", "float32")
+CHECKPOINT = "c" * 64
+FINGERPRINT = OPTIONS.fingerprint(CHECKPOINT)
+RESIDUES = ["MKVLA", "MK", "W"]
+DIGESTS = [digest_of("prot", residues) for residues in RESIDUES]
+IDS = ["sp|P1|A/B", "001", ".", "a%2Fb", "again"]
+ROWS = [0, 1, 2, 1, 0]
+
+
+def batch(start, residues):
+    matrices = [np.full((len(text), 4), len(text), dtype=np.float32) for text in residues]
+    vectors = {"mean": np.array([matrix.mean(0) for matrix in matrices])}
+    lengths = np.array([len(text) for text in residues])
+    return EmbeddedBatch(start, lengths, np.ones_like(lengths), vectors, matrices)
+
+
+@pytest.fixture
+def result(tmp_path):
+    """A small embeddings.h5 with two shards and its records.tsv."""
+    folder = tmp_path / "shards" / FINGERPRINT[:12]
+    folder.mkdir(parents=True)
+    shards = [folder / "one.h5", folder / "two.h5"]
+    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4)
+    write_shard(shards[0], attributes, DIGESTS[:2], [5, 2], OPTIONS, 4, [batch(0, ["MKVLA"]), batch(1, ["MK"])])
+    write_shard(shards[1], attributes, DIGESTS[2:], [1], OPTIONS, 4, [batch(0, ["W"])])
+    records = tmp_path / "records.tsv"
+    lines = ["\t".join(RECORD_COLUMNS)]
+    for number, (identifier, row) in enumerate(zip(IDS, ROWS, strict=True), start=1):
+        length = len(RESIDUES[row])
+        lines.append(f"{number}\t{number}\t{identifier}\t\tprot\t\t\taccepted\t\t{length}\t0\t{DIGESTS[row]}")
+    lines.append("6\t6\tgone\t\tprot\t\t\tdropped\tempty\t0\t0\t")
+    records.write_text("\n".join(lines) + "\n")
+    accepted = read_accepted(records)
+    path = tmp_path / "embeddings.h5"
+    named = {"dataset": "d", "llm_version": "lucaone", "llm_step": 1}
+    assemble(path, {**named, "checkpoint_sha256": CHECKPOINT, "fingerprint": FINGERPRINT}, OPTIONS, 4, accepted, shards)
+    return path, accepted, shards
+
+
+def problems(result):
+    path, accepted, shards = result
+    return verify_embeddings(path, accepted, OPTIONS, FINGERPRINT, shards).describe()
+
+
+@given(st.text(min_size=1, max_size=8, alphabet="a./%2FE\u00e9") | st.text(min_size=1))
+def test_keys_are_reversible(identifier):
+    key = key_of(identifier)
+    assert id_of(key) == identifier
+    assert "/" not in key
+    assert key != "."
+
+
+def test_the_format(result):
+    path, _, _ = result
+    with h5py.File(path) as file:
+        assert file.attrs["format"] == "lucaflow-embeddings"
+        assert dict(file.attrs).keys() == {
+            "format", "format_version", "dataset", "llm_version", "llm_step", "checkpoint_sha256", "hidden_size",
+            "options", "fingerprint", "lucaflow_version",
+        }  # fmt: skip
+        assert json.loads(file.attrs["options"])["outputs"] == ["mean", "matrix"]
+        assert file["ids"].asstr()[:].tolist() == IDS
+        assert file["sequence"][:].tolist() == ROWS
+        assert file["digests"].dtype == "S64"
+        assert [digest.decode() for digest in file["digests"]] == DIGESTS
+        for name in ("lengths", "residues_embedded", "windows", "sequence"):
+            assert file[name].dtype == np.int64
+        assert file["lengths"][:].tolist() == [5, 2, 1]
+        assert file["mean"].shape == (3, 4)
+        assert sorted(map(id_of, file["matrix"])) == sorted(IDS)
+        assert file["matrix/sp|P1|A%2FB"].shape == (5, 4)
+        link = file["matrix"].get("001", getlink=True)
+        assert (link.filename, link.path) == (f"shards/{FINGERPRINT[:12]}/one.h5", f"/matrix/{DIGESTS[1]}")
+
+
+def test_opening(result):
+    path, _, shards = result
+    with lucaflow.open_embeddings(path) as embeddings:
+        assert len(embeddings) == 5
+        assert list(embeddings) == IDS
+        assert "001" in embeddings
+        assert embeddings["001"]["matrix"].shape == (2, 4)
+        np.testing.assert_array_equal(embeddings["001"]["mean"], [2, 2, 2, 2])
+        frame = embeddings.to_frame()
+        assert frame.index.tolist() == IDS
+        assert frame.loc["again"].tolist() == [5, 5, 5, 5]
+        with pytest.raises(KeyError):
+            embeddings["nobody"]
+        with pytest.raises(StoreError, match="holds no vectors max; it holds mean, matrix"):
+            embeddings.to_frame("max")
+    shards[1].unlink()
+    with open_embeddings(path) as embeddings, pytest.raises(StoreError, match="two.h5, which is missing"):
+        embeddings["."]
+
+
+@pytest.mark.parametrize("content", [b"", b"not HDF5", None])
+def test_what_is_no_embeddings_file(tmp_path, content):
+    path = tmp_path / "x.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StoreError, match="missing, damaged or cut short"):
+        open_embeddings(path)
+    with h5py.File(path, "w"):
+        pass
+    with pytest.raises(StoreError, match="expected format lucaflow-embeddings 1, found None None"):
+        open_embeddings(path)
+
+
+def test_a_sound_file_verifies(result):
+    assert problems(result) == ""
+
+
+def change_ids(file):
+    file["ids"][1] = "other"
+
+
+def change_mean(file):
+    file["mean"][2, 1] = np.nan
+
+
+def change_length(file):
+    file["lengths"][0] = 6
+
+
+def remove_link(file):
+    del file["matrix/001"]
+
+
+def turn_link(file):
+    del file["matrix/001"]
+    file["matrix/001"] = h5py.ExternalLink(f"shards/{FINGERPRINT[:12]}/one.h5", f"/matrix/{DIGESTS[0]}")
+
+
+def change_fingerprint(file):
+    file.attrs["fingerprint"] = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (change_ids, "id '001' is missing"),
+        (change_mean, f"`mean` of the sequence {DIGESTS[2]} is not finite"),
+        (change_length, "`lengths` differs from records.tsv"),
+        (remove_link, "the link to the matrix of '001' is missing"),
+        (turn_link, "the link to the matrix of '001' is missing or leads elsewhere"),
+        (change_fingerprint, "was made with other options"),
+        (lambda file: file.pop("digests"), "digests"),
+    ],
+)
+def test_what_is_wrong_in_embeddings_is_named(result, change, words):
+    with h5py.File(result[0], "r+") as file:
+        change(file)
+    assert words in problems(result)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def drop_matrix(path):
+    with h5py.File(path, "r+") as file:
+        del file[f"matrix/{DIGESTS[0]}"]
+
+
+def reshape_matrix(path):
+    with h5py.File(path, "r+") as file:
+        del file[f"matrix/{DIGESTS[0]}"]
+        file[f"matrix/{DIGESTS[0]}"] = np.zeros((4, 4), dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.unlink(), "missing, damaged or cut short"),
+        (cut, "missing, damaged or cut short"),
+        (drop_matrix, DIGESTS[0]),
+        (reshape_matrix, "has shape (4, 4), expected (5, 4)"),
+    ],
+)
+def test_what_is_wrong_in_a_shard_is_named(result, damage, words):
+    damage(result[2][0])
+    said = problems(result)
+    assert words in said
+    assert "one.h5" in said
+
+
+def test_shards_that_do_not_fit_are_refused(result):
+    path, accepted, shards = result
+    attributes = {"dataset": "d", "fingerprint": FINGERPRINT}
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="no shard holds 1 of the sequences"):
+        assemble(path, attributes, OPTIONS, 4, accepted, shards[:1])
+    with pytest.raises(StoreError, match="two.h5 holds sequences that belong elsewhere"):
+        assemble(path, attributes, OPTIONS, 4, accepted, [*shards, shards[1]])
+    with pytest.raises(StoreError, match="was made with other options"):
+        assemble(path, {"fingerprint": "0"}, OPTIONS, 4, accepted, shards)
+    assert path.read_bytes() == before
+
+
+def test_rows_of_what_is_not_there():
+    accepted = Accepted(["a"], np.array(DIGESTS[:1], dtype="S64"), np.array([5]), np.array([0]))
+    assert accepted.rows_of(np.array(DIGESTS, dtype="S64")).tolist() == [0, -1, -1]
+
+
+def test_half_precision_overflow_is_an_error():
+    assert stored(np.ones((1, 2), dtype=np.float32), "float16", ["x"]).dtype == np.float16
+    with pytest.raises(EmbeddingError, match="float16 cannot hold the embeddings of x"):
+        stored(np.full((1, 2), 1e5, dtype=np.float32), "float16", ["x"])
+
+
+def test_a_shard_that_ends_early_is_an_error(tmp_path):
+    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4)
+    with pytest.raises(StoreError, match="1 of 2 sequences were embedded"):
+        write_shard(tmp_path / "s.h5", attributes, DIGESTS[:2], [5, 2], OPTIONS, 4, [batch(0, ["MKVLA"])])
