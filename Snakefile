@@ -26,11 +26,11 @@ rule all:
 
 
 rule fetch:
-    message:
-        "Everything the configuration needs from elsewhere is here."
-    localrule: True
     input:
         [checkpoint_record(dataset.model) for dataset in DATASETS.values()],
+    localrule: True
+    message:
+        "Everything the configuration needs from elsewhere is here."
 
 
 onsuccess:

@@ -31,7 +31,7 @@ ENVIRONMENT = "../envs/lucaflow.yaml"
 
 wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
-    model="|".join({re.escape(dataset.model.name) for dataset in DATASETS.values()}),
+    model="|".join(sorted({re.escape(dataset.model.name) for dataset in DATASETS.values()})),
     step=r"normalise|split|assemble-[^/]+|run",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
@@ -69,6 +69,42 @@ def checkpoint_sha256(dataset):
     """Return the digest of a dataset's checkpoint, once it is converted."""
     converted = checkpoints.convert_checkpoint.get(folder=checkpoint_folder(dataset.model))
     return lucaone_checkpoints.read_record(Path(converted.output.record).parent)["model"]["sha256"]
+
+
+def model_of_folder(wildcards):
+    """Return the model whose converted checkpoint is kept in a folder."""
+    return next(d.model for d in DATASETS.values() if checkpoint_folder(d.model) == wildcards.folder)
+
+
+def published_files(wildcards):
+    """Return the files to convert; none if they are not to be found, which the job then says in full."""
+    model = model_of_folder(wildcards)
+    try:
+        return [str(path) for path in lucaone_checkpoints.locate(checkpoint_root(model), model).files]
+    except LucaFlowError:
+        return []
+
+
+def version_of_folder(wildcards):
+    return model_of_folder(wildcards).llm_version
+
+
+def step_of_folder(wildcards):
+    return model_of_folder(wildcards).llm_step
+
+
+def root_of_folder(wildcards):
+    return str(checkpoint_root(model_of_folder(wildcards)))
+
+
+def source_of_folder(wildcards):
+    return source_of(model_of_folder(wildcards))
+
+
+def dataset_file(wildcards):
+    """Return the input file; nothing if it is missing, which the job then says without stopping the others."""
+    path = dataset_of(wildcards).path
+    return [str(path)] if path.is_file() else []
 
 
 def step_settings(dataset, step):
@@ -120,13 +156,26 @@ def shards_of_dataset(wildcards):
     return shards_of(dataset_of(wildcards))
 
 
+def note_of_model(wildcards):
+    """Return what must be said of a model wherever its results are shown."""
+    return "untrained" if dataset_of(wildcards).model.llm_version == "mini" else ""
+
+
+def verified_files(wildcards):
+    return [f"results/{dataset.name}/{dataset.model.name}/verified.json" for dataset in DATASETS.values()]
+
+
 def final_files(wildcards):
     """Return what every dataset ends in.
 
     The settings are among it because Snakemake would not miss a file that only serves a result which is there.
     """
     return [
-        *[settings_file(dataset, step) for dataset in DATASETS.values() for step in ("normalise", "split", "run")],
+        *[
+            settings_file(dataset, step)
+            for dataset in DATASETS.values()
+            for step in ("normalise", "split", "run")
+        ],
         *collect("results/{dataset}/run.yaml", dataset=DATASETS),
         *collect("results/{dataset}/records.tsv", dataset=DATASETS),
         *[

@@ -15,14 +15,14 @@ rule embed:
         "logs/embed/{dataset}/{model}/{fingerprint}/{shard}.log",
     benchmark:
         "benchmarks/embed/{dataset}/{model}/{fingerprint}/{shard}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 8
     resources:
         mem_mb=16000,
         gpu=0 if config["compute"]["device"] == "cpu" else 1,
     message:
         "Embedding shard {wildcards.shard} of {wildcards.dataset} with {wildcards.model}"
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/embed.py"
 
@@ -39,12 +39,12 @@ rule assemble:
         "logs/assemble/{dataset}/{model}.log",
     benchmark:
         "benchmarks/assemble/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=8000,
     message:
         "Assembling the embeddings of {wildcards.dataset}"
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/assemble.py"
 
@@ -61,12 +61,12 @@ rule verify_embeddings:
         "logs/verify_embeddings/{dataset}/{model}.log",
     benchmark:
         "benchmarks/verify_embeddings/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=4000,
     message:
         "Checking the embeddings of {wildcards.dataset} against its records"
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/verify_embeddings.py"
 
@@ -75,11 +75,11 @@ rule verify:
     log:
         "logs/verify.log",
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         results=[f"results/{dataset.name}/{dataset.model.name}" for dataset in DATASETS.values()],
     message:
         "Reading all results again"
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/verify_results.py"

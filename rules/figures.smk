@@ -4,15 +4,6 @@ Requires: verified embeddings. Produces: a map of each dataset, and the table of
 """
 
 
-def verified_files(wildcards):
-    return [f"results/{dataset.name}/{dataset.model.name}/verified.json" for dataset in DATASETS.values()]
-
-
-def note_of_model(wildcards):
-    """Return what must be said of a model wherever its results are shown."""
-    return "untrained" if dataset_of(wildcards).model.llm_version == "mini" else ""
-
-
 rule draw_map:
     input:
         embeddings="results/{dataset}/{model}/embeddings.h5",
@@ -36,14 +27,14 @@ rule draw_map:
         "logs/draw_map/{dataset}/{model}.log",
     benchmark:
         "benchmarks/draw_map/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=4000,
     params:
         note=note_of_model,
     message:
         "Drawing the map of {wildcards.dataset}"
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/draw_map.py"
 
@@ -57,9 +48,9 @@ rule summarise:
     log:
         "logs/summarise.log",
     localrule: True
-    message:
-        "Summing up"
     conda:
         ENVIRONMENT
+    message:
+        "Summing up"
     script:
         "../scripts/summarise.py"

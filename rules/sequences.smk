@@ -4,24 +4,18 @@ Requires: the table of datasets. Produces: records.tsv, run.yaml, and results/{d
 """
 
 
-def dataset_file(wildcards):
-    """Return the input file; nothing if it is missing, which the job then says without stopping the others."""
-    path = dataset_of(wildcards).path
-    return [str(path)] if path.is_file() else []
-
-
 rule record_settings:
     output:
         "results/{dataset}/settings/{step}-{digest}.json",
     log:
         "logs/record_settings/{dataset}/{step}-{digest}.log",
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         settings=settings_of_step,
     message:
         "Recording the settings of {wildcards.step} for {wildcards.dataset}"
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/record_settings.py"
 
@@ -39,14 +33,14 @@ rule normalise:
         "logs/normalise/{dataset}.log",
     benchmark:
         "benchmarks/normalise/{dataset}.tsv"
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=4000,
     params:
         dataset=dataset_of,
     message:
         "Reading and normalising {wildcards.dataset}"
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/normalise.py"
 
@@ -62,12 +56,12 @@ checkpoint split:
         "logs/split/{dataset}.log",
     benchmark:
         "benchmarks/split/{dataset}.tsv"
+    conda:
+        ENVIRONMENT
     resources:
         mem_mb=4000,
     message:
         "Dividing the sequences of {wildcards.dataset} into shards"
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/split.py"
 
@@ -81,9 +75,9 @@ rule record_run:
     log:
         "logs/record_run/{dataset}.log",
     localrule: True
-    message:
-        "Recording the configuration of {wildcards.dataset}"
     conda:
         ENVIRONMENT
+    message:
+        "Recording the configuration of {wildcards.dataset}"
     script:
         "../scripts/record_run.py"

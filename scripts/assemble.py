@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-
 from lucaflow.assembly import assemble, read_accepted
 from lucaflow.checkpoints import read_record
 from lucaflow.logs import reporting_to

@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-
 from lucaflow.checkpoints import Model, locate, read_registry
 from lucaflow.conversion import convert
 from lucaflow.errors import CheckpointError

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 from lucaflow.figures import draw_html, draw_png, make_map
 from lucaflow.logs import reporting_to
 

@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-
 from lucaflow.errors import InputError
 from lucaflow.logs import reporting_to
 from lucaflow.readers import read_records

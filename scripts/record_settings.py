@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 from lucaflow.logs import reporting_to
 from lucaflow.steps import write_settings
 

@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-
 from lucaflow.logs import reporting_to
 from lucaflow.sequences import split_sequences, write_shard_table
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.summary import as_html, summarise

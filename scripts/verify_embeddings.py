@@ -4,7 +4,6 @@ import json
 import logging
 from pathlib import Path
 
-
 from lucaflow.assembly import read_accepted
 from lucaflow.errors import StoreError
 from lucaflow.files import write_text

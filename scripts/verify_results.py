@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-
 from lucaflow.errors import StoreError
 from lucaflow.logs import reporting_to
 from lucaflow.verification import changed_files

@@ -109,9 +109,7 @@ def assemble(
                 _link(file.create_group(name), name, path.parent, accepted, shards, shard_of)
 
 
-def _copy_shards(
-    file: h5py.File, options: EmbeddingOptions, accepted: Accepted, shards: Sequence[Path]
-) -> np.ndarray:
+def _copy_shards(file: h5py.File, options: EmbeddingOptions, accepted: Accepted, shards: Sequence[Path]) -> np.ndarray:
     """Copy the packed arrays to their rows; return the shard (U,) of each row."""
     shard_of = np.full(len(accepted.digests), -1)
     numbers = {name: file[name][:] for name in PER_SEQUENCE}
@@ -151,5 +149,3 @@ def _link(
     for identifier, row in zip(accepted.ids, accepted.sequence.tolist(), strict=True):
         digest = accepted.digests[row].decode()
         group[key_of(identifier)] = h5py.ExternalLink(names[shard_of[row]], f"/{output}/{digest}")
-
-

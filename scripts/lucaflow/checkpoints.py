@@ -145,7 +145,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     path = folder / RECORD_NAME
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        record["model"]["sha256"], record["model"]["bytes"], record["encoder"]  # noqa: B018
+        record["model"]["sha256"], record["model"]["bytes"], record["encoder"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} is no record of a converted checkpoint ({error}). Delete {folder} and run again."

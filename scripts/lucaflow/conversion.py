@@ -169,9 +169,7 @@ def describe(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def load_encoder(
-    folder: Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32
-) -> Encoder:
+def load_encoder(folder: Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32) -> Encoder:
     """Load a converted checkpoint, memory-mapped; matrix products run in `arithmetic`, norms in float32."""
     config, state = _load(folder, device)
     with torch.device("meta"):

@@ -78,6 +78,7 @@ class SelfAttention(nn.Module):
         self.heads = config.num_attention_heads
         self.qkv_proj = nn.Linear(size, 3 * size)
         self.out_proj = nn.Linear(size, size)
+        self.inv_freq: Tensor
         self.register_buffer("inv_freq", torch.empty(config.head_size // 2))
 
     def forward(self, x: Tensor, mask: Tensor | None, attention_to: Callable[[Tensor], None] | None) -> Tensor:

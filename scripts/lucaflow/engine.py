@@ -160,7 +160,9 @@ class Engine:
         finite = torch.isfinite(sums).all(dim=1).cpu().numpy()
         if not finite.all():
             digest = sequences[int(np.flatnonzero(~finite)[0])].digest
-            raise EmbeddingError(f"the embedding of the sequence with digest {digest} holds values that are not finite.")
+            raise EmbeddingError(
+                f"the embedding of the sequence with digest {digest} holds values that are not finite."
+            )
         return EmbeddedBatch(
             start=start,
             residues_embedded=np.array([window.kept for window in windows], dtype=np.int64),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import matplotlib
@@ -16,10 +17,11 @@ from bokeh.resources import INLINE
 from sklearn.decomposition import PCA
 
 from lucaflow.files import replacing, write_text
-from lucaflow.store import VECTORS, Embeddings
+from lucaflow.settings import VECTORS
+from lucaflow.store import Embeddings
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 MOST_POINTS = 20_000
 MOST_LABELS = 19
@@ -82,7 +84,9 @@ def project(vectors: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
 
 def make_map(embeddings_path: Path, records: Path, labels: Path, note: str) -> Map:
     """Project a dataset's embeddings to two dimensions."""
-    table = pd.read_csv(records, sep="\t", dtype=str, keep_default_na=False, usecols=["record", "status", "description", "length"])
+    table = pd.read_csv(
+        records, sep="\t", dtype=str, keep_default_na=False, usecols=["record", "status", "description", "length"]
+    )
     table = table.merge(pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False), on="record")
     table = table[table["status"] == "accepted"].reset_index(drop=True)
     with Embeddings(embeddings_path) as embeddings:
@@ -118,7 +122,9 @@ def draw_png(drawing: Map, path: Path) -> None:
     figure_, axes = plt.subplots(figsize=(7.2, 5.4), layout="constrained")
     labels = drawing.labels
     if labels == [""]:
-        shades = axes.scatter(drawing.points["x"], drawing.points["y"], c=drawing.points["length"], s=14, cmap="viridis")
+        shades = axes.scatter(
+            drawing.points["x"], drawing.points["y"], c=drawing.points["length"], s=14, cmap="viridis"
+        )
         figure_.colorbar(shades, label="length (residues)")
     else:
         for label, colour in colour_of_labels(labels).items():
@@ -148,7 +154,7 @@ def draw_html(drawing: Map, path: Path) -> None:
     plot.add_tools(HoverTool(tooltips=hover))
     for label, colour in colour_of_labels(drawing.labels).items():
         group = drawing.points[drawing.points["label"] == label]
-        named = {"legend_label": label} if label else {}
+        named: dict[str, Any] = {"legend_label": label} if label else {}
         plot.scatter("x", "y", source=ColumnDataSource(group), size=7, color=colour, alpha=0.8, **named)
     if plot.legend:
         plot.legend.click_policy = "hide"

@@ -15,14 +15,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from lucaflow.errors import InputError
 
-_OPENERS: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
+_OPENERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _SUFFIXES = {".gz", ".bz2", ".xz"}
@@ -98,8 +98,8 @@ def _read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
     """Yield one record per header line; `;` lines are comments."""
     header: tuple[int, str] | None = None
     lines: list[str] = []
-    for number, line in enumerate(handle, start=1):
-        line = line.rstrip("\n")
+    for number, ended in enumerate(handle, start=1):
+        line = ended.rstrip("\n")
         if line.startswith(">"):
             if header:
                 yield _fasta_record(*header, lines)
@@ -114,8 +114,8 @@ def _read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
 
 def _fasta_record(line: int, title: str, lines: list[str]) -> RawRecord:
     """The id is the first word of the title, the rest is the description."""
-    words = title.split(maxsplit=1)
-    return RawRecord(line, *(*words, "", "")[:2], text="\n".join(lines))
+    identifier, description, *_ = [*title.split(maxsplit=1), "", ""]
+    return RawRecord(line, identifier, description, "\n".join(lines))
 
 
 def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns) -> Iterator[RawRecord]:

@@ -83,7 +83,7 @@ def read_sequences(path: Path) -> list[NormalisedSequence]:
     sequences = []
     with path.open(encoding="ascii") as handle:
         try:
-            for title, residues in FastaTwoLineParser(handle):
+            for title, residues in FastaTwoLineParser(handle):  # type: ignore[no-untyped-call]
                 digest, _, seq_type = title.partition(" ")
                 if digest_of(seq_type, residues) != digest:
                     raise StoreError(f"{path}: the sequence under {digest} is not the one it was. Delete its folder.")

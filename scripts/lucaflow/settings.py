@@ -170,7 +170,9 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
     if "contacts" in embedding["outputs"]:
         problems.append("embedding.outputs: `contacts` is not available in this version of LucaFlow")
     if embedding["embedding_fixed_len_a_time"] is not None:
-        problems.append("embedding.embedding_fixed_len_a_time: windows are not available in this version; set it to null")
+        problems.append(
+            "embedding.embedding_fixed_len_a_time: windows are not available in this version; set it to null"
+        )
     if config["export"]:
         problems.append("export: further formats are not available in this version of LucaFlow")
     if fetched and source != "local":

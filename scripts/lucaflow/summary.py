@@ -36,7 +36,9 @@ def _row(path: Path, benchmarks: Path) -> dict[str, Any]:
 
 def embedding_seconds(benchmarks: Path, files: list[str]) -> float | None:
     """Return the time of the embedding jobs, start-up included; None where it was not measured."""
-    tables = [benchmarks / Path(name).relative_to("shards").with_suffix(".tsv") for name in files if name[:7] == "shards/"]
+    tables = [
+        benchmarks / Path(name).relative_to("shards").with_suffix(".tsv") for name in files if name[:7] == "shards/"
+    ]
     if not tables or not all(table.is_file() for table in tables):
         return None
     return float(sum(pd.read_csv(table, sep="\t")["s"].sum() for table in tables))

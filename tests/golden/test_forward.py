@@ -7,7 +7,8 @@ import pytest
 import torch
 from golden_cases import GOLDEN, TOLERANCE, GoldenCheckpoint
 
-from lucaflow.conversion import load_contact_head
+from lucaflow.conversion import expected_shapes, load_contact_head
+from lucaflow.encoder import EncoderConfig
 
 NAMES = ("batch-padded", "batch-attention-mask", "mask-tokens", "layers", "contacts")
 
@@ -63,9 +64,6 @@ def test_padded_equals_alone(name, manifest, golden_checkpoints):
 
 
 def test_full_size_checkpoint_has_the_tensors_that_are_expected():
-    from lucaflow.conversion import expected_shapes
-    from lucaflow.encoder import EncoderConfig
-
     config = EncoderConfig(
         num_hidden_layers=20,
         hidden_size=2560,

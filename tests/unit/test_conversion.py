@@ -47,7 +47,7 @@ def write_hub(folder, published, prefix="lucaone.", form="safetensors", parts=1)
         number = f"-{part + 1:05}-of-{parts:05}" if parts > 1 else ""
         path = folder / f"{stem}{number}.{form}"
         save_file(chosen, path) if form == "safetensors" else torch.save(chosen, path)
-        index |= {name: path.name for name in chosen}
+        index |= dict.fromkeys(chosen, path.name)
     if parts > 1:
         (folder / f"{stem}.{form}.index.json").write_text(json.dumps({"weight_map": index}))
     return folder
@@ -79,7 +79,7 @@ def test_what_config_json_leaves_out_means_what_each_layout_means(tmp_path, publ
     assert convert(locate(hub, MODEL), MODEL, tmp_path / "out")["encoder"]["token_dropout"] is False
     copy = shutil.copytree(T1, tmp_path / "copy")
     (copy / FOLDER / "config.json").write_text(json.dumps({**silent, "no_position_embeddings": True}))
-    with pytest.raises(CheckpointError, match="embed_layer_norm.weight is missing"):
+    with pytest.raises(CheckpointError, match=r"embed_layer_norm\.weight is missing"):
         convert(locate(copy, MODEL), MODEL, tmp_path / "other")
 
 
@@ -132,7 +132,7 @@ def test_a_safetensors_file_that_is_none(tmp_path):
 def test_what_is_there_is_said(tmp_path):
     with pytest.raises(CheckpointError, match="there is no directory"):
         locate(tmp_path / "nowhere", MODEL)
-    with pytest.raises(CheckpointError, match="no weights in .* It holds: nothing"):
+    with pytest.raises(CheckpointError, match=r"no weights in .* It holds: nothing"):
         locate(tmp_path, MODEL)
     with pytest.raises(CheckpointError, match="there is: checkpoint-step36000000"):
         locate(T1, Model("lucaone", 17600000))

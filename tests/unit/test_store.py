@@ -106,7 +106,7 @@ def test_opening(result):
         with pytest.raises(StoreError, match="holds no vectors max; it holds mean, matrix"):
             embeddings.to_frame("max")
     shards[1].unlink()
-    with open_embeddings(path) as embeddings, pytest.raises(StoreError, match="two.h5, which is missing"):
+    with open_embeddings(path) as embeddings, pytest.raises(StoreError, match=r"two\.h5, which is missing"):
         embeddings["."]
 
 
@@ -207,7 +207,7 @@ def test_shards_that_do_not_fit_are_refused(result):
     before = path.read_bytes()
     with pytest.raises(StoreError, match="no shard holds 1 of the sequences"):
         assemble(path, attributes, OPTIONS, 4, accepted, shards[:1])
-    with pytest.raises(StoreError, match="two.h5 holds sequences that belong elsewhere"):
+    with pytest.raises(StoreError, match=r"two\.h5 holds sequences that belong elsewhere"):
         assemble(path, attributes, OPTIONS, 4, accepted, [*shards, shards[1]])
     with pytest.raises(StoreError, match="was made with other options"):
         assemble(path, {"fingerprint": "0"}, OPTIONS, 4, accepted, shards)
