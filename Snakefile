@@ -23,6 +23,8 @@ rule all:
     input:
         final_files,
         files_known_later,
+    message:
+        "All results are there."
 
 
 rule fetch:

@@ -3,10 +3,15 @@
 Requires: config, the two schemas in config/schemas. Produces: DATASETS, OPTIONS, and named functions.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+# Snakemake puts the interpreter's path into shell commands as it stands, blanks and all.
+if Path(sys.executable).exists():
+    sys.executable = shlex.quote(sys.executable)
 
 ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.append(str(ROOT / "scripts"))

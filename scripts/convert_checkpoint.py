@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from lucaflow.checkpoints import Model, locate, read_registry
+from lucaflow.checkpoints import Model, locate, published_digest
 from lucaflow.conversion import convert
 from lucaflow.errors import CheckpointError
 from lucaflow.logs import reporting_to
@@ -16,17 +16,12 @@ def main() -> None:
     model = Model(snakemake.params.llm_version, snakemake.params.llm_step)
     folder = Path(snakemake.output.record).parent
     record = convert(locate(Path(snakemake.params.root), model), model, folder)
-    registry = read_registry(Path(snakemake.params.registry))
-    known = registry[
-        (registry["version"] == model.llm_version)
-        & (registry["step"] == str(model.llm_step))
-        & (registry["source"] == snakemake.params.source)
-        & (registry["sha256"] != "")
-    ]
-    for row in known.itertuples():
-        found = next(entry["sha256"] for name, entry in record["origin"].items() if name.endswith(row.files))
-        if found != row.sha256:
-            raise CheckpointError(f"{row.files} of {model.name} has digest {found}, expected {row.sha256}.")
+    published = published_digest(Path(snakemake.params.registry), model, snakemake.params.source)
+    if published:
+        name, expected = published
+        found = next(entry["sha256"] for path, entry in record["origin"].items() if Path(path).name == name)
+        if found != expected:
+            raise CheckpointError(f"{name} of {model.name} has digest {found}, expected {expected}. Fetch it again.")
     logger.info("converted %s: %d parameters, sha256 %s", model.name, record["parameters"], record["model"]["sha256"])
 
 

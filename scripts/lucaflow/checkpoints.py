@@ -6,13 +6,12 @@ into a folder with `model.safetensors` and `checkpoint.json`, which is all that 
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from lucaflow.errors import CheckpointError
 
@@ -135,9 +134,14 @@ def folder_name(model: Model, source: str, root: Path) -> str:
     return f"{model.name}-{source}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]}"
 
 
-def read_registry(path: Path) -> pd.DataFrame:
-    """Return the table of known checkpoints, all cells text."""
-    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+def published_digest(registry: Path, model: Model, source: str) -> tuple[str, str] | None:
+    """Return the name and hex SHA-256 of a checkpoint's weights as published; None where nobody published it."""
+    with registry.open(encoding="utf-8", newline="") as handle:
+        for row in csv.DictReader(handle, delimiter="\t"):
+            known = (row["version"], row["step"], row["source"]) == (model.llm_version, str(model.llm_step), source)
+            if known and row["sha256"]:
+                return row["files"], row["sha256"]
+    return None
 
 
 def read_record(folder: Path) -> dict[str, Any]:

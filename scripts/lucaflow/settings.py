@@ -6,6 +6,7 @@ file's name that something changed, also when its own records are gone.
 
 from __future__ import annotations
 
+import csv
 import difflib
 import hashlib
 import json
@@ -15,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 from jsonschema import Draft202012Validator
 
@@ -89,18 +89,9 @@ class Dataset:
 
 def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Dataset]:
     """Read and check the table of datasets. Raises ConfigError that names file, line and value."""
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, comment="#", skip_blank_lines=False)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such table of datasets. Correct `datasets` in the config.") from error
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a tab-separated table ({error}). See config/README.md.") from error
     datasets: dict[str, Dataset] = {}
     problems = []
-    for line, cells in enumerate(table.to_dict("records"), start=2):
-        row = {str(key): value.strip() for key, value in cells.items() if value.strip()}
-        if not row:
-            continue
+    for line, row in _read_rows(path):
         wrong = [*_unknown_keys(row, schema), *map(describe_violation, Draft202012Validator(schema).iter_errors(row))]
         wrong = wrong or list(_contradictions(row, config, datasets))
         if wrong:
@@ -112,6 +103,28 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
     if not datasets:
         raise ConfigError(f"{path}: the table holds no datasets. Add a row for each file; see config/README.md.")
     return datasets
+
+
+def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line number and cells of each row; empty cells count as absent, lines that start with # as comments."""
+    names: list[str] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = csv.reader(handle, delimiter="\t")
+            for cells in rows:
+                values = [cell.strip() for cell in cells]
+                if not any(values) or values[0].startswith("#"):
+                    continue
+                if not names:
+                    names = values
+                elif len(values) > len(names):
+                    raise ConfigError(f"{path}, line {rows.line_num}: {len(values)} cells, but {len(names)} columns.")
+                else:
+                    yield rows.line_num, {name: value for name, value in zip(names, values, strict=False) if value}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such table of datasets. Correct `datasets` in the config.") from error
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: cannot be read as a table of datasets ({error}).") from error
 
 
 def _model(row: Mapping[str, str], config: Mapping[str, Any]) -> Model:

@@ -9,6 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+UNTRAINED = "The weights of `mini` are drawn at random, not trained: to try LucaFlow out, not for science."
+_SHORT_NAMES = {
+    "distinct_sequences": "distinct",
+    "residues_per_second": "residues/s",
+    "embeddings_mb": "h5 MB",
+    "shards_mb": "shards MB",
+}
+
 
 def summarise(verified: Iterable[Path], benchmarks: Path) -> pd.DataFrame:
     """Return a row for each verified.json, with the time its embedding jobs took and the space results take."""
@@ -23,13 +31,13 @@ def _row(path: Path, benchmarks: Path) -> dict[str, Any]:
         "dataset": report["dataset"],
         "model": path.parent.name,
         "records": report["records"],
-        "distinct sequences": report["distinct_sequences"],
+        "distinct_sequences": report["distinct_sequences"],
         "residues": report["residues"],
         "truncated": report["truncated_sequences"],
         "seconds": None if seconds is None else round(seconds, 1),
-        "residues per second": None if seconds is None else round(report["residues_embedded"] / seconds),
-        "embeddings.h5 (MB)": round(sizes["embeddings.h5"] / 1e6, 2),
-        "shards (MB)": round(sum(size for name, size in sizes.items() if name.startswith("shards/")) / 1e6, 2),
+        "residues_per_second": None if seconds is None else round(report["residues_embedded"] / seconds),
+        "embeddings_mb": round(sizes["embeddings.h5"] / 1e6, 2),
+        "shards_mb": round(sum(size for name, size in sizes.items() if name.startswith("shards/")) / 1e6, 2),
         "embeddings": str(path.with_name("embeddings.h5")),
     }
 
@@ -48,10 +56,12 @@ def as_text(table: Path) -> str:
     """Return the table of a run for the terminal, and where to look."""
     rows = pd.read_csv(table, sep="\t")
     folders = "\n".join(f"  {Path(path).parent}/" for path in rows.pop("embeddings"))
+    shown = rows.rename(columns=_SHORT_NAMES)
+    text = shown.to_string(index=False, na_rep="-", float_format="{:.10g}".format)
+    untrained = f"\n{UNTRAINED}\n" if rows["model"].str.startswith("mini-").any() else ""
     return (
-        f"\n{rows.to_string(index=False, na_rep='-', float_format='{:,.2f}'.format)}\n\n"
-        "seconds: of the embedding jobs, starting Python and loading the network included.\n"
-        f"Embeddings (embeddings.h5) and a map of each (figures/map.html) are in:\n{folders}\n"
+        f"\n{text}\n\nSeconds are those of the embedding jobs, starting Python and loading the network included.\n"
+        f"{untrained}\nEmbeddings (embeddings.h5) and a map of each (figures/map.html) are in:\n{folders}\n"
     )
 
 

@@ -1,0 +1,163 @@
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lucaflow.errors import ConfigError
+from lucaflow.settings import (
+    EmbeddingOptions,
+    digest_of_settings,
+    read_datasets,
+    read_schema,
+    refuse_unavailable,
+    resolve,
+)
+from lucaflow.steps import settings_name, write_settings
+from workflow_runs import ROOT
+
+CONFIG = read_schema(ROOT / "config/schemas/config.schema.yaml")
+DATASETS = read_schema(ROOT / "config/schemas/datasets.schema.yaml")
+DEFAULTS = resolve({}, CONFIG)
+
+
+def options(**changed):
+    return EmbeddingOptions.from_config({**DEFAULTS["embedding"], **changed})
+
+
+def test_defaults_are_those_of_the_contract():
+    assert DEFAULTS["datasets"] == "config/datasets.tsv"
+    assert DEFAULTS["checkpoints"] == {"directory": "resources/checkpoints", "source": "huggingface", "path": None}
+    assert DEFAULTS["model"] == {"llm_version": "lucaone", "llm_step": None}
+    assert DEFAULTS["embedding"]["outputs"] == ["mean"]
+    assert DEFAULTS["embedding"]["truncation_seq_length"] == 4094
+    assert DEFAULTS["compute"] == {"device": "auto", "tokens_per_batch": "auto", "shard_tokens": 20_000_000}
+    assert set(DEFAULTS["input"].values()) == {"error"}
+    assert DEFAULTS["heads"]["llm_truncation_seq_length"] == 4096
+
+
+def test_the_packaged_configuration_holds_the_defaults():
+    assert resolve(yaml.safe_load((ROOT / "config/config.yaml").read_text()), CONFIG) == DEFAULTS
+
+
+def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
+    given_config = {"embedding": {"outputs": ["matrix"]}, "export": []}
+    resolved = resolve(given_config, CONFIG)
+    assert resolved["embedding"]["outputs"] == ["matrix"]
+    assert resolve(resolved, CONFIG) == resolved
+    assert given_config == {"embedding": {"outputs": ["matrix"]}, "export": []}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"modle": {}}, r"modle: there is no such key; did you mean model\?"),
+        ({"input": {"zzz": 1}}, "input.zzz: there is no such key; known here: invalid_characters"),
+        ({"embedding": None}, "embedding: None is not of type 'object'"),
+        ({"embedding": {"layer": "last"}}, "embedding.layer: 'last' is not of type 'integer', 'null'"),
+        ({"embedding": {"outputs": []}}, "embedding.outputs: "),
+        ({"compute": {"tokens_per_batch": "many"}}, "compute.tokens_per_batch: 'many' is not valid"),
+        ({"heads": {"threshold": 2}}, "heads.threshold: 2 is greater than the maximum of 1"),
+    ],
+)
+def test_wrong_keys_and_values(config, words):
+    with pytest.raises(ConfigError, match=words):
+        resolve(config, CONFIG)
+
+
+def test_every_problem_is_said_at_once():
+    with pytest.raises(ConfigError) as error:
+        resolve({"a": 1, "model": {"b": 2}}, CONFIG)
+    assert str(error.value).count("there is no such key") == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"embedding": {"outputs": ["contacts"]}}, "`contacts` is not available"),
+        ({"embedding": {"embedding_fixed_len_a_time": 100}}, "windows are not available"),
+        ({"export": ["npy"]}, "further formats are not available"),
+        ({"model": {"llm_version": "lucaone"}}, "cannot be downloaded by this version"),
+        (
+            {"model": {"llm_version": "lucaone"}, "checkpoints": {"source": "local"}},
+            "expected the checkpoint's directory",
+        ),
+    ],
+)
+def test_a_named_choice_runs_or_raises(tmp_path, config, words):
+    resolved = resolve({"model": {"llm_version": "mini"}, **config}, CONFIG)
+    table = tmp_path / "d.tsv"
+    table.write_text("dataset\tpath\tseq_type\nd\td.fasta\tprot\n")
+    with pytest.raises(ConfigError, match=words):
+        refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved))
+
+
+def datasets(tmp_path, text, **config):
+    table = tmp_path / "d.tsv"
+    table.write_text(text)
+    return read_datasets(table, DATASETS, resolve(config, CONFIG))
+
+
+def test_a_table_of_datasets(tmp_path):
+    text = (
+        "# a comment\ndataset\tpath\tseq_type\theader\tid_column\tllm_version\tllm_step\n"
+        "a\tx#1.fasta\tprot\n\nNA\t/y.csv\tgene\tno\t0\tlucaone-gene\t\nc\tz\tgene\t\t\t\t17600000\n"
+    )
+    found = datasets(tmp_path, text, model={"llm_version": "lucaone", "llm_step": 5600000})
+    assert [(d.name, d.model.name, d.step_stated) for d in found.values()] == [
+        ("a", "lucaone-5600000", True),
+        ("NA", "lucaone-gene-36800000", False),
+        ("c", "lucaone-17600000", True),
+    ]
+    assert str(found["a"].path) == "x#1.fasta"
+    assert (found["a"].columns.header, found["NA"].columns.header, found["NA"].columns.id) == (True, False, "0")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("dataset\tpath\tseq_type\n", "the table holds no datasets"),
+        ("", "the table holds no datasets"),
+        ("dataset\tpath\na\tb\tc\n", "line 2: 3 cells, but 2 columns"),
+        ("dataset,path\na,b\n", "there is no such key"),
+        ("dataset\tpath\tseq_type\na\t\tprot\n", "line 2: the file: 'path' is a required property"),
+        ("dataset\tpath\tkind\na\tx\tpair\n", "line 2: kind: pairs of sequences are not available"),
+        ("dataset\tpath\tseq_type\n#x\n\n.a\tx\tprot\n", "line 4: dataset: '.a' does not match"),
+    ],
+)
+def test_a_wrong_table(tmp_path, text, words):
+    with pytest.raises(ConfigError, match=words):
+        datasets(tmp_path, text)
+
+
+@given(st.permutations(["mean", "max", "cls", "matrix"]))
+def test_the_order_of_outputs_does_not_matter(outputs):
+    assert options(outputs=outputs) == options(outputs=["mean", "max", "cls", "matrix"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "matters"),
+    [
+        ({"layer": 3}, True),
+        ({"outputs": ["mean", "max"]}, True),
+        ({"precision": "bfloat16"}, True),
+        ({"dtype": "float16"}, True),
+        ({"embedding_complete": False}, True),
+        ({"truncation_seq_length": 9}, False),
+        ({"trunc_type": "left"}, False),
+        ({"matrix_add_special_token": True}, False),
+        ({"contacts_max_length": 9}, False),
+    ],
+)
+def test_what_the_fingerprint_depends_on(changed, matters):
+    assert (options(**changed).fingerprint("c") != options().fingerprint("c")) == matters
+    assert options().fingerprint("c") != options().fingerprint("d")
+
+
+def test_settings_replace_the_ones_before(tmp_path):
+    first, second = {"a": 1, "b": 2}, {"a": 2}
+    assert digest_of_settings(first) == digest_of_settings({"b": 2, "a": 1})
+    for settings in (first, second):
+        write_settings(tmp_path / f"{settings_name('step', settings)}.json", "step", settings)
+        write_settings(tmp_path / f"{settings_name('step-two', settings)}.json", "step-two", settings)
+    kept = {f"{settings_name(step, second)}.json" for step in ("step", "step-two")}
+    assert {path.name for path in tmp_path.iterdir()} == kept
