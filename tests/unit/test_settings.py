@@ -2,6 +2,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from workflow_runs import ROOT
 
 from lucaflow.errors import ConfigError
 from lucaflow.settings import (
@@ -13,7 +14,6 @@ from lucaflow.settings import (
     resolve,
 )
 from lucaflow.steps import settings_name, write_settings
-from workflow_runs import ROOT
 
 CONFIG = read_schema(ROOT / "config/schemas/config.schema.yaml")
 DATASETS = read_schema(ROOT / "config/schemas/datasets.schema.yaml")
