@@ -65,14 +65,17 @@ class Workflow:
         lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
         self.write("datasets.tsv", "".join("\t".join(line) + "\n" for line in lines))
 
-    def run(self, *arguments: str, **environment: str) -> Run:
+    def command(self, *arguments: str) -> list[str]:
+        """Write the configuration; return the command that runs it."""
         self.write("config.yaml", yaml.safe_dump({"datasets": "datasets.tsv", **self.config}))
-        command = [
+        return [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
             *("--directory", str(self.directory), "--configfile", "config.yaml", "--cores", "2", *arguments),
         ]
+
+    def run(self, *arguments: str, **environment: str) -> Run:
         done = subprocess.run(
-            command,
+            self.command(*arguments),
             cwd=self.directory,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,

@@ -1,0 +1,89 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lucaflow.figures import MOST_LABELS, OTHER, Map, draw_html, draw_png, project, sample_rows
+from lucaflow.files import replacing, write_text
+from lucaflow.summary import as_text
+
+
+def drawing(labels, title="a map"):
+    count = len(labels)
+    points = pd.DataFrame(
+        {
+            "id": [f"<script>alert({i})</script>" for i in range(count)],
+            "description": [""] * count,
+            "label": labels,
+            "length": range(1, count + 1),
+            "x": np.arange(count, dtype=float),
+            "y": np.arange(count, dtype=float) % 3,
+        }
+    )
+    return Map(points, title, (0.5, 0.25))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [""] * 5,
+        ["x"],
+        ["$a^$", "$b", "_hidden", "", "\u03b1", "</script>"],
+        [f"l{i}" for i in range(MOST_LABELS)] + [OTHER],
+    ],
+    ids=["without labels", "one point", "awkward labels", "many labels"],
+)
+def test_maps_are_drawn(tmp_path, labels):
+    draw_png(drawing(labels), tmp_path / "map.png")
+    draw_html(drawing(labels), tmp_path / "map.html")
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.size[0] > 800
+        assert len(np.unique(np.asarray(picture.convert("L")))) > 5
+    page = (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert page.count("</script>") == page.count("<script")
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (2, 4), (5, 1), (50, 8)])
+def test_projection(shape):
+    vectors = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    coordinates, explained = project(vectors)
+    assert coordinates.shape == (shape[0], 2)
+    assert np.isfinite(coordinates).all()
+    assert 0 <= explained[1] <= explained[0] <= 1.0001
+
+
+def test_large_datasets_are_sampled_evenly():
+    assert sample_rows(3, 10).tolist() == [0, 1, 2]
+    rows = sample_rows(1_000_000, 1000)
+    assert (len(rows), rows[0], rows[-1]) == (1000, 0, 999_999)
+    assert len(set(rows.tolist())) == 1000
+
+
+def test_the_table_of_a_run(tmp_path):
+    header = "dataset\tmodel\trecords\tdistinct_sequences\tresidues\tseconds\tembeddings\n"
+    table = tmp_path / "summary.tsv"
+    table.write_text(f"{header}p\tmini-1\t10\t9\t1234567\t\tresults/p/mini-1/embeddings.h5\n")
+    text = as_text(table)
+    assert "not trained" in text
+    assert "results/p/mini-1/" in text
+    assert "1234567" in text
+    table.write_text(f"{header}p\tlucaone-36000000\t10\t9\t12\t3.5\tresults/p/l/embeddings.h5\n")
+    assert "not trained" not in as_text(table)
+
+
+def test_a_file_appears_completely_or_not_at_all(tmp_path):
+    target = tmp_path / "sub" / "file"
+    write_text(target, "first")
+
+    def fail():
+        with replacing(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert target.read_text() == "first"
+    assert list(target.parent.iterdir()) == [target]
+    (tmp_path / "plain").touch()
+    assert target.stat().st_mode == (tmp_path / "plain").stat().st_mode

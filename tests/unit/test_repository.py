@@ -1,0 +1,81 @@
+"""What must agree in the repository agrees."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from workflow_runs import ROOT
+
+sys.path.append(str(ROOT / "scripts"))
+import document_config
+import make_mini
+from lucaflow import __version__
+from lucaflow.checkpoints import Model, locate, published_digest
+from lucaflow.files import sha256_of
+
+MINI = ROOT / "resources/mini"
+
+
+def pins(text: str) -> dict[str, str]:
+    found = re.findall(r"^(?:\s*- )?([A-Za-z0-9_.-]+)==(\S+)$", text, re.MULTILINE)
+    return {re.sub(r"[_.-]+", "-", name).lower(): version for name, version in found}
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_conda_environment_has_the_pins_of_the_lock():
+    lock, conda = pins(read("envs/lock.txt")), pins(read("envs/lucaflow.yaml"))
+    wanted = tomllib.loads(read("pyproject.toml"))["project"]["dependencies"]
+    assert set(conda) == {re.split(r"[><=~]", name)[0].lower() for name in wanted}
+    assert conda.items() <= lock.items()
+    assert lock.items() <= pins(read("envs/lock-test.txt")).items()
+
+
+def test_this_runs_with_the_locked_versions():
+    installed = subprocess.run([sys.executable, "-m", "pip", "freeze"], check=True, capture_output=True, text=True)
+    found = pins(installed.stdout.replace("+cpu", ""))
+    lock = pins(read("envs/lock.txt"))
+    assert {name: found.get(name) for name in lock} == lock
+
+
+def test_versions_agree():
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == __version__
+    assert f"## {__version__}" in read("CHANGELOG.md")
+
+
+def test_the_configuration_reference_is_what_the_schemas_say():
+    assert read("config/README.md") == document_config.page()
+
+
+def test_the_packaged_checkpoint_is_the_one_its_rule_draws(tmp_path):
+    make_mini.main(tmp_path)
+    drawn, packaged = (locate(root, Model("mini", 1)) for root in (tmp_path, MINI))
+    first, second = (torch.load(origin.weights[0], weights_only=True) for origin in (drawn, packaged))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert drawn.config.read_text() == packaged.config.read_text()
+    assert published_digest(ROOT / "resources/checkpoints.tsv", Model("mini", 1), "packaged") == (
+        "pytorch.pth",
+        sha256_of(packaged.weights[0]),
+    )
+
+
+@pytest.mark.parametrize("table", ["config/datasets.tsv", "config/demo/datasets.tsv"])
+def test_packaged_datasets_are_there(table):
+    for row in pd.read_csv(ROOT / table, sep="\t", dtype=str).itertuples():
+        assert (ROOT / row.path).is_file()
+        assert row.path.split("/")[-1] in read("resources/demo/README.md")
+
+
+def test_files_answer_one_question_each():
+    for pattern in ("scripts/**/*.py", "rules/*.smk", "tests/**/*.py"):
+        for path in ROOT.glob(pattern):
+            assert len(path.read_text().splitlines()) <= 400, path
+    assert len(read("Snakefile").splitlines()) < 60

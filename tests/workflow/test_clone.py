@@ -1,0 +1,144 @@
+"""A newcomer's way: a fresh clone at a path with blanks, and every command and snippet of the README."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from workflow_runs import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for kind, text in SNIPPETS if kind == "console" for line in text.splitlines()]
+
+
+def at_site(command: str, clone: Path, work: Path) -> str:
+    """Return a command of the README with the places it names as they are here."""
+    command = command.replace("/path/to/LucaFlow/Snakefile", shlex.quote(str(clone / "Snakefile")))
+    return command.replace("/path/to/work", shlex.quote(str(work)))
+
+
+def snippets(kind: str) -> list[str]:
+    return [text for found, text in SNIPPETS if found == kind]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """What is under version control, as it stands here, at a path with blanks."""
+    folder = tmp_path_factory.mktemp("a newcomer's") / "Luca Flow"
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    for name in filter(None, files.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+            target.chmod((ROOT / name).stat().st_mode)
+    return folder
+
+
+def run(command: str | list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as on a terminal of its own, not as part of the make that runs the tests."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if not key.startswith("MAKE")},
+        shell=isinstance(command, str),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+
+
+def shell(command: str, folder: Path) -> str:
+    done = run(command, folder)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_the_readme_way(clone, tmp_path):
+    """Everything the README says, in its order, but for `make test`, which is what runs this."""
+    said = shell("make demo", clone)
+    assert "drawn at random, not trained" in said
+    for dataset, count in (("demo_proteins", 184), ("demo_dna", 60), ("demo_rna", 100)):
+        assert re.search(rf"{dataset} +mini-1 +{count} +{count} ", said), said
+        folder = clone / "results" / dataset / "mini-1"
+        page = (folder / "figures/map.html").read_text(encoding="utf-8")
+        assert not re.search(r"<(script|link|img)[^>]+https?://", page)
+        assert (folder / "figures/map.png").stat().st_size > 20_000
+    assert "Nothing to be done" in shell("make demo", clone)
+
+    (clone / "my_proteins.fasta").write_text(">P12345 a protein\nMKVLAWRRKLAW\n>sp|P2|X\nMWWKKLLA\n")
+    (clone / "my_genes.csv").write_text("id,sequence\n001,ACGTACGTACGTACGTAC\nNA,ACGUUUACG\n")
+    (clone / "my_datasets.tsv").write_text(snippets("tsv")[0])
+    (clone / "my.yaml").write_text(snippets("yaml")[0])
+    for name in ("my_proteins.fasta", "my_genes.csv", "my_datasets.tsv"):
+        (tmp_path / name).write_bytes((clone / name).read_bytes())
+    for command in COMMANDS:
+        if not command.startswith("make"):
+            shell(at_site(command, clone, tmp_path), clone)
+    assert (clone / "report.html").stat().st_size > 100_000
+    assert (tmp_path / "results/my_genes/mini-1/embeddings.h5").is_file()
+    script = snippets("python")[0] + "print(matrix.shape, list(table.index))\n"
+    shell(f"PYTHONPATH=scripts .venv/bin/python -c '{script}' > printed", clone)
+    assert (clone / "printed").read_text() == "(12, 128) ['P12345', 'sp|P2|X']\n"
+
+    shell("make clean", clone)
+    assert not (clone / ".venv").exists()
+    assert not (clone / "results/demo_dna").exists()
+    assert (clone / "results/my_genes/mini-1/embeddings.h5").is_file()
+
+
+def test_each_command_of_the_readme_is_one_that_runs():
+    assert {"make demo", "make test"} <= set(COMMANDS)
+    assert all(command.startswith(("make ", ".venv/bin/snakemake ")) for command in COMMANDS)
+    assert "local" in snippets("yaml")[1]
+    yaml.safe_load(snippets("yaml")[1])
+
+
+def old_python(folder: Path) -> Path:
+    path = folder / "python3.10"
+    path.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.10.2"\nexit 1\n')
+    path.chmod(0o755)
+    return path
+
+
+def without_venv(folder: Path) -> Path:
+    path = folder / "python-bare"
+    path.write_text(f'#!/bin/sh\ncase "$2" in *ensurepip*) exit 1;; esac\nexec "{sys.executable}" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make_python", "words"),
+    [
+        (lambda folder: folder / "nowhere", "There is no "),
+        (old_python, "is Python 3.10.2, which is too old."),
+        (without_venv, "lacks venv."),
+    ],
+)
+def test_an_unusable_python_gets_one_sentence(tmp_path, make_python, words):
+    folder = tmp_path / "with blank"
+    folder.mkdir()
+    copy = folder / "Makefile"
+    copy.write_bytes((ROOT / "Makefile").read_bytes())
+    (folder / "envs").mkdir()
+    for name in ("lock.txt", "check_python.sh"):
+        (folder / "envs" / name).write_bytes((ROOT / "envs" / name).read_bytes())
+    done = run(["make", "demo", f"PYTHON={make_python(folder)}"], folder)
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert "install it (Debian, Ubuntu: apt install python3 python3-venv)" in done.stdout
+    assert not (folder / ".venv").exists()
