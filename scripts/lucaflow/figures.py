@@ -155,7 +155,8 @@ def draw_html(drawing: Map, path: Path) -> None:
     for label, colour in colour_of_labels(drawing.labels).items():
         group = drawing.points[drawing.points["label"] == label]
         named: dict[str, Any] = {"legend_label": label} if label else {}
-        plot.scatter("x", "y", source=ColumnDataSource(group.to_dict("list")), size=7, color=colour, alpha=0.8, **named)
+        source = ColumnDataSource({str(name): group[name] for name in group})
+        plot.scatter("x", "y", source=source, size=7, color=colour, alpha=0.8, **named)
     if plot.legend:
         plot.legend.click_policy = "hide"
         plot.add_layout(plot.legend[0], "right")
