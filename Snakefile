@@ -21,6 +21,7 @@ report: "resources/report/overview.rst"
 rule all:
     default_target: True
     input:
+        origin_files,
         final_files,
         files_known_later,
     message:
@@ -29,6 +30,7 @@ rule all:
 
 rule fetch:
     input:
+        origin_files,
         [checkpoint_record(dataset.model) for dataset in DATASETS.values()],
     localrule: True
     message:

@@ -6,6 +6,7 @@ Requires: config, the two schemas in config/schemas. Produces: DATASETS, OPTIONS
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
@@ -37,6 +38,7 @@ ENVIRONMENT = "../envs/lucaflow.yaml"
 wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
     model="|".join(sorted({re.escape(dataset.model.name) for dataset in DATASETS.values()})),
+    folder="[^/]+",
     step=r"normalise|split|assemble-[^/]+|run",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
@@ -88,6 +90,23 @@ def published_files(wildcards):
         return [str(path) for path in lucaone_checkpoints.locate(checkpoint_root(model), model).files]
     except LucaFlowError:
         return []
+
+
+def origin_of_folder(wildcards):
+    """Return what the files of a published checkpoint are known by."""
+    return steps.origin_settings(checkpoint_root(model_of_folder(wildcards)), published_files(wildcards))
+
+
+def origin_file_of_folder(wildcards):
+    """Return the file that says so; its name holds a digest."""
+    name = steps.settings_name("origin", origin_of_folder(wildcards))
+    return f"{CHECKPOINTS}/{wildcards.folder}/{name}.json"
+
+
+def origin_files(wildcards):
+    """Return these files for all checkpoints: Snakemake would not miss one whose checkpoint is there."""
+    folders = {checkpoint_folder(dataset.model) for dataset in DATASETS.values()}
+    return [origin_file_of_folder(SimpleNamespace(folder=folder)) for folder in sorted(folders)]
 
 
 def version_of_folder(wildcards):

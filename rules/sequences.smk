@@ -13,6 +13,7 @@ rule record_settings:
     conda:
         ENVIRONMENT
     params:
+        step="{step}",
         settings=settings_of_step,
     message:
         "Recording the settings of {wildcards.step} for {wildcards.dataset}"

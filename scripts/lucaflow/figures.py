@@ -24,6 +24,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 MOST_POINTS = 20_000
+# Where vectors have to be pooled from matrices first, each point costs reading one.
+MOST_POOLED_POINTS = 2_000
 MOST_LABELS = 19
 OTHER = "other"
 _ROWS_AT_ONCE = 1000
@@ -90,7 +92,8 @@ def make_map(embeddings_path: Path, records: Path, labels: Path, note: str) -> M
     table = table.merge(pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False), on="record")
     table = table[table["status"] == "accepted"].reset_index(drop=True)
     with Embeddings(embeddings_path) as embeddings:
-        chosen = sample_rows(len(embeddings), MOST_POINTS)
+        packed = any(name in embeddings.outputs for name in VECTORS)
+        chosen = sample_rows(len(embeddings), MOST_POINTS if packed else MOST_POOLED_POINTS)
         vectors, name = read_vectors(embeddings, chosen)
         ids = [embeddings.ids[row] for row in chosen]
         model = f"{embeddings.attrs['llm_version']} {embeddings.attrs['llm_step']}"

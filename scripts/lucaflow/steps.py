@@ -8,7 +8,7 @@ changed back is seen as well, since a new file of settings replaces the one befo
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
@@ -33,6 +33,10 @@ def identity(path: Path) -> dict[str, Any]:
     if state.st_size <= _READ_TO_PLAN:
         return {"sha256": sha256_of(path)}
     return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
+
+
+def origin_settings(root: Path, files: Sequence[str]) -> dict[str, Any]:
+    return {"root": str(root.resolve()), "files": {name: identity(Path(name)) for name in files}}
 
 
 def normalise_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
+import shutil
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from golden_cases import GOLDEN
 
 from lucaflow import open_embeddings
 from lucaflow.store import open_hdf5
@@ -36,9 +40,13 @@ def small(workflow):
     return workflow
 
 
-def means(workflow, dataset="p"):
-    with open_embeddings(workflow.result(dataset, "embeddings.h5")) as embeddings:
+def means_of(workflow, model):
+    with open_embeddings(workflow.result("p", "embeddings.h5", model)) as embeddings:
         return {identifier: embeddings[identifier].copy() for identifier in embeddings}
+
+
+def means(workflow):
+    return means_of(workflow, "mini-1")
 
 
 def test_two_types_in_one_run_and_nothing_in_the_next(workflow):
@@ -187,3 +195,40 @@ def test_a_damaged_shard_does_not_pass_into_a_result(small):
         small.result("p", name).unlink()
     small.run().failed(shard.name, "were removed; run again")
     assert small.run().succeeded().jobs["embed"] == 1
+
+
+@pytest.mark.parametrize("forget", [False, True], ids=["remembered", "forgotten"])
+def test_another_checkpoint_at_the_same_place(small, forget):
+    """An older file with other weights is noticed, and one that was merely copied again changes nothing."""
+    root = small.directory / "lucaone"
+    shutil.copytree(GOLDEN / "checkpoints/T1", root)
+    weights = next(root.rglob("pytorch.pth"))
+    small.config |= {
+        "checkpoints": {"source": "local", "path": "lucaone", "directory": "converted"},
+        "model": {"llm_version": "lucaone"},
+    }
+    small.run().succeeded()
+    first = means_of(small, "lucaone-36000000")
+    weights.touch()
+    assert NOTHING in small.run().succeeded().output
+    state = torch.load(weights, weights_only=True)
+    state["last_layer_norm.bias"] += 1
+    torch.save(state, weights)
+    os.utime(weights, (0, 0))
+    if forget:
+        small.forget()
+    assert small.run().succeeded().jobs["embed"] >= 3
+    second = means_of(small, "lucaone-36000000")
+    for key, vector in first.items():
+        np.testing.assert_allclose(second[key], vector + 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("forget", [False, True], ids=["remembered", "forgotten"])
+def test_an_older_file_with_other_sequences(small, forget):
+    small.run().succeeded()
+    small.fasta("p.fasta", {"only": "MKVLAW"})
+    os.utime(small.directory / "p.fasta", (0, 0))
+    if forget:
+        small.forget()
+    small.run().succeeded()
+    assert list(means(small)) == ["only"]
