@@ -27,10 +27,10 @@ try:
         Path(config["datasets"]), settings.read_schema(ROOT / "config/schemas/datasets.schema.yaml"), config
     )
     settings.refuse_unavailable(config, DATASETS)
+    OPTIONS = settings.EmbeddingOptions.from_config(config["embedding"])
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
 
-OPTIONS = settings.EmbeddingOptions.from_config(config["embedding"])
 CHECKPOINTS = config["checkpoints"]["directory"]
 ENVIRONMENT = "../envs/lucaflow.yaml"
 

@@ -34,16 +34,17 @@ def fixed_length(options: dict[str, Any]) -> int | None:
 
 
 def embedding_options(options: dict[str, Any]) -> EmbeddingOptions:
-    """Options of a case that computes each sequence in one pass."""
-    fixed = fixed_length(options)
     vector = options["vector_type"]
     return EmbeddingOptions(
         outputs=("matrix",) if options["embedding_type"] == "matrix" else (vector,),
         layer=None,
         matrix_add_special_token=options["matrix_add_special_token"],
         embedding_complete=options["embedding_complete"],
-        truncation_seq_length=fixed or options["truncation_seq_length"],
+        truncation_seq_length=options["truncation_seq_length"],
         trunc_type=options["trunc_type"],
+        embedding_fixed_len_a_time=fixed_length(options),
+        embedding_complete_seg_overlap=options["embedding_complete_seg_overlap"],
+        stitching="lucaone",
         precision="float32",
         dtype="float32",
     )

@@ -18,7 +18,7 @@ from lucaflow.encoder import Encoder
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
 from lucaflow.sequences import SPECIAL_TOKENS, NormalisedSequence
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.windows import Window, embedded_range, one_pass
+from lucaflow.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +31,53 @@ _HIDDEN_SIZES_PER_TOKEN = 18
 
 
 @dataclass(frozen=True)
+class MatrixPiece:
+    """Rows (r, H) of a sequence's matrix, which has `matrix_rows`, from `start_row` on.
+
+    `sequence` counts from the first one given.
+    """
+
+    sequence: int
+    matrix_rows: int
+    start_row: int
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
 class EmbeddedBatch:
-    """Results of consecutive sequences: `vectors` by output, each (B, H); `matrices` (rows, H) each, if asked for."""
+    """What a batch brought: pieces of matrices, and the sequences `start` to `stop` that it completed.
+
+    residues_embedded, windows: (B,) of these sequences; vectors: (B, H) of each kind that was asked for.
+    """
 
     start: int
     residues_embedded: np.ndarray
     windows: np.ndarray
     vectors: dict[str, np.ndarray]
-    matrices: list[np.ndarray]
+    pieces: list[MatrixPiece]
 
     @property
     def stop(self) -> int:
         return self.start + len(self.residues_embedded)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A window of a sequence: `row` is the matrix row of its first kept residue, `residues` counts all of them."""
+
+    sequence: int
+    window: Window
+    row: int
+    residues: int
+    last: bool
+
+
+def plan_windows(sequence: int, windows: Sequence[Window]) -> list[Planned]:
+    """Return a sequence's windows with their places in its matrix."""
+    first, end = windows[0].kept_start, windows[-1].kept_stop
+    return [
+        Planned(sequence, window, window.kept_start - first, end - first, window is windows[-1]) for window in windows
+    ]
 
 
 def resolve_device(device: str, precision: str) -> torch.device:
@@ -88,6 +123,69 @@ def plan_batches(tokens: Sequence[int], budget: int) -> list[tuple[int, int]]:
     return [*batches, (start, len(tokens))] if tokens else batches
 
 
+def pool(hidden: Tensor, windows: Sequence[Window], vectors: Sequence[str]) -> dict[str, np.ndarray]:
+    """Reduce hidden states (B, n, H) of windows to (B, H) each: `sum` and `max` over kept residues, `cls`.
+
+    Rows that are not kept, of padding among them, may hold anything: they are replaced, not multiplied away.
+    """
+    bounds = torch.tensor([(w.kept_start - w.start, w.kept_stop - w.start) for w in windows], device=hidden.device) + 1
+    positions = torch.arange(hidden.shape[1], device=hidden.device)
+    left_out = ((positions < bounds[:, :1]) | (positions >= bounds[:, 1:]))[..., None]
+    pooled = {"sum": hidden.masked_fill(left_out, 0.0).sum(1)}
+    if "max" in vectors:
+        pooled["max"] = hidden.masked_fill(left_out, -torch.inf).amax(1)
+    if "cls" in vectors:
+        pooled["cls"] = hidden[:, 0]
+    return {name: values.cpu().numpy() for name, values in pooled.items()}
+
+
+class Pooling:
+    """Puts the windows of sequences together, one after another; holds the sequence that is not complete yet."""
+
+    def __init__(self, vectors: Sequence[str]) -> None:
+        self.vectors = vectors
+        self.completed = 0
+        self._open: dict[str, np.ndarray] = {}
+        self._windows = 0
+
+    def add(
+        self, planned: Sequence[Planned], pooled: dict[str, np.ndarray], pieces: list[MatrixPiece]
+    ) -> EmbeddedBatch:
+        """Take the pooled windows (B, H) of a batch; return it with the vectors of the sequences it completed."""
+        start = self.completed
+        windows: list[int] = []
+        residues: list[int] = []
+        vectors: dict[str, list[np.ndarray]] = {name: [] for name in self.vectors}
+        for index, item in enumerate(planned):
+            self._take({name: values[index] for name, values in pooled.items()}, item.window)
+            if item.last:
+                windows.append(self._windows)
+                residues.append(item.residues)
+                self._open["mean"] = self._open["sum"] / np.float32(item.residues)
+                for name in self.vectors:
+                    vectors[name].append(self._open[name])
+                self._open, self._windows = {}, 0
+        self.completed += len(windows)
+        return EmbeddedBatch(
+            start,
+            np.array(residues, dtype=np.int64),
+            np.array(windows, dtype=np.int64),
+            {name: np.array(values).reshape(-1, pooled["sum"].shape[1]) for name, values in vectors.items()},
+            pieces,
+        )
+
+    def _take(self, values: dict[str, np.ndarray], window: Window) -> None:
+        if not self._open:
+            self._open = {name: value for name, value in values.items() if name != "cls"}
+        else:
+            self._open["sum"] = self._open["sum"] + values["sum"]
+            if "max" in values:
+                self._open["max"] = np.maximum(self._open["max"], values["max"])
+        if window.gives_cls and "cls" in values:
+            self._open["cls"] = values["cls"]
+        self._windows += 1
+
+
 class Engine:
     """Embeds sequences with one network on one device."""
 
@@ -96,117 +194,92 @@ class Engine:
         self.options = options
         self.device = device
         self.budget = budget
+        self.windowing = options.windowing
         layers = encoder.config.num_hidden_layers
         if options.layer is not None and options.layer > layers:
             raise ConfigError(f"embedding.layer is {options.layer}, but this checkpoint has layers 0 to {layers}.")
 
-    def window_of(self, sequence: NormalisedSequence) -> Window:
-        """Return the window of a sequence. Raises EmbeddingError where the checkpoint cannot take that many."""
-        window = one_pass(
-            *embedded_range(
-                len(sequence.residues),
-                embedding_complete=self.options.embedding_complete,
-                truncation_seq_length=self.options.truncation_seq_length,
-                trunc_type=self.options.trunc_type,
-            )
-        )
+    def plan(self, sequences: Sequence[NormalisedSequence]) -> list[Planned]:
+        """Return the windows of all sequences, in order. Raises EmbeddingError where the checkpoint cannot take one."""
         longest = self.encoder.config.longest_sequence
-        if longest is not None and window.length > longest:
-            raise EmbeddingError(
-                f"the sequence with digest {sequence.digest} has {window.length} residues, but this checkpoint's "
-                f"table of positions ends at {longest}. Set embedding.embedding_complete to false and "
-                f"embedding.truncation_seq_length to at most {longest}."
-            )
-        return window
+        planned = []
+        for index, sequence in enumerate(sequences):
+            windows = self.windowing.windows(len(sequence.residues))
+            if longest is not None and max(window.length for window in windows) > longest:
+                raise EmbeddingError(
+                    f"the sequence with digest {sequence.digest} has {len(sequence.residues)} residues, but this "
+                    f"checkpoint's table of positions ends at {longest}. Set embedding.embedding_fixed_len_a_time to "
+                    f"at most {longest}, or shorten it (embedding.embedding_complete: false)."
+                )
+            planned += plan_windows(index, windows)
+        return planned
 
     @torch.inference_mode()
     def embed(self, sequences: Sequence[NormalisedSequence]) -> Iterator[EmbeddedBatch]:
         """Yield the results in order. Sequences of like length should stand together, the longest first."""
-        windows = [self.window_of(sequence) for sequence in sequences]
-        for start, stop in plan_batches([window.length + SPECIAL_TOKENS for window in windows], self.budget):
-            yield from self._embed_or_split(sequences, windows, start, stop)
+        planned = self.plan(sequences)
+        pooling = Pooling(self.options.vectors)
+        for start, stop in plan_batches([item.window.length + SPECIAL_TOKENS for item in planned], self.budget):
+            yield from self._embed_or_split(sequences, planned[start:stop], pooling)
 
     def _embed_or_split(
-        self, sequences: Sequence[NormalisedSequence], windows: Sequence[Window], start: int, stop: int
+        self, sequences: Sequence[NormalisedSequence], planned: Sequence[Planned], pooling: Pooling
     ) -> Iterator[EmbeddedBatch]:
         """Embed a batch; if the device's memory is short, halve it and go on, which changes no value."""
         try:
-            result = self._embed_batch(sequences[start:stop], windows[start:stop], start)
+            hidden = self._hidden(sequences, planned)
+            pooled = pool(hidden, [item.window for item in planned], self.options.vectors)
+            pieces = self._pieces(hidden, planned) if "matrix" in self.options.outputs else []
         except torch.OutOfMemoryError as error:
-            if stop - start == 1:
-                length = windows[start].length
+            if len(planned) == 1:
+                item = planned[0]
                 raise DeviceError(
-                    f"the sequence with digest {sequences[start].digest} has {length} residues, which do not fit the "
-                    "GPU's memory even alone. Use a GPU with more memory, set compute.device to `cpu`, or "
-                    "shorten it (embedding.embedding_complete: false)."
+                    f"{item.window.length} residues of the sequence with digest {sequences[item.sequence].digest} do "
+                    "not fit the GPU's memory even alone. Use a GPU with more memory, set compute.device to `cpu`, or "
+                    "embed it in pieces (embedding.embedding_fixed_len_a_time)."
                 ) from error
-            logger.warning("GPU memory is short at %d sequences; halving the batch", stop - start)
-            result = None
-        if result is not None:
-            yield result
+            logger.warning("GPU memory is short at %d sequences; halving the batch", len(planned))
+        else:
+            finite = np.isfinite(pooled["sum"]).all(axis=1)
+            if not finite.all():
+                digest = sequences[planned[int(np.argmin(finite))].sequence].digest
+                raise EmbeddingError(f"the embedding of the sequence with digest {digest} is not finite.")
+            yield pooling.add(planned, pooled, pieces)
             return
         torch.cuda.empty_cache()
-        middle = (start + stop) // 2
-        yield from self._embed_or_split(sequences, windows, start, middle)
-        yield from self._embed_or_split(sequences, windows, middle, stop)
+        middle = len(planned) // 2
+        yield from self._embed_or_split(sequences, planned[:middle], pooling)
+        yield from self._embed_or_split(sequences, planned[middle:], pooling)
 
-    def _embed_batch(
-        self, sequences: Sequence[NormalisedSequence], windows: Sequence[Window], start: int
-    ) -> EmbeddedBatch:
-        ids, types, lengths = self._tokens(sequences, windows)
-        hidden = self.encoder(ids, types, lengths, layer=self.options.layer)
-        vectors = self._pool(hidden, lengths)
-        sums = vectors.pop("sum")
-        finite = torch.isfinite(sums).all(dim=1).cpu().numpy()
-        if not finite.all():
-            digest = sequences[int(np.flatnonzero(~finite)[0])].digest
-            raise EmbeddingError(
-                f"the embedding of the sequence with digest {digest} holds values that are not finite."
-            )
-        return EmbeddedBatch(
-            start=start,
-            residues_embedded=np.array([window.kept for window in windows], dtype=np.int64),
-            windows=np.ones(len(windows), dtype=np.int64),
-            vectors={name: vector.cpu().numpy() for name, vector in vectors.items()},
-            matrices=self._matrices(hidden, windows) if "matrix" in self.options.outputs else [],
-        )
-
-    def _tokens(
-        self, sequences: Sequence[NormalisedSequence], windows: Sequence[Window]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return ids (B, n), types (B, n) and lengths (B,) on the device."""
+    def _hidden(self, sequences: Sequence[NormalisedSequence], planned: Sequence[Planned]) -> Tensor:
+        """Return the hidden states (B, n, H) of a batch of windows."""
+        chosen = [sequences[item.sequence] for item in planned]
         rows = [
-            encode(sequence.residues[window.start : window.stop], sequence.seq_type)
-            for sequence, window in zip(sequences, windows, strict=True)
+            encode(sequence.residues[item.window.start : item.window.stop], sequence.seq_type)
+            for sequence, item in zip(chosen, planned, strict=True)
         ]
         ids = np.full((len(rows), max(map(len, rows))), PAD, dtype=np.int64)
         for row, tokens in zip(ids, rows, strict=True):
             row[: len(tokens)] = tokens
-        types = np.array([TOKEN_TYPE[sequence.seq_type] for sequence in sequences])
+        types = torch.tensor([TOKEN_TYPE[sequence.seq_type] for sequence in chosen], device=self.device)
         lengths = torch.tensor([len(row) for row in rows], device=self.device)
-        token_types = torch.from_numpy(types).to(self.device)[:, None].expand(ids.shape)
-        return torch.from_numpy(ids).to(self.device), token_types, lengths
+        types = types[:, None].expand(ids.shape)
+        return self.encoder(torch.from_numpy(ids).to(self.device), types, lengths, layer=self.options.layer)
 
-    def _pool(self, hidden: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """Return the pooled vectors asked for, each (B, H) float32, and the `sum` over residues.
-
-        Rows of padding may hold anything; they are replaced, not multiplied away.
-        """
-        positions = torch.arange(hidden.shape[1], device=self.device)
-        residues = (positions > 0) & (positions < lengths[:, None] - 1)
-        vectors = {"sum": hidden.masked_fill(~residues[..., None], 0.0).sum(1)}
-        if "mean" in self.options.outputs:
-            vectors["mean"] = vectors["sum"] / (lengths - SPECIAL_TOKENS)[:, None]
-        if "max" in self.options.outputs:
-            vectors["max"] = hidden.masked_fill(~residues[..., None], -torch.inf).amax(1)
-        if "cls" in self.options.outputs:
-            vectors["cls"] = hidden[:, 0]
-        return vectors
-
-    def _matrices(self, hidden: Tensor, windows: Sequence[Window]) -> list[np.ndarray]:
+    def _pieces(self, hidden: Tensor, planned: Sequence[Planned]) -> list[MatrixPiece]:
+        """Return the rows of matrices that a batch gives: kept residues, and special rows if they were asked for."""
+        pieces = []
         special = self.options.matrix_add_special_token
-        first, more = (0, SPECIAL_TOKENS) if special else (1, 0)
-        return [
-            rows[first : first + window.length + more].cpu().numpy()
-            for rows, window in zip(hidden, windows, strict=True)
-        ]
+        for states, item in zip(hidden, planned, strict=True):
+            window = item.window
+            kept = slice(1 + window.kept_start - window.start, 1 + window.kept_stop - window.start)
+            rows = [(item.row + special, kept)]
+            if special and window.gives_cls:
+                rows.append((0, slice(0, 1)))
+            if special and window.gives_sep:
+                rows.append((item.residues + 1, slice(window.length + 1, window.length + 2)))
+            matrix_rows = item.residues + SPECIAL_TOKENS * special
+            pieces += [
+                MatrixPiece(item.sequence, matrix_rows, start, states[part].cpu().numpy()) for start, part in rows
+            ]
+        return pieces

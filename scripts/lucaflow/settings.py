@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from jsonschema import Draft202012Validator
 from lucaflow.checkpoints import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
 from lucaflow.errors import ConfigError
 from lucaflow.readers import Columns
+from lucaflow.windows import Windowing
 
 EMBEDDING_ALGORITHM_VERSION = 1
 OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
@@ -182,10 +183,6 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
     problems = []
     if "contacts" in embedding["outputs"]:
         problems.append("embedding.outputs: `contacts` is not available in this version of LucaFlow")
-    if embedding["embedding_fixed_len_a_time"] is not None:
-        problems.append(
-            "embedding.embedding_fixed_len_a_time: windows are not available in this version; set it to null"
-        )
     if config["export"]:
         problems.append("export: further formats are not available in this version of LucaFlow")
     if fetched and source != "local":
@@ -220,13 +217,31 @@ class EmbeddingOptions:
     embedding_complete: bool
     truncation_seq_length: int
     trunc_type: str
+    embedding_fixed_len_a_time: int | None
+    embedding_complete_seg_overlap: bool
+    stitching: str
     precision: str
     dtype: str
 
     @classmethod
     def from_config(cls, embedding: Mapping[str, Any]) -> EmbeddingOptions:
+        """Return the options of a resolved configuration. Raises ConfigError for windows that are too short."""
         chosen = {key: embedding[key] for key in cls.__dataclass_fields__}
-        return cls(**{**chosen, "outputs": tuple(name for name in OUTPUTS if name in embedding["outputs"])})
+        options = cls(**{**chosen, "outputs": tuple(name for name in OUTPUTS if name in embedding["outputs"])})
+        try:
+            options.windowing.windows(1)
+        except ValueError as error:
+            raise ConfigError(f"embedding.{error}") from error
+        return options
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether a long sequence is embedded in pieces."""
+        return self.embedding_complete and self.embedding_fixed_len_a_time is not None
+
+    @property
+    def windowing(self) -> Windowing:
+        return Windowing(**{field.name: getattr(self, field.name) for field in fields(Windowing)})
 
     @property
     def vectors(self) -> tuple[str, ...]:
@@ -235,11 +250,17 @@ class EmbeddingOptions:
     def deciding(self) -> dict[str, Any]:
         """Return the options that change what is stored; those without effect are left out."""
         options = asdict(self) | {"outputs": list(self.outputs)}
-        if self.embedding_complete:
-            del options["truncation_seq_length"], options["trunc_type"]
-        if "matrix" not in self.outputs:
-            del options["matrix_add_special_token"]
-        return options
+        idle = {
+            "truncation_seq_length": self.embedding_complete,
+            "trunc_type": self.embedding_complete and (not self.is_windowed or self.stitching == "centered"),
+            "embedding_fixed_len_a_time": not self.is_windowed,
+            "embedding_complete_seg_overlap": not self.is_windowed or self.stitching == "centered",
+            "stitching": not self.is_windowed,
+            "matrix_add_special_token": "matrix" not in self.outputs,
+        }
+        if not self.embedding_complete:
+            options["truncation_seq_length"] = self.embedding_fixed_len_a_time or self.truncation_seq_length
+        return {name: value for name, value in options.items() if not idle.get(name)}
 
     def fingerprint(self, checkpoint_sha256: str) -> str:
         """Return the hex SHA-256 that names everything the values depend on, besides the sequences."""

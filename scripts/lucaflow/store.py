@@ -71,18 +71,21 @@ def write_shard(
             )
             for name in options.vectors
         }
-        if "matrix" in options.outputs:
-            file.create_group("matrix")
         done = 0
         for batch in batches:
-            rows = slice(batch.start, batch.stop)
-            names = digests[rows]
-            residues[rows], windows[rows] = batch.residues_embedded, batch.windows
-            for name, dataset in vectors.items():
-                dataset[rows] = stored(batch.vectors[name], options.dtype, names)
-            for name, matrix in zip(names, batch.matrices, strict=False):
-                data = stored(matrix, options.dtype, [name])
-                file.create_dataset(f"matrix/{name}", data=data, chunks=_chunks(*data.shape), fletcher32=True)
+            for piece in batch.pieces:
+                digest = digests[piece.sequence]
+                name = f"matrix/{digest}"
+                if name not in file:
+                    shape = (piece.matrix_rows, hidden_size)
+                    file.create_dataset(name, shape, options.dtype, chunks=_chunks(*shape), fletcher32=True)
+                rows = slice(piece.start_row, piece.start_row + len(piece.rows))
+                file[name][rows] = stored(piece.rows, options.dtype, [digest])
+            if batch.stop > batch.start:
+                rows = slice(batch.start, batch.stop)
+                residues[rows], windows[rows] = batch.residues_embedded, batch.windows
+                for name, dataset in vectors.items():
+                    dataset[rows] = stored(batch.vectors[name], options.dtype, digests[rows])
             done = batch.stop
         if done != count:
             raise StoreError(f"{path}: {done} of {count} sequences were embedded")

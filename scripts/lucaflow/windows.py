@@ -5,17 +5,26 @@ Pure functions of a length and the options. A window is computed with its own [C
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+# LucaOne shortens windows by this factor until a sequence divides into more than two.
+_SHRINK = 0.95
 
 
 @dataclass(frozen=True)
 class Window:
-    """Residues `start` to `stop` (end exclusive) of a sequence, of which `kept_start` to `kept_stop` are kept."""
+    """Residues `start` to `stop` (end exclusive) of a sequence, of which `kept_start` to `kept_stop` are kept.
+
+    `gives_cls` and `gives_sep`: whether the sequence's rows of [CLS] and [SEP] come from this window.
+    """
 
     start: int
     stop: int
     kept_start: int
     kept_stop: int
+    gives_cls: bool = False
+    gives_sep: bool = False
 
     @property
     def length(self) -> int:
@@ -26,20 +35,97 @@ class Window:
         return self.kept_stop - self.kept_start
 
 
-def embedded_range(
-    length: int, *, embedding_complete: bool, truncation_seq_length: int, trunc_type: str
-) -> tuple[int, int]:
-    """Return the residues (start, stop) that are embedded: all of them, or what truncation leaves.
+@dataclass(frozen=True)
+class Windowing:
+    """How sequences are shortened or divided; the names are those of the configuration."""
 
-    `trunc_type` names the side that is cut off: `right` keeps the head of the sequence, `left` its tail.
+    embedding_complete: bool = True
+    truncation_seq_length: int = 4094
+    trunc_type: str = "right"
+    embedding_fixed_len_a_time: int | None = None
+    embedding_complete_seg_overlap: bool = True
+    stitching: str = "lucaone"
+
+    def __post_init__(self) -> None:
+        shortest = 3 if self.stitching == "centered" else 2 if self.embedding_complete_seg_overlap else 1
+        length = self.embedding_fixed_len_a_time
+        if self.embedding_complete and length is not None and length < shortest:
+            raise ValueError(f"embedding_fixed_len_a_time is {length}, expected at least {shortest} for this stitching")
+
+    def windows(self, length: int) -> list[Window]:
+        """Return the windows of a sequence of `length` residues, in the order of what they keep."""
+        size = self.embedding_fixed_len_a_time
+        if not self.embedding_complete:
+            return [truncated(length, size or self.truncation_seq_length, self.trunc_type)]
+        if size is None or length <= size:
+            return [truncated(length, length, self.trunc_type)]
+        if self.stitching == "centered":
+            return centered(length, size)
+        windows = overlapping(length, size) if self.embedding_complete_seg_overlap else side_by_side(length, size)
+        return windows if self.trunc_type == "right" else mirrored(windows, length)
+
+
+def truncated(length: int, size: int, trunc_type: str) -> Window:
+    """Return one window of at most `size` residues: the head of the sequence for `right`, its tail for `left`."""
+    start, stop = (0, min(size, length)) if trunc_type == "right" else (max(0, length - size), length)
+    return Window(start, stop, start, stop, gives_cls=True, gives_sep=True)
+
+
+def overlapping(length: int, size: int) -> list[Window]:
+    """LucaOne's overlapping windows, from the first residue on: each keeps its second half.
+
+    A window of odd size is followed by windows one residue shorter. [CLS] and [SEP] come from the first window.
     """
-    if embedding_complete or length <= truncation_seq_length:
-        return 0, length
-    if trunc_type == "right":
-        return 0, truncation_seq_length
-    return length - truncation_seq_length, length
+    half = size // 2
+    windows = [Window(0, size, 0, size, gives_cls=True, gives_sep=True)]
+    end = size
+    while end < length - half:
+        windows.append(Window(end - half, end + half, end, end + half))
+        end += half
+    return [*windows, Window(length - 2 * half, length, end, length)]
 
 
-def one_pass(start: int, stop: int) -> Window:
-    """Return the single window that covers residues `start` to `stop`."""
-    return Window(start, stop, start, stop)
+def side_by_side(length: int, size: int) -> list[Window]:
+    """LucaOne's windows without overlap, from the first residue on; the last one is flush with the end.
+
+    Where two windows would do, LucaOne takes three or more shorter ones, and so do we.
+    """
+    short = size
+    while -(-length // short) == 2 and int(_SHRINK * short) > 0:
+        short = int(_SHRINK * short)
+    count = -(-length // short)
+    first = Window(0, size, 0, size, gives_cls=True, gives_sep=True)
+    middle = [Window(i * short, (i + 1) * short, max(size, i * short), (i + 1) * short) for i in range(1, count - 1)]
+    last = Window(length - short, length, max(size, (count - 1) * short), length)
+    return [first, *(window for window in [*middle, last] if window.kept > 0)]
+
+
+def mirrored(windows: list[Window], length: int) -> list[Window]:
+    """Return the windows as they lie when a sequence is walked through from its end."""
+    return [
+        replace(
+            window,
+            start=length - window.stop,
+            stop=length - window.start,
+            kept_start=length - window.kept_stop,
+            kept_stop=length - window.kept_start,
+        )
+        for window in reversed(windows)
+    ]
+
+
+def centered(length: int, size: int) -> list[Window]:
+    """Windows spread evenly, each residue's row from the one in which it lies deepest.
+
+    Every kept row has at least size / 4 residues of context on both sides, wherever the sequence has them. The first
+    and the last window are flush with the ends; [CLS] comes from the first and [SEP] from the last.
+    """
+    context = -(-size // 4)
+    gaps = -(-(length - size) // (size - 2 * context))
+    starts = [i * (length - size) // gaps for i in range(gaps + 1)]
+    cuts = [(left + right + size - 1) // 2 + 1 for left, right in pairwise(starts)]
+    kept = zip([0, *cuts], [*cuts, length], strict=True)
+    windows = [Window(start, start + size, *rows) for start, rows in zip(starts, kept, strict=True)]
+    windows[0] = replace(windows[0], gives_cls=True)
+    windows[-1] = replace(windows[-1], gives_sep=True)
+    return windows

@@ -10,7 +10,6 @@ from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
 from lucaflow.records import digest_of
 from lucaflow.sequences import NormalisedSequence
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.windows import embedded_range
 
 CPU = torch.device("cpu")
 CONFIG = EncoderConfig(
@@ -31,6 +30,9 @@ def options(**changed):
         "embedding_complete": True,
         "truncation_seq_length": 4094,
         "trunc_type": "right",
+        "embedding_fixed_len_a_time": None,
+        "embedding_complete_seg_overlap": True,
+        "stitching": "lucaone",
         "precision": "float32",
         "dtype": "float32",
     }
@@ -55,9 +57,22 @@ def sequences(*residues, seq_type="prot"):
 SOME = sequences("MKVLAWRRKLAWQE" * 3, "MKVLAWRRKLAWQE", "MKV", "WW", "M")
 
 
+def assembled(batches):
+    """Put the pieces of matrices together; every row is given exactly once."""
+    matrices = {}
+    for piece in (piece for batch in batches for piece in batch.pieces):
+        matrix = matrices.setdefault(piece.sequence, np.full((piece.matrix_rows, 16), np.nan, dtype=np.float32))
+        rows = slice(piece.start_row, piece.start_row + len(piece.rows))
+        assert np.isnan(matrix[rows]).all()
+        matrix[rows] = piece.rows
+    assert not any(np.isnan(matrix).any() for matrix in matrices.values())
+    return [matrices[index] for index in sorted(matrices)]
+
+
 def embedded(engine, some):
     batches = list(engine.embed(some))
-    matrices = [matrix for batch in batches for matrix in batch.matrices]
+    assert [index for batch in batches for index in range(batch.start, batch.stop)] == list(range(len(some)))
+    matrices = assembled(batches)
     vectors = {name: np.concatenate([batch.vectors[name] for batch in batches]) for name in batches[0].vectors}
     return matrices, vectors
 
@@ -129,7 +144,7 @@ def test_memory_that_is_short_for_one_sequence_is_an_error(encoder, monkeypatch)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(encoder, "forward", short)
-    with pytest.raises(DeviceError, match="has 42 residues, which do not fit"):
+    with pytest.raises(DeviceError, match=r"42 residues of the sequence .* do not fit"):
         embedded(Engine(encoder, options(), CPU, 10_000), SOME[:2])
 
 
@@ -144,7 +159,7 @@ def test_another_error_is_raised_as_it_is(encoder, monkeypatch):
 
 def test_values_that_are_not_finite_are_named(encoder, monkeypatch):
     monkeypatch.setattr(encoder, "forward", lambda ids, *_, **__: torch.full((*ids.shape, 16), torch.inf))
-    with pytest.raises(EmbeddingError, match=SOME[0].digest):
+    with pytest.raises(EmbeddingError, match=f"{SOME[0].digest} is not finite"):
         embedded(Engine(encoder, options(), CPU, 10_000), SOME)
 
 
@@ -173,14 +188,39 @@ def test_a_table_of_positions_limits_the_length():
         list(engine.embed(sequences("M" * 9)))
 
 
-@pytest.mark.parametrize(
-    ("length", "side", "expected"),
-    [(5, "right", (0, 5)), (9, "right", (0, 6)), (9, "left", (3, 9)), (6, "left", (0, 6))],
-)
-def test_truncation(length, side, expected):
-    found = embedded_range(length, embedding_complete=False, truncation_seq_length=6, trunc_type=side)
-    assert found == expected
-    assert embedded_range(length, embedding_complete=True, truncation_seq_length=6, trunc_type=side) == (0, length)
+WINDOWS = [
+    {"embedding_fixed_len_a_time": 10, "embedding_complete_seg_overlap": overlap, "trunc_type": side}
+    for overlap in (True, False)
+    for side in ("right", "left")
+] + [{"embedding_fixed_len_a_time": 10, "stitching": "centered"}]
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("way", WINDOWS, ids=str)
+def test_windowed_rows_are_those_of_their_windows(encoder, way, special):
+    chosen = options(matrix_add_special_token=special, **way)
+    some = sequences("MKVLAWRRKLAWQE" * 3, "MKVLAWRRKLAWQE", "MKVLAWRRK")
+    reference = None
+    for budget in (1, 15, 10_000):
+        matrices, vectors = embedded(Engine(encoder, chosen, CPU, budget), some)
+        for matrix, sequence, row in zip(matrices, some, range(3), strict=True):
+            inner = matrix[1:-1] if special else matrix
+            for window in chosen.windowing.windows(len(sequence.residues)):
+                part = sequences(sequence.residues[window.start : window.stop])
+                (alone,), pooled = embedded(Engine(encoder, options(matrix_add_special_token=True), CPU, 1), part)
+                first = 1 + window.kept_start - window.start
+                kept = alone[first : first + window.kept]
+                np.testing.assert_allclose(inner[window.kept_start : window.kept_stop], kept, atol=1e-5)
+                if window.gives_cls:
+                    np.testing.assert_allclose(vectors["cls"][row], pooled["cls"][0], atol=1e-5)
+                    assert not special or np.allclose(matrix[0], alone[0], atol=1e-5)
+                if window.gives_sep and special:
+                    np.testing.assert_allclose(matrix[-1], alone[-1], atol=1e-5)
+            np.testing.assert_allclose(vectors["mean"][row], inner.mean(0), atol=1e-5)
+            np.testing.assert_allclose(vectors["max"][row], inner.max(0), atol=1e-6)
+        for found, expected in zip(matrices, reference or matrices, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+        reference = matrices
 
 
 def test_devices(monkeypatch):

@@ -74,7 +74,6 @@ def test_every_problem_is_said_at_once():
     ("config", "words"),
     [
         ({"embedding": {"outputs": ["contacts"]}}, "`contacts` is not available"),
-        ({"embedding": {"embedding_fixed_len_a_time": 100}}, "windows are not available"),
         ({"export": ["npy"]}, "further formats are not available"),
         ({"model": {"llm_version": "lucaone"}}, "cannot be downloaded by this version"),
         (
@@ -146,11 +145,35 @@ def test_the_order_of_outputs_does_not_matter(outputs):
         ({"trunc_type": "left"}, False),
         ({"matrix_add_special_token": True}, False),
         ({"contacts_max_length": 9}, False),
+        ({"embedding_fixed_len_a_time": 100}, True),
+        ({"embedding_complete_seg_overlap": False}, False),
+        ({"stitching": "centered"}, False),
     ],
 )
 def test_what_the_fingerprint_depends_on(changed, matters):
     assert (options(**changed).fingerprint("c") != options().fingerprint("c")) == matters
     assert options().fingerprint("c") != options().fingerprint("d")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"trunc_type": "left"}, {"trunc_type": "right"}, False),
+        ({"embedding_complete_seg_overlap": False}, {}, False),
+        ({"stitching": "centered"}, {}, False),
+        ({"stitching": "centered", "trunc_type": "left"}, {"stitching": "centered"}, True),
+        ({"truncation_seq_length": 7}, {}, True),
+        ({"embedding_complete": False, "truncation_seq_length": 7}, {"embedding_complete": False}, True),
+    ],
+)
+def test_what_matters_for_windows(one, other, same):
+    window = {"embedding_fixed_len_a_time": 100}
+    assert (options(**window, **one).fingerprint("c") == options(**window, **other).fingerprint("c")) == same
+
+
+def test_windows_that_are_too_short():
+    with pytest.raises(ConfigError, match=r"embedding\.embedding_fixed_len_a_time is 1, expected at least 2"):
+        options(embedding_fixed_len_a_time=1)
 
 
 def test_settings_replace_the_ones_before(tmp_path):

@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 import lucaflow
 from lucaflow.assembly import Accepted, assemble, read_accepted
-from lucaflow.engine import EmbeddedBatch
+from lucaflow.engine import EmbeddedBatch, MatrixPiece
 from lucaflow.errors import EmbeddingError, StoreError
 from lucaflow.records import RECORD_COLUMNS, digest_of
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import id_of, key_of, open_embeddings, shard_attributes, stored, write_shard
 from lucaflow.verification import verify_embeddings
 
-OPTIONS = EmbeddingOptions(("mean", "matrix"), None, False, True, 4094, "right", "float32", "float32")
+OPTIONS = EmbeddingOptions(
+    ("mean", "matrix"), None, False, True, 4094, "right", None, True, "lucaone", "float32", "float32"
+)
 CHECKPOINT = "c" * 64
 FINGERPRINT = OPTIONS.fingerprint(CHECKPOINT)
 RESIDUES = ["MKVLA", "MK", "W"]
@@ -28,7 +30,8 @@ def batch(start, residues):
     matrices = [np.full((len(text), 4), len(text), dtype=np.float32) for text in residues]
     vectors = {"mean": np.array([matrix.mean(0) for matrix in matrices])}
     lengths = np.array([len(text) for text in residues])
-    return EmbeddedBatch(start, lengths, np.ones_like(lengths), vectors, matrices)
+    pieces = [MatrixPiece(start + i, len(matrix), 0, matrix) for i, matrix in enumerate(matrices)]
+    return EmbeddedBatch(start, lengths, np.ones_like(lengths), vectors, pieces)
 
 
 @pytest.fixture
