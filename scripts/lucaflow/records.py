@@ -29,11 +29,15 @@ RECORD_COLUMNS = (
 PROBLEM_COLUMNS = ("record", "line", "id", "problem")
 
 _BLANK = re.compile(r"[^\S\n]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NO_LETTER = re.compile(r"[^A-Z]")
 _CLEAN = {"gene": re.compile(r"[A-TV-Z\n]*"), "prot": re.compile(r"[A-Z\n]*")}
 _UNKNOWN = {"gene": "N", "prot": "X"}
 _NUCLEOTIDES = frozenset("ATCGUN")
 _NUCLEOTIDE_CODES = frozenset("ATCGUNRYSWKMBDHVX")
+# Shares of A, C, G, T, U and N from which a sequence counts as a gene: any, and one of nucleotide codes alone.
+_GENE_LIKE = 0.9
+_GENE_LIKE_WITH_CODES = 0.5
 # A peptide shorter than this may well consist of A, C, G, T, U and N alone.
 _SHORT_PEPTIDE = 20
 _SHOWN_PROBLEMS = 10
@@ -117,23 +121,20 @@ def _describe(text: str, character: str) -> str:
     )
 
 
-def looks_like_gene(text: str) -> bool:
-    """LucaOne's heuristic: at least 90 % of the letters are A, C, G, T, U or N."""
-    letters = _NO_LETTER.sub("", text.upper())
-    return sum(map(letters.count, _NUCLEOTIDES)) >= 0.9 * len(letters)
-
-
 def type_doubt(sequence: str, seq_type: str) -> str:
     """Return why a normalised sequence does not look like its type, or an empty text.
 
-    LucaOne's heuristic, without two of its mistakes: a gene may be rich in IUPAC ambiguity codes.
+    LucaOne's heuristic (a gene is at least 90 % A, C, G, T, U or N; a protein is not, unless it starts with M), but a
+    gene may be rich in IUPAC ambiguity codes.
     """
-    gene_like = looks_like_gene(sequence)
-    if seq_type == "prot" and gene_like and not sequence.startswith("M"):
+    if seq_type == "prot" and sequence.startswith("M"):
+        return ""
+    nucleotides = sum(map(sequence.count, _NUCLEOTIDES)) / len(sequence)
+    if seq_type == "prot" and nucleotides >= _GENE_LIKE:
         return "looks like a nucleotide sequence, but the dataset's seq_type is prot"
-    if seq_type == "gene" and not gene_like:
+    if seq_type == "gene" and nucleotides < _GENE_LIKE:
         codes_only = _NUCLEOTIDE_CODES.issuperset(sequence)
-        if not codes_only or sum(map(sequence.count, _NUCLEOTIDES)) < 0.5 * len(sequence):
+        if not codes_only or nucleotides < _GENE_LIKE_WITH_CODES:
             return "looks like a protein, but the dataset's seq_type is gene"
     return ""
 
@@ -205,9 +206,9 @@ def check_id(identifier: str) -> None:
     """Raise ValueError for an id that is empty or holds control characters."""
     if not identifier:
         raise ValueError("the record has no id; give it one")
-    bad = [character for character in identifier if unicodedata.category(character) in ("Cc", "Cs")]
+    bad = _CONTROL.search(identifier)
     if bad:
-        raise ValueError(f"the id {identifier!r} holds the control character {bad[0]!r}; remove it")
+        raise ValueError(f"the id {identifier!r} holds the control character {bad.group()!r}; remove it")
 
 
 @dataclass(frozen=True)
