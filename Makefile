@@ -48,4 +48,5 @@ lock:
 # The environment, caches and what the demonstration made; never results of your own.
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis build scripts/lucaflow.egg-info
-	rm -rf results/demo_* results/summary.* logs/*/demo_* benchmarks/*/demo_* resources/checkpoints/mini-1-packaged-*
+	rm -rf $(foreach name,demo_proteins demo_dna demo_rna,results/$(name) logs/*/$(name) logs/*/$(name).* benchmarks/*/$(name) benchmarks/*/$(name).*)
+	rm -rf resources/checkpoints/mini-1-packaged-*

@@ -4,27 +4,9 @@ Requires: a checkpoint in LucaOne's layout or a Hugging Face directory. Produces
 """
 
 
-rule record_origin:
-    output:
-        f"{CHECKPOINTS}/{{folder}}/origin-{{digest}}.json",
-    log:
-        "logs/record_origin/{folder}/{digest}.log",
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        step="origin",
-        settings=origin_of_folder,
-    message:
-        "Recording where the checkpoint {wildcards.folder} comes from"
-    script:
-        "../scripts/record_settings.py"
-
-
 checkpoint convert_checkpoint:
     input:
-        # What the files are is part of the origin: their time of change does not matter.
-        files=ancient(published_files),
+        # What the published files are stands in the origin: neither their place nor their time of change matters.
         origin=origin_file_of_folder,
     output:
         record=f"{CHECKPOINTS}/{{folder}}/checkpoint.json",

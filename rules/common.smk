@@ -17,9 +17,16 @@ if Path(sys.executable).exists():
 ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.append(str(ROOT / "scripts"))
 
+import lucaflow
 from lucaflow import checkpoints as lucaone_checkpoints
 from lucaflow import sequences, settings, steps, summary
 from lucaflow.errors import LucaFlowError
+
+if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
+    raise WorkflowError(
+        f"This Python has a lucaflow of its own, {Path(lucaflow.__file__).parent}, which would be used instead of the "
+        f"one that belongs to this workflow, {ROOT / 'scripts/lucaflow'}. Uninstall it here (pip uninstall lucaflow)."
+    )
 
 try:
     config.update(settings.resolve(config, settings.read_schema(ROOT / "config/schemas/config.schema.yaml")))
@@ -39,33 +46,30 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
     model="|".join(sorted({re.escape(dataset.model.name) for dataset in DATASETS.values()})),
     folder="[^/]+",
-    step=r"normalise|split|assemble-[^/]+|run",
+    place="|".join(["results(/[^/]+)?", re.escape(CHECKPOINTS) + "/[^/]+"]),
+    step=r"origin|normalize|split|assemble-[^/]+|run|summary",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
     shard="[0-9a-f]{16}",
 
 
-def source_of(model):
-    return "packaged" if model.llm_version == "mini" else config["checkpoints"]["source"]
-
-
-def checkpoint_root(model):
-    """Return where a checkpoint comes from, as a path."""
-    return ROOT / "resources/mini" if source_of(model) == "packaged" else Path(config["checkpoints"]["path"])
-
-
 def checkpoint_folder(model):
-    """Return the name of the folder that holds a converted checkpoint."""
-    return lucaone_checkpoints.folder_name(model, source_of(model), checkpoint_root(model))
+    """Return the folder that holds a converted checkpoint."""
+    return lucaone_checkpoints.converted_folder(model, config["checkpoints"], ROOT)
 
 
 def checkpoint_record(model):
     """Return the record that stands beside a converted checkpoint."""
-    return f"{CHECKPOINTS}/{checkpoint_folder(model)}/checkpoint.json"
+    return str(checkpoint_folder(model) / lucaone_checkpoints.RECORD_NAME)
 
 
 def dataset_of(wildcards):
     return DATASETS[wildcards.dataset]
+
+
+def version_and_step(wildcards):
+    model = dataset_of(wildcards).model
+    return model.llm_version, model.llm_step
 
 
 def record_of_dataset(wildcards):
@@ -74,39 +78,13 @@ def record_of_dataset(wildcards):
 
 def checkpoint_sha256(dataset):
     """Return the digest of a dataset's checkpoint, once it is converted."""
-    converted = checkpoints.convert_checkpoint.get(folder=checkpoint_folder(dataset.model))
+    converted = checkpoints.convert_checkpoint.get(folder=checkpoint_folder(dataset.model).name)
     return lucaone_checkpoints.read_record(Path(converted.output.record).parent)["model"]["sha256"]
 
 
 def model_of_folder(wildcards):
     """Return the model whose converted checkpoint is kept in a folder."""
-    return next(d.model for d in DATASETS.values() if checkpoint_folder(d.model) == wildcards.folder)
-
-
-def published_files(wildcards):
-    """Return the files to convert; none if they are not to be found, which the job then says in full."""
-    model = model_of_folder(wildcards)
-    try:
-        return [str(path) for path in lucaone_checkpoints.locate(checkpoint_root(model), model).files]
-    except LucaFlowError:
-        return []
-
-
-def origin_of_folder(wildcards):
-    """Return what the files of a published checkpoint are known by."""
-    return steps.origin_settings(checkpoint_root(model_of_folder(wildcards)), published_files(wildcards))
-
-
-def origin_file_of_folder(wildcards):
-    """Return the file that says so; its name holds a digest."""
-    name = steps.settings_name("origin", origin_of_folder(wildcards))
-    return f"{CHECKPOINTS}/{wildcards.folder}/{name}.json"
-
-
-def origin_files(wildcards):
-    """Return these files for all checkpoints: Snakemake would not miss one whose checkpoint is there."""
-    folders = {checkpoint_folder(dataset.model) for dataset in DATASETS.values()}
-    return [origin_file_of_folder(SimpleNamespace(folder=folder)) for folder in sorted(folders)]
+    return next(d.model for d in DATASETS.values() if checkpoint_folder(d.model).name == wildcards.folder)
 
 
 def version_of_folder(wildcards):
@@ -118,11 +96,38 @@ def step_of_folder(wildcards):
 
 
 def root_of_folder(wildcards):
-    return str(checkpoint_root(model_of_folder(wildcards)))
+    return str(lucaone_checkpoints.root_of(model_of_folder(wildcards), config["checkpoints"], ROOT))
 
 
 def source_of_folder(wildcards):
-    return source_of(model_of_folder(wildcards))
+    return lucaone_checkpoints.source_of(model_of_folder(wildcards), config["checkpoints"])
+
+
+def published_files(model):
+    """Return the files to convert; none if they are not to be found, which the job then says in full."""
+    try:
+        return lucaone_checkpoints.locate(
+            lucaone_checkpoints.root_of(model, config["checkpoints"], ROOT), model
+        ).files
+    except LucaFlowError:
+        return ()
+
+
+def origin_file(model):
+    """Return the file that says what a checkpoint was converted from.
+
+    What is converted already serves while the published files are out of reach.
+    """
+    files = published_files(model)
+    folder = checkpoint_folder(model)
+    kept = sorted(str(path) for path in folder.glob("settings/origin-*.json"))
+    if not files and kept and Path(checkpoint_record(model)).is_file():
+        return kept[0]
+    return settings_file(folder, "origin", steps.origin_settings(files))
+
+
+def origin_file_of_folder(wildcards):
+    return origin_file(model_of_folder(wildcards))
 
 
 def dataset_file(wildcards):
@@ -131,41 +136,60 @@ def dataset_file(wildcards):
     return [str(path)] if path.is_file() else []
 
 
-def step_settings(dataset, step):
-    """Return what one step of a dataset depends on, besides the files it reads."""
-    if step == "normalise":
-        return steps.normalise_settings(dataset, config)
-    if step == "split":
-        return steps.split_settings(config)
-    if step == "run":
-        return steps.run_settings(dataset, config)
-    return steps.assemble_settings(dataset, OPTIONS, checkpoint_sha256(dataset))
+def settings_file(place, step, values):
+    """Return the file of a step's settings; its name holds their digest."""
+    return f"{place}/settings/{steps.settings_name(step, values)}.json"
 
 
 def settings_of_step(wildcards):
-    return step_settings(dataset_of(wildcards), wildcards.step)
+    """Return the settings that belong into a file of settings."""
+    name = Path(wildcards.place).name
+    if wildcards.step == "origin":
+        return steps.origin_settings(published_files(model_of_folder(SimpleNamespace(folder=name))))
+    if wildcards.step == "summary":
+        return steps.summary_settings(DATASETS.values())
+    return dataset_settings(DATASETS[name], wildcards.step)
 
 
-def settings_file(dataset, step):
-    """Return the file that holds a step's settings; its name holds their digest."""
-    return f"results/{dataset.name}/settings/{steps.settings_name(step, step_settings(dataset, step))}.json"
+def dataset_settings(dataset, step):
+    """Return what one step of a dataset depends on, besides the files it reads."""
+    if step == "normalize":
+        return steps.normalize_settings(dataset, config)
+    if step == "split":
+        return steps.split_settings(config)
+    if step == "run":
+        return steps.run_settings(dataset, config, checkpoint_sha256(dataset))
+    return steps.assemble_settings(dataset, OPTIONS, checkpoint_sha256(dataset))
 
 
-def normalise_settings_file(wildcards):
-    return settings_file(dataset_of(wildcards), "normalise")
+def dataset_settings_file(dataset, step):
+    return settings_file(f"results/{dataset.name}", step, dataset_settings(dataset, step))
+
+
+def normalize_settings_file(wildcards):
+    return dataset_settings_file(dataset_of(wildcards), "normalize")
 
 
 def split_settings_file(wildcards):
-    return settings_file(dataset_of(wildcards), "split")
+    return dataset_settings_file(dataset_of(wildcards), "split")
 
 
 def run_settings_file(wildcards):
-    return settings_file(dataset_of(wildcards), "run")
+    return dataset_settings_file(dataset_of(wildcards), "run")
 
 
 def assemble_settings_file(wildcards):
+    """Return the file of settings that says what embeddings.h5 is made of."""
     dataset = dataset_of(wildcards)
-    return settings_file(dataset, f"assemble-{dataset.model.name}")
+    return dataset_settings_file(dataset, f"assemble-{dataset.model.name}")
+
+
+def summary_settings_file(wildcards):
+    return settings_file("results", "summary", steps.summary_settings(DATASETS.values()))
+
+
+def origin_files(wildcards):
+    return sorted({origin_file(dataset.model) for dataset in DATASETS.values()})
 
 
 def shards_of(dataset):
@@ -194,21 +218,16 @@ def final_files(wildcards):
 
     The settings are among it because Snakemake would not miss a file that only serves a result which is there.
     """
-    return [
-        *[
-            settings_file(dataset, step)
-            for dataset in DATASETS.values()
-            for step in ("normalise", "split", "run")
-        ],
-        *collect("results/{dataset}/run.yaml", dataset=DATASETS),
-        *collect("results/{dataset}/records.tsv", dataset=DATASETS),
-        *[
-            f"results/{dataset.name}/{dataset.model.name}/{name}"
-            for dataset in DATASETS.values()
+    final = ["results/summary.tsv", summary_settings_file(wildcards)]
+    for dataset in DATASETS.values():
+        folder = f"results/{dataset.name}"
+        final += [dataset_settings_file(dataset, step) for step in ("normalize", "split")]
+        final += [f"{folder}/{name}" for name in ("run.yaml", "records.tsv")]
+        final += [
+            f"{folder}/{dataset.model.name}/{name}"
             for name in ("embeddings.h5", "verified.json", "figures/map.png", "figures/map.html")
-        ],
-        "results/summary.tsv",
-    ]
+        ]
+    return final
 
 
 def files_known_later(wildcards):
@@ -217,7 +236,8 @@ def files_known_later(wildcards):
         name
         for dataset in DATASETS.values()
         for name in (
-            settings_file(dataset, f"assemble-{dataset.model.name}"),
+            dataset_settings_file(dataset, "run"),
+            dataset_settings_file(dataset, f"assemble-{dataset.model.name}"),
             *(shards_of(dataset) if "matrix" in OPTIONS.outputs else ()),
         )
     ]

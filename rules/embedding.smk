@@ -7,8 +7,7 @@ Requires: shards and a converted checkpoint. Produces: results/{dataset}/{model}
 rule embed:
     input:
         # Names identify content, so that no time of change makes a shard run again.
-        shards=ancient("results/{dataset}/sequences/shards"),
-        checkpoint=ancient(record_of_dataset),
+        ancient("results/{dataset}/sequences/shards"),
     output:
         "results/{dataset}/{model}/shards/{fingerprint}/{shard}.h5",
     log:
@@ -21,6 +20,8 @@ rule embed:
     resources:
         mem_mb=16000,
         gpu=0 if config["compute"]["device"] == "cpu" else 1,
+    params:
+        model=version_and_step,
     message:
         "Embedding shard {wildcards.shard} of {wildcards.dataset} with {wildcards.model}"
     script:
@@ -32,7 +33,6 @@ rule assemble:
         shards=shards_of_dataset,
         records="results/{dataset}/records.tsv",
         settings=assemble_settings_file,
-        checkpoint=ancient(record_of_dataset),
     output:
         "results/{dataset}/{model}/embeddings.h5",
     log:

@@ -41,7 +41,8 @@ rule draw_map:
 
 rule summarise:
     input:
-        verified_files,
+        verified=verified_files,
+        settings=summary_settings_file,
     output:
         table="results/summary.tsv",
         html=report("results/summary.html", category="Overview", caption="../resources/report/summary.rst"),

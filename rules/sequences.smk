@@ -6,34 +6,34 @@ Requires: the table of datasets. Produces: records.tsv, run.yaml, and results/{d
 
 rule record_settings:
     output:
-        "results/{dataset}/settings/{step}-{digest}.json",
+        "{place}/settings/{step}-{digest}.json",
     log:
-        "logs/record_settings/{dataset}/{step}-{digest}.log",
+        "logs/record_settings/{place}/{step}-{digest}.log",
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        step="{step}",
         settings=settings_of_step,
     message:
-        "Recording the settings of {wildcards.step} for {wildcards.dataset}"
+        "Recording what {wildcards.step} depends on in {wildcards.place}"
     script:
         "../scripts/record_settings.py"
 
 
-rule normalise:
+rule normalize:
     input:
         # What the file holds is part of the settings: its time of change does not matter.
         file=ancient(dataset_file),
-        settings=normalise_settings_file,
+        settings=normalize_settings_file,
     output:
-        records="results/{dataset}/records.tsv",
-        sequences="results/{dataset}/sequences/distinct.fasta",
-        labels="results/{dataset}/sequences/labels.tsv",
+        # What stood there stays when an input is refused: the job replaces each file at once or not at all.
+        records=update("results/{dataset}/records.tsv"),
+        sequences=update("results/{dataset}/sequences/distinct.fasta"),
+        labels=update("results/{dataset}/sequences/labels.tsv"),
     log:
-        "logs/normalise/{dataset}.log",
+        "logs/normalize/{dataset}.log",
     benchmark:
-        "benchmarks/normalise/{dataset}.tsv"
+        "benchmarks/normalize/{dataset}.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -43,7 +43,7 @@ rule normalise:
     message:
         "Reading and normalising {wildcards.dataset}"
     script:
-        "../scripts/normalise.py"
+        "../scripts/normalize.py"
 
 
 checkpoint split:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from lucaflow.assembly import assemble, read_accepted
-from lucaflow.checkpoints import read_record
 from lucaflow.logs import reporting_to
 from lucaflow.settings import EmbeddingOptions
 
@@ -12,12 +11,10 @@ from lucaflow.settings import EmbeddingOptions
 def main() -> None:
     """Assemble what the file of settings describes."""
     settings = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))
-    record = read_record(Path(snakemake.input.checkpoint).parent)
     assemble(
         Path(snakemake.output[0]),
         {name: settings[name] for name in ("dataset", "llm_version", "llm_step", "checkpoint_sha256", "fingerprint")},
         EmbeddingOptions.from_config(snakemake.config["embedding"]),
-        record["encoder"]["hidden_size"],
         read_accepted(Path(snakemake.input.records)),
         [Path(shard) for shard in snakemake.input.shards],
     )

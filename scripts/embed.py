@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints import read_record
+from lucaflow.checkpoints import Model, converted_folder, read_record
 from lucaflow.conversion import load_encoder
 from lucaflow.engine import ARITHMETIC, Engine, resolve_device, set_arithmetic, token_budget
 from lucaflow.files import replacing
@@ -17,6 +17,8 @@ from lucaflow.store import shard_attributes, write_shard
 
 logger = logging.getLogger("lucaflow")
 
+CLONE = Path(snakemake.scriptdir).parent
+
 
 def main() -> None:
     """Load the checkpoint, embed, and write the shard under its final name when it is complete."""
@@ -25,9 +27,10 @@ def main() -> None:
     compute = snakemake.config["compute"]
     device = resolve_device(compute["device"], options.precision)
     set_arithmetic(options.precision)
-    folder = Path(snakemake.input.checkpoint).parent
+    # Not an input: where a checkpoint is kept is no reason to embed again.
+    folder = converted_folder(Model(*snakemake.params.model), snakemake.config["checkpoints"], CLONE)
     record = read_record(folder)
-    sequences = read_sequences(Path(snakemake.input.shards) / f"{snakemake.wildcards.shard}.fasta")
+    sequences = read_sequences(Path(snakemake.input[0]) / f"{snakemake.wildcards.shard}.fasta")
     encoder = load_encoder(folder, device, ARITHMETIC[options.precision])
     hidden_size = encoder.config.hidden_size
     budget = token_budget(compute["tokens_per_batch"], device, hidden_size)

@@ -7,4 +7,4 @@ from lucaflow.steps import write_settings
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):
-        write_settings(Path(snakemake.output[0]), snakemake.params.step, snakemake.params.settings)
+        write_settings(Path(snakemake.output[0]), snakemake.wildcards.step, snakemake.params.settings)

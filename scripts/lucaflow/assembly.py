@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,9 @@ import pandas as pd
 from lucaflow import __version__
 from lucaflow.errors import StoreError
 from lucaflow.files import replacing
-from lucaflow.settings import EmbeddingOptions
+from lucaflow.settings import FORMAT_VERSION, EmbeddingOptions
 from lucaflow.store import (
     FORMAT,
-    FORMAT_VERSION,
     LINKED,
     PER_SEQUENCE,
     SHARD_FORMAT,
@@ -43,11 +43,14 @@ class Accepted:
     lengths: np.ndarray
     sequence: np.ndarray
 
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return np.argsort(self.digests)
+
     def rows_of(self, digests: np.ndarray) -> np.ndarray:
         """Return the rows of digests; -1 for one that is not among them."""
-        order = np.argsort(self.digests)
-        place = np.minimum(np.searchsorted(self.digests, digests, sorter=order), len(order) - 1)
-        rows = order[place]
+        place = np.searchsorted(self.digests, digests, sorter=self._order)
+        rows = self._order[np.minimum(place, len(self._order) - 1)]
         return np.where(self.digests[rows] == digests, rows, -1)
 
 
@@ -79,11 +82,12 @@ def assemble(
     path: Path,
     attributes: Mapping[str, Any],
     options: EmbeddingOptions,
-    hidden_size: int,
     accepted: Accepted,
     shards: Sequence[Path],
 ) -> None:
     """Write embeddings.h5. Raises StoreError if the shards do not hold each sequence exactly once."""
+    with open_hdf5(shards[0], SHARD_FORMAT) as shard:
+        hidden_size = int(shard.attrs["hidden_size"])
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(
             {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from lucaflow.errors import CheckpointError
 
 DEFAULT_STEPS = {"lucaone": 36000000, "lucaone-gene": 36800000, "lucaone-prot": 30000000, "mini": 1}
 SEQ_TYPE_OF_VERSION = {"lucaone-gene": "gene", "lucaone-prot": "prot"}
+# Raised when a conversion comes out differently.
+CONVERTER_VERSION = 1
 RECORD_NAME = "checkpoint.json"
 MODEL_NAME = "model.safetensors"
 
@@ -129,8 +132,24 @@ def _require(origin: Origin, model: Model) -> Origin:
     return origin
 
 
+def source_of(model: Model, settings: Mapping[str, Any]) -> str:
+    """Return where a model comes from; `settings` are those under `checkpoints` in the configuration."""
+    return "packaged" if model.llm_version == "mini" else settings["source"]
+
+
+def root_of(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
+    """Return the directory that holds a published checkpoint."""
+    return clone / "resources/mini" if source_of(model, settings) == "packaged" else Path(settings["path"])
+
+
+def converted_folder(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
+    """Return where a converted checkpoint is kept: copies of one model from two places never share a folder."""
+    root = root_of(model, settings, clone)
+    return Path(settings["directory"]) / folder_name(model, source_of(model, settings), root)
+
+
 def folder_name(model: Model, source: str, root: Path) -> str:
-    """Return the folder of a converted checkpoint: copies of one model from two places never share it."""
+    """Return the name of a converted checkpoint's folder."""
     return f"{model.name}-{source}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]}"
 
 

@@ -11,6 +11,7 @@ import json
 import logging
 import pickle
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -22,14 +23,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lucaflow import __version__
-from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, Model, Origin, read_record
+from lucaflow.checkpoints import CONVERTER_VERSION, MODEL_NAME, RECORD_NAME, Model, Origin, read_record
 from lucaflow.encoder import ContactHead, Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
 from lucaflow.files import replacing, sha256_of, write_text
 
 logger = logging.getLogger(__name__)
-
-CONVERTER_VERSION = 1
 
 # Parts of the training model that embedding does not need.
 _DROPPED = re.compile(r"(lm_head|contact_head|hidden_layer_list|classifier_list)\.")
@@ -60,7 +59,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Only the zipped format, which torch writes by default, can be mapped into memory.
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise CheckpointError(
             f"{path} is damaged, or holds more than plain tensors; nothing in it was run. Fetch it again. ({error})"

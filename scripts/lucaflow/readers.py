@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
+# Longer than a column's name would be, or of nucleotides alone.
+_SEQUENCE_LIKE = re.compile(r"[A-Za-z*-]{20,}|[ACGTUN]{6,}")
 _SUFFIXES = {".gz", ".bz2", ".xz"}
 
 
@@ -41,9 +44,12 @@ class RawRecord:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table hold what: a name, else a 0-based index; None for the default."""
+    """Which columns of a table hold what: a name, else a 0-based index; None for the default.
 
-    header: bool = True
+    header: whether the first row holds names; None if nobody said so, which means yes unless it looks like a record.
+    """
+
+    header: bool | None = None
     id: str | None = None
     sequence: str | None = None
     label: str | None = None
@@ -55,6 +61,8 @@ def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
         with open_text(path) as handle:
             first = next((line for line in handle if line.strip()), "")
         delimiter = _delimiter(path, first)
+        if delimiter is None and columns != Columns():
+            raise InputError(f"{path}: FASTA has no columns. Take header and the columns out of the table of datasets.")
         with open_text(path) as handle:
             yield from _read_fasta(handle, path) if delimiter is None else _read_table(handle, path, delimiter, columns)
     except FileNotFoundError as error:
@@ -121,16 +129,16 @@ def _fasta_record(line: int, title: str, lines: list[str]) -> RawRecord:
 def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns) -> Iterator[RawRecord]:
     """Yield one record per row that is not blank."""
     csv.field_size_limit(sys.maxsize)
-    rows = csv.reader(handle, delimiter=delimiter)
     chosen: tuple[int, int, int | None] | None = None
-    line = 1
-    for row in rows:
-        start, line = line, rows.line_num + 1
-        if not any(cell.strip() for cell in row):
-            continue
+    for start, row in _rows(handle, path, delimiter):
         if chosen is None:
             chosen = _choose(row, columns, path)
-            if columns.header:
+            if columns.header is None and _SEQUENCE_LIKE.fullmatch(row[chosen[1]].strip()):
+                raise InputError(
+                    f"{path}, line {start}: {delimiter.join(row)[:60]!r} looks like a record, not like names of "
+                    "columns. Set header to `yes` or `no` in the table of datasets."
+                )
+            if columns.header is not False:
                 continue
         wanted = [index for index in chosen if index is not None]
         if max(wanted) >= len(row):
@@ -143,9 +151,25 @@ def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
         yield RawRecord(start, row[id_index].strip(), "", row[sequence_index], label)
 
 
+def _rows(handle: io.TextIOWrapper, path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not blank, each with the line it starts on."""
+    rows = csv.reader(handle, delimiter=delimiter, strict=True)
+    start = 1
+    try:
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                yield start, row
+            start = rows.line_num + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {start}: the row that starts here cannot be read ({error}). A quotation mark that opens a "
+            "cell must be closed; inside a quoted cell it is written twice."
+        ) from error
+
+
 def _choose(row: list[str], columns: Columns, path: Path) -> tuple[int, int, int | None]:
     """Return the indices of id, sequence and label, from the first row."""
-    names = [cell.strip() for cell in row] if columns.header else []
+    names = [] if columns.header is False else [cell.strip() for cell in row]
     default = "2" if len(row) >= 3 else "1"
 
     def index_of(name: str, what: str) -> int:

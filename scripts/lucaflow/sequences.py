@@ -13,7 +13,7 @@ from Bio.SeqIO.FastaIO import FastaTwoLineParser
 from lucaflow.errors import StoreError
 from lucaflow.files import replacing, write_text
 from lucaflow.records import digest_of
-from lucaflow.shards import effective_shard_tokens, in_order, place, shard_name
+from lucaflow.shards import in_order, place_below_limit, shard_name
 
 SPECIAL_TOKENS = 2
 
@@ -55,10 +55,9 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int) -> pd.DataFrame
     folder.mkdir(parents=True, exist_ok=True)
     index = index_sequences(path)
     tokens = index.lengths + SPECIAL_TOKENS
-    effective = effective_shard_tokens(int(tokens.sum()), shard_tokens)
     rows = []
     with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for members in place(index.digests, tokens, effective):
+        for members in place_below_limit(index.digests, tokens, shard_tokens):
             ordered = in_order(members, index.digests, index.lengths)
             name = shard_name(index.digests[ordered])
             with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb") as shard:
@@ -81,6 +80,8 @@ def read_shard_names(path: Path) -> list[str]:
 def read_sequences(path: Path) -> list[NormalisedSequence]:
     """Read a shard's sequences. Raises StoreError where one is not what its digest says."""
     sequences = []
+    if not path.is_file():
+        raise StoreError(f"{path} is missing. Delete its folder, {path.parent}, and run again.")
     with path.open(encoding="ascii") as handle:
         try:
             for title, residues in FastaTwoLineParser(handle):  # type: ignore[no-untyped-call]

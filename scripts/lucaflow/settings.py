@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 
 from lucaflow.checkpoints import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
 from lucaflow.errors import ConfigError
@@ -25,8 +25,18 @@ from lucaflow.readers import Columns
 from lucaflow.windows import Windowing
 
 EMBEDDING_ALGORITHM_VERSION = 1
+FORMAT_VERSION = 1
 OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
 VECTORS = ("mean", "max", "cls")
+
+
+# JSON Schema takes 5.0 for an integer; a slice does not.
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
+# Names that results/ uses itself.
+_RESERVED = ("settings", "summary.tsv", "summary.html")
 
 
 def read_schema(path: Path) -> dict[str, Any]:
@@ -41,7 +51,7 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
     problems = list(_unknown_keys(config, schema))
     resolved = _with_defaults(config, schema)
     if not problems:
-        problems = [describe_violation(error) for error in Draft202012Validator(schema).iter_errors(resolved)]
+        problems = [describe_violation(error) for error in _Validator(schema).iter_errors(resolved)]
     if problems:
         raise ConfigError("the configuration cannot be used:\n  " + "\n  ".join(problems))
     return resolved
@@ -93,7 +103,7 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
     datasets: dict[str, Dataset] = {}
     problems = []
     for line, row in _read_rows(path):
-        wrong = [*_unknown_keys(row, schema), *map(describe_violation, Draft202012Validator(schema).iter_errors(row))]
+        wrong = [*_unknown_keys(row, schema), *map(describe_violation, _Validator(schema).iter_errors(row))]
         wrong = wrong or list(_contradictions(row, config, datasets))
         if wrong:
             problems += [f"{path}, line {line}: {problem}" for problem in wrong]
@@ -147,7 +157,7 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         path=Path(row["path"]),
         seq_type=row["seq_type"],
         columns=Columns(
-            header=row["header"] == "yes",
+            header=row["header"] == "yes" if "header" in row else None,
             id=row.get("id_column"),
             sequence=row.get("seq_column"),
             label=row.get("label_column"),
@@ -161,6 +171,8 @@ def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Ma
     """Yield what is wrong with a row whose cells are each fine."""
     if row["dataset"].lower() in (name.lower() for name in known):
         yield f"dataset: {row['dataset']!r} stands in the table twice (case is ignored); names must be unique"
+    if row["dataset"].lower() in _RESERVED:
+        yield f"dataset: {row['dataset']!r} is a name that results/ uses itself; choose another"
     if row.get("kind") == "pair":
         yield "kind: pairs of sequences are not available in this version of LucaFlow"
     elif "seq_type" not in row:

@@ -13,15 +13,8 @@ from collections.abc import Iterable
 import numpy as np
 
 ALGORITHM_VERSION = 1
-MOST_FULL_SHARDS = 500
+MOST_SHARDS = 999
 _BITS = 64
-
-
-def effective_shard_tokens(total_tokens: int, shard_tokens: int) -> int:
-    """Return `shard_tokens`, doubled until a dataset needs at most 500 full shards (so under 1,000 real ones)."""
-    while total_tokens > MOST_FULL_SHARDS * shard_tokens:
-        shard_tokens *= 2
-    return shard_tokens
 
 
 def place(digests: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np.ndarray]:
@@ -45,6 +38,15 @@ def place(digests: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np
         bit = np.uint64(1 << (_BITS - 1 - depth))
         middle = start + int(np.count_nonzero((prefixes[start:stop] & bit) == 0))
         pending += [(middle, stop, depth + 1), (start, middle, depth + 1)]
+    return shards
+
+
+def place_below_limit(digests: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np.ndarray]:
+    """Divide sequences into shards as `place` does, doubling `shard_tokens` until there are under 1,000."""
+    shards = place(digests, tokens, shard_tokens)
+    while len(shards) > MOST_SHARDS:
+        shard_tokens *= 2
+        shards = place(digests, tokens, shard_tokens)
     return shards
 
 

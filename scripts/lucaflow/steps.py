@@ -8,7 +8,7 @@ changed back is seen as well, since a new file of settings replaces the one befo
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow import __version__, records, shards
+from lucaflow.checkpoints import CONVERTER_VERSION
 from lucaflow.files import replacing, sha256_of
-from lucaflow.settings import Dataset, EmbeddingOptions, as_json, digest_of_settings
+from lucaflow.settings import FORMAT_VERSION, Dataset, EmbeddingOptions, as_json, digest_of_settings
 
 DIGEST_LENGTH = 12
 # Larger inputs are known by size and time of change: reading them to plan a run would take too long.
@@ -26,20 +27,25 @@ _READ_TO_PLAN = 100_000_000
 
 @cache
 def identity(path: Path) -> dict[str, Any]:
-    """Return what a file is known by: its digest, for a large one its size and time of change."""
-    if not path.is_file():
-        return {"missing": True}
-    state = path.stat()
-    if state.st_size <= _READ_TO_PLAN:
+    """Return what a file is known by: its digest, for a large one its size and time of change.
+
+    A file that cannot be read has an identity, too: its job then says what is wrong, and stops no other.
+    """
+    try:
+        state = path.stat()
+        if state.st_size > _READ_TO_PLAN:
+            return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
         return {"sha256": sha256_of(path)}
-    return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
+    except OSError as error:
+        return {"unreadable": type(error).__name__}
 
 
-def origin_settings(root: Path, files: Sequence[str]) -> dict[str, Any]:
-    return {"root": str(root.resolve()), "files": {name: identity(Path(name)) for name in files}}
+def origin_settings(files: Sequence[Path]) -> dict[str, Any]:
+    """Return what the files of a published checkpoint are known by, wherever they lie."""
+    return {"converter": CONVERTER_VERSION, "files": {path.name: identity(path) for path in files}}
 
 
-def normalise_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
+def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "algorithm": records.ALGORITHM_VERSION,
         "path": str(dataset.path),
@@ -56,6 +62,7 @@ def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sha256: str) -> dict[str, Any]:
     return {
+        "format_version": FORMAT_VERSION,
         "dataset": dataset.name,
         "llm_version": dataset.model.llm_version,
         "llm_step": dataset.model.llm_step,
@@ -65,11 +72,22 @@ def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sh
     }
 
 
-def run_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what run.yaml says of a dataset, but for what is known only after its jobs ran."""
+def summary_settings(datasets: Iterable[Dataset]) -> dict[str, Any]:
+    return {"datasets": [[dataset.name, dataset.model.name] for dataset in datasets]}
+
+
+def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:
+    """Return what run.yaml says of a dataset, but for the details of its checkpoint."""
     libraries = ("snakemake", "torch", "numpy", "h5py", "pandas", "biopython", "safetensors")
     return {
-        "dataset": {**asdict(dataset), "path": str(dataset.path)},
+        "dataset": {
+            "name": dataset.name,
+            "path": str(dataset.path),
+            "seq_type": dataset.seq_type,
+            "columns": asdict(dataset.columns),
+            "model": asdict(dataset.model),
+        },
+        "checkpoint_sha256": checkpoint_sha256,
         "config": dict(config),
         "versions": {
             "lucaflow": __version__,

@@ -17,11 +17,10 @@ import numpy as np
 import pandas as pd
 
 from lucaflow.errors import EmbeddingError, StoreError
-from lucaflow.settings import VECTORS, EmbeddingOptions
+from lucaflow.settings import FORMAT_VERSION, VECTORS, EmbeddingOptions
 
 FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
-FORMAT_VERSION = 1
 PER_SEQUENCE = ("lengths", "residues_embedded", "windows")
 LINKED = ("matrix", "contacts")
 _CHUNK_BYTES = 1 << 20
@@ -98,7 +97,7 @@ def _chunks(rows: int, width: int) -> tuple[int, int]:
 def stored(values: np.ndarray, dtype: str, digests: Sequence[str]) -> np.ndarray:
     """Return values in the type they are stored in. Raises EmbeddingError where float16 cannot hold them."""
     with np.errstate(over="ignore"):
-        cast = values.astype(dtype)
+        cast = values.astype(dtype, copy=False)
     if dtype == "float16" and not np.isfinite(cast).all():
         raise EmbeddingError(
             f"float16 cannot hold the embeddings of {digests[0]}"
@@ -154,6 +153,9 @@ class Embeddings(Mapping[str, Any]):
                 f"{self.path}: the {output} of {identifier!r} should be in {self.path.parent / shard.filename}, "
                 "which is missing or damaged. Keep the shards beside embeddings.h5, or run LucaFlow again."
             ) from error
+
+    def __contains__(self, identifier: object) -> bool:
+        return identifier in self._rows
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.ids)

@@ -54,7 +54,13 @@ def embedding_seconds(benchmarks: Path, files: list[str]) -> float | None:
 
 def as_text(table: Path) -> str:
     """Return the table of a run for the terminal, and where to look."""
-    rows = pd.read_csv(table, sep="\t")
+    rows = pd.read_csv(
+        table,
+        sep="\t",
+        dtype={"dataset": str},
+        keep_default_na=False,
+        na_values={"seconds": [""], "residues_per_second": [""]},
+    )
     folders = "\n".join(f"  {Path(path).parent}/" for path in rows.pop("embeddings"))
     shown = rows.rename(columns=_SHORT_NAMES)
     text = shown.to_string(index=False, na_rep="-", float_format="{:.10g}".format)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucaflow.shards import effective_shard_tokens, in_order, place, shard_name
+from lucaflow.shards import in_order, place, place_below_limit, shard_name
 
 
 def digests_of(names):
@@ -50,11 +50,10 @@ def test_digests_that_share_their_beginning_stay_together():
 
 
 def test_shards_stay_below_a_thousand():
-    tokens = np.full(200_000, 400)
-    digests = digests_of(map(str, range(len(tokens))))
-    size = effective_shard_tokens(int(tokens.sum()), 1000)
-    assert 250 <= len(place(digests, tokens, size)) < 1000
-    assert effective_shard_tokens(10, 20) == 20
+    digests = digests_of(map(str, range(100_000)))
+    for tokens in (np.full(100_000, 400), (np.random.default_rng(0).pareto(0.8, 100_000) * 300).astype(np.int64) + 3):
+        assert 250 <= len(place_below_limit(digests, tokens, 1000)) < 1000
+    assert len(place_below_limit(digests[:9], tokens[:9], 1)) == len(place(digests[:9], tokens[:9], 1))
 
 
 def test_order_and_name_depend_on_content_alone():

@@ -53,7 +53,7 @@ def result(tmp_path):
     accepted = read_accepted(records)
     path = tmp_path / "embeddings.h5"
     named = {"dataset": "d", "llm_version": "lucaone", "llm_step": 1}
-    assemble(path, {**named, "checkpoint_sha256": CHECKPOINT, "fingerprint": FINGERPRINT}, OPTIONS, 4, accepted, shards)
+    assemble(path, {**named, "checkpoint_sha256": CHECKPOINT, "fingerprint": FINGERPRINT}, OPTIONS, accepted, shards)
     return path, accepted, shards
 
 
@@ -209,11 +209,11 @@ def test_shards_that_do_not_fit_are_refused(result):
     attributes = {"dataset": "d", "fingerprint": FINGERPRINT}
     before = path.read_bytes()
     with pytest.raises(StoreError, match="no shard holds 1 of the sequences"):
-        assemble(path, attributes, OPTIONS, 4, accepted, shards[:1])
+        assemble(path, attributes, OPTIONS, accepted, shards[:1])
     with pytest.raises(StoreError, match=r"two\.h5 holds sequences that belong elsewhere"):
-        assemble(path, attributes, OPTIONS, 4, accepted, [*shards, shards[1]])
+        assemble(path, attributes, OPTIONS, accepted, [*shards, shards[1]])
     with pytest.raises(StoreError, match="was made with other options"):
-        assemble(path, {"fingerprint": "0"}, OPTIONS, 4, accepted, shards)
+        assemble(path, {"fingerprint": "0"}, OPTIONS, accepted, shards)
     assert path.read_bytes() == before
 
 
