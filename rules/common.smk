@@ -3,6 +3,7 @@
 Requires: config, the two schemas in config/schemas. Produces: DATASETS, OPTIONS, and named functions.
 """
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
     model="|".join(sorted({re.escape(dataset.model.name) for dataset in DATASETS.values()})),
     folder="[^/]+",
-    place="|".join(["results(/[^/]+)?", re.escape(CHECKPOINTS) + "/[^/]+"]),
+    place=rf"results(/[^/]+)?|{re.escape(CHECKPOINTS)}/[^/]+",
     step=r"origin|normalize|split|assemble-[^/]+|run|summary",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
@@ -113,17 +114,20 @@ def published_files(model):
         return ()
 
 
-def origin_file(model):
-    """Return the file that says what a checkpoint was converted from.
+def origin_of(model):
+    """Return what a checkpoint is to be converted from.
 
     What is converted already serves while the published files are out of reach.
     """
     files = published_files(model)
-    folder = checkpoint_folder(model)
-    kept = sorted(str(path) for path in folder.glob("settings/origin-*.json"))
+    kept = sorted(checkpoint_folder(model).glob("settings/origin-*.json"))
     if not files and kept and Path(checkpoint_record(model)).is_file():
-        return kept[0]
-    return settings_file(folder, "origin", steps.origin_settings(files))
+        return json.loads(kept[0].read_text(encoding="utf-8"))
+    return steps.origin_settings(files)
+
+
+def origin_file(model):
+    return settings_file(checkpoint_folder(model), "origin", origin_of(model))
 
 
 def origin_file_of_folder(wildcards):
@@ -145,7 +149,7 @@ def settings_of_step(wildcards):
     """Return the settings that belong into a file of settings."""
     name = Path(wildcards.place).name
     if wildcards.step == "origin":
-        return steps.origin_settings(published_files(model_of_folder(SimpleNamespace(folder=name))))
+        return origin_of(model_of_folder(SimpleNamespace(folder=name)))
     if wildcards.step == "summary":
         return steps.summary_settings(DATASETS.values())
     return dataset_settings(DATASETS[name], wildcards.step)
@@ -210,7 +214,15 @@ def note_of_model(wildcards):
 
 
 def verified_files(wildcards):
-    return [f"results/{dataset.name}/{dataset.model.name}/verified.json" for dataset in DATASETS.values()]
+    return [f"{folder}/verified.json" for folder in result_folders(wildcards)]
+
+
+def result_folders(wildcards):
+    return [f"results/{dataset.name}/{dataset.model.name}" for dataset in DATASETS.values()]
+
+
+def checkpoint_folders(wildcards):
+    return sorted({str(checkpoint_folder(dataset.model)) for dataset in DATASETS.values()})
 
 
 def final_files(wildcards):

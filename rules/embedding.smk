@@ -71,14 +71,18 @@ rule verify_embeddings:
         "../scripts/verify_embeddings.py"
 
 
+# Without any output, so that it runs whenever it is asked for.
 rule verify:
     log:
         "logs/verify.log",
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=1000,
     params:
-        results=[f"results/{dataset.name}/{dataset.model.name}" for dataset in DATASETS.values()],
+        results=result_folders,
+        checkpoints=checkpoint_folders,
     message:
         "Reading all results again"
     script:

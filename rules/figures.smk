@@ -51,6 +51,8 @@ rule summarise:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=500,
     message:
         "Summing up"
     script:

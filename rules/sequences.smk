@@ -12,6 +12,8 @@ rule record_settings:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=500,
     params:
         settings=settings_of_step,
     message:
@@ -78,6 +80,8 @@ rule record_run:
     localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=500,
     message:
         "Recording the configuration of {wildcards.dataset}"
     script:

@@ -8,7 +8,7 @@ import torch
 
 from lucaflow.checkpoints import Model, converted_folder, read_record
 from lucaflow.conversion import load_encoder
-from lucaflow.engine import ARITHMETIC, Engine, resolve_device, set_arithmetic, token_budget
+from lucaflow.engine import ARITHMETIC, Engine, device_name, resolve_device, set_arithmetic, token_budget
 from lucaflow.files import replacing
 from lucaflow.logs import reporting_to
 from lucaflow.sequences import read_sequences
@@ -36,7 +36,7 @@ def main() -> None:
     budget = token_budget(compute["tokens_per_batch"], device, hidden_size)
     logger.info(
         "torch %s on %s, %d threads, %s, %d tokens a batch",
-        torch.__version__, device, torch.get_num_threads(), options.precision, budget,
+        torch.__version__, device_name(device), torch.get_num_threads(), options.precision, budget,
     )  # fmt: skip
     engine = Engine(encoder, options, device, budget)
     residues = sum(len(sequence.residues) for sequence in sequences)
@@ -44,7 +44,7 @@ def main() -> None:
     with replacing(Path(snakemake.output[0])) as temporary:
         write_shard(
             temporary,
-            shard_attributes(options, record["model"]["sha256"], hidden_size),
+            shard_attributes(options, record["model"]["sha256"], hidden_size, device_name(device)),
             [sequence.digest for sequence in sequences],
             [len(sequence.residues) for sequence in sequences],
             options,

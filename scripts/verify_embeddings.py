@@ -21,7 +21,9 @@ def main() -> None:
     settings = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))
     accepted = read_accepted(records)
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    finding = verify_embeddings(embeddings, accepted, options, settings["fingerprint"], shards)
+    named = ("dataset", "llm_version", "llm_step", "checkpoint_sha256", "fingerprint")
+    attributes = {name: settings[name] for name in named}
+    finding = verify_embeddings(embeddings, accepted, options, attributes, shards)
     if finding.problems:
         for path in {embeddings, *finding.problems}:
             if path.is_file():
@@ -32,7 +34,7 @@ def main() -> None:
         )
     for path in remove_stale(shards):
         logger.info("removed %s, which is no longer needed", path)
-    report = verified_report(embeddings, accepted, [embeddings, records, *shards])
+    report = verified_report(embeddings, accepted, options, [embeddings, records, *shards])
     write_text(Path(snakemake.output[0]), json.dumps(report, indent=2) + "\n")
     logger.info("%d records, %d distinct sequences", report["records"], report["distinct_sequences"])
 

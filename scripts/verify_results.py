@@ -3,32 +3,38 @@
 import logging
 from pathlib import Path
 
+from lucaflow.checkpoints import RECORD_NAME
 from lucaflow.errors import StoreError
 from lucaflow.logs import reporting_to
-from lucaflow.verification import changed_files
+from lucaflow.verification import changed_checkpoint, changed_files
 
 logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
-    """Check every dataset that was verified before."""
-    bad = []
+    """Check every dataset that was verified before, and the checkpoints they rest on."""
+    bad: list[tuple[Path, str]] = []
+    missing = []
     for folder in map(Path, snakemake.params.results):
         report = folder / "verified.json"
         if not report.is_file():
-            logger.warning("%s: nothing was verified here yet; run `snakemake` first", folder)
+            missing.append(str(folder))
             continue
         changed = changed_files(report)
-        bad += changed
-        for path, _ in changed:
-            path.unlink(missing_ok=True)
-        if changed:
-            report.unlink(missing_ok=True)
-        else:
-            logger.warning("%s: everything is what it was", folder)
-    if bad:
-        found = "\n  ".join(f"{path}: {problem}" for path, problem in bad)
-        raise StoreError(f"these results were not sound and have been removed; run again to rebuild them:\n  {found}")
+        bad += [*changed, (report, "speaks of files that changed")] if changed else []
+        logger.info("%s: %s", folder, f"{len(changed)} files differ" if changed else "everything is what it was")
+    for folder in map(Path, snakemake.params.checkpoints):
+        if (folder / RECORD_NAME).is_file():
+            bad += changed_checkpoint(folder)
+    for path, _ in bad:
+        path.unlink(missing_ok=True)
+    problems = [f"{path}: {problem}" for path, problem in bad]
+    if problems:
+        raise StoreError(
+            "these files were not sound and have been removed; run again to rebuild them:\n  " + "\n  ".join(problems)
+        )
+    if missing:
+        raise StoreError(f"nothing was verified yet in {', '.join(missing)}. Run `snakemake` first.")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ class Workflow:
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
-            env={**os.environ, **environment},
+            # Jobs of several tests share the cores; threads that spin while they wait would take them from each other.
+            env={**os.environ, "OMP_WAIT_POLICY": "passive", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -26,7 +26,7 @@ from lucaflow import __version__
 from lucaflow.checkpoints import CONVERTER_VERSION, MODEL_NAME, RECORD_NAME, Model, Origin, read_record
 from lucaflow.encoder import ContactHead, Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
-from lucaflow.files import replacing, sha256_of, write_text
+from lucaflow.files import describe, replacing, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -162,11 +162,6 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
     }
     write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n")
     return record
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """Return a file's size and digest."""
-    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def load_encoder(folder: Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32) -> Encoder:

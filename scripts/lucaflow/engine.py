@@ -93,6 +93,11 @@ def resolve_device(device: str, precision: str) -> torch.device:
     return chosen
 
 
+def device_name(device: torch.device) -> str:
+    """Return what a device is called, as it is recorded."""
+    return "cpu" if device.type == "cpu" else f"cuda: {torch.cuda.get_device_name(device)}"
+
+
 def set_arithmetic(precision: str) -> None:
     """Make float32 products what their name says, on GPUs too, or TensorFloat32 where that was asked for."""
     torch.set_float32_matmul_precision("high" if precision == "tfloat32" else "highest")

@@ -27,5 +27,9 @@ class StoreError(LucaFlowError):
     """A result file is missing, damaged or not what it should be."""
 
 
+class UnreadableError(StoreError):
+    """A file cannot be read now, which says nothing about what it holds: it is locked, or its disk is not there."""
+
+
 class EmbeddingError(LucaFlowError):
     """A sequence cannot be embedded as asked."""

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -56,3 +57,8 @@ def sha256_of(path: Path) -> str:
     """Return the hex SHA-256 of a file's content."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Return a file's size in bytes and its digest."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from lucaflow.errors import EmbeddingError, StoreError
+from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.settings import FORMAT_VERSION, VECTORS, EmbeddingOptions
 
 FORMAT = "lucaflow-embeddings"
@@ -37,9 +37,12 @@ def id_of(key: str) -> str:
     return key.replace("%2E", ".").replace("%2F", "/").replace("%25", "%")
 
 
-def shard_attributes(options: EmbeddingOptions, checkpoint_sha256: str, hidden_size: int) -> dict[str, Any]:
-    """Return what a shard says of itself; nothing in it changes from one machine or day to another."""
+def shard_attributes(
+    options: EmbeddingOptions, checkpoint_sha256: str, hidden_size: int, device: str
+) -> dict[str, Any]:
+    """Return what a shard says of itself, the device that computed it among it."""
     return {
+        "device": device,
         "fingerprint": options.fingerprint(checkpoint_sha256),
         "checkpoint_sha256": checkpoint_sha256,
         "options": json.dumps(options.deciding(), sort_keys=True),
@@ -107,12 +110,21 @@ def stored(values: np.ndarray, dtype: str, digests: Sequence[str]) -> np.ndarray
     return cast
 
 
+def read_error(path: Path, error: OSError) -> StoreError:
+    """Return what a failed read means: HDF5 gives a system error its number, and damage none."""
+    if error.errno is not None:
+        return UnreadableError(f"{path}: cannot be read now, and was left as it is ({error})")
+    return StoreError(f"{path}: damaged or cut short ({error})")
+
+
 def open_hdf5(path: Path, file_format: str) -> h5py.File:
     """Open a file of ours for reading. Raises StoreError for anything else."""
     try:
         file = h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: missing") from error
     except OSError as error:
-        raise StoreError(f"{path}: missing, damaged or cut short ({error})") from error
+        raise read_error(path, error) from error
     found = file.attrs.get("format"), file.attrs.get("format_version")
     if found != (file_format, FORMAT_VERSION):
         file.close()

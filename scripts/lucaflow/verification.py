@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,14 @@ import h5py
 import numpy as np
 
 from lucaflow.assembly import Accepted
-from lucaflow.errors import StoreError
-from lucaflow.files import sha256_of
+from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, read_record
+from lucaflow.errors import CheckpointError, StoreError, UnreadableError
+from lucaflow.files import describe, sha256_of
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import FORMAT, LINKED, SHARD_FORMAT, key_of, open_hdf5
-
-logger = logging.getLogger(__name__)
+from lucaflow.store import FORMAT, LINKED, SHARD_FORMAT, key_of, open_hdf5, read_error
 
 _BLOCK_BYTES = 64 << 20
+_ROWS_AT_ONCE = 1000
 
 
 @dataclass
@@ -39,29 +40,54 @@ class Finding:
 
 
 def verify_embeddings(
-    path: Path, accepted: Accepted, options: EmbeddingOptions, fingerprint: str, shards: Sequence[Path]
+    path: Path, accepted: Accepted, options: EmbeddingOptions, attributes: Mapping[str, Any], shards: Sequence[Path]
 ) -> Finding:
-    """Read embeddings.h5, and the shards its links lead to, and compare with the records that should be in it."""
+    """Read embeddings.h5 and its shards, and compare them with each other and with the records.
+
+    `attributes` are those that embeddings.h5 must have. Raises UnreadableError where a file cannot be read now.
+    """
     finding = Finding()
-    try:
-        with open_hdf5(path, FORMAT) as file:
-            if file.attrs["fingerprint"] != fingerprint:
-                finding.add(path, "was made with other options")
-            _check_records(file, path, accepted, finding)
-            for name in options.vectors:
-                _check_vectors(file, path, name, accepted, finding)
-            linked = [name for name in LINKED if name in options.outputs]
-            for name in linked:
-                _check_links(file, path, name, accepted, shards, finding)
-    except (StoreError, OSError, KeyError, RuntimeError) as error:
-        finding.add(path, str(error).removeprefix(f"{path}: "))
-        linked = []
-    if linked:
-        _check_shards(linked, accepted, options, fingerprint, shards, finding)
+    with _damage_of(path, finding), open_hdf5(path, FORMAT) as file:
+        for name, value in {**attributes, "options": json.dumps(options.deciding(), sort_keys=True)}.items():
+            if file.attrs[name] != value:
+                finding.add(path, f"its `{name}` is {file.attrs[name]!r}, expected {value!r}")
+        _check_records(file, path, accepted, options, finding)
+        for name in options.vectors:
+            _check_vectors(file, path, name, accepted, options, finding)
+        for name in _linked(options):
+            _check_links(file, path, name, accepted, shards, finding)
+        seen = np.zeros(len(accepted.digests), dtype=bool)
+        for shard_path in shards:
+            with _damage_of(shard_path, finding), open_hdf5(shard_path, SHARD_FORMAT) as shard:
+                seen[_check_shard(shard, shard_path, file, path, accepted, options, finding)] = True
+        if not finding.problems and not seen.all():
+            finding.add(path, f"no shard holds the sequence {accepted.digests[~seen][0].decode()}")
     return finding
 
 
-def _check_records(file: h5py.File, path: Path, accepted: Accepted, finding: Finding) -> None:
+def _linked(options: EmbeddingOptions) -> list[str]:
+    return [name for name in LINKED if name in options.outputs]
+
+
+@contextmanager
+def _damage_of(path: Path, finding: Finding) -> Iterator[None]:
+    """Turn what damaged content raises into a finding; what only keeps a file from being read now is raised."""
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except OSError as error:
+        problem = read_error(path, error)
+        if isinstance(problem, UnreadableError):
+            raise problem from error
+        finding.add(path, str(problem).removeprefix(f"{path}: "))
+    except (StoreError, KeyError, RuntimeError) as error:
+        finding.add(path, str(error).removeprefix(f"{path}: "))
+
+
+def _check_records(
+    file: h5py.File, path: Path, accepted: Accepted, options: EmbeddingOptions, finding: Finding
+) -> None:
     ids = file["ids"].asstr()[:].tolist()
     if ids != accepted.ids:
         missing = set(accepted.ids) - set(ids)
@@ -71,20 +97,33 @@ def _check_records(file: h5py.File, path: Path, accepted: Accepted, finding: Fin
                 finding.add(path, f"id {identifier!r} is {name}")
         if not missing and not extra:
             finding.add(path, "the ids are not in the order of the records")
+    residues, windows = expected_windows(accepted.lengths, options)
     for name, expected in (
         ("sequence", accepted.sequence),
         ("digests", accepted.digests),
         ("lengths", accepted.lengths),
+        ("residues_embedded", residues),
+        ("windows", windows),
     ):
         if not np.array_equal(file[name][:], expected):
-            finding.add(path, f"`{name}` differs from records.tsv")
+            finding.add(path, f"`{name}` is not what records.tsv and the options say")
 
 
-def _check_vectors(file: h5py.File, path: Path, name: str, accepted: Accepted, finding: Finding) -> None:
+def expected_windows(lengths: np.ndarray, options: EmbeddingOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many residues of sequences (U,) are embedded, and in how many windows."""
+    distinct, inverse = np.unique(lengths, return_inverse=True)
+    plans = [options.windowing.windows(length) for length in distinct.tolist()]
+    residues = np.array([sum(window.kept for window in windows) for windows in plans], dtype=np.int64)
+    return residues[inverse], np.array([len(windows) for windows in plans], dtype=np.int64)[inverse]
+
+
+def _check_vectors(
+    file: h5py.File, path: Path, name: str, accepted: Accepted, options: EmbeddingOptions, finding: Finding
+) -> None:
     dataset = file[name]
     expected = (len(accepted.digests), int(file.attrs["hidden_size"]))
-    if dataset.shape != expected:
-        finding.add(path, f"`{name}` has shape {dataset.shape}, expected {expected}")
+    if dataset.shape != expected or dataset.dtype != options.dtype:
+        finding.add(path, f"`{name}` is {dataset.dtype} {dataset.shape}, expected {options.dtype} {expected}")
         return
     rows = max(1, _BLOCK_BYTES // (4 * expected[1]))
     for start in range(0, expected[0], rows):
@@ -107,79 +146,88 @@ def _check_links(
         finding.add(path, f"`{name}` has {len(group)} entries, expected {len(accepted.ids)}")
 
 
-def _check_shards(
-    linked: Sequence[str],
+def _check_shard(
+    shard: h5py.File,
+    shard_path: Path,
+    file: h5py.File,
+    path: Path,
     accepted: Accepted,
     options: EmbeddingOptions,
-    fingerprint: str,
-    shards: Sequence[Path],
     finding: Finding,
-) -> None:
-    """Read every array of every shard. What HDF5's checksums reject counts as damaged."""
-    seen = np.zeros(len(accepted.digests), dtype=bool)
-    for shard_path in shards:
-        try:
-            with open_hdf5(shard_path, SHARD_FORMAT) as shard:
-                if shard.attrs["fingerprint"] != fingerprint:
-                    finding.add(shard_path, "was made with other options")
-                rows = accepted.rows_of(shard["digests"][:])
-                seen[rows[rows >= 0]] = True
-                for name in linked:
-                    for problem in _array_problems(shard, name, options):
-                        finding.add(shard_path, problem)
-        except (StoreError, OSError, KeyError, RuntimeError) as error:
-            finding.add(shard_path, str(error).removeprefix(f"{shard_path}: "))
-    if not finding.problems and not seen.all():
-        finding.add(shards[0].parent, f"no shard holds the sequence {accepted.digests[~seen][0].decode()}")
+) -> np.ndarray:
+    """Read every array of a shard, which HDF5's checksums guard, and compare the vectors with those in embeddings.h5.
+
+    Returns the rows of the shard's sequences.
+    """
+    if shard.attrs["fingerprint"] != file.attrs["fingerprint"]:
+        finding.add(shard_path, "was made with other options")
+    rows = accepted.rows_of(shard["digests"][:])
+    if (rows < 0).any():
+        finding.add(shard_path, "holds sequences that are not among the records")
+        return rows[:0]
+    for name in options.vectors:
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            block = rows[start : start + _ROWS_AT_ONCE]
+            order = np.argsort(block)
+            packed, original = file[name][block[order]], shard[name][start : start + _ROWS_AT_ONCE][order]
+            if not np.array_equal(packed, original):
+                finding.add(path, f"`{name}` differs from the shard {shard_path.name}")
+                break
+    residues, _ = expected_windows(accepted.lengths[rows], options)
+    for name in _linked(options):
+        for problem in _array_problems(shard, name, residues, options):
+            finding.add(shard_path, problem)
+    return rows
 
 
-def _array_problems(shard: h5py.File, name: str, options: EmbeddingOptions) -> Iterator[str]:
+def _array_problems(shard: h5py.File, name: str, residues: np.ndarray, options: EmbeddingOptions) -> Iterator[str]:
     hidden_size = int(shard.attrs["hidden_size"])
     more = 2 if options.matrix_add_special_token else 0
-    digests, embedded = shard["digests"].asstr()[:], shard["residues_embedded"][:]
-    for digest, residues in zip(digests, embedded.tolist(), strict=True):
+    for digest, count in zip(shard["digests"].asstr()[:], residues.tolist(), strict=True):
         dataset = shard[f"{name}/{digest}"]
-        expected = (residues + more, hidden_size)
-        if dataset.shape != expected:
-            yield f"the {name} of {digest} has shape {dataset.shape}, expected {expected}"
+        expected = (count + more, hidden_size)
+        if dataset.shape != expected or dataset.dtype != options.dtype:
+            yield f"the {name} of {digest} is {dataset.dtype} {dataset.shape}, expected {options.dtype} {expected}"
         elif not np.isfinite(dataset[:]).all():
             yield f"the {name} of {digest} holds values that are not finite"
 
 
 def remove_stale(shards: Sequence[Path]) -> list[Path]:
-    """Remove and return what lies beside the current shards and is none of them."""
-    stale = sorted(path for path in shards[0].parent.iterdir() if path not in set(shards))
+    """Remove and return the shards, and what is left of unfinished ones, that lie beside the current shards."""
+    folder = shards[0].parent
+    stale = sorted({*folder.glob("*.h5"), *folder.glob(".*.h5.*.part")} - set(shards))
     for path in stale:
         path.unlink()
     return stale
 
 
-def verified_report(path: Path, accepted: Accepted, files: Sequence[Path]) -> dict[str, Any]:
-    """Return what verified.json says: counts, and size and digest of every file that was read."""
+def verified_report(path: Path, accepted: Accepted, options: EmbeddingOptions, files: Sequence[Path]) -> dict[str, Any]:
+    """Return what verified.json says: counts, what was checked, and size and digest of every file that was read."""
+    residues, windows = expected_windows(accepted.lengths, options)
     with open_hdf5(path, FORMAT) as file:
-        residues_embedded = file["residues_embedded"][:]
-        windows = file["windows"][:]
         attributes = {name: file.attrs[name] for name in ("dataset", "llm_version", "fingerprint", "checkpoint_sha256")}
-        options = json.loads(file.attrs["options"])
+    checked = ["ids, digests, lengths and attributes", "finite values", "checksums of the shards"]
+    checked += ["vectors against the shards"] if options.vectors else []
+    checked += ["links", "shape of every matrix"] if _linked(options) else []
     return {
         **attributes,
-        "options": options,
+        "options": options.deciding(),
         "records": len(accepted.ids),
         "distinct_sequences": len(accepted.digests),
         "residues": int(accepted.lengths.sum()),
-        "residues_embedded": int(residues_embedded.sum()),
+        "residues_embedded": int(residues.sum()),
         "longest": int(accepted.lengths.max()),
-        "truncated_sequences": int((residues_embedded < accepted.lengths).sum()),
+        "truncated_sequences": int((residues < accepted.lengths).sum()),
         "windowed_sequences": int((windows > 1).sum()),
-        "checked": "ids, digests and lengths against records.tsv; shapes; finite values; links; checksums",
-        "files": {
-            str(name.relative_to(path.parent)) if name.is_relative_to(path.parent) else f"../{name.name}": {
-                "bytes": name.stat().st_size,
-                "sha256": sha256_of(name),
-            }
-            for name in files
-        },
+        "devices": sorted({_device_of(name) for name in files if name.parent.parent.name == "shards"}),
+        "checked": checked,
+        "files": {os.path.relpath(name, path.parent): describe(name) for name in files},
     }
+
+
+def _device_of(shard_path: Path) -> str:
+    with open_hdf5(shard_path, SHARD_FORMAT) as shard:
+        return str(shard.attrs["device"])
 
 
 def changed_files(report_path: Path) -> list[tuple[Path, str]]:
@@ -187,14 +235,26 @@ def changed_files(report_path: Path) -> list[tuple[Path, str]]:
     try:
         files = json.loads(report_path.read_text(encoding="utf-8"))["files"]
         expected = {report_path.parent / name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [(report_path, f"damaged ({error})")]
-    changed = []
-    for path, (size, digest) in expected.items():
-        if not path.is_file():
-            changed.append((path, "missing"))
-        elif path.stat().st_size != size:
-            changed.append((path, f"{path.stat().st_size} bytes, expected {size}"))
-        elif sha256_of(path) != digest:
-            changed.append((path, "its content is not what was verified"))
-    return changed
+    return [(path, how) for path, (size, digest) in expected.items() if (how := _difference(path, size, digest))]
+
+
+def changed_checkpoint(folder: Path) -> list[tuple[Path, str]]:
+    """Compare a converted checkpoint with its record; return its files if they differ, and how."""
+    model, record = folder / MODEL_NAME, folder / RECORD_NAME
+    try:
+        stated = read_record(folder)["model"]
+    except CheckpointError as error:
+        return [(record, str(error)), (model, "its record is damaged")]
+    how = _difference(model, stated["bytes"], stated["sha256"])
+    return [(model, how), (record, "speaks of a file that changed")] if how else []
+
+
+def _difference(path: Path, size: int, digest: str) -> str:
+    """Say how a file differs from what it should be; an empty text if it does not."""
+    if not path.is_file():
+        return "missing"
+    if path.stat().st_size != size:
+        return f"{path.stat().st_size} bytes, expected {size}"
+    return "" if sha256_of(path) == digest else "its content is not what it was"

@@ -72,6 +72,12 @@ def test_the_old_layout_and_a_prefix(tmp_path, published, reference):
     assert convert(locate(tmp_path, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
 
 
+def test_a_state_dict_in_torchs_older_format(tmp_path, published, reference):
+    copy = shutil.copytree(T1, tmp_path / "copy")
+    torch.save(published[1], copy / FOLDER / "pytorch.pth", _use_new_zipfile_serialization=False)
+    assert convert(locate(copy, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
+
+
 def test_what_config_json_leaves_out_means_what_each_layout_means(tmp_path, published):
     config, state = published
     silent = {key: config[key] for key in ("hidden_size", "num_hidden_layers", "num_attention_heads")}

@@ -64,6 +64,11 @@ def test_lines_descriptions_and_labels(tmp_path):
     assert [(record.line, record.label) for record in table] == [(3, "x"), (4, "y")]
 
 
+def test_columns_of_a_fasta_file(tmp_path):
+    with pytest.raises(InputError, match="FASTA has no columns"):
+        read(tmp_path, "a.fasta", ">a\nAC\n", Columns(label="genus"))
+
+
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
@@ -85,6 +90,9 @@ def test_columns(tmp_path, columns, expected):
         ("empty.csv", "", "holds no records"),
         ("blank.fasta", "\n \n", "holds no records"),
         ("short.csv", "id,type,seq\na,prot,AC\nb,prot\n", "line 3: 2 columns, expected at least 3"),
+        ("open.csv", 'id,seq\na,AC\nb,"GT\nc,AC\n', "line 3: the row that starts here cannot be read"),
+        ("inside.tsv", 'id\tseq\na\t"A"C\n', "line 2: the row that starts here cannot be read"),
+        ("headless.csv", "a,ACGTACGT\nb,AC\n", "line 1: 'a,ACGTACGT' looks like a record"),
         ("latin.fasta", b">\xe9\nAC\n", "not UTF-8 text"),
         ("wide.fasta", ">a\nAC\n".encode("utf-16"), "not UTF-8 text"),
         ("cut.fasta.gz", gzip.compress(b">a\nAC\n" * 99)[:-20], "damaged or cut short"),

@@ -53,6 +53,7 @@ def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
         ({"modle": {}}, r"modle: there is no such key; did you mean model\?"),
         ({"input": {"zzz": 1}}, "input.zzz: there is no such key; known here: invalid_characters"),
         ({"embedding": None}, "embedding: None is not of type 'object'"),
+        ({"embedding": {"layer": 2.0}}, "embedding.layer: 2.0 is not of type 'integer', 'null'"),
         ({"embedding": {"layer": "last"}}, "embedding.layer: 'last' is not of type 'integer', 'null'"),
         ({"embedding": {"outputs": []}}, "embedding.outputs: "),
         ({"compute": {"tokens_per_batch": "many"}}, "compute.tokens_per_batch: 'many' is not valid"),
@@ -108,7 +109,7 @@ def test_a_table_of_datasets(tmp_path):
         ("c", "lucaone-17600000", True),
     ]
     assert str(found["a"].path) == "x#1.fasta"
-    assert (found["a"].columns.header, found["NA"].columns.header, found["NA"].columns.id) == (True, False, "0")
+    assert (found["a"].columns.header, found["NA"].columns.header, found["NA"].columns.id) == (None, False, "0")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,7 @@ def test_a_table_of_datasets(tmp_path):
         ("dataset\tpath\na\tb\tc\n", "line 2: 3 cells, but 2 columns"),
         ("dataset,path\na,b\n", "there is no such key"),
         ("dataset\tpath\tseq_type\na\t\tprot\n", "line 2: the file: 'path' is a required property"),
+        ("dataset\tpath\tseq_type\nsummary.tsv\tx\tprot\n", "is a name that results/ uses itself"),
         ("dataset\tpath\tkind\na\tx\tpair\n", "line 2: kind: pairs of sequences are not available"),
         ("dataset\tpath\tseq_type\n#x\n\n.a\tx\tprot\n", "line 4: dataset: '.a' does not match"),
     ],

@@ -1,3 +1,4 @@
+import fcntl
 import json
 
 import h5py
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 import lucaflow
 from lucaflow.assembly import Accepted, assemble, read_accepted
 from lucaflow.engine import EmbeddedBatch, MatrixPiece
-from lucaflow.errors import EmbeddingError, StoreError
+from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.records import RECORD_COLUMNS, digest_of
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import id_of, key_of, open_embeddings, shard_attributes, stored, write_shard
@@ -20,6 +21,13 @@ OPTIONS = EmbeddingOptions(
 )
 CHECKPOINT = "c" * 64
 FINGERPRINT = OPTIONS.fingerprint(CHECKPOINT)
+ATTRIBUTES = {
+    "dataset": "d",
+    "llm_version": "lucaone",
+    "llm_step": 1,
+    "checkpoint_sha256": CHECKPOINT,
+    "fingerprint": FINGERPRINT,
+}
 RESIDUES = ["MKVLA", "MK", "W"]
 DIGESTS = [digest_of("prot", residues) for residues in RESIDUES]
 IDS = ["sp|P1|A/B", "001", ".", "a%2Fb", "again"]
@@ -40,7 +48,7 @@ def result(tmp_path):
     folder = tmp_path / "shards" / FINGERPRINT[:12]
     folder.mkdir(parents=True)
     shards = [folder / "one.h5", folder / "two.h5"]
-    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4)
+    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4, "cpu")
     write_shard(shards[0], attributes, DIGESTS[:2], [5, 2], OPTIONS, 4, [batch(0, ["MKVLA"]), batch(1, ["MK"])])
     write_shard(shards[1], attributes, DIGESTS[2:], [1], OPTIONS, 4, [batch(0, ["W"])])
     records = tmp_path / "records.tsv"
@@ -52,14 +60,13 @@ def result(tmp_path):
     records.write_text("\n".join(lines) + "\n")
     accepted = read_accepted(records)
     path = tmp_path / "embeddings.h5"
-    named = {"dataset": "d", "llm_version": "lucaone", "llm_step": 1}
-    assemble(path, {**named, "checkpoint_sha256": CHECKPOINT, "fingerprint": FINGERPRINT}, OPTIONS, accepted, shards)
+    assemble(path, ATTRIBUTES, OPTIONS, accepted, shards)
     return path, accepted, shards
 
 
 def problems(result):
     path, accepted, shards = result
-    return verify_embeddings(path, accepted, OPTIONS, FINGERPRINT, shards).describe()
+    return verify_embeddings(path, accepted, OPTIONS, ATTRIBUTES, shards).describe()
 
 
 @given(st.text(min_size=1, max_size=8, alphabet="a./%2FE\u00e9") | st.text(min_size=1))
@@ -113,12 +120,14 @@ def test_opening(result):
         embeddings["."]
 
 
-@pytest.mark.parametrize("content", [b"", b"not HDF5", None])
-def test_what_is_no_embeddings_file(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "damaged or cut short"), (b"not HDF5", "damaged or cut short"), (None, "missing")]
+)
+def test_what_is_no_embeddings_file(tmp_path, content, words):
     path = tmp_path / "x.h5"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(StoreError, match="missing, damaged or cut short"):
+    with pytest.raises(StoreError, match=words):
         open_embeddings(path)
     with h5py.File(path, "w"):
         pass
@@ -142,6 +151,18 @@ def change_length(file):
     file["lengths"][0] = 6
 
 
+def swap_means(file):
+    file["mean"][:] = file["mean"][:][::-1]
+
+
+def change_dataset(file):
+    file.attrs["dataset"] = "other"
+
+
+def change_windows(file):
+    file["windows"][1] = 2
+
+
 def remove_link(file):
     del file["matrix/001"]
 
@@ -160,10 +181,13 @@ def change_fingerprint(file):
     [
         (change_ids, "id '001' is missing"),
         (change_mean, f"`mean` of the sequence {DIGESTS[2]} is not finite"),
-        (change_length, "`lengths` differs from records.tsv"),
+        (change_length, "`lengths` is not what records.tsv and the options say"),
+        (swap_means, "`mean` differs from the shard one.h5"),
+        (change_dataset, "its `dataset` is 'other', expected 'd'"),
+        (change_windows, "`windows` is not what records.tsv and the options say"),
         (remove_link, "the link to the matrix of '001' is missing"),
         (turn_link, "the link to the matrix of '001' is missing or leads elsewhere"),
-        (change_fingerprint, "was made with other options"),
+        (change_fingerprint, "its `fingerprint` is '000"),
         (lambda file: file.pop("digests"), "digests"),
     ],
 )
@@ -182,19 +206,21 @@ def drop_matrix(path):
         del file[f"matrix/{DIGESTS[0]}"]
 
 
-def reshape_matrix(path):
+def shorten_matrix(path):
+    """Shortened without a word: the shard itself says that fewer residues were embedded."""
     with h5py.File(path, "r+") as file:
         del file[f"matrix/{DIGESTS[0]}"]
         file[f"matrix/{DIGESTS[0]}"] = np.zeros((4, 4), dtype=np.float32)
+        file["residues_embedded"][0] = 4
 
 
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda path: path.unlink(), "missing, damaged or cut short"),
-        (cut, "missing, damaged or cut short"),
+        (lambda path: path.unlink(), "one.h5: missing"),
+        (cut, "damaged or cut short"),
         (drop_matrix, DIGESTS[0]),
-        (reshape_matrix, "has shape (4, 4), expected (5, 4)"),
+        (shorten_matrix, "is float32 (4, 4), expected float32 (5, 4)"),
     ],
 )
 def test_what_is_wrong_in_a_shard_is_named(result, damage, words):
@@ -202,6 +228,15 @@ def test_what_is_wrong_in_a_shard_is_named(result, damage, words):
     said = problems(result)
     assert words in said
     assert "one.h5" in said
+
+
+def test_a_file_that_is_locked_is_not_damaged(result):
+    path, accepted, shards = result
+    with shards[0].open("rb") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(UnreadableError, match=r"one\.h5: cannot be read now, and was left as it is"):
+            verify_embeddings(path, accepted, OPTIONS, ATTRIBUTES, shards)
+    assert problems(result) == ""
 
 
 def test_shards_that_do_not_fit_are_refused(result):
@@ -229,6 +264,6 @@ def test_half_precision_overflow_is_an_error():
 
 
 def test_a_shard_that_ends_early_is_an_error(tmp_path):
-    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4)
+    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4, "cpu")
     with pytest.raises(StoreError, match="1 of 2 sequences were embedded"):
         write_shard(tmp_path / "s.h5", attributes, DIGESTS[:2], [5, 2], OPTIONS, 4, [batch(0, ["MKVLA"])])

@@ -27,6 +27,9 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
     workflow.write("empty.fasta", "")
     workflow.write("gaps.fasta", ">one\nMKVLAW\n>two\nMWW\nWW-W9\n" + ">x\nM1\n" * 20)
     workflow.write("columns.csv", "name,seq\na,MKVLAW\n")
+    workflow.write("quotes.csv", 'id,seq,note\na,MKVLAW,fine\nb,MWWW,"5 inch\nc,MKL,lost\n')
+    workflow.write("headless.csv", "a,MKVLAWRRKLAWMKVLAWRRKLAW\nb,MWWW\n")
+    (workflow.directory / "folder").mkdir()
     rows = {
         "good": "good.fasta",
         "missing": "nowhere/p.fasta",
@@ -34,6 +37,9 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
         "twice": "twice.fasta",
         "empty": "empty.fasta",
         "gaps": "gaps.fasta",
+        "quotes": "quotes.csv",
+        "headless": "headless.csv",
+        "folder": "folder",
     }
     workflow.datasets(
         *({"dataset": name, "path": path, "seq_type": "prot"} for name, path in rows.items()),
@@ -47,6 +53,9 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
         "empty.fasta: the file holds no records",
         "'-' at column 3 of line 2 below the header",
         "and 11 more",
+        "quotes.csv, line 3: the row that starts here cannot be read",
+        "headless.csv, line 1: 'a,MKVLAWRRKLAWMKVLAWRRKLAW' looks like a record",
+        "folder: cannot be read",
         "no column 'identifier' for the ids. There is: name, seq.",
     )
     assert run.output.count("Traceback") == 0

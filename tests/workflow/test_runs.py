@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 
 import numpy as np
@@ -33,7 +34,7 @@ def genes(count: int, seed: int = 0) -> dict[str, str]:
 @pytest.fixture
 def small(workflow):
     """One dataset of proteins that needs several shards."""
-    workflow.sequences = proteins(24)
+    workflow.sequences = proteins(16)
     workflow.fasta("p.fasta", workflow.sequences)
     workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
     workflow.config["compute"]["shard_tokens"] = 200
@@ -96,7 +97,7 @@ def test_one_more_sequence_runs_one_shard(small):
     small.fasta("p.fasta", {**small.sequences, "new": "MWWW"})
     assert small.run().succeeded().jobs["embed"] == 1
     after = means(small)
-    assert len(after) == 25
+    assert len(after) == 17
     for identifier, vector in before.items():
         np.testing.assert_allclose(after[identifier], vector, atol=1e-5)
 
@@ -219,6 +220,9 @@ def test_another_checkpoint_at_the_same_place(small, forget):
         small.forget()
     assert small.run().succeeded().jobs["embed"] >= 3
     second = means_of(small, "lucaone-36000000")
+    recorded = yaml.safe_load((small.directory / "results/p/run.yaml").read_text())
+    verified = json.loads(small.result("p", "verified.json", "lucaone-36000000").read_text())
+    assert recorded["checkpoint"]["model"]["sha256"] == verified["checkpoint_sha256"]
     for key, vector in first.items():
         np.testing.assert_allclose(second[key], vector + 1, atol=1e-5)
 
@@ -232,3 +236,66 @@ def test_an_older_file_with_other_sequences(small, forget):
         small.forget()
     small.run().succeeded()
     assert list(means(small)) == ["only"]
+
+
+def test_what_is_there_stays_while_its_sources_are_out_of_reach(small):
+    """The input and the published checkpoint are moved away: an error, and nothing lost."""
+    shutil.copytree(GOLDEN / "checkpoints/T1", small.directory / "lucaone")
+    small.config |= {
+        "checkpoints": {"source": "local", "path": "lucaone", "directory": "converted"},
+        "model": {"llm_version": "lucaone"},
+    }
+    small.run().succeeded()
+    records = small.directory / "results/p/records.tsv"
+    before = records.read_bytes()
+    (small.directory / "lucaone").rename(small.directory / "elsewhere")
+    assert NOTHING in small.run().succeeded().output
+    (small.directory / "p.fasta").rename(small.directory / "q.fasta")
+    small.run().failed("p.fasta: there is no such file", "An older result is still there")
+    assert records.read_bytes() == before
+    small.run("verify").succeeded()
+    (small.directory / "q.fasta").rename(small.directory / "p.fasta")
+    assert small.run().succeeded().jobs["embed"] == 0
+
+
+def test_where_a_checkpoint_is_kept_does_not_matter(small):
+    small.run().succeeded()
+    small.config["checkpoints"] = {"directory": "of our own"}
+    run = small.run().succeeded()
+    assert (run.jobs["convert_checkpoint"], run.jobs["embed"], run.jobs["assemble"]) == (1, 0, 0)
+    (model,) = small.directory.glob("of our own/*/model.safetensors")
+    content = bytearray(model.read_bytes())
+    content[-1] ^= 1
+    model.write_bytes(content)
+    small.run("verify").failed("model.safetensors: its content is not what it was")
+    run = small.run().succeeded()
+    assert (run.jobs["convert_checkpoint"], run.jobs["embed"]) == (1, 0)
+
+
+def test_a_dataset_that_is_taken_out_leaves_the_summary(workflow):
+    workflow.fasta("p.fasta", proteins(2))
+    rows = [{"dataset": name, "path": "p.fasta", "seq_type": "prot"} for name in ("p", "NA")]
+    workflow.datasets(*rows)
+    assert re.search(r"NA +mini-1 +2 +2 ", workflow.run().succeeded().output)
+    workflow.datasets(rows[0])
+    workflow.forget()
+    assert not re.search(r"NA +mini-1", workflow.run().succeeded().output)
+    assert len((workflow.directory / "results/summary.tsv").read_text().splitlines()) == 2
+
+
+def test_windows(small):
+    """A long sequence in pieces: marked as such, and the pooled vector is that of its matrix."""
+    small.fasta("p.fasta", {"long": "MKVLAWRRKLAWQE" * 9, "short": "MKVLAW"})
+    small.config["embedding"] = {
+        "outputs": ["mean", "matrix"],
+        "embedding_fixed_len_a_time": 20,
+        "stitching": "centered",
+    }
+    small.run().succeeded()
+    with open_embeddings(small.result("p", "embeddings.h5")) as embeddings:
+        assert embeddings.file["windows"][:].tolist() == [12, 1]
+        assert embeddings.file["residues_embedded"][:].tolist() == [126, 6]
+        entry = embeddings["long"]
+        assert entry["matrix"].shape == (126, 128)
+        np.testing.assert_allclose(entry["mean"], entry["matrix"].mean(0), atol=1e-5)
+    assert json.loads(small.result("p", "verified.json").read_text())["windowed_sequences"] == 1
