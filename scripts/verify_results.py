@@ -38,5 +38,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
+    with reporting_to(snakemake.log[0], shown=logging.INFO):
         main()

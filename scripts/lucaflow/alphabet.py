@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-VOCABULARY = (*SPECIAL_TOKENS, *"12345", *"LAGVSERTIDPKQNFYMHWCXBUZOJ", ".", "-", "*")
+VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"12345", *"LAGVSERTIDPKQNFYMHWCXBUZOJ", ".", "-", "*")
 PAD, UNK, CLS, SEP, MASK = range(5)
+# Tokens around the residues of every sequence: [CLS] before, [SEP] after.
+CLS_AND_SEP = 2
 
 SEQ_TYPES = ("gene", "prot")
 TOKEN_TYPE = {"gene": 0, "prot": 1}

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lucaflow.alphabet import MASK, VOCABULARY
+from lucaflow.alphabet import CLS_AND_SEP, MASK, VOCABULARY
 
 # A token that `token_dropout` masks in training is absent 12 % of the time; the rest is scaled to match.
 TRAINED_MASK_RATIO = 0.12
@@ -50,7 +50,7 @@ class EncoderConfig:
     @property
     def longest_sequence(self) -> int | None:
         """Residues that fit a table of positions; None where there is no table and so no limit."""
-        return None if self.no_position_embeddings else self.max_position_embeddings - 2
+        return None if self.no_position_embeddings else self.max_position_embeddings - CLS_AND_SEP
 
     def to_dict(self) -> dict[str, int | float | bool]:
         return asdict(self)

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lucaflow.alphabet import PAD, TOKEN_TYPE, encode
+from lucaflow.alphabet import CLS_AND_SEP, PAD, TOKEN_TYPE, encode
 from lucaflow.encoder import Encoder
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
-from lucaflow.sequences import SPECIAL_TOKENS, NormalisedSequence
+from lucaflow.sequences import NormalisedSequence
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.windows import Window
 
@@ -212,8 +212,8 @@ class Engine:
             windows = self.windowing.windows(len(sequence.residues))
             if longest is not None and max(window.length for window in windows) > longest:
                 raise EmbeddingError(
-                    f"the sequence with digest {sequence.digest} has {len(sequence.residues)} residues, but this "
-                    f"checkpoint's table of positions ends at {longest}. Set embedding.embedding_fixed_len_a_time to "
+                    f"the sequence with digest {sequence.digest} (records.tsv has its id) has {len(sequence.residues)} "
+                    f"residues, but this checkpoint's table of positions ends at {longest}. Set embedding.embedding_fixed_len_a_time to "
                     f"at most {longest}, or shorten it (embedding.embedding_complete: false)."
                 )
             planned += plan_windows(index, windows)
@@ -224,7 +224,7 @@ class Engine:
         """Yield the results in order. Sequences of like length should stand together, the longest first."""
         planned = self.plan(sequences)
         pooling = Pooling(self.options.vectors)
-        for start, stop in plan_batches([item.window.length + SPECIAL_TOKENS for item in planned], self.budget):
+        for start, stop in plan_batches([item.window.length + CLS_AND_SEP for item in planned], self.budget):
             yield from self._embed_or_split(sequences, planned[start:stop], pooling)
 
     def _embed_or_split(
@@ -283,7 +283,7 @@ class Engine:
                 rows.append((0, slice(0, 1)))
             if special and window.gives_sep:
                 rows.append((item.residues + 1, slice(window.length + 1, window.length + 2)))
-            matrix_rows = item.residues + SPECIAL_TOKENS * special
+            matrix_rows = item.residues + CLS_AND_SEP * special
             pieces += [
                 MatrixPiece(item.sequence, matrix_rows, start, states[part].cpu().numpy()) for start, part in rows
             ]

@@ -12,13 +12,13 @@ from lucaflow.errors import LucaFlowError
 
 
 @contextmanager
-def reporting_to(log: str | Path) -> Iterator[None]:
-    """Write everything to a job's log, and warnings and errors to the terminal as well.
+def reporting_to(log: str | Path, shown: int = logging.WARNING) -> Iterator[None]:
+    """Write everything to a job's log, and what is at least of level `shown` to the terminal as well.
 
     A LucaFlowError ends the job with its message alone; any other exception keeps its traceback.
     """
     terminal = logging.StreamHandler(sys.stderr)
-    terminal.setLevel(logging.WARNING)
+    terminal.setLevel(shown)
     terminal.setFormatter(logging.Formatter("%(message)s"))
     file = logging.FileHandler(log, mode="w", encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

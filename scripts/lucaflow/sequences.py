@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from Bio.SeqIO.FastaIO import FastaTwoLineParser
 
+from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.errors import StoreError
 from lucaflow.files import replacing, write_text
 from lucaflow.records import digest_of
 from lucaflow.shards import in_order, place_below_limit, shard_name
-
-SPECIAL_TOKENS = 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int) -> pd.DataFrame
     """Write one file for each shard into `folder`; return the table of shards."""
     folder.mkdir(parents=True, exist_ok=True)
     index = index_sequences(path)
-    tokens = index.lengths + SPECIAL_TOKENS
+    tokens = index.lengths + CLS_AND_SEP
     rows = []
     with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for members in place_below_limit(index.digests, tokens, shard_tokens):

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.assembly import Accepted
 from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, read_record
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
@@ -182,7 +183,7 @@ def _check_shard(
 
 def _array_problems(shard: h5py.File, name: str, residues: np.ndarray, options: EmbeddingOptions) -> Iterator[str]:
     hidden_size = int(shard.attrs["hidden_size"])
-    more = 2 if options.matrix_add_special_token else 0
+    more = CLS_AND_SEP * options.matrix_add_special_token
     for digest, count in zip(shard["digests"].asstr()[:], residues.tolist(), strict=True):
         dataset = shard[f"{name}/{digest}"]
         expected = (count + more, hidden_size)
