@@ -213,8 +213,9 @@ class Engine:
             if longest is not None and max(window.length for window in windows) > longest:
                 raise EmbeddingError(
                     f"the sequence with digest {sequence.digest} (records.tsv has its id) has {len(sequence.residues)} "
-                    f"residues, but this checkpoint's table of positions ends at {longest}. Set embedding.embedding_fixed_len_a_time to "
-                    f"at most {longest}, or shorten it (embedding.embedding_complete: false)."
+                    f"residues, but this checkpoint's table of positions ends at {longest}. Set "
+                    f"embedding.embedding_fixed_len_a_time to at most {longest}, or shorten it "
+                    "(embedding.embedding_complete: false)."
                 )
             planned += plan_windows(index, windows)
         return planned

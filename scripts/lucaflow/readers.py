@@ -61,8 +61,12 @@ def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
         with open_text(path) as handle:
             first = next((line for line in handle if line.strip()), "")
         delimiter = _delimiter(path, first)
-        if delimiter is None and columns != Columns():
-            raise InputError(f"{path}: FASTA has no columns. Take header and the columns out of the table of datasets.")
+        if delimiter is None and not (columns.id in (None, "0") and columns.sequence in (None, "1")):
+            raise InputError(f"{path}: FASTA has an id (0) and a sequence (1), and no columns with names.")
+        if delimiter is None and columns.label:
+            raise InputError(
+                f"{path}: FASTA has no column {columns.label!r} for the labels. Use CSV or TSV for labels."
+            )
         with open_text(path) as handle:
             yield from _read_fasta(handle, path) if delimiter is None else _read_table(handle, path, delimiter, columns)
     except FileNotFoundError as error:

@@ -65,8 +65,10 @@ def test_lines_descriptions_and_labels(tmp_path):
 
 
 def test_columns_of_a_fasta_file(tmp_path):
-    with pytest.raises(InputError, match="FASTA has no columns"):
-        read(tmp_path, "a.fasta", ">a\nAC\n", Columns(label="genus"))
+    assert pairs(read(tmp_path, "a.fasta", ">a\nAC\n", Columns(id="0", sequence="1"))) == [("a", "AC")]
+    for columns in (Columns(label="genus"), Columns(id="name"), Columns(sequence="2")):
+        with pytest.raises(InputError, match="FASTA has"):
+            read(tmp_path, "a.fasta", ">a\nAC\n", columns)
 
 
 @pytest.mark.parametrize(
