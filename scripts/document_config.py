@@ -43,6 +43,28 @@ are. The format of a file is recognised by its content; gzip, bzip2 and xz are u
 """
 
 
+RECORDS = """
+## What becomes of each record
+
+`results/<dataset>/records.tsv` has a row for every record of the input:
+
+| column | meaning |
+|---|---|
+| `record`, `line` | its number, and the line of the file it starts on |
+| `id`, `description` | as in the input; the description is the rest of a FASTA header |
+| `seq_type`, `pair`, `side` | `gene` or `prot`; the last two are for pairs |
+| `status` | `accepted`, `duplicate` (of an accepted record with the same id and sequence) or `dropped` |
+| `reason` | why, where there is something to say |
+| `length` | residues after normalising |
+| `changed` | characters altered or removed: lower case, U in genes, blanks, stops at the end, what a policy changed |
+| `digest` | hex SHA-256 of `gene` or `prot`, a line feed and the normalised sequence |
+
+A sequence is normalised to upper case, without blanks and stops (`*`) at its end, genes with T for U. Every letter A to
+Z is a residue code; LucaOne reads nucleotides other than A, C, G, T and U as unknown. A dataset with a record that
+cannot be used is refused, and `results/<dataset>/problems.tsv` lists every problem found.
+"""
+
+
 def shown(value: Any) -> str:
     """Return a value as YAML writes it."""
     if value is None:
@@ -105,7 +127,7 @@ def page() -> str:
     """Return the whole page."""
     config = config_section(read_schema(CONFIG / "schemas/config.schema.yaml"))
     datasets = datasets_section(read_schema(CONFIG / "schemas/datasets.schema.yaml"))
-    return "\n".join([HEAD.rstrip(), *config, DATASETS.rstrip(), "", *datasets]) + "\n"
+    return "\n".join([HEAD.rstrip(), *config, DATASETS.rstrip(), "", *datasets, RECORDS.rstrip()]) + "\n"
 
 
 if __name__ == "__main__":
