@@ -35,11 +35,11 @@ _CLEAN = {"gene": re.compile(r"[A-TV-Z\n]*"), "prot": re.compile(r"[A-Z\n]*")}
 _UNKNOWN = {"gene": "N", "prot": "X"}
 _NUCLEOTIDES = frozenset("ATCGUN")
 _NUCLEOTIDE_CODES = frozenset("ATCGUNRYSWKMBDHVX")
-# Shares of A, C, G, T, U and N from which a sequence counts as a gene: any, and one of nucleotide codes alone.
+# Shares of A, C, G, T, U and N from which a sequence counts as a gene: any, and a short one of nucleotide codes alone.
 _GENE_LIKE = 0.9
 _GENE_LIKE_WITH_CODES = 0.5
-# A peptide shorter than this may well consist of A, C, G, T, U and N alone.
-_SHORT_PEPTIDE = 20
+# Shorter than this, a peptide may well consist of A, C, G, T, U and N, or of nucleotide codes, alone.
+_SHORT = 20
 _SHOWN_PROBLEMS = 10
 
 
@@ -134,7 +134,7 @@ def type_doubt(sequence: str, seq_type: str) -> str:
         return "looks like a nucleotide sequence, but the dataset's seq_type is prot"
     if seq_type == "gene" and nucleotides < _GENE_LIKE:
         codes_only = _NUCLEOTIDE_CODES.issuperset(sequence)
-        if not codes_only or nucleotides < _GENE_LIKE_WITH_CODES:
+        if not codes_only or (nucleotides < _GENE_LIKE_WITH_CODES and len(sequence) < _SHORT):
             return "looks like a protein, but the dataset's seq_type is gene"
     return ""
 
@@ -172,7 +172,7 @@ class Normaliser:
                 return Outcome("dropped", "no residue in the sequence", changed=changed)
             return Outcome("problem", "no residue in the sequence; remove it, or set input.empty_sequences to `drop`")
         doubt = type_doubt(sequence, self.seq_type)
-        short_peptide = self.seq_type == "prot" and len(sequence) < _SHORT_PEPTIDE
+        short_peptide = self.seq_type == "prot" and len(sequence) < _SHORT
         if doubt and not short_peptide and self.policies.type_mismatch == "error":
             hint = "correct seq_type in the table of datasets, or set input.type_mismatch to `accept`"
             return Outcome("problem", f"{doubt}; {hint}")

@@ -79,6 +79,7 @@ def test_any_text_becomes_residues_or_is_refused(text, seq_type, policy):
         ("RYRYRYACGTAC", "gene", False),
         ("MKVLAWEFQ", "gene", True),
         ("MKVSTAR", "gene", True),
+        ("RYSWKMBDHVRYSWKMBDHV", "gene", False),
         ("ACGTACGT", "prot", True),
         ("MACGT", "prot", False),
         ("MKVLAW", "prot", False),
