@@ -31,7 +31,8 @@ def main() -> None:
     problems = [f"{path}: {problem}" for path, problem in bad]
     if problems:
         raise StoreError(
-            "these files were not sound and have been removed; run again to rebuild them:\n  " + "\n  ".join(problems)
+            "these files are missing or not what they were, and what is left of them was removed; run again to rebuild "
+            "exactly these:\n  " + "\n  ".join(problems)
         )
     if missing:
         raise StoreError(f"nothing was verified yet in {', '.join(missing)}. Run `snakemake` first.")

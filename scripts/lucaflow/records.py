@@ -174,8 +174,8 @@ class Normaliser:
         doubt = type_doubt(sequence, self.seq_type)
         short_peptide = self.seq_type == "prot" and len(sequence) < _SHORT
         if doubt and not short_peptide and self.policies.type_mismatch == "error":
-            hint = "correct seq_type in the table of datasets, or set input.type_mismatch to `accept`"
-            return Outcome("problem", f"{doubt}; {hint}")
+            hint = "correct seq_type or seq_column in the table of datasets, or set input.type_mismatch to `accept`"
+            return Outcome("problem", f"{sequence[:20]!r}... {doubt}; {hint}")
         return self._identify(raw, Outcome("accepted", doubt, sequence, changed, digest_of(self.seq_type, sequence)))
 
     def _identify(self, raw: RawRecord, outcome: Outcome) -> Outcome:

@@ -103,7 +103,8 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
     datasets: dict[str, Dataset] = {}
     problems = []
     for line, row in _read_rows(path):
-        wrong = [*_unknown_keys(row, schema), *map(describe_violation, _Validator(schema).iter_errors(row))]
+        wrong = list(_unknown_keys(row, schema))
+        wrong = wrong or [describe_violation(error) for error in _Validator(schema).iter_errors(row)]
         wrong = wrong or list(_contradictions(row, config, datasets))
         if wrong:
             problems += [f"{path}, line {line}: {problem}" for problem in wrong]
@@ -128,6 +129,10 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     continue
                 if not names:
                     names = values
+                    if len(names) == 1:
+                        raise ConfigError(
+                            f"{path}, line {rows.line_num}: one column, {names[0]!r}. Columns must be separated by tabs."
+                        )
                 elif len(values) > len(names):
                     raise ConfigError(f"{path}, line {rows.line_num}: {len(values)} cells, but {len(names)} columns.")
                 else:
