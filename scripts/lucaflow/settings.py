@@ -131,7 +131,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     names = values
                     if len(names) == 1:
                         raise ConfigError(
-                            f"{path}, line {rows.line_num}: one column, {names[0]!r}. Columns must be separated by tabs."
+                            f"{path}, line {rows.line_num}: one column, {names[0]!r}. Columns must be separated by tabs"
                         )
                 elif len(values) > len(names):
                     raise ConfigError(f"{path}, line {rows.line_num}: {len(values)} cells, but {len(names)} columns.")
