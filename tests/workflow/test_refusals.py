@@ -48,7 +48,8 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
     run = workflow.run("--keep-going").failed(
         "nowhere/p.fasta: there is no such file",
         "dna.fasta: 1 of 2 records cannot be used",
-        "line 1, id 'x': 'ACGTACGTACGTACGTACGT'... looks like a nucleotide sequence, but the dataset's",
+        "line 1, id 'x': 'ACGTACGTACGTACGTACGT'... looks like a nucleotide sequence, "
+        "but the dataset's seq_type is prot",
         "line 5, id 'one': the id stands on line 1 with another sequence",
         "empty.fasta: the file holds no records",
         "'-' at column 3 of line 2 below the header",
