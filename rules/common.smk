@@ -7,7 +7,6 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
@@ -83,25 +82,25 @@ def checkpoint_sha256(dataset):
     return lucaone_checkpoints.read_record(Path(converted.output.record).parent)["model"]["sha256"]
 
 
-def model_of_folder(wildcards):
-    """Return the model whose converted checkpoint is kept in a folder."""
-    return next(d.model for d in DATASETS.values() if checkpoint_folder(d.model).name == wildcards.folder)
+def model_in(folder):
+    """Return the model whose converted checkpoint is kept in a folder, by the folder's name."""
+    return next(d.model for d in DATASETS.values() if checkpoint_folder(d.model).name == folder)
 
 
 def version_of_folder(wildcards):
-    return model_of_folder(wildcards).llm_version
+    return model_in(wildcards.folder).llm_version
 
 
 def step_of_folder(wildcards):
-    return model_of_folder(wildcards).llm_step
+    return model_in(wildcards.folder).llm_step
 
 
 def root_of_folder(wildcards):
-    return str(lucaone_checkpoints.root_of(model_of_folder(wildcards), config["checkpoints"], ROOT))
+    return str(lucaone_checkpoints.root_of(model_in(wildcards.folder), config["checkpoints"], ROOT))
 
 
 def source_of_folder(wildcards):
-    return lucaone_checkpoints.source_of(model_of_folder(wildcards), config["checkpoints"])
+    return lucaone_checkpoints.source_of(model_in(wildcards.folder), config["checkpoints"])
 
 
 def published_files(model):
@@ -131,7 +130,7 @@ def origin_file(model):
 
 
 def origin_file_of_folder(wildcards):
-    return origin_file(model_of_folder(wildcards))
+    return origin_file(model_in(wildcards.folder))
 
 
 def dataset_file(wildcards):
@@ -149,7 +148,7 @@ def settings_of_step(wildcards):
     """Return the settings that belong into a file of settings."""
     name = Path(wildcards.place).name
     if wildcards.step == "origin":
-        return origin_of(model_of_folder(SimpleNamespace(folder=name)))
+        return origin_of(model_in(name))
     if wildcards.step == "summary":
         return steps.summary_settings(DATASETS.values())
     return dataset_settings(DATASETS[name], wildcards.step)
