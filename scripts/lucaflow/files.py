@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import tempfile
@@ -15,7 +16,8 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; make it durable and rename it when the block succeeds.
 
-    If the block raises, the temporary file goes and whatever stood at `path` stays.
+    If the block raises, the temporary file goes and whatever stood at `path` stays. What processes that were killed
+    left of the same file goes once it is complete. A name of its own keeps one that still runs from writing here.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -26,6 +28,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         synchronise(temporary)
         temporary.replace(path)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            left.unlink(missing_ok=True)
         synchronise(path.parent)
     finally:
         temporary.unlink(missing_ok=True)

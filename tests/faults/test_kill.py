@@ -78,5 +78,6 @@ def test_kill_minus_nine(tmp_path, shared_checkpoints):
     assert len(found) >= 3
     assert found[-1] > 3
     killed.run().succeeded()
+    assert sorted(results(killed)) == sorted(results(undisturbed))
     assert results(killed) == results(undisturbed)
     assert "Nothing to be done" in killed.run().succeeded().output
