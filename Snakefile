@@ -12,6 +12,7 @@ include: "rules/common.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sequences.smk"
 include: "rules/embedding.smk"
+include: "rules/export.smk"
 include: "rules/figures.smk"
 
 

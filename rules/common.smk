@@ -47,7 +47,7 @@ wildcard_constraints:
     model="|".join(sorted({re.escape(dataset.model.name) for dataset in DATASETS.values()})),
     folder="[^/]+",
     place=rf"results(/[^/]+)?|{re.escape(CHECKPOINTS)}/[^/]+",
-    step=r"origin|normalize|split|assemble-[^/]+|run|summary",
+    step=r"origin|normalize|split|(assemble|lucaone)-[^/]+|run|summary",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
     shard="[0-9a-f]{16}",
@@ -162,6 +162,8 @@ def dataset_settings(dataset, step):
         return steps.split_settings(config)
     if step == "run":
         return steps.run_settings(dataset, config, checkpoint_sha256(dataset))
+    if step.startswith("lucaone-"):
+        return steps.lucaone_export_settings(config)
     return steps.assemble_settings(dataset, OPTIONS, checkpoint_sha256(dataset))
 
 
@@ -207,6 +209,20 @@ def shards_of_dataset(wildcards):
     return shards_of(dataset_of(wildcards))
 
 
+def linked_shards(dataset):
+    """Return the shards that embeddings.h5 links to: none where it holds all there is."""
+    return shards_of(dataset) if OPTIONS.linked else []
+
+
+def linked_shards_of_dataset(wildcards):
+    return linked_shards(dataset_of(wildcards))
+
+
+def lucaone_export_settings_file(wildcards):
+    dataset = dataset_of(wildcards)
+    return dataset_settings_file(dataset, f"lucaone-{dataset.model.name}")
+
+
 def note_of_model(wildcards):
     """Return what must be said of a model wherever its results are shown."""
     return "untrained" if dataset_of(wildcards).model.llm_version == "mini" else ""
@@ -224,6 +240,12 @@ def checkpoint_folders(wildcards):
     return sorted({str(checkpoint_folder(dataset.model)) for dataset in DATASETS.values()})
 
 
+def figures_of_outputs():
+    """Return the figures that the outputs allow: a map takes vectors, or matrices to pool."""
+    figures = ["map.png", "map.html"] if set(OPTIONS.outputs) - {"contacts"} else []
+    return figures + ["contacts.png"] * ("contacts" in OPTIONS.outputs)
+
+
 def final_files(wildcards):
     """Return what every dataset ends in.
 
@@ -234,10 +256,13 @@ def final_files(wildcards):
         folder = f"results/{dataset.name}"
         final += [dataset_settings_file(dataset, step) for step in ("normalize", "split")]
         final += [f"{folder}/{name}" for name in ("run.yaml", "records.tsv")]
-        final += [
-            f"{folder}/{dataset.model.name}/{name}"
-            for name in ("embeddings.h5", "verified.json", "figures/map.png", "figures/map.html")
-        ]
+        final += [f"{folder}/{dataset.model.name}/{name}" for name in ("embeddings.h5", "verified.json")]
+        final += [f"{folder}/{dataset.model.name}/figures/{name}" for name in figures_of_outputs()]
+        if "lucaone" in config["export"]:
+            final += [
+                dataset_settings_file(dataset, f"lucaone-{dataset.model.name}"),
+                f"{folder}/{dataset.model.name}/export/lucaone",
+            ]
     return final
 
 
@@ -249,7 +274,7 @@ def files_known_later(wildcards):
         for name in (
             dataset_settings_file(dataset, "run"),
             dataset_settings_file(dataset, f"assemble-{dataset.model.name}"),
-            *(shards_of(dataset) if "matrix" in OPTIONS.outputs else ()),
+            *linked_shards(dataset),
         )
     ]
 

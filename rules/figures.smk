@@ -39,6 +39,32 @@ rule draw_map:
         "../scripts/draw_map.py"
 
 
+rule draw_contacts:
+    input:
+        embeddings="results/{dataset}/{model}/embeddings.h5",
+        verified="results/{dataset}/{model}/verified.json",
+        shards=linked_shards_of_dataset,
+    output:
+        report(
+            "results/{dataset}/{model}/figures/contacts.png",
+            category="Contacts",
+            labels={"dataset": "{dataset}", "model": "{model}"},
+            caption="../resources/report/contacts.rst",
+        ),
+    log:
+        "logs/draw_contacts/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/draw_contacts/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+    message:
+        "Drawing contact maps of {wildcards.dataset}"
+    script:
+        "../scripts/draw_contacts.py"
+
+
 rule summarise:
     input:
         verified=verified_files,

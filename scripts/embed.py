@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lucaflow.checkpoints import Model, converted_folder, read_record
-from lucaflow.conversion import load_encoder
+from lucaflow.conversion import load_contact_head, load_encoder
 from lucaflow.engine import ARITHMETIC, Engine, device_name, resolve_device, set_arithmetic, token_budget
 from lucaflow.files import replacing
 from lucaflow.logs import reporting_to
@@ -31,6 +31,7 @@ def main() -> None:
     folder = converted_folder(Model(*snakemake.params.model), snakemake.config["checkpoints"], CLONE)
     record = read_record(folder)
     sequences = read_sequences(Path(snakemake.input[0]) / f"{snakemake.wildcards.shard}.fasta")
+    contact_head = load_contact_head(folder, device) if "contacts" in options.outputs else None
     encoder = load_encoder(folder, device, ARITHMETIC[options.precision])
     hidden_size = encoder.config.hidden_size
     budget = token_budget(compute["tokens_per_batch"], device, hidden_size)
@@ -38,7 +39,7 @@ def main() -> None:
         "torch %s on %s, %d threads, %s, %d tokens a batch",
         torch.__version__, device_name(device), torch.get_num_threads(), options.precision, budget,
     )  # fmt: skip
-    engine = Engine(encoder, options, device, budget)
+    engine = Engine(encoder, options, device, budget, contact_head)
     residues = sum(len(sequence.residues) for sequence in sequences)
     started = time.monotonic()
     with replacing(Path(snakemake.output[0])) as temporary:

@@ -7,6 +7,7 @@ from lucaflow.errors import InputError
 from lucaflow.logs import reporting_to
 from lucaflow.readers import read_records
 from lucaflow.records import NormalisedFiles, Policies, normalise_dataset
+from lucaflow.settings import demands_of
 
 logger = logging.getLogger("lucaflow")
 
@@ -23,6 +24,7 @@ def main() -> None:
             dataset.seq_type,
             Policies(**snakemake.config["input"]),
             NormalisedFiles(Path(output.records), Path(output.sequences), Path(output.labels), problems),
+            demands_of(snakemake.config),
         )
     except InputError as error:
         older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]

@@ -19,7 +19,6 @@ from lucaflow.files import replacing
 from lucaflow.settings import FORMAT_VERSION, EmbeddingOptions
 from lucaflow.store import (
     FORMAT,
-    LINKED,
     PER_SEQUENCE,
     SHARD_FORMAT,
     key_of,
@@ -108,9 +107,8 @@ def assemble(
         for name in options.vectors:
             file.create_dataset(name, (count, hidden_size), options.dtype)
         shard_of = _copy_shards(file, options, accepted, shards)
-        for name in LINKED:
-            if name in options.outputs:
-                _link(file.create_group(name), name, path.parent, accepted, shards, shard_of)
+        for name in options.linked:
+            _link(file.create_group(name), name, path.parent, accepted, shards, shard_of)
 
 
 def _copy_shards(file: h5py.File, options: EmbeddingOptions, accepted: Accepted, shards: Sequence[Path]) -> np.ndarray:

@@ -168,7 +168,8 @@ class Encoder(nn.Module):
         ids: (B, n) token ids, [CLS] first, [SEP] last, then padding; types: (B, n) 0 for genes, 1 for proteins;
         lengths: (B,) tokens that are not padding, [CLS] and [SEP] included. Rows of padding mean nothing.
         layer: None for the last one after the final norm, 0 for the input of the first block, i for the residual
-        stream after block i. `attention_to` is called with each block's (B, A, n, n) attention probabilities.
+        stream after block i. `attention_to` is called with the (B, A, n, n) attention probabilities of each block,
+        those after `layer` too.
         """
         blocks = len(self.layers)
         if layer is not None and not 0 <= layer <= blocks:
@@ -176,11 +177,12 @@ class Encoder(nn.Module):
         valid = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
         mask = None if bool(valid.all()) else valid[:, None, None, :]
         x = self.embed(ids, types, valid)
-        for block in self.layers[: blocks if layer is None else layer]:
+        states = x
+        for number, block in enumerate(self.layers[: blocks if layer is None or attention_to else layer], start=1):
             x = block(x, mask, attention_to)
-        if layer is None and self.config.use_last_layer_norm:
-            x = self.last_layer_norm(x)
-        return x
+            if layer is None or number <= layer:
+                states = x
+        return self.last_layer_norm(states) if layer is None and self.config.use_last_layer_norm else states
 
 
 class ContactHead(nn.Module):
@@ -191,11 +193,11 @@ class ContactHead(nn.Module):
         self.heads = config.num_attention_heads
         self.regression = nn.Linear(config.num_hidden_layers * self.heads, 1)
 
-    def forward(self, encoder: Encoder, ids: Tensor, types: Tensor) -> Tensor:
-        """Return the (L, L) contact probabilities of one sequence, ids and types being (1, L + 2).
+    def forward(self, encoder: Encoder, ids: Tensor, types: Tensor, layer: int | None = None) -> tuple[Tensor, Tensor]:
+        """Return the hidden states (1, L + 2, H) of `layer` and the contact probabilities (L, L) of one sequence.
 
-        One layer's maps are held at a time: each is symmetrised, corrected for its average product, and added
-        with its regression weights.
+        ids and types are (1, L + 2). One layer's maps are held at a time: each is symmetrised, corrected for its
+        average product, and added with its regression weights.
         """
         residues = ids.shape[1] - 2
         contacts = torch.zeros(residues, residues, device=ids.device)
@@ -212,5 +214,5 @@ class ContactHead(nn.Module):
             contacts = contacts + torch.einsum("h,hij->ij", next(layer_weights), a)
 
         lengths = torch.tensor([ids.shape[1]], device=ids.device)
-        encoder(ids, types, lengths, layer=len(encoder.layers), attention_to=add)
-        return torch.sigmoid(contacts + self.regression.bias.float())
+        hidden = encoder(ids, types, lengths, layer=layer, attention_to=add)
+        return hidden, torch.sigmoid(contacts + self.regression.bias.float())

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lucaflow.alphabet import CLS_AND_SEP, PAD, TOKEN_TYPE, encode
-from lucaflow.encoder import Encoder
+from lucaflow.encoder import ContactHead, Encoder
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
 from lucaflow.sequences import NormalisedSequence
 from lucaflow.settings import EmbeddingOptions
@@ -31,21 +31,22 @@ _HIDDEN_SIZES_PER_TOKEN = 18
 
 
 @dataclass(frozen=True)
-class MatrixPiece:
-    """Rows (r, H) of a sequence's matrix, which has `matrix_rows`, from `start_row` on.
+class Piece:
+    """Rows (r, w) of a sequence's `matrix` or `contacts`, from `start_row` of `total_rows` on.
 
     `sequence` counts from the first one given.
     """
 
+    output: str
     sequence: int
-    matrix_rows: int
+    total_rows: int
     start_row: int
     rows: np.ndarray
 
 
 @dataclass(frozen=True)
 class EmbeddedBatch:
-    """What a batch brought: pieces of matrices, and the sequences `start` to `stop` that it completed.
+    """What a batch brought: pieces of arrays, and the sequences `start` to `stop` that it completed.
 
     residues_embedded, windows: (B,) of these sequences; vectors: (B, H) of each kind that was asked for.
     """
@@ -54,7 +55,7 @@ class EmbeddedBatch:
     residues_embedded: np.ndarray
     windows: np.ndarray
     vectors: dict[str, np.ndarray]
-    pieces: list[MatrixPiece]
+    pieces: list[Piece]
 
     @property
     def stop(self) -> int:
@@ -153,9 +154,7 @@ class Pooling:
         self._open: dict[str, np.ndarray] = {}
         self._windows = 0
 
-    def add(
-        self, planned: Sequence[Planned], pooled: dict[str, np.ndarray], pieces: list[MatrixPiece]
-    ) -> EmbeddedBatch:
+    def add(self, planned: Sequence[Planned], pooled: dict[str, np.ndarray], pieces: list[Piece]) -> EmbeddedBatch:
         """Take the pooled windows (B, H) of a batch; return it with the vectors of the sequences it completed."""
         start = self.completed
         windows: list[int] = []
@@ -192,13 +191,22 @@ class Pooling:
 
 
 class Engine:
-    """Embeds sequences with one network on one device."""
+    """Embeds sequences with one network on one device. `contact_head` is needed where contacts are asked for."""
 
-    def __init__(self, encoder: Encoder, options: EmbeddingOptions, device: torch.device, budget: int) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        options: EmbeddingOptions,
+        device: torch.device,
+        budget: int,
+        contact_head: ContactHead | None = None,
+    ) -> None:
         self.encoder = encoder
         self.options = options
         self.device = device
-        self.budget = budget
+        self.contact_head = contact_head
+        # Attention maps grow with the square of the length: with contacts, each sequence goes alone.
+        self.budget = 1 if contact_head else budget
         self.windowing = options.windowing
         layers = encoder.config.num_hidden_layers
         if options.layer is not None and options.layer > layers:
@@ -210,6 +218,8 @@ class Engine:
         planned = []
         for index, sequence in enumerate(sequences):
             windows = self.windowing.windows(len(sequence.residues))
+            if self.contact_head and len(windows) > 1:
+                raise EmbeddingError(f"{sequence.digest} is embedded in windows, which cannot give contacts.")
             if longest is not None and max(window.length for window in windows) > longest:
                 raise EmbeddingError(
                     f"the sequence with digest {sequence.digest} (records.tsv has its id) has {len(sequence.residues)} "
@@ -233,9 +243,10 @@ class Engine:
     ) -> Iterator[EmbeddedBatch]:
         """Embed a batch; if the device's memory is short, halve it and go on, which changes no value."""
         try:
-            hidden = self._hidden(sequences, planned)
+            hidden, pieces = self._hidden(sequences, planned)
             pooled = pool(hidden, [item.window for item in planned], self.options.vectors)
-            pieces = self._pieces(hidden, planned) if "matrix" in self.options.outputs else []
+            if "matrix" in self.options.outputs:
+                pieces += self._matrix_pieces(hidden, planned)
         except torch.OutOfMemoryError as error:
             if len(planned) == 1:
                 item = planned[0]
@@ -257,22 +268,29 @@ class Engine:
         yield from self._embed_or_split(sequences, planned[:middle], pooling)
         yield from self._embed_or_split(sequences, planned[middle:], pooling)
 
-    def _hidden(self, sequences: Sequence[NormalisedSequence], planned: Sequence[Planned]) -> Tensor:
-        """Return the hidden states (B, n, H) of a batch of windows."""
+    def _hidden(
+        self, sequences: Sequence[NormalisedSequence], planned: Sequence[Planned]
+    ) -> tuple[Tensor, list[Piece]]:
+        """Return the hidden states (B, n, H) of a batch of windows, and its contacts where they were asked for."""
         chosen = [sequences[item.sequence] for item in planned]
-        rows = [
+        encoded = [
             encode(sequence.residues[item.window.start : item.window.stop], sequence.seq_type)
             for sequence, item in zip(chosen, planned, strict=True)
         ]
-        ids = np.full((len(rows), max(map(len, rows))), PAD, dtype=np.int64)
-        for row, tokens in zip(ids, rows, strict=True):
+        padded = np.full((len(encoded), max(map(len, encoded))), PAD, dtype=np.int64)
+        for row, tokens in zip(padded, encoded, strict=True):
             row[: len(tokens)] = tokens
+        ids = torch.from_numpy(padded).to(self.device)
         types = torch.tensor([TOKEN_TYPE[sequence.seq_type] for sequence in chosen], device=self.device)
-        lengths = torch.tensor([len(row) for row in rows], device=self.device)
         types = types[:, None].expand(ids.shape)
-        return self.encoder(torch.from_numpy(ids).to(self.device), types, lengths, layer=self.options.layer)
+        lengths = torch.tensor([len(tokens) for tokens in encoded], device=self.device)
+        if self.contact_head is None:
+            return self.encoder(ids, types, lengths, layer=self.options.layer), []
+        (item,) = planned
+        hidden, contacts = self.contact_head(self.encoder, ids, types, self.options.layer)
+        return hidden, [Piece("contacts", item.sequence, item.residues, 0, contacts.cpu().numpy())]
 
-    def _pieces(self, hidden: Tensor, planned: Sequence[Planned]) -> list[MatrixPiece]:
+    def _matrix_pieces(self, hidden: Tensor, planned: Sequence[Planned]) -> list[Piece]:
         """Return the rows of matrices that a batch gives: kept residues, and special rows if they were asked for."""
         pieces = []
         special = self.options.matrix_add_special_token
@@ -284,8 +302,6 @@ class Engine:
                 rows.append((0, slice(0, 1)))
             if special and window.gives_sep:
                 rows.append((item.residues + 1, slice(window.length + 1, window.length + 2)))
-            matrix_rows = item.residues + CLS_AND_SEP * special
-            pieces += [
-                MatrixPiece(item.sequence, matrix_rows, start, states[part].cpu().numpy()) for start, part in rows
-            ]
+            total = item.residues + CLS_AND_SEP * special
+            pieces += [Piece("matrix", item.sequence, total, start, states[part].cpu().numpy()) for start, part in rows]
         return pieces

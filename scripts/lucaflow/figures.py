@@ -27,6 +27,7 @@ MOST_POINTS = 20_000
 # Where vectors have to be pooled from matrices first, each point costs reading one.
 MOST_POOLED_POINTS = 2_000
 MOST_LABELS = 19
+MOST_CONTACT_MAPS = 6
 OTHER = "other"
 _ROWS_AT_ONCE = 1000
 
@@ -137,6 +138,30 @@ def draw_png(drawing: Map, path: Path) -> None:
     axes.set(xlabel=drawing.axes[0], ylabel=drawing.axes[1])
     axes.set_title(_plain(drawing.title), fontsize="small", wrap=True)
     axes.spines[["top", "right"]].set_visible(False)
+    with replacing(path) as temporary:
+        figure_.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
+    plt.close(figure_)
+
+
+def draw_contacts(embeddings_path: Path, path: Path) -> None:
+    """Draw the contact maps of a few records, spread evenly over the dataset."""
+    with Embeddings(embeddings_path) as embeddings:
+        ids = [embeddings.ids[row] for row in sample_rows(len(embeddings), MOST_CONTACT_MAPS)]
+        maps = [embeddings.read("contacts", identifier) for identifier in ids]
+    columns = min(3, len(ids))
+    rows = -(-len(ids) // columns)
+    figure_, grid = plt.subplots(
+        rows, columns, figsize=(3 * columns + 1, 3.2 * rows), layout="constrained", squeeze=False
+    )
+    for axes in grid.flat[len(ids) :]:
+        axes.set_axis_off()
+    for axes, identifier, contacts in zip(grid.flat, ids, maps, strict=False):
+        extent = (0.5, len(contacts) + 0.5, len(contacts) + 0.5, 0.5)
+        shades = axes.imshow(contacts, vmin=0, vmax=1, cmap="Blues", interpolation="nearest", extent=extent)
+        axes.set_title(_plain(identifier if len(identifier) <= 30 else f"{identifier[:29]}…"), fontsize="small")
+    figure_.supxlabel("residue", fontsize="medium")
+    figure_.supylabel("residue", fontsize="medium")
+    figure_.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)
     with replacing(path) as temporary:
         figure_.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
     plt.close(figure_)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,31 @@ def replacing(path: Path) -> Iterator[Path]:
         synchronise(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; make its files durable and rename it when the block succeeds.
+
+    If the block raises, the temporary folder goes and whatever stood at `path` stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        shutil.rmtree(left)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        for file in temporary.iterdir():
+            synchronise(file)
+        synchronise(temporary)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+        synchronise(path.parent)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
 
 
 def _umask() -> int:

@@ -41,6 +41,22 @@ _GENE_LIKE_WITH_CODES = 0.5
 # Shorter than this, a peptide may well consist of A, C, G, T, U and N, or of nucleotide codes, alone.
 _SHORT = 20
 _SHOWN_PROBLEMS = 10
+# Bytes, on all common file systems.
+_LONGEST_FILE_NAME = 255
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What outputs and exports ask of a record that is sound in itself.
+
+    longest: residues up to which contacts are computed; file_names: whether each record gets a file of its own.
+    """
+
+    longest: int | None = None
+    file_names: bool = False
+
+
+NO_DEMANDS = Demands()
 
 
 @dataclass(frozen=True)
@@ -152,9 +168,11 @@ class Counts:
 class Normaliser:
     """Decides the outcome of records one after another; holds about 300 bytes a record, and no sequence."""
 
-    def __init__(self, seq_type: str, policies: Policies) -> None:
+    def __init__(self, seq_type: str, policies: Policies, demands: Demands = NO_DEMANDS) -> None:
         self.seq_type = seq_type
         self.policies = policies
+        self.demands = demands
+        self._line_of_name: dict[str, int] = {}
         self._record_of_id: dict[bytes, int] = {}
         self._line = array("Q")
         self._digest = bytearray()
@@ -176,7 +194,31 @@ class Normaliser:
         if doubt and not short_peptide and self.policies.type_mismatch == "error":
             hint = "correct seq_type or seq_column in the table of datasets, or set input.type_mismatch to `accept`"
             return Outcome("problem", f"{sequence[:20]!r}... {doubt}; {hint}")
-        return self._identify(raw, Outcome("accepted", doubt, sequence, changed, digest_of(self.seq_type, sequence)))
+        digest = digest_of(self.seq_type, sequence)
+        identified = self._identify(raw, Outcome("accepted", doubt, sequence, changed, digest))
+        return self._meet(raw, identified) if identified.status == "accepted" else identified
+
+    def _meet(self, raw: RawRecord, outcome: Outcome) -> Outcome:
+        """Refuse an accepted record that an output or an export cannot take."""
+        length, longest = len(outcome.sequence), self.demands.longest
+        if longest is not None and length > longest:
+            return Outcome(
+                "problem",
+                f"{length} residues, but contacts are computed up to {longest} (embedding.contacts_max_length, or "
+                "embedding_fixed_len_a_time if that is less); raise the limit or leave the record out",
+            )
+        if not self.demands.file_names:
+            return outcome
+        name = file_name_of(raw.id, raw.description)
+        line = self._line_of_name.setdefault(name, raw.line)
+        hint = "rename one, or take `lucaone` out of `export`"
+        if line != raw.line:
+            return Outcome("problem", f"the export `lucaone` calls its file {name!r}, like that of line {line}; {hint}")
+        size = len(f"vector_{name}.pt".encode())
+        if size > _LONGEST_FILE_NAME:
+            limit = f"{size} bytes, of at most {_LONGEST_FILE_NAME}"
+            return Outcome("problem", f"the export `lucaone` would call its file {name[:40]!r}..., {limit}; {hint}")
+        return outcome
 
     def _identify(self, raw: RawRecord, outcome: Outcome) -> Outcome:
         """Compare with what stood under this id before. Ids are compared in Unicode's form NFC."""
@@ -200,6 +242,12 @@ class Normaliser:
         before = len(self._sequences)
         self._sequences.add(bytes.fromhex(outcome.digest))
         return len(self._sequences) > before
+
+
+def file_name_of(identifier: str, description: str) -> str:
+    """Return what LucaOneApp calls a record in its files' names: the header line without blanks, `/` and `|` as `_`."""
+    title = f"{identifier} {description}".strip()
+    return title.removeprefix(">").replace(" ", "").replace("/", "_").replace("|", "_").replace("\0", "")
 
 
 def check_id(identifier: str) -> None:
@@ -267,13 +315,18 @@ class Problems:
 
 
 def normalise_dataset(
-    raw_records: Iterable[RawRecord], source: Path, seq_type: str, policies: Policies, files: NormalisedFiles
+    raw_records: Iterable[RawRecord],
+    source: Path,
+    seq_type: str,
+    policies: Policies,
+    files: NormalisedFiles,
+    demands: Demands = NO_DEMANDS,
 ) -> Counts:
     """Write records.tsv, the labels, and each distinct normalised sequence once, in order of first appearance.
 
     Raises InputError that shows the first ten problems; all of them are then in problems.tsv.
     """
-    normaliser, counts = Normaliser(seq_type, policies), Counts()
+    normaliser, counts = Normaliser(seq_type, policies, demands), Counts()
     with Problems(files.problems) as problems, ExitStack() as stack:
         records = _table(stack, files.records, RECORD_COLUMNS)
         labels = _table(stack, files.labels, ("record", "label"))

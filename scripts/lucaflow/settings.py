@@ -10,7 +10,7 @@ import csv
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,12 +22,15 @@ from jsonschema import Draft202012Validator, validators
 from lucaflow.checkpoints import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
 from lucaflow.errors import ConfigError
 from lucaflow.readers import Columns
+from lucaflow.records import Demands
 from lucaflow.windows import Windowing
 
 EMBEDDING_ALGORITHM_VERSION = 1
 FORMAT_VERSION = 1
+LUCAONE_EXPORT_VERSION = 1
 OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
 VECTORS = ("mean", "max", "cls")
+LINKED = ("matrix", "contacts")
 
 
 # JSON Schema takes 5.0 for an integer; a slice does not.
@@ -192,16 +195,31 @@ def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Ma
         yield f"llm_step: `mini` exists for step {DEFAULT_STEPS['mini']} alone, not {model.llm_step}"
 
 
+def demands_of(config: Mapping[str, Any]) -> Demands:
+    """Return what the outputs and exports of a configuration ask of every record."""
+    embedding = config["embedding"]
+    longest = None
+    if "contacts" in embedding["outputs"]:
+        # Attention reaches no further than a window, and what is cut off needs none.
+        size = embedding["embedding_fixed_len_a_time"]
+        longest = embedding["contacts_max_length"]
+        if embedding["embedding_complete"]:
+            longest = min(longest, size or longest)
+        elif (size or embedding["truncation_seq_length"]) <= longest:
+            longest = None
+    return Demands(longest, file_names="lucaone" in config["export"])
+
+
 def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
     """Raise ConfigError for choices that this version of LucaFlow cannot run."""
-    embedding = config["embedding"]
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
     fetched = sorted({d.model.name for d in datasets.values() if d.model.llm_version != "mini"})
     problems = []
-    if "contacts" in embedding["outputs"]:
-        problems.append("embedding.outputs: `contacts` is not available in this version of LucaFlow")
-    if config["export"]:
-        problems.append("export: further formats are not available in this version of LucaFlow")
+    missing = [name for name in config["export"] if name != "lucaone"]
+    if missing:
+        problems.append(f"export: {', '.join(missing)} is not available in this version of LucaFlow")
+    if "lucaone" in config["export"]:
+        problems += _lucaone_export_doubts(config["embedding"]["outputs"])
     if fetched and source != "local":
         problems.append(
             f"checkpoints.source: {', '.join(fetched)} cannot be downloaded by this version of LucaFlow. Fetch the "
@@ -214,6 +232,15 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems += _huggingface_doubts(fetched, path, datasets)
     if problems:
         raise ConfigError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))
+
+
+def _lucaone_export_doubts(outputs: Sequence[str]) -> Iterator[str]:
+    """LucaOneApp's files are called `matrix_` and `vector_`, whatever kind of vector they hold."""
+    vectors = [name for name in outputs if name in VECTORS]
+    if len(vectors) > 1:
+        yield f"export: `lucaone` holds one kind of vector, but embedding.outputs has {', '.join(vectors)}; keep one"
+    if not vectors and "matrix" not in outputs:
+        yield "export: `lucaone` holds matrices or vectors; add `matrix`, `mean`, `max` or `cls` to embedding.outputs"
 
 
 def _huggingface_doubts(fetched: list[str], path: str, datasets: Mapping[str, Dataset]) -> Iterator[str]:
@@ -263,6 +290,11 @@ class EmbeddingOptions:
     @property
     def vectors(self) -> tuple[str, ...]:
         return tuple(name for name in VECTORS if name in self.outputs)
+
+    @property
+    def linked(self) -> tuple[str, ...]:
+        """The outputs that stay in the shards, behind links."""
+        return tuple(name for name in LINKED if name in self.outputs)
 
     def deciding(self) -> dict[str, Any]:
         """Return the options that change what is stored; those without effect are left out."""

@@ -18,7 +18,15 @@ from typing import Any
 from lucaflow import __version__, records, shards
 from lucaflow.checkpoints import CONVERTER_VERSION
 from lucaflow.files import replacing, sha256_of
-from lucaflow.settings import FORMAT_VERSION, Dataset, EmbeddingOptions, as_json, digest_of_settings
+from lucaflow.settings import (
+    FORMAT_VERSION,
+    LUCAONE_EXPORT_VERSION,
+    Dataset,
+    EmbeddingOptions,
+    as_json,
+    demands_of,
+    digest_of_settings,
+)
 
 DIGEST_LENGTH = 12
 # Larger inputs are known by size and time of change: reading them to plan a run would take too long.
@@ -53,6 +61,7 @@ def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str,
         "seq_type": dataset.seq_type,
         "columns": asdict(dataset.columns),
         "input": dict(config["input"]),
+        "demands": asdict(demands_of(config)),
     }
 
 
@@ -70,6 +79,10 @@ def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sh
         "fingerprint": options.fingerprint(checkpoint_sha256),
         "options": options.deciding(),
     }
+
+
+def lucaone_export_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"algorithm": LUCAONE_EXPORT_VERSION, "save_type": config["save_type"]}
 
 
 def summary_settings(datasets: Iterable[Dataset]) -> dict[str, Any]:

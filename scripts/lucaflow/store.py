@@ -22,7 +22,6 @@ from lucaflow.settings import FORMAT_VERSION, VECTORS, EmbeddingOptions
 FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
 PER_SEQUENCE = ("lengths", "residues_embedded", "windows")
-LINKED = ("matrix", "contacts")
 _CHUNK_BYTES = 1 << 20
 
 
@@ -77,9 +76,9 @@ def write_shard(
         for batch in batches:
             for piece in batch.pieces:
                 digest = digests[piece.sequence]
-                name = f"matrix/{digest}"
+                name = f"{piece.output}/{digest}"
                 if name not in file:
-                    shape = (piece.matrix_rows, hidden_size)
+                    shape = (piece.total_rows, piece.rows.shape[1])
                     file.create_dataset(name, shape, options.dtype, chunks=_chunks(*shape), fletcher32=True)
                 rows = slice(piece.start_row, piece.start_row + len(piece.rows))
                 file[name][rows] = stored(piece.rows, options.dtype, [digest])
@@ -149,11 +148,12 @@ class Embeddings(Mapping[str, Any]):
         self._rows = dict(zip(self.ids, self.file["sequence"][:].tolist(), strict=True))
 
     def __getitem__(self, identifier: str) -> Any:
-        row = self._rows[identifier]
-        found = {name: self._read(name, identifier, row) for name in self.outputs}
+        found = {name: self.read(name, identifier) for name in self.outputs}
         return found[self.outputs[0]] if len(found) == 1 else found
 
-    def _read(self, output: str, identifier: str, row: int) -> np.ndarray:
+    def read(self, output: str, identifier: str) -> np.ndarray:
+        """Return one output of an id. Raises KeyError for an id that is not there."""
+        row = self._rows[identifier]
         if output in VECTORS:
             return self.file[output][row]
         link = f"{output}/{key_of(identifier)}"

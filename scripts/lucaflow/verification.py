@@ -19,7 +19,7 @@ from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, read_record
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
 from lucaflow.files import describe, sha256_of
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import FORMAT, LINKED, SHARD_FORMAT, key_of, open_hdf5, read_error
+from lucaflow.store import FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_error
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
@@ -55,7 +55,7 @@ def verify_embeddings(
         _check_records(file, path, accepted, options, finding)
         for name in options.vectors:
             _check_vectors(file, path, name, accepted, options, finding)
-        for name in _linked(options):
+        for name in options.linked:
             _check_links(file, path, name, accepted, shards, finding)
         seen = np.zeros(len(accepted.digests), dtype=bool)
         for shard_path in shards:
@@ -64,10 +64,6 @@ def verify_embeddings(
         if not finding.problems and not seen.all():
             finding.add(path, f"no shard holds the sequence {accepted.digests[~seen][0].decode()}")
     return finding
-
-
-def _linked(options: EmbeddingOptions) -> list[str]:
-    return [name for name in LINKED if name in options.outputs]
 
 
 @contextmanager
@@ -175,7 +171,7 @@ def _check_shard(
                 finding.add(path, f"`{name}` differs from the shard {shard_path.name}")
                 break
     residues, _ = expected_windows(accepted.lengths[rows], options)
-    for name in _linked(options):
+    for name in options.linked:
         for problem in _array_problems(shard, name, residues, options):
             finding.add(shard_path, problem)
     return rows
@@ -186,7 +182,7 @@ def _array_problems(shard: h5py.File, name: str, residues: np.ndarray, options: 
     more = CLS_AND_SEP * options.matrix_add_special_token
     for digest, count in zip(shard["digests"].asstr()[:], residues.tolist(), strict=True):
         dataset = shard[f"{name}/{digest}"]
-        expected = (count + more, hidden_size)
+        expected = (count + more, hidden_size) if name == "matrix" else (count, count)
         if dataset.shape != expected or dataset.dtype != options.dtype:
             yield f"the {name} of {digest} is {dataset.dtype} {dataset.shape}, expected {options.dtype} {expected}"
         elif not np.isfinite(dataset[:]).all():
@@ -209,7 +205,7 @@ def verified_report(path: Path, accepted: Accepted, options: EmbeddingOptions, f
         attributes = {name: file.attrs[name] for name in ("dataset", "llm_version", "fingerprint", "checkpoint_sha256")}
     checked = ["ids, digests, lengths and attributes", "finite values", "checksums of the shards"]
     checked += ["vectors against the shards"] if options.vectors else []
-    checked += ["links", "shape of every matrix"] if _linked(options) else []
+    checked += [f"links and shapes of all {name}" for name in options.linked]
     return {
         **attributes,
         "options": options.deciding(),

@@ -116,7 +116,7 @@ def computed(case, checkpoint, defaults, tmp_path, budget):
     found = {}
     for batch in engine.embed(sequences):
         for piece in batch.pieces:
-            matrix = found.setdefault(piece.sequence, np.full((piece.matrix_rows, piece.rows.shape[1]), np.nan))
+            matrix = found.setdefault(piece.sequence, np.full((piece.total_rows, piece.rows.shape[1]), np.nan))
             matrix[piece.start_row : piece.start_row + len(piece.rows)] = piece.rows
         for vectors in batch.vectors.values():
             found |= dict(enumerate(vectors, start=batch.start))

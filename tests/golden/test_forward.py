@@ -29,7 +29,9 @@ def computed(name, checkpoint, case, shape):
     ids, types, lengths = tensors(case)
     encoder = checkpoint.encoder
     if name == "contacts":
-        return load_contact_head(checkpoint.folder)(encoder, ids, types)
+        hidden, contacts = load_contact_head(checkpoint.folder)(encoder, ids, types)
+        np.testing.assert_allclose(hidden, encoder(ids, types, lengths), atol=1e-5)
+        return contacts
     if name == "attentions":
         maps = []
         encoder(ids, types, lengths, attention_to=lambda probabilities: maps.append(probabilities[0]))

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucaflow.encoder import Encoder, EncoderConfig
+from lucaflow.encoder import ContactHead, Encoder, EncoderConfig
 from lucaflow.engine import Engine, plan_batches, resolve_device, token_budget
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
 from lucaflow.records import digest_of
@@ -61,7 +61,7 @@ def assembled(batches):
     """Put the pieces of matrices together; every row is given exactly once."""
     matrices = {}
     for piece in (piece for batch in batches for piece in batch.pieces):
-        matrix = matrices.setdefault(piece.sequence, np.full((piece.matrix_rows, 16), np.nan, dtype=np.float32))
+        matrix = matrices.setdefault(piece.sequence, np.full((piece.total_rows, 16), np.nan, dtype=np.float32))
         rows = slice(piece.start_row, piece.start_row + len(piece.rows))
         assert np.isnan(matrix[rows]).all()
         matrix[rows] = piece.rows
@@ -96,6 +96,32 @@ def test_no_budget_changes_a_value(encoder, budget):
         np.testing.assert_allclose(values, pooled[name], atol=1e-5)
     np.testing.assert_allclose(vectors["mean"], [matrix.mean(0) for matrix in reference], atol=1e-6)
     np.testing.assert_allclose(vectors["max"], [matrix.max(0) for matrix in reference], atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [None, 0, 1, 2])
+def test_contacts_come_from_the_same_pass(encoder, layer):
+    torch.manual_seed(1)
+    head = ContactHead(CONFIG)
+    engine = Engine(encoder, options(outputs=("mean", "contacts"), layer=layer), CPU, 10_000, head)
+    plain = Engine(encoder, options(layer=layer), CPU, 10_000)
+    batches = list(engine.embed(SOME))
+    _, vectors = embedded(plain, SOME)
+    assert [(piece.output, piece.sequence) for batch in batches for piece in batch.pieces] == [
+        ("contacts", index) for index in range(len(SOME))
+    ]
+    for index, batch in enumerate(batches):
+        (piece,) = batch.pieces
+        length = len(SOME[index].residues)
+        assert piece.rows.shape == (length, length)
+        assert ((piece.rows > 0) & (piece.rows < 1)).all()
+        np.testing.assert_allclose(piece.rows, piece.rows.T, atol=1e-6)
+        np.testing.assert_allclose(batch.vectors["mean"][0], vectors["mean"][index], atol=1e-5)
+
+
+def test_windows_give_no_contacts(encoder):
+    windowed = options(outputs=("contacts",), embedding_fixed_len_a_time=20)
+    with pytest.raises(EmbeddingError, match="in windows, which cannot give contacts"):
+        list(Engine(encoder, windowed, CPU, 100, ContactHead(CONFIG)).embed(SOME))
 
 
 def test_special_rows(encoder):

@@ -4,7 +4,6 @@ import pytest
 from PIL import Image
 
 from lucaflow.figures import MOST_LABELS, OTHER, Map, draw_html, draw_png, project, sample_rows
-from lucaflow.files import replacing, write_text
 from lucaflow.summary import as_text
 
 
@@ -70,20 +69,3 @@ def test_the_table_of_a_run(tmp_path):
     assert "1234567" in text
     table.write_text(f"{header}p\tlucaone-36000000\t10\t9\t12\t3.5\tresults/p/l/embeddings.h5\n")
     assert "not trained" not in as_text(table)
-
-
-def test_a_file_appears_completely_or_not_at_all(tmp_path):
-    target = tmp_path / "sub" / "file"
-    write_text(target, "first")
-
-    def fail():
-        with replacing(target) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert target.read_text() == "first"
-    assert list(target.parent.iterdir()) == [target]
-    (tmp_path / "plain").touch()
-    assert target.stat().st_mode == (tmp_path / "plain").stat().st_mode

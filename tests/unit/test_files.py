@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from lucaflow.files import replacing, write_text
+
+from lucaflow.files import replacing, replacing_folder, write_text
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -13,6 +14,8 @@ def test_a_file_appears_when_it_is_complete(tmp_path):
         assert not path.exists()
     assert [file.name for file in path.parent.iterdir()] == ["a.txt"]
     assert path.read_text() == "all of it"
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_what_stood_there_stays_when_writing_fails(tmp_path):
@@ -39,3 +42,17 @@ def test_a_writer_that_was_overtaken_does_not_replace_what_is_there(tmp_path):
         temporary.write_text("half")
         write_text(path, "whole")
     assert path.read_text() == "whole"
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path):
+    folder = tmp_path / "results" / "folder"
+    for content in ("first", "second"):
+        with replacing_folder(folder) as temporary:
+            (temporary / "a.txt").write_text(content)
+        assert (folder / "a.txt").read_text() == content
+    (folder.parent / ".folder.xyz.part").mkdir()
+    with pytest.raises(ZeroDivisionError), replacing_folder(folder) as temporary:
+        (temporary / "a.txt").write_text("half")
+        raise ZeroDivisionError
+    assert (folder / "a.txt").read_text() == "second"
+    assert list(folder.parent.iterdir()) == [folder]

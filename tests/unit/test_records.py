@@ -9,6 +9,7 @@ from lucaflow.errors import InputError
 from lucaflow.readers import RawRecord
 from lucaflow.records import (
     RECORD_COLUMNS,
+    Demands,
     NormalisedFiles,
     Normaliser,
     Policies,
@@ -98,6 +99,46 @@ def test_a_short_peptide_of_nucleotide_letters_is_reported_not_refused():
     short, long = outcomes([("a", "GATTACAGGC"), ("b", "GATTACAGGC" * 3)])
     assert (short.status, long.status) == ("accepted", "problem")
     assert "looks like a nucleotide sequence" in short.reason
+
+
+def named(*titles):
+    """Normalise records with these FASTA titles, each of another sequence."""
+    normaliser = Normaliser("prot", Policies(), Demands(file_names=True))
+    for line, title in enumerate(titles, start=1):
+        identifier, _, description = title.partition(" ")
+        yield normaliser.outcome(RawRecord(line, identifier, description, "MKV" + line * "L"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ("a b", "ab", "ab"),
+        ("x/y", "x|y", "x_y"),
+        ("sp|P1|X_Y desc/more", "sp_P1_X_Y desc more", None),
+        ("sp|P1|X_Y desc/more", "sp_P1_X_Y  desc_more ", "sp_P1_X_Ydesc_more"),
+        (">one", "one", "one"),
+        ("one", "One", None),
+    ],
+)
+def test_records_whose_files_would_have_one_name(first, second, name):
+    accepted, other = named(first, second)
+    assert accepted.status == "accepted"
+    assert other.status == ("problem" if name else "accepted")
+    assert not name or f"calls its file {name!r}, like that of line 1" in other.reason
+
+
+def test_the_length_of_a_file_name():
+    assert [outcome.status for outcome in named("x" * 245, "\u00e9" * 123, "\u00e9" * 122)] == [
+        "accepted", "problem", "accepted",
+    ]  # fmt: skip
+
+
+def test_a_sequence_too_long_for_contacts():
+    normaliser = Normaliser("prot", Policies(), Demands(longest=5))
+    assert normaliser.outcome(RawRecord(1, "a", "", "MKV\nLA")).status == "accepted"
+    refused = normaliser.outcome(RawRecord(2, "b", "", "MKVLAW"))
+    assert refused.status == "problem"
+    assert "6 residues, but contacts are computed up to 5" in refused.reason
 
 
 def test_duplicates():

@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 from workflow_runs import ROOT
 
 from lucaflow.errors import ConfigError
+from lucaflow.records import Demands
 from lucaflow.settings import (
     EmbeddingOptions,
+    demands_of,
     digest_of_settings,
     read_datasets,
     read_schema,
@@ -74,8 +76,12 @@ def test_every_problem_is_said_at_once():
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"embedding": {"outputs": ["contacts"]}}, "`contacts` is not available"),
-        ({"export": ["npy"]}, "further formats are not available"),
+        ({"export": ["npy", "lucaone"]}, "export: npy is not available"),
+        (
+            {"export": ["lucaone"], "embedding": {"outputs": ["mean", "max", "matrix"]}},
+            "holds one kind of vector, but embedding.outputs has mean, max",
+        ),
+        ({"export": ["lucaone"], "embedding": {"outputs": ["contacts"]}}, "`lucaone` holds matrices or vectors"),
         ({"model": {"llm_version": "lucaone"}}, "cannot be downloaded by this version"),
         (
             {"model": {"llm_version": "lucaone"}, "checkpoints": {"source": "local"}},
@@ -89,6 +95,23 @@ def test_a_named_choice_runs_or_raises(tmp_path, config, words):
     table.write_text("dataset\tpath\tseq_type\nd\td.fasta\tprot\n")
     with pytest.raises(ConfigError, match=words):
         refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved))
+
+
+@pytest.mark.parametrize(
+    ("embedding", "longest"),
+    [
+        ({"outputs": ["mean"]}, None),
+        ({"outputs": ["contacts"]}, 1024),
+        ({"outputs": ["contacts"], "contacts_max_length": 50}, 50),
+        ({"outputs": ["contacts"], "embedding_fixed_len_a_time": 400}, 400),
+        ({"outputs": ["contacts"], "embedding_fixed_len_a_time": 2000}, 1024),
+        ({"outputs": ["contacts"], "embedding_complete": False}, 1024),
+        ({"outputs": ["contacts"], "embedding_complete": False, "truncation_seq_length": 1024}, None),
+        ({"outputs": ["contacts"], "embedding_complete": False, "embedding_fixed_len_a_time": 10}, None),
+    ],
+)
+def test_how_long_a_sequence_may_be_for_contacts(embedding, longest):
+    assert demands_of(resolve({"embedding": embedding}, CONFIG)) == Demands(longest)
 
 
 def datasets(tmp_path, text, **config):

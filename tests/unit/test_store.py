@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import lucaflow
 from lucaflow.assembly import Accepted, assemble, read_accepted
-from lucaflow.engine import EmbeddedBatch, MatrixPiece
+from lucaflow.engine import EmbeddedBatch, Piece
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.records import RECORD_COLUMNS, digest_of
 from lucaflow.settings import EmbeddingOptions
@@ -38,7 +38,7 @@ def batch(start, residues):
     matrices = [np.full((len(text), 4), len(text), dtype=np.float32) for text in residues]
     vectors = {"mean": np.array([matrix.mean(0) for matrix in matrices])}
     lengths = np.array([len(text) for text in residues])
-    pieces = [MatrixPiece(start + i, len(matrix), 0, matrix) for i, matrix in enumerate(matrices)]
+    pieces = [Piece("matrix", start + i, len(matrix), 0, matrix) for i, matrix in enumerate(matrices)]
     return EmbeddedBatch(start, lengths, np.ones_like(lengths), vectors, pieces)
 
 

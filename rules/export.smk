@@ -1,0 +1,27 @@
+"""Embeddings in the formats of other tools.
+
+Requires: verified embeddings. Produces: results/{dataset}/{model}/export.
+"""
+
+
+rule export_lucaone:
+    input:
+        embeddings="results/{dataset}/{model}/embeddings.h5",
+        verified="results/{dataset}/{model}/verified.json",
+        records="results/{dataset}/records.tsv",
+        settings=lucaone_export_settings_file,
+        shards=linked_shards_of_dataset,
+    output:
+        directory("results/{dataset}/{model}/export/lucaone"),
+    log:
+        "logs/export_lucaone/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/export_lucaone/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+    message:
+        "Exporting {wildcards.dataset} as LucaOneApp's files"
+    script:
+        "../scripts/export_lucaone.py"

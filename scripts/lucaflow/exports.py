@@ -1,0 +1,62 @@
+"""Embeddings in the formats of other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lucaflow.errors import StoreError
+from lucaflow.files import replacing_folder
+from lucaflow.records import file_name_of
+from lucaflow.settings import VECTORS
+from lucaflow.store import Embeddings
+
+_RECORDS_AT_ONCE = 100_000
+
+
+def file_names(records: Path) -> Iterator[str]:
+    """Yield what LucaOneApp calls each accepted record, in the order of records.tsv."""
+    for chunk in pd.read_csv(
+        records,
+        sep="\t",
+        dtype=str,
+        keep_default_na=False,
+        usecols=["id", "description", "status"],
+        chunksize=_RECORDS_AT_ONCE,
+    ):
+        accepted = chunk[chunk["status"] == "accepted"]
+        for identifier, description in zip(accepted["id"], accepted["description"], strict=True):
+            yield file_name_of(identifier, description)
+
+
+def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder: Path) -> int:
+    """Write what LucaOneApp would have written: `matrix_<name>.pt` and `vector_<name>.pt`; return the number of files.
+
+    Each holds one float32 array, matrix (rows, H) or vector (H,), as numpy (which `torch.load` opens with
+    weights_only=False alone) or as a tensor. Raises StoreError for names that the file system cannot tell apart.
+    """
+    count = 0
+    with Embeddings(embeddings_path) as embeddings, replacing_folder(folder) as temporary:
+        names = {output: "vector" if output in VECTORS else "matrix" for output in embeddings.outputs}
+        names.pop("contacts", None)
+        for identifier, name in zip(embeddings.ids, file_names(records), strict=True):
+            for output, kind in names.items():
+                values = embeddings.read(output, identifier).astype(np.float32, copy=False)
+                _save(torch.from_numpy(values) if save_type == "tensor" else values, temporary / f"{kind}_{name}.pt")
+                count += 1
+    return count
+
+
+def _save(values: Any, path: Path) -> None:
+    try:
+        with path.open("xb") as file:
+            torch.save(values, file)
+    except FileExistsError as error:
+        raise StoreError(
+            f"two records are to be called {path.name}: this file system ignores case. Export elsewhere, or rename one."
+        ) from error

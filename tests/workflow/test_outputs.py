@@ -1,0 +1,72 @@
+"""Contacts and LucaOneApp's files, from an input file to what a user opens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from golden_cases import GOLDEN, TOLERANCE
+
+from lucaflow import open_embeddings
+from lucaflow.alphabet import TOKEN_TYPE, encode
+from lucaflow.conversion import load_contact_head, load_encoder
+
+MODEL = "lucaone-36000000"
+
+
+@pytest.fixture
+def lucaone(workflow):
+    """A working directory whose configuration names a recorded checkpoint that has a contact head."""
+    workflow.config |= {
+        "checkpoints": {"directory": "converted", "source": "local", "path": str(GOLDEN / "checkpoints/T1")},
+        "model": {"llm_version": "lucaone"},
+    }
+    return workflow
+
+
+def test_the_files_of_lucaoneapp(lucaone, manifest):
+    """The same names and values as recorded, then tensors instead of arrays without embedding again."""
+    case = next(case for case in manifest["cases"] if case["id"] == "T1/reader/fasta-multi")
+    recorded = np.load(GOLDEN / "T1.npz")
+    lucaone.write("p.fasta", case["runs"][0]["input_text"])
+    lucaone.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    lucaone.config["export"] = ["lucaone"]
+    lucaone.run().succeeded()
+    folder = lucaone.result("p", "export/lucaone", MODEL)
+    assert {path.name for path in folder.glob("*.pt")} == {output["file"] for output in case["outputs"]}
+    for output in case["outputs"]:
+        found = torch.load(folder / output["file"], weights_only=False)
+        assert isinstance(found, np.ndarray)
+        np.testing.assert_allclose(found, recorded[output["array"]], **TOLERANCE)
+    lucaone.config |= {"save_type": "tensor", "embedding": {"dtype": "float16", "outputs": ["mean", "matrix"]}}
+    lucaone.run().succeeded()
+    found = torch.load(folder / "matrix_twosomedescription.pt", weights_only=True)
+    assert (found.dtype, found.shape) == (torch.float32, (14, 32))
+    lucaone.config["save_type"] = "numpy"
+    assert set(lucaone.run().succeeded().jobs) == {"record_settings", "record_run", "export_lucaone"}
+    assert len(list(folder.glob("*.pt"))) == 6
+    lucaone.fasta("p.fasta", {"x/y": "MKVLAW", "x|y": "MWWWKK"})
+    lucaone.run().failed("line 3, id 'x|y': the export `lucaone` calls its file 'x_y', like that of line 1")
+
+
+def test_contacts(lucaone):
+    lucaone.fasta("p.fasta", {"a/b": "MKVLAWRRKLAWQE", "short": "MKV"})
+    lucaone.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    lucaone.config["embedding"] = {"outputs": ["contacts"], "contacts_max_length": 13}
+    run = lucaone.run().failed("id 'a/b': 14 residues, but contacts are computed up to 13")
+    assert run.jobs["embed"] == 0
+    lucaone.config["embedding"] = {"outputs": ["contacts"]}
+    lucaone.run().succeeded()
+    head = load_contact_head(next((lucaone.directory / "converted").glob("lucaone-*")))
+    with open_embeddings(lucaone.result("p", "embeddings.h5", MODEL)) as embeddings:
+        assert embeddings["short"].shape == (3, 3)
+        found = embeddings["a/b"]
+        assert embeddings.file["contacts/a%2Fb"].shape == (14, 14)
+    assert lucaone.result("p", "figures/contacts.png", MODEL).stat().st_size > 5000
+    assert not lucaone.result("p", "figures/map.png", MODEL).exists()
+    ids = torch.from_numpy(encode("MKVLAWRRKLAWQE", "prot"))[None]
+    encoder = load_encoder(next((lucaone.directory / "converted").glob("lucaone-*")))
+    _, expected = head(encoder, ids, torch.full_like(ids, TOKEN_TYPE["prot"]))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    lucaone.config["model"] = {"llm_version": "mini"}
+    lucaone.run().failed("has no contact head: take `contacts` out of the outputs")
