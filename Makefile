@@ -36,9 +36,10 @@ install-test: .venv/installed-test
 mini: install
 	PYTHONPATH=scripts $(BIN)/python scripts/make_mini.py
 
-# config/README.md, from the schemas.
+# config/README.md, from the schemas, and the figure of docs/windows.md.
 docs: install
 	PYTHONPATH=scripts $(BIN)/python scripts/document_config.py
+	PYTHONPATH=scripts $(BIN)/python scripts/document_windows.py
 
 # The newest versions that pyproject.toml allows, as exact pins.
 lock:

@@ -40,6 +40,8 @@ except LucaFlowError as error:
 
 CHECKPOINTS = config["checkpoints"]["directory"]
 ENVIRONMENT = "../envs/lucaflow.yaml"
+# Of each job that computes embeddings.
+GPUS = 0 if config["compute"]["device"] == "cpu" else 1
 
 
 wildcard_constraints:
@@ -47,7 +49,7 @@ wildcard_constraints:
     model="|".join(sorted({re.escape(dataset.model.name) for dataset in DATASETS.values()})),
     folder="[^/]+",
     place=rf"results(/[^/]+)?|{re.escape(CHECKPOINTS)}/[^/]+",
-    step=r"origin|normalize|split|(assemble|lucaone)-[^/]+|run|summary",
+    step=r"origin|normalize|split|(assemble|lucaone|precisions|stitchings)-[^/]+|run|summary",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
     shard="[0-9a-f]{16}",
@@ -164,6 +166,8 @@ def dataset_settings(dataset, step):
         return steps.run_settings(dataset, config, checkpoint_sha256(dataset))
     if step.startswith("lucaone-"):
         return steps.lucaone_export_settings(config)
+    if step.startswith(("precisions-", "stitchings-")):
+        return steps.comparison_settings(OPTIONS, config, checkpoint_sha256(dataset))
     return steps.assemble_settings(dataset, OPTIONS, checkpoint_sha256(dataset))
 
 
@@ -223,6 +227,21 @@ def lucaone_export_settings_file(wildcards):
     return dataset_settings_file(dataset, f"lucaone-{dataset.model.name}")
 
 
+def comparison_settings_file(step):
+    def settings_of_comparison(wildcards):
+        dataset = dataset_of(wildcards)
+        return dataset_settings_file(dataset, f"{step}-{dataset.model.name}")
+
+    return settings_of_comparison
+
+
+def comparison_files(step):
+    """Return the table and the figure of a comparison, for each dataset."""
+    return [
+        f"{folder}/figures/{step}.{suffix}" for folder in result_folders(None) for suffix in ("tsv", "png")
+    ]
+
+
 def note_of_model(wildcards):
     """Return what must be said of a model wherever its results are shown."""
     return "untrained" if dataset_of(wildcards).model.llm_version == "mini" else ""
@@ -238,6 +257,15 @@ def result_folders(wildcards):
 
 def checkpoint_folders(wildcards):
     return sorted({str(checkpoint_folder(dataset.model)) for dataset in DATASETS.values()})
+
+
+def comparisons_of(dataset):
+    """Return what compares the precision of a dataset with float32, where it is another."""
+    if OPTIONS.precision == "float32":
+        return []
+    folder = f"results/{dataset.name}/{dataset.model.name}/figures"
+    settings_of_comparison = dataset_settings_file(dataset, f"precisions-{dataset.model.name}")
+    return [settings_of_comparison, f"{folder}/precisions.tsv", f"{folder}/precisions.png"]
 
 
 def figures_of_outputs():
@@ -275,6 +303,7 @@ def files_known_later(wildcards):
             dataset_settings_file(dataset, "run"),
             dataset_settings_file(dataset, f"assemble-{dataset.model.name}"),
             *linked_shards(dataset),
+            *comparisons_of(dataset),
         )
     ]
 

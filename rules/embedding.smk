@@ -19,7 +19,7 @@ rule embed:
     threads: 8
     resources:
         mem_mb=16000,
-        gpu=0 if config["compute"]["device"] == "cpu" else 1,
+        gpu=GPUS,
     params:
         model=version_and_step,
     message:

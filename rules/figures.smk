@@ -65,6 +65,95 @@ rule draw_contacts:
         "../scripts/draw_contacts.py"
 
 
+rule compare_precisions:
+    input:
+        sequences="results/{dataset}/sequences/distinct.fasta",
+        records="results/{dataset}/records.tsv",
+        settings=comparison_settings_file("precisions"),
+        checkpoint=ancient(record_of_dataset),
+    output:
+        table=report(
+            "results/{dataset}/{model}/figures/precisions.tsv",
+            category="Numerics",
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "table"},
+            caption="../resources/report/precisions.rst",
+        ),
+        figure=report(
+            "results/{dataset}/{model}/figures/precisions.png",
+            category="Numerics",
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
+            caption="../resources/report/precisions.rst",
+        ),
+    log:
+        "logs/compare_precisions/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/compare_precisions/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 8
+    resources:
+        mem_mb=16000,
+        gpu=GPUS,
+    params:
+        model=version_and_step,
+    message:
+        "Comparing precisions on sequences of {wildcards.dataset}"
+    script:
+        "../scripts/compare_precisions.py"
+
+
+rule compare_stitchings:
+    input:
+        sequences="results/{dataset}/sequences/distinct.fasta",
+        settings=comparison_settings_file("stitchings"),
+        checkpoint=ancient(record_of_dataset),
+    output:
+        table=report(
+            "results/{dataset}/{model}/figures/stitchings.tsv",
+            category="Windows",
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "table"},
+            caption="../resources/report/stitchings.rst",
+        ),
+        figure=report(
+            "results/{dataset}/{model}/figures/stitchings.png",
+            category="Windows",
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
+            caption="../resources/report/stitchings.rst",
+        ),
+    log:
+        "logs/compare_stitchings/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/compare_stitchings/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 8
+    resources:
+        mem_mb=16000,
+        gpu=GPUS,
+    params:
+        model=version_and_step,
+    message:
+        "Comparing windows on the long sequences of {wildcards.dataset}"
+    script:
+        "../scripts/compare_stitchings.py"
+
+
+rule precisions:
+    input:
+        comparison_files("precisions"),
+    localrule: True
+    message:
+        "Precisions are compared."
+
+
+rule stitchings:
+    input:
+        comparison_files("stitchings"),
+    localrule: True
+    message:
+        "Windows are compared with one pass."
+
+
 rule summarise:
     input:
         verified=verified_files,

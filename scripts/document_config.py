@@ -65,6 +65,13 @@ cannot be used is refused, and `results/<dataset>/problems.tsv` lists every prob
 """
 
 
+COMING_FROM = """
+## Coming from LucaOneApp, LucaOneTasks or the hosted service
+
+Where LucaOne has a name for an option, LucaFlow keeps it. What their options are here:
+"""
+
+
 def shown(value: Any) -> str:
     """Return a value as YAML writes it."""
     if value is None:
@@ -123,11 +130,21 @@ def datasets_section(schema: dict[str, Any]) -> list[str]:
     return lines
 
 
+def options_section(options: list[dict[str, str]]) -> list[str]:
+    """Return the table of LucaOne's options."""
+    lines = ["", "| there | here | what differs, and why |", "|---|---|---|"]
+    return lines + [
+        f"| {option['there']} | {option['here']} | {' '.join(option['differs'].split())} |" for option in options
+    ]
+
+
 def page() -> str:
     """Return the whole page."""
     config = config_section(read_schema(CONFIG / "schemas/config.schema.yaml"))
     datasets = datasets_section(read_schema(CONFIG / "schemas/datasets.schema.yaml"))
-    return "\n".join([HEAD.rstrip(), *config, DATASETS.rstrip(), "", *datasets, RECORDS.rstrip()]) + "\n"
+    options = options_section(read_schema(CONFIG / "schemas/lucaone_options.yaml"))
+    parts = [HEAD.rstrip(), *config, DATASETS.rstrip(), "", *datasets, RECORDS.rstrip(), COMING_FROM.rstrip(), *options]
+    return "\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

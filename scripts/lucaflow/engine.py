@@ -238,6 +238,16 @@ class Engine:
         for start, stop in plan_batches([item.window.length + CLS_AND_SEP for item in planned], self.budget):
             yield from self._embed_or_split(sequences, planned[start:stop], pooling)
 
+    def matrices(self, sequences: Sequence[NormalisedSequence]) -> list[np.ndarray]:
+        """Return the whole matrices (rows, H) of a few sequences, which the options must ask for."""
+        found: dict[int, np.ndarray] = {}
+        for batch in self.embed(sequences):
+            for piece in batch.pieces:
+                shape = (piece.total_rows, piece.rows.shape[1])
+                matrix = found.setdefault(piece.sequence, np.empty(shape, dtype=np.float32))
+                matrix[piece.start_row : piece.start_row + len(piece.rows)] = piece.rows
+        return [found[index] for index in range(len(sequences))]
+
     def _embed_or_split(
         self, sequences: Sequence[NormalisedSequence], planned: Sequence[Planned], pooling: Pooling
     ) -> Iterator[EmbeddedBatch]:

@@ -28,6 +28,7 @@ from lucaflow.windows import Windowing
 EMBEDDING_ALGORITHM_VERSION = 1
 FORMAT_VERSION = 1
 LUCAONE_EXPORT_VERSION = 1
+COMPARISON_VERSION = 1
 OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
 VECTORS = ("mean", "max", "cls")
 LINKED = ("matrix", "contacts")
@@ -42,7 +43,7 @@ _Validator = validators.extend(  # type: ignore[no-untyped-call]
 _RESERVED = ("settings", "summary.tsv", "summary.html")
 
 
-def read_schema(path: Path) -> dict[str, Any]:
+def read_schema(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,8 @@ from lucaflow import __version__, records, shards
 from lucaflow.checkpoints import CONVERTER_VERSION
 from lucaflow.files import replacing, sha256_of
 from lucaflow.settings import (
+    COMPARISON_VERSION,
+    EMBEDDING_ALGORITHM_VERSION,
     FORMAT_VERSION,
     LUCAONE_EXPORT_VERSION,
     Dataset,
@@ -78,6 +80,17 @@ def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sh
         "checkpoint_sha256": checkpoint_sha256,
         "fingerprint": options.fingerprint(checkpoint_sha256),
         "options": options.deciding(),
+    }
+
+
+def comparison_settings(options: EmbeddingOptions, config: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:
+    """Return what a comparison of precisions or windows depends on, besides the sequences."""
+    return {
+        "algorithm": COMPARISON_VERSION,
+        "embedding_algorithm": EMBEDDING_ALGORITHM_VERSION,
+        "checkpoint_sha256": checkpoint_sha256,
+        "device": config["compute"]["device"],
+        "options": replace(options, outputs=(), dtype="float32", matrix_add_special_token=False).deciding(),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from golden_cases import GOLDEN, TOLERANCE
@@ -70,3 +71,26 @@ def test_contacts(lucaone):
     np.testing.assert_allclose(found, expected, atol=1e-6)
     lucaone.config["model"] = {"llm_version": "mini"}
     lucaone.run().failed("has no contact head: take `contacts` out of the outputs")
+
+
+def test_precisions_and_windows_are_compared(lucaone):
+    """Another precision than float32 comes with what it costs; windows are compared when that is asked for."""
+    lucaone.fasta("p.fasta", {"long": "MKVLAWRRKLAWQE" * 9, "short": "MKV", "again": "MKV"})
+    lucaone.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    lucaone.config["embedding"] = {"precision": "bfloat16"}
+    lucaone.run().succeeded()
+    table = pd.read_csv(lucaone.result("p", "figures/precisions.tsv", MODEL), sep="\t")
+    assert table[["precision", "id", "length"]].to_numpy().tolist() == [
+        [precision, *record]
+        for precision in ("float16 (stored)", "bfloat16")
+        for record in (("long", 126), ("short", 3))
+    ]
+    assert "Nothing to be done" in lucaone.run().succeeded().output
+    lucaone.run("stitchings").failed("set embedding.embedding_fixed_len_a_time to the length of windows to compare")
+    lucaone.config["embedding"] = {"embedding_fixed_len_a_time": 100}
+    lucaone.run("stitchings").failed("no sequence has two windows of 100 residues; the longest has 126")
+    lucaone.config["embedding"] = {"embedding_fixed_len_a_time": 20}
+    lucaone.run("stitchings").succeeded()
+    table = pd.read_csv(lucaone.result("p", "figures/stitchings.tsv", MODEL), sep="\t")
+    assert table["division"].tolist()[-1] == "centered"
+    assert lucaone.result("p", "figures/stitchings.png", MODEL).stat().st_size > 10_000

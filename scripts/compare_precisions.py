@@ -1,0 +1,45 @@
+"""Compare precisions on a sample of a dataset's sequences: a table and a figure."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from lucaflow.checkpoints import Model
+from lucaflow.comparison_figures import draw_precisions
+from lucaflow.comparisons import Bench, choose, compare_precisions, first_ids, read_chosen
+from lucaflow.engine import device_name
+from lucaflow.files import write_text
+from lucaflow.logs import reporting_to
+from lucaflow.sequences import index_sequences
+from lucaflow.settings import EmbeddingOptions
+
+logger = logging.getLogger("lucaflow")
+
+CLONE = Path(snakemake.scriptdir).parent
+
+
+def main() -> None:
+    """Embed the sample in each precision that this device has."""
+    torch.set_num_threads(snakemake.threads)
+    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
+    model = Model(*snakemake.params.model)
+    bench = Bench.from_config(snakemake.config, model, CLONE)
+    path = Path(snakemake.input.sequences)
+    index = index_sequences(path)
+    sample = read_chosen(path, index, choose(index.lengths))
+    logger.info("%d of %d sequences on %s", len(sample), len(index.lengths), device_name(bench.device))
+    table = compare_precisions(bench, options, sample)
+    ids = first_ids(Path(snakemake.input.records), [sequence.digest for sequence in sample])
+    table.insert(1, "id", table.pop("digest").map(ids))
+    table.insert(1, "device", device_name(bench.device))
+    write_text(
+        Path(snakemake.output.table), table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g")
+    )
+    title = f"{snakemake.wildcards.dataset} by {model.name} on {device_name(bench.device)}: {len(sample)} sequences"
+    draw_precisions(table, title, Path(snakemake.output.figure))
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        main()

@@ -1,0 +1,54 @@
+"""Compare ways to divide long sequences with one pass over each: a table and a figure."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from lucaflow.checkpoints import Model
+from lucaflow.comparison_figures import draw_stitchings
+from lucaflow.comparisons import Bench, choose, compare_stitchings, costs, read_chosen
+from lucaflow.engine import device_name
+from lucaflow.errors import ConfigError, InputError
+from lucaflow.files import write_text
+from lucaflow.logs import reporting_to
+from lucaflow.sequences import index_sequences
+from lucaflow.settings import EmbeddingOptions
+
+logger = logging.getLogger("lucaflow")
+
+CLONE = Path(snakemake.scriptdir).parent
+
+
+def main() -> None:
+    """Embed the longer sequences in windows and in one pass."""
+    torch.set_num_threads(snakemake.threads)
+    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
+    size = options.embedding_fixed_len_a_time
+    if size is None:
+        raise ConfigError("set embedding.embedding_fixed_len_a_time to the length of windows to compare, in residues")
+    model = Model(*snakemake.params.model)
+    bench = Bench.from_config(snakemake.config, model, CLONE)
+    path = Path(snakemake.input.sequences)
+    index = index_sequences(path)
+    rows = choose(index.lengths, shortest=2 * size)
+    if not len(rows):
+        raise InputError(
+            f"{snakemake.wildcards.dataset}: no sequence has two windows of {size} residues; the longest has "
+            f"{index.lengths.max()}. Set embedding.embedding_fixed_len_a_time to at most half of that."
+        )
+    logger.info("%d sequences on %s", len(rows), device_name(bench.device))
+    compared = compare_stitchings(bench, options, read_chosen(path, index, rows))
+    summary = costs(compared)
+    summary.insert(1, "window", size)
+    summary.insert(2, "sequences", len(rows))
+    write_text(
+        Path(snakemake.output.table), summary.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g")
+    )
+    title = f"{snakemake.wildcards.dataset} by {model.name}: windows of {size} residues, {len(rows)} sequences"
+    draw_stitchings(compared, title, Path(snakemake.output.figure))
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        main()
