@@ -54,6 +54,24 @@ def test_the_configuration_reference_is_what_the_schemas_say():
     assert read("config/README.md") == document_config.page()
 
 
+def keys_of(schema, place=""):
+    for name, inner in schema["properties"].items():
+        yield f"{place}{name}"
+        if "properties" in inner:
+            yield from keys_of(inner, f"{place}{name}.")
+
+
+def test_every_option_of_lucaone_has_its_counterpart(manifest):
+    options = yaml.safe_load(read("config/schemas/lucaone_options.yaml"))
+    there = set(re.findall(r"\w+", " ".join(option["there"] for option in options)))
+    also = {"gpu_id", "save_path", "llm_type", "llm_version", "llm_step", "llm_dir", "input_file"}
+    assert (set(manifest["option_defaults"]) | also) <= there
+    known = set(keys_of(yaml.safe_load(read("config/schemas/config.schema.yaml"))))
+    named = set(re.findall(r"\b[a-z]+\.[a-z_]+\b", " ".join(option["here"] for option in options)))
+    assert len(named) > 10
+    assert named <= known
+
+
 def test_the_packaged_checkpoint_is_the_one_its_rule_draws(tmp_path):
     make_mini.main(tmp_path)
     drawn, packaged = (locate(root, Model("mini", 1)) for root in (tmp_path, MINI))
