@@ -34,6 +34,7 @@ def _row(path: Path, benchmarks: Path) -> dict[str, Any]:
         "distinct_sequences": report["distinct_sequences"],
         "residues": report["residues"],
         "truncated": report["truncated_sequences"],
+        "windowed": report["windowed_sequences"],
         "seconds": None if seconds is None else round(seconds, 1),
         "residues_per_second": None if seconds is None else round(report["residues_embedded"] / seconds),
         "embeddings_mb": round(sizes["embeddings.h5"] / 1e6, 2),

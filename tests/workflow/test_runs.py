@@ -10,6 +10,7 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -299,3 +300,5 @@ def test_windows(small):
         assert entry["matrix"].shape == (126, 128)
         np.testing.assert_allclose(entry["mean"], entry["matrix"].mean(0), atol=1e-5)
     assert json.loads(small.result("p", "verified.json").read_text())["windowed_sequences"] == 1
+    summary = pd.read_csv(small.directory / "results/summary.tsv", sep="\t")
+    assert summary[["truncated", "windowed"]].to_numpy().tolist() == [[0, 1]]
