@@ -15,6 +15,7 @@ from lucaflow.windows import Windowing
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 # What rounding alone does to a float32 value; distances below are drawn here.
 _SMALLEST = 1e-8
@@ -46,6 +47,8 @@ def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
         panel.set(yscale="log", ylim=decades, xlabel="length (residues)", ylabel=label)
         if table["length"].max() > 10 * table["length"].min():
             panel.set_xscale("log")
+            panel.xaxis.set_major_formatter(ScalarFormatter())
+            panel.xaxis.set_minor_formatter(NullFormatter())
         panel.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
     figure.suptitle(f"{title}; against {REFERENCE}".replace("$", r"\$"), fontsize="small")
