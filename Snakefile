@@ -32,7 +32,7 @@ rule all:
 rule fetch:
     input:
         origin_files,
-        [checkpoint_record(dataset.model) for dataset in DATASETS.values()],
+        [checkpoint_record(dataset.model) for dataset in SINGLES],
     localrule: True
     message:
         "Everything the configuration needs from elsewhere is here."

@@ -41,6 +41,7 @@ except LucaFlowError as error:
 CHECKPOINTS = config["checkpoints"]["directory"]
 ENVIRONMENT = "../envs/lucaflow.yaml"
 # Of each job that computes embeddings.
+EMBED_THREADS = 8
 GPUS = 0 if config["compute"]["device"] == "cpu" else 1
 
 
@@ -53,6 +54,10 @@ wildcard_constraints:
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
     shard="[0-9a-f]{16}",
+
+
+# Of pairs the two sides are normalised and checked; predictions alone embed them.
+SINGLES = [dataset for dataset in DATASETS.values() if not dataset.is_pairs]
 
 
 def checkpoint_folder(model):
@@ -74,6 +79,11 @@ def version_and_step(wildcards):
     return model.llm_version, model.llm_step
 
 
+def record_for_run(wildcards):
+    """Return the record of the checkpoint that embeds a dataset; pairs are not embedded."""
+    return [] if dataset_of(wildcards).is_pairs else record_of_dataset(wildcards)
+
+
 def record_of_dataset(wildcards):
     return checkpoint_record(dataset_of(wildcards).model)
 
@@ -86,7 +96,7 @@ def checkpoint_sha256(dataset):
 
 def model_in(folder):
     """Return the model whose converted checkpoint is kept in a folder, by the folder's name."""
-    return next(d.model for d in DATASETS.values() if checkpoint_folder(d.model).name == folder)
+    return next(d.model for d in SINGLES if checkpoint_folder(d.model).name == folder)
 
 
 def version_of_folder(wildcards):
@@ -163,7 +173,7 @@ def dataset_settings(dataset, step):
     if step == "split":
         return steps.split_settings(config)
     if step == "run":
-        return steps.run_settings(dataset, config, checkpoint_sha256(dataset))
+        return steps.run_settings(dataset, config, None if dataset.is_pairs else checkpoint_sha256(dataset))
     if step.startswith("lucaone-"):
         return steps.lucaone_export_settings(config)
     if step.startswith(("precisions-", "stitchings-")):
@@ -198,7 +208,7 @@ def summary_settings_file(wildcards):
 
 
 def origin_files(wildcards):
-    return sorted({origin_file(dataset.model) for dataset in DATASETS.values()})
+    return sorted({origin_file(dataset.model) for dataset in SINGLES})
 
 
 def shards_of(dataset):
@@ -251,12 +261,16 @@ def verified_files(wildcards):
     return [f"{folder}/verified.json" for folder in result_folders(wildcards)]
 
 
+def count_files(wildcards):
+    return [f"results/{name}/sequences/counts.json" for name in DATASETS]
+
+
 def result_folders(wildcards):
-    return [f"results/{dataset.name}/{dataset.model.name}" for dataset in DATASETS.values()]
+    return [f"results/{dataset.name}/{dataset.model.name}" for dataset in SINGLES]
 
 
 def checkpoint_folders(wildcards):
-    return sorted({str(checkpoint_folder(dataset.model)) for dataset in DATASETS.values()})
+    return sorted({str(checkpoint_folder(dataset.model)) for dataset in SINGLES})
 
 
 def comparisons_of(dataset):
@@ -282,8 +296,10 @@ def final_files(wildcards):
     final = ["results/summary.tsv", summary_settings_file(wildcards)]
     for dataset in DATASETS.values():
         folder = f"results/{dataset.name}"
-        final += [dataset_settings_file(dataset, step) for step in ("normalize", "split")]
-        final += [f"{folder}/{name}" for name in ("run.yaml", "records.tsv")]
+        final += [f"{folder}/run.yaml", f"{folder}/records.tsv", dataset_settings_file(dataset, "normalize")]
+    for dataset in SINGLES:
+        folder = f"results/{dataset.name}"
+        final.append(dataset_settings_file(dataset, "split"))
         final += [f"{folder}/{dataset.model.name}/{name}" for name in ("embeddings.h5", "verified.json")]
         final += [f"{folder}/{dataset.model.name}/figures/{name}" for name in figures_of_outputs()]
         if "lucaone" in config["export"]:
@@ -296,16 +312,20 @@ def final_files(wildcards):
 
 def files_known_later(wildcards):
     """Return the final files whose names depend on digests: settings, and the shards that embeddings.h5 links to."""
-    return [
+    return [dataset_settings_file(dataset, "run") for dataset in DATASETS.values()] + [
         name
-        for dataset in DATASETS.values()
+        for dataset in SINGLES
         for name in (
-            dataset_settings_file(dataset, "run"),
             dataset_settings_file(dataset, f"assemble-{dataset.model.name}"),
             *linked_shards(dataset),
             *comparisons_of(dataset),
         )
     ]
+
+
+def threads_of_embed(wildcards):
+    """Return the threads an embedding job gets here, to estimate its time."""
+    return min(EMBED_THREADS, workflow.cores or EMBED_THREADS)
 
 
 def show_summary():

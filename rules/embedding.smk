@@ -4,10 +4,33 @@ Requires: shards and a converted checkpoint. Produces: results/{dataset}/{model}
 """
 
 
+rule preflight:
+    input:
+        counts="results/{dataset}/sequences/counts.json",
+        settings=assemble_settings_file,
+        checkpoint=ancient(record_of_dataset),
+    output:
+        "results/{dataset}/{model}/preflight.json",
+    log:
+        "logs/preflight/{dataset}/{model}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+    params:
+        threads=threads_of_embed,
+    message:
+        "Estimating what embedding {wildcards.dataset} takes"
+    script:
+        "../scripts/preflight.py"
+
+
 rule embed:
     input:
         # Names identify content, so that no time of change makes a shard run again.
-        ancient("results/{dataset}/sequences/shards"),
+        shards=ancient("results/{dataset}/sequences/shards"),
+        preflight=ancient("results/{dataset}/{model}/preflight.json"),
     output:
         "results/{dataset}/{model}/shards/{fingerprint}/{shard}.h5",
     log:
@@ -16,7 +39,7 @@ rule embed:
         "benchmarks/embed/{dataset}/{model}/{fingerprint}/{shard}.tsv"
     conda:
         ENVIRONMENT
-    threads: 8
+    threads: EMBED_THREADS
     resources:
         mem_mb=16000,
         gpu=GPUS,

@@ -90,7 +90,7 @@ rule compare_precisions:
         "benchmarks/compare_precisions/{dataset}/{model}.tsv"
     conda:
         ENVIRONMENT
-    threads: 8
+    threads: EMBED_THREADS
     resources:
         mem_mb=16000,
         gpu=GPUS,
@@ -126,7 +126,7 @@ rule compare_stitchings:
         "benchmarks/compare_stitchings/{dataset}/{model}.tsv"
     conda:
         ENVIRONMENT
-    threads: 8
+    threads: EMBED_THREADS
     resources:
         mem_mb=16000,
         gpu=GPUS,
@@ -156,6 +156,7 @@ rule stitchings:
 
 rule summarise:
     input:
+        counts=count_files,
         verified=verified_files,
         settings=summary_settings_file,
     output:

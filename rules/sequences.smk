@@ -32,6 +32,7 @@ rule normalize:
         records=update("results/{dataset}/records.tsv"),
         sequences=update("results/{dataset}/sequences/distinct.fasta"),
         labels=update("results/{dataset}/sequences/labels.tsv"),
+        counts=update("results/{dataset}/sequences/counts.json"),
     log:
         "logs/normalize/{dataset}.log",
     benchmark:
@@ -72,7 +73,7 @@ checkpoint split:
 rule record_run:
     input:
         settings=run_settings_file,
-        checkpoint=ancient(record_of_dataset),
+        checkpoint=ancient(record_for_run),
     output:
         "results/{dataset}/run.yaml",
     log:

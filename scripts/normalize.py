@@ -5,8 +5,9 @@ from pathlib import Path
 
 from lucaflow.errors import InputError
 from lucaflow.logs import reporting_to
+from lucaflow.normalisation import NormalisedFiles, normalise_dataset
 from lucaflow.readers import read_records
-from lucaflow.records import NormalisedFiles, Policies, normalise_dataset
+from lucaflow.records import Policies
 from lucaflow.settings import demands_of
 
 logger = logging.getLogger("lucaflow")
@@ -23,18 +24,21 @@ def main() -> None:
             dataset.path,
             dataset.seq_type,
             Policies(**snakemake.config["input"]),
-            NormalisedFiles(Path(output.records), Path(output.sequences), Path(output.labels), problems),
+            NormalisedFiles(
+                Path(output.records), Path(output.sequences), Path(output.labels), Path(output.counts), problems
+            ),
             demands_of(snakemake.config),
         )
     except InputError as error:
         older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]
         note = f"\nAn older result is still there: {', '.join(map(str, older))}." if older else ""
         raise InputError(f"dataset {dataset.name}: {error}{note}") from error
-    outcomes = ", ".join(f"{count} {status}" for status, count in sorted(counts.status.items()))
-    logger.info("%s: %s; %d characters changed", dataset.name, outcomes, counts.changed)
-    logger.info("%s: %d distinct sequences, %d residues", dataset.name, counts.distinct, counts.residues)
+    outcomes = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.status.items()))
+    changes = f"{counts.changed:,} characters changed in {counts.records_changed:,} records" if counts.changed else ""
+    logger.info("%s: %s", dataset.name, "; ".join(filter(None, [outcomes, changes])))
+    logger.info("%s: %s distinct sequences, %s residues", dataset.name, f"{counts.distinct:,}", f"{counts.residues:,}")
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
+    with reporting_to(snakemake.log[0], shown=logging.INFO):
         main()

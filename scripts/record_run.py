@@ -9,15 +9,16 @@ from lucaflow.checkpoints import read_record
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 
+OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "model", "encoder", "parameters")
+
 
 def main() -> None:
     """Put the run's settings and the checkpoint's record together."""
     settings = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))
-    record = read_record(Path(snakemake.input.checkpoint).parent)
-    checkpoint = {
-        name: record[name] for name in ("llm_version", "llm_step", "layout", "origin", "model", "encoder", "parameters")
-    }
-    text = yaml.safe_dump({**settings, "checkpoint": checkpoint}, sort_keys=False, allow_unicode=True)
+    if snakemake.input.checkpoint:
+        record = read_record(Path(snakemake.input.checkpoint).parent)
+        settings["checkpoint"] = {name: record[name] for name in OF_CHECKPOINT}
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     write_text(Path(snakemake.output[0]), text)
 
 

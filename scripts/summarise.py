@@ -8,6 +8,8 @@ from lucaflow.summary import as_html, summarise
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):
-        rows = summarise(map(Path, snakemake.input.verified), Path("benchmarks/embed"))
+        rows = summarise(
+            map(Path, snakemake.input.counts), map(Path, snakemake.input.verified), Path("benchmarks/embed")
+        )
         write_text(Path(snakemake.output.table), rows.to_csv(sep="\t", index=False, lineterminator="\n"))
         write_text(Path(snakemake.output.html), as_html(rows))

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from lucaflow.encoder import Encoder
 from lucaflow.engine import Engine
+from lucaflow.errors import InputError
+from lucaflow.normalisation import NormalisedFiles, normalise_dataset
 from lucaflow.readers import Columns, read_records
 from lucaflow.records import NO_DEMANDS, Normaliser, Policies
 from lucaflow.sequences import NormalisedSequence
@@ -96,17 +99,37 @@ def named_cases(manifest, names):
     return [cases[name] for name in names]
 
 
+def refusal(case, defaults, tmp_path):
+    """Return what is said when the dataset of a case is refused."""
+    run = case["runs"][0]
+    options = options_of(run, defaults)
+    path = tmp_path / run["input_name"]
+    path.write_text(run["input_text"], encoding="utf-8", newline="")
+    files = NormalisedFiles(
+        *(tmp_path / name for name in ("records.tsv", "d.fasta", "labels.tsv", "counts.json", "problems.tsv"))
+    )
+    with pytest.raises(InputError) as error:
+        normalise_dataset(
+            read_records(path, columns_of(options)),
+            path,
+            options["seq_type"],
+            Policies("drop", "first", "error", "error"),
+            files,
+        )
+    return str(error.value)
+
+
 def outcomes(case, defaults, tmp_path, type_mismatch="accept", demands=NO_DEMANDS):
     """Read and normalise a case's input file; return (header or id, outcome) of each record."""
     run = case["runs"][0]
     options = options_of(run, defaults)
     path = tmp_path / run["input_name"]
     path.write_text(run["input_text"], encoding="utf-8", newline="")
-    normaliser = Normaliser(options["seq_type"], Policies("drop", "first", type_mismatch, "error"), demands)
+    normaliser = Normaliser(Policies("drop", "first", type_mismatch, "error"), demands)
     lines = run["input_text"].splitlines()
     for raw in read_records(path, columns_of(options)):
         is_table = path.suffix in (".csv", ".tsv")
-        yield (raw.id if is_table else lines[raw.line - 1]), normaliser.outcome(raw)
+        yield (raw.id if is_table else lines[raw.line - 1]), normaliser.outcome(raw, options["seq_type"])
 
 
 def computed(case, checkpoint, defaults, tmp_path, budget):

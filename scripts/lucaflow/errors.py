@@ -33,3 +33,7 @@ class UnreadableError(StoreError):
 
 class EmbeddingError(LucaFlowError):
     """A sequence cannot be embedded as asked."""
+
+
+class SpaceError(LucaFlowError):
+    """The disk cannot hold a result."""

@@ -90,7 +90,8 @@ def make_map(embeddings_path: Path, records: Path, labels: Path, note: str) -> M
     table = pd.read_csv(
         records, sep="\t", dtype=str, keep_default_na=False, usecols=["record", "status", "description", "length"]
     )
-    table = table.merge(pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False), on="record")
+    table = table.merge(pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False), how="left", on="record")
+    table["label"] = table["label"].fillna("")
     table = table[table["status"] == "accepted"].reset_index(drop=True)
     with Embeddings(embeddings_path) as embeddings:
         packed = any(name in embeddings.outputs for name in VECTORS)

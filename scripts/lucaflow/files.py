@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +17,13 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; make it durable and rename it when the block succeeds.
 
-    If the block raises, the temporary file goes and whatever stood at `path` stays. What processes that were killed
-    left of the same file goes once it is complete. A name of its own keeps one that still runs from writing here.
+    If the block raises, the temporary file goes and whatever stood at `path` stays. What processes of this machine that
+    were killed left of the same file goes as well.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    for left in _left_behind(path):
+        left.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=".part")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -29,8 +31,6 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         synchronise(temporary)
         temporary.replace(path)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            left.unlink(missing_ok=True)
         synchronise(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -40,12 +40,13 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; make its files durable and rename it when the block succeeds.
 
-    If the block raises, the temporary folder goes and whatever stood at `path` stays.
+    If the block raises, the temporary folder goes and whatever stood at `path` stays. What processes of this machine
+    that were killed left of the same folder goes as well.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    for left in _left_behind(path):
         shutil.rmtree(left)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=".part"))
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
@@ -59,6 +60,30 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
+
+
+def _prefix(path: Path, process: int) -> str:
+    """Return how the names of temporary files begin that a process of this machine writes for `path`."""
+    return f".{path.name}.{platform.node()}-{process}."
+
+
+def _left_behind(path: Path) -> Iterator[Path]:
+    """Yield the temporary files for `path` whose process, on this machine, is gone."""
+    start = f".{path.name}.{platform.node()}-"
+    for other in path.parent.glob(".*.part"):
+        process = other.name.removeprefix(start).split(".")[0]
+        if other.name.startswith(start) and process.isdecimal() and not _is_running(int(process)):
+            yield other
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _umask() -> int:

@@ -16,30 +16,46 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lucaflow.errors import InputError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.GzipFile,
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
 }
-_ZSTANDARD = b"\x28\xb5\x2f\xfd"
+_BLOCK_CHARACTERS = 1 << 20
 # Longer than a column's name would be, or of nucleotides alone.
 _SEQUENCE_LIKE = re.compile(r"[A-Za-z*-]{20,}|[ACGTUN]{6,}")
-_SUFFIXES = {".gz", ".bz2", ".xz"}
+_COMMENT = re.compile("^;.*$", re.MULTILINE)
+_SUFFIXES = {".gz", ".bz2", ".xz", ".zst"}
+# LucaOne's columns of a file of pairs.
+PAIR_COLUMNS = ("seq_id_a", "seq_id_b", "seq_type_a", "seq_type_b", "seq_a", "seq_b")
 
 
-@dataclass(frozen=True)
-class RawRecord:
-    """One record as read. `text` may hold line feeds: the sequence's lines as they stand below `line`."""
+class RawRecord(NamedTuple):
+    """One record as read, or one side of a pair.
+
+    text: the sequence's lines as they stand below `line`, with the line feeds between them; seq_type: where the file
+    states it; fault: why the record could not be read as it should.
+    """
 
     line: int
     id: str
     description: str
     text: str
     label: str = ""
+    seq_type: str = ""
+    pair: str = ""
+    side: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,12 +63,14 @@ class Columns:
     """Which columns of a table hold what: a name, else a 0-based index; None for the default.
 
     header: whether the first row holds names; None if nobody said so, which means yes unless it looks like a record.
+    pairs: whether each row holds two sequences, in LucaOne's columns.
     """
 
     header: bool | None = None
     id: str | None = None
     sequence: str | None = None
     label: str | None = None
+    pairs: bool = False
 
 
 def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
@@ -63,17 +81,24 @@ def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
         delimiter = _delimiter(path, first)
         if delimiter is None and not (columns.id in (None, "0") and columns.sequence in (None, "1")):
             raise InputError(f"{path}: FASTA has an id (0) and a sequence (1), and no columns with names.")
+        if delimiter is None and columns.pairs:
+            raise InputError(f"{path}: FASTA cannot hold pairs. Expected CSV or TSV with {', '.join(PAIR_COLUMNS)}.")
         if delimiter is None and columns.label:
             raise InputError(
                 f"{path}: FASTA has no column {columns.label!r} for the labels. Use CSV or TSV for labels."
             )
         with open_text(path) as handle:
-            yield from _read_fasta(handle, path) if delimiter is None else _read_table(handle, path, delimiter, columns)
+            if delimiter is None:
+                yield from _read_fasta(handle, path)
+            elif columns.pairs:
+                yield from _read_pairs(handle, path, delimiter, columns)
+            else:
+                yield from _read_table(handle, path, delimiter, columns)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file. Correct the path in the table of datasets.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error}). Save it as UTF-8 and run again.") from error
-    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError, EOFError) as error:
         raise InputError(f"{path}: the compressed file is damaged or cut short ({error}). Copy it again.") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
@@ -83,8 +108,6 @@ def open_text(path: Path) -> io.TextIOWrapper:
     """Open a file as UTF-8 text with universal newlines, unpacking what its first bytes say is packed."""
     with path.open("rb") as handle:
         magic = handle.read(6)
-    if magic.startswith(_ZSTANDARD):
-        raise InputError(f"{path}: Zstandard files cannot be read. Unpack it (unzstd) or pack it with gzip.")
     opener = next((opener for start, opener in _OPENERS.items() if magic.startswith(start)), None)
     return io.TextIOWrapper(opener(path) if opener else path.open("rb"), encoding="utf-8-sig")
 
@@ -107,56 +130,102 @@ def _delimiter(path: Path, first_line: str) -> str | None:
 
 
 def _read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
-    """Yield one record per header line; `;` lines are comments."""
-    header: tuple[int, str] | None = None
-    lines: list[str] = []
-    for number, ended in enumerate(handle, start=1):
-        line = ended.rstrip("\n")
+    """Yield one record per header line; `;` lines are comments. Reads in blocks: lines are looked at only to count."""
+    number = 0
+    for number, line in enumerate(handle, start=1):
         if line.startswith(">"):
-            if header:
-                yield _fasta_record(*header, lines)
-            header, lines = (number, line[1:]), []
-        elif header:
-            lines.append("" if line.startswith(";") else line)
-        elif line.strip() and not line.startswith(";"):
-            raise InputError(f"{path}, line {number}: {line[:60]!r} stands before the first header line ('>').")
-    if header:
-        yield _fasta_record(*header, lines)
+            pending = [line[1:].rstrip("\n")]
+            break
+        if line.strip() and not line.startswith(";"):
+            raise InputError(
+                f"{path}, line {number}: {line.rstrip()[:60]!r} stands before the first header line ('>')."
+            )
+    else:
+        return
+    while block := handle.read(_BLOCK_CHARACTERS):
+        # Whole lines, so that a header starts right after a line feed or at the block's beginning.
+        first, *others = f"\n{block}{handle.readline()}".removesuffix("\n").split("\n>")
+        pending.append(first)
+        for text in others:
+            record = "".join(pending)
+            yield _fasta_record(number, record)
+            number += record.count("\n") + 1
+            pending = [text]
+    yield _fasta_record(number, "".join(pending))
 
 
-def _fasta_record(line: int, title: str, lines: list[str]) -> RawRecord:
+def _fasta_record(line: int, text: str) -> RawRecord:
     """The id is the first word of the title, the rest is the description."""
-    identifier, description, *_ = [*title.split(maxsplit=1), "", ""]
-    return RawRecord(line, identifier, description, "\n".join(lines))
+    title, _, residues = text.partition("\n")
+    words = title.split(maxsplit=1)
+    if ";" in residues:
+        residues = _COMMENT.sub("", residues)
+    return RawRecord(line, words[0] if words else "", words[1] if len(words) > 1 else "", residues)
 
 
 def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns) -> Iterator[RawRecord]:
     """Yield one record per row that is not blank."""
-    csv.field_size_limit(sys.maxsize)
     chosen: tuple[int, int, int | None] | None = None
-    for start, row in _rows(handle, path, delimiter):
+    for line, row in _rows(handle, path, delimiter):
         if chosen is None:
             chosen = _choose(row, columns, path)
             if columns.header is None and _SEQUENCE_LIKE.fullmatch(row[chosen[1]].strip()):
-                raise InputError(
-                    f"{path}, line {start}: {delimiter.join(row)[:60]!r} looks like a record, not like names of "
-                    "columns. Set header to `yes` or `no` in the table of datasets."
-                )
+                raise _looks_like_a_record(path, line, delimiter.join(row))
             if columns.header is not False:
                 continue
-        wanted = [index for index in chosen if index is not None]
-        if max(wanted) >= len(row):
-            raise InputError(
-                f"{path}, line {start}: {len(row)} column{'s' * (len(row) != 1)}, expected at least "
-                f"{max(wanted) + 1}: {delimiter.join(row)[:60]!r}. Complete the row or remove it."
-            )
         id_index, sequence_index, label_index = chosen
-        label = row[label_index].strip() if label_index is not None else ""
-        yield RawRecord(start, row[id_index].strip(), "", row[sequence_index], label)
+        fault = _too_short(row, max(id_index, sequence_index, label_index or 0))
+        if fault:
+            yield RawRecord(line, row[id_index].strip() if id_index < len(row) else "", "", "", fault=fault)
+        else:
+            label = row[label_index].strip() if label_index is not None else ""
+            yield RawRecord(line, row[id_index].strip(), "", row[sequence_index], label)
+
+
+def _read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns) -> Iterator[RawRecord]:
+    """Yield two records per row that is not blank: side a, then side b."""
+    chosen: dict[str, int] | None = None
+    number = 0
+    for line, row in _rows(handle, path, delimiter):
+        if chosen is None:
+            names = PAIR_COLUMNS if columns.header is False else [cell.strip() for cell in row]
+            missing = [name for name in PAIR_COLUMNS if name not in names]
+            if missing and columns.header is None and any(_SEQUENCE_LIKE.fullmatch(cell.strip()) for cell in row):
+                raise _looks_like_a_record(path, line, delimiter.join(row))
+            if missing:
+                raise InputError(
+                    f"{path}, line {line}: a file of pairs needs the columns {', '.join(PAIR_COLUMNS)}; missing: "
+                    f"{', '.join(missing)}. There is: {', '.join(names)}."
+                )
+            chosen = {name: names.index(name) for name in PAIR_COLUMNS}
+            if columns.header is not False:
+                continue
+        number += 1
+        fault = _too_short(row, max(chosen.values()))
+        for side in "ab":
+            names = [f"{name}_{side}" for name in ("seq_id", "seq_type", "seq")]
+            identifier, seq_type, text = ["", "", ""] if fault else [row[chosen[name]].strip() for name in names]
+            wrong = "" if seq_type in ("gene", "prot") else f"{names[1]} is {seq_type!r}, expected gene or prot"
+            yield RawRecord(line, identifier, "", text, "", seq_type, str(number), side, fault or wrong)
+
+
+def _too_short(row: list[str], last: int) -> str:
+    """Say that a row lacks a column it needs; an empty text if it does not."""
+    if last < len(row):
+        return ""
+    return f"{len(row)} column{'s' * (len(row) != 1)}, expected at least {last + 1}; complete the row or remove it"
+
+
+def _looks_like_a_record(path: Path, line: int, row: str) -> InputError:
+    return InputError(
+        f"{path}, line {line}: {row[:60]!r} looks like a record, not like names of columns. "
+        "Set header to `yes` or `no` in the table of datasets."
+    )
 
 
 def _rows(handle: io.TextIOWrapper, path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not blank, each with the line it starts on."""
+    csv.field_size_limit(sys.maxsize)
     rows = csv.reader(handle, delimiter=delimiter, strict=True)
     start = 1
     try:

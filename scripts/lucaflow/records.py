@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import logging
 import re
 import unicodedata
-from array import array
-from collections import Counter
-from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
 
-from lucaflow.errors import InputError
-from lucaflow.files import replacing
 from lucaflow.readers import RawRecord
 
-logger = logging.getLogger(__name__)
-
 ALGORITHM_VERSION = 1
-RECORD_COLUMNS = (
-    "record", "line", "id", "description", "seq_type", "pair", "side",
-    "status", "reason", "length", "changed", "digest",
-)  # fmt: skip
-PROBLEM_COLUMNS = ("record", "line", "id", "problem")
-
 _BLANK = re.compile(r"[^\S\n]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NO_LETTER = re.compile(r"[^A-Z]")
-_CLEAN = {"gene": re.compile(r"[A-TV-Z\n]*"), "prot": re.compile(r"[A-Z\n]*")}
+_RESIDUES = {"gene": b"ABCDEFGHIJKLMNOPQRSTVWXYZ", "prot": b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _UNKNOWN = {"gene": "N", "prot": "X"}
-_NUCLEOTIDES = frozenset("ATCGUN")
+_NUCLEOTIDES = b"ATCGUN"
 _NUCLEOTIDE_CODES = frozenset("ATCGUNRYSWKMBDHVX")
 # Shares of A, C, G, T, U and N from which a sequence counts as a gene: any, and a short one of nucleotide codes alone.
 _GENE_LIKE = 0.9
 _GENE_LIKE_WITH_CODES = 0.5
 # Shorter than this, a peptide may well consist of A, C, G, T, U and N, or of nucleotide codes, alone.
 _SHORT = 20
-_SHOWN_PROBLEMS = 10
+# Of a header line in the files of sequences: ">", 64 hex characters, a blank, `gene` or `prot`, a line feed.
+HEADER_BYTES = 71
 # Bytes, on all common file systems.
 _LONGEST_FILE_NAME = 255
 
@@ -69,13 +53,6 @@ class Policies:
     empty_sequences: str = "error"
 
 
-class Normalised(NamedTuple):
-    """A sequence in upper case (genes with U as T), and how many characters were altered or removed."""
-
-    sequence: str
-    changed: int
-
-
 class Outcome(NamedTuple):
     """What became of a record: `accepted`, `duplicate`, `dropped`, or a `problem` that refuses the dataset."""
 
@@ -88,18 +65,24 @@ class Outcome(NamedTuple):
 
 def digest_of(seq_type: str, sequence: str) -> str:
     """Return the hex SHA-256 by which a normalised sequence is known."""
-    return hashlib.sha256(f"{seq_type}\n{sequence}".encode()).hexdigest()
+    return sha256(f"{seq_type}\n{sequence}".encode()).hexdigest()
 
 
-def normalise(text: str, seq_type: str, invalid_characters: str) -> Normalised:
-    """Normalise the text of one sequence; line feeds in it are layout and not counted.
+def identity_of(seq_type: str, identifier: str) -> tuple[str, str]:
+    """Return what two records share that have the same id: ids are compared by type, in Unicode's form NFC."""
+    return seq_type, identifier if identifier.isascii() else unicodedata.normalize("NFC", identifier)
+
+
+def normalise(text: str, seq_type: str, invalid_characters: str) -> tuple[str, int]:
+    """Return a sequence in normal form, and how many characters were altered or removed; line feeds do not count.
 
     Letters become upper case, blanks and stops at the end go, U becomes T in genes. A character that is no letter
     A to Z is refused (`error`), removed (`drop`, as LucaOne does it) or becomes X or N (`unknown`).
     Raises ValueError that says where the first refused character stands.
     """
-    if _CLEAN[seq_type].fullmatch(text):
-        return Normalised(text.replace("\n", ""), 0)
+    residues = text.encode(errors="replace").translate(None, b"\n")
+    if not residues.translate(None, _RESIDUES[seq_type]):
+        return residues.decode(), 0
     compact = _BLANK.sub("", text).rstrip("*\n")
     if invalid_characters == "drop":
         sequence = _NO_LETTER.sub("", compact.upper())
@@ -111,7 +94,7 @@ def normalise(text: str, seq_type: str, invalid_characters: str) -> Normalised:
         sequence = _NO_LETTER.sub(_UNKNOWN[seq_type], sequence)
     if seq_type == "gene":
         sequence = sequence.replace("U", "T")
-    return Normalised(sequence, _count_changes(text.replace("\n", ""), sequence, seq_type))
+    return sequence, _count_changes(text.replace("\n", ""), sequence, seq_type)
 
 
 def _upper_ascii(text: str) -> str:
@@ -145,7 +128,7 @@ def type_doubt(sequence: str, seq_type: str) -> str:
     """
     if seq_type == "prot" and sequence.startswith("M"):
         return ""
-    nucleotides = sum(map(sequence.count, _NUCLEOTIDES)) / len(sequence)
+    nucleotides = (len(sequence) - len(sequence.encode().translate(None, _NUCLEOTIDES))) / len(sequence)
     if seq_type == "prot" and nucleotides >= _GENE_LIKE:
         return "looks like a nucleotide sequence, but the dataset's seq_type is prot"
     if seq_type == "gene" and nucleotides < _GENE_LIKE:
@@ -155,93 +138,60 @@ def type_doubt(sequence: str, seq_type: str) -> str:
     return ""
 
 
-@dataclass
-class Counts:
-    """How many records ended how, and what is left of them."""
-
-    status: Counter[str] = field(default_factory=Counter)
-    distinct: int = 0
-    residues: int = 0
-    changed: int = 0
-
-
 class Normaliser:
-    """Decides the outcome of records one after another; holds about 300 bytes a record, and no sequence."""
+    """Decides what becomes of each record by itself; what repeats an earlier one is found later."""
 
-    def __init__(self, seq_type: str, policies: Policies, demands: Demands = NO_DEMANDS) -> None:
-        self.seq_type = seq_type
+    def __init__(self, policies: Policies, demands: Demands = NO_DEMANDS) -> None:
         self.policies = policies
         self.demands = demands
         self._line_of_name: dict[str, int] = {}
-        self._record_of_id: dict[bytes, int] = {}
-        self._line = array("Q")
-        self._digest = bytearray()
-        self._sequences: set[bytes] = set()
 
-    def outcome(self, raw: RawRecord) -> Outcome:
+    def outcome(self, raw: RawRecord, seq_type: str) -> Outcome:
         """Return what becomes of a record. A bad one raises nothing, so that all can be shown at once."""
         try:
-            check_id(raw.id)
-            sequence, changed = normalise(raw.text, self.seq_type, self.policies.invalid_characters)
+            if raw.fault:
+                raise ValueError(raw.fault)
+            if not raw.id or not raw.id.isprintable():
+                check_id(raw.id)
+            sequence, changed = normalise(raw.text, seq_type, self.policies.invalid_characters)
         except ValueError as error:
             return Outcome("problem", str(error))
         if not sequence:
             if self.policies.empty_sequences == "drop":
                 return Outcome("dropped", "no residue in the sequence", changed=changed)
             return Outcome("problem", "no residue in the sequence; remove it, or set input.empty_sequences to `drop`")
-        doubt = type_doubt(sequence, self.seq_type)
-        short_peptide = self.seq_type == "prot" and len(sequence) < _SHORT
+        doubt = type_doubt(sequence, seq_type)
+        short_peptide = seq_type == "prot" and len(sequence) < _SHORT
         if doubt and not short_peptide and self.policies.type_mismatch == "error":
             hint = "correct seq_type or seq_column in the table of datasets, or set input.type_mismatch to `accept`"
             return Outcome("problem", f"{sequence[:20]!r}... {doubt}; {hint}")
-        digest = digest_of(self.seq_type, sequence)
-        identified = self._identify(raw, Outcome("accepted", doubt, sequence, changed, digest))
-        return self._meet(raw, identified) if identified.status == "accepted" else identified
+        unmet = self._unmet(raw, len(sequence)) if self.demands is not NO_DEMANDS else ""
+        if unmet:
+            return Outcome("problem", unmet)
+        return Outcome("accepted", doubt, sequence, changed, digest_of(seq_type, sequence))
 
-    def _meet(self, raw: RawRecord, outcome: Outcome) -> Outcome:
-        """Refuse an accepted record that an output or an export cannot take."""
-        length, longest = len(outcome.sequence), self.demands.longest
+    def _unmet(self, raw: RawRecord, length: int) -> str:
+        """Say why an output or an export cannot take a record; an empty text if they can."""
+        longest = self.demands.longest
         if longest is not None and length > longest:
-            return Outcome(
-                "problem",
+            return (
                 f"{length} residues, but contacts are computed up to {longest} (embedding.contacts_max_length, or "
-                "embedding_fixed_len_a_time if that is less); raise the limit or leave the record out",
+                "embedding_fixed_len_a_time if that is less); raise the limit or leave the record out"
             )
         if not self.demands.file_names:
-            return outcome
+            return ""
         name = file_name_of(raw.id, raw.description)
-        line = self._line_of_name.setdefault(name, raw.line)
         hint = "rename one, or take `lucaone` out of `export`"
-        if line != raw.line:
-            return Outcome("problem", f"the export `lucaone` calls its file {name!r}, like that of line {line}; {hint}")
         size = len(f"vector_{name}.pt".encode())
         if size > _LONGEST_FILE_NAME:
             limit = f"{size} bytes, of at most {_LONGEST_FILE_NAME}"
-            return Outcome("problem", f"the export `lucaone` would call its file {name[:40]!r}..., {limit}; {hint}")
-        return outcome
-
-    def _identify(self, raw: RawRecord, outcome: Outcome) -> Outcome:
-        """Compare with what stood under this id before. Ids are compared in Unicode's form NFC."""
-        digest = bytes.fromhex(outcome.digest)
-        key = hashlib.blake2b(unicodedata.normalize("NFC", raw.id).encode(), digest_size=16).digest()
-        earlier = self._record_of_id.setdefault(key, len(self._line))
-        if earlier == len(self._line):
-            self._line.append(raw.line)
-            self._digest += digest
-            return outcome
-        line = self._line[earlier]
-        if self._digest[32 * earlier : 32 * earlier + 32] != digest:
-            return Outcome("problem", f"the id stands on line {line} with another sequence; ids must be unique")
-        if self.policies.duplicate_ids == "error":
-            hint = "remove one, or set input.duplicate_ids to `first`"
-            return Outcome("problem", f"the same id and sequence stand on line {line}; {hint}")
-        return outcome._replace(status="duplicate", reason=f"same id and sequence as on line {line}")
-
-    def is_first(self, outcome: Outcome) -> bool:
-        """Say whether an accepted sequence is the first of its kind, and remember it."""
-        before = len(self._sequences)
-        self._sequences.add(bytes.fromhex(outcome.digest))
-        return len(self._sequences) > before
+            return f"the export `lucaone` would call its file {name[:40]!r}..., {limit}; {hint}"
+        line = self._line_of_name.setdefault(name, raw.line)
+        return (
+            ""
+            if line == raw.line
+            else f"the export `lucaone` calls its file {name!r}, like that of line {line}; {hint}"
+        )
 
 
 def file_name_of(identifier: str, description: str) -> str:
@@ -257,115 +207,3 @@ def check_id(identifier: str) -> None:
     bad = _CONTROL.search(identifier)
     if bad:
         raise ValueError(f"the id {identifier!r} holds the control character {bad.group()!r}; remove it")
-
-
-@dataclass(frozen=True)
-class NormalisedFiles:
-    """Where the result goes; `problems` is there only after the input was refused."""
-
-    records: Path
-    sequences: Path
-    labels: Path
-    problems: Path
-
-
-class Problems:
-    """What is wrong with a dataset: the first ten problems to show, all of them in a file.
-
-    The file is published when the block ends, also when it ends in InputError, and removed when nothing is wrong.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.count = 0
-        self.shown: list[str] = []
-
-    def __enter__(self) -> Problems:
-        self._stack = ExitStack()
-        self._writer = _table(self._stack, self.path, PROBLEM_COLUMNS)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        publish = kind is None or issubclass(kind, InputError)
-        self._stack.__exit__(*((None, None, None) if publish else (kind, error, trace)))
-        if not self.count:
-            self.path.unlink(missing_ok=True)
-
-    def add(self, record: int, raw: RawRecord, problem: str) -> None:
-        self.count += 1
-        self._writer.writerow((record, raw.line, raw.id, problem))
-        if self.count <= _SHOWN_PROBLEMS:
-            self.shown.append(f"  line {raw.line}, id {raw.id!r}: {problem}")
-
-    def refuse(self, source: Path, records: int) -> None:
-        """Raise InputError if there is any problem."""
-        if self.count:
-            hidden = self.count - len(self.shown)
-            more = [f"  and {hidden} more"] if hidden else []
-            raise InputError(
-                "\n".join(
-                    [
-                        f"{source}: {self.count} of {records} records cannot be used:",
-                        *self.shown,
-                        *more,
-                        f"All of them are listed in {self.path}.",
-                    ]
-                )
-            )
-
-
-def normalise_dataset(
-    raw_records: Iterable[RawRecord],
-    source: Path,
-    seq_type: str,
-    policies: Policies,
-    files: NormalisedFiles,
-    demands: Demands = NO_DEMANDS,
-) -> Counts:
-    """Write records.tsv, the labels, and each distinct normalised sequence once, in order of first appearance.
-
-    Raises InputError that shows the first ten problems; all of them are then in problems.tsv.
-    """
-    normaliser, counts = Normaliser(seq_type, policies, demands), Counts()
-    with Problems(files.problems) as problems, ExitStack() as stack:
-        records = _table(stack, files.records, RECORD_COLUMNS)
-        labels = _table(stack, files.labels, ("record", "label"))
-        sequences = _open(stack, files.sequences)
-        number = 0
-        for number, raw in enumerate(raw_records, start=1):
-            outcome = normaliser.outcome(raw)
-            counts.status[outcome.status] += 1
-            if outcome.status == "problem":
-                problems.add(number, raw, outcome.reason)
-                continue
-            counts.changed += outcome.changed
-            status, reason, sequence, changed, digest = outcome
-            records.writerow(
-                (number, raw.line, raw.id, raw.description, seq_type, "", "", status, reason,
-                 len(sequence), changed, digest)
-            )  # fmt: skip
-            labels.writerow((number, raw.label))
-            if status == "accepted" and normaliser.is_first(outcome):
-                counts.distinct += 1
-                counts.residues += len(sequence)
-                sequences.write(f">{digest} {seq_type}\n{sequence}\n")
-        problems.refuse(source, number)
-        if not counts.status["accepted"]:
-            raise InputError(
-                f"{source}: no record is left of {number}, all were dropped. See input.empty_sequences."
-                if number
-                else f"{source}: the file holds no records. Correct the path, or take the dataset out of the table."
-            )
-    return counts
-
-
-def _open(stack: ExitStack, path: Path) -> TextIO:
-    temporary = stack.enter_context(replacing(path))
-    return stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
-
-
-def _table(stack: ExitStack, path: Path, columns: tuple[str, ...]) -> Any:
-    """Open a TSV file for writing; return its csv writer."""
-    writer = csv.writer(_open(stack, path), delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    return writer

@@ -16,6 +16,9 @@ from lucaflow.files import replacing, write_text
 from lucaflow.records import digest_of
 from lucaflow.shards import in_order, place_below_limit, shard_name
 
+_BLOCK_BYTES = 16 << 20
+_LINE_FEED = ord("\n")
+
 
 @dataclass(frozen=True)
 class NormalisedSequence:
@@ -28,25 +31,35 @@ class NormalisedSequence:
 
 @dataclass(frozen=True)
 class SequenceIndex:
-    """Where each sequence of a file stands: digests (U,) S64; start and stop byte, and length, each (U,)."""
+    """Where each sequence of a file stands, in the order of the file.
+
+    digests: (U, 4) big-endian 64-bit integers; start: (U + 1,) byte of each header, and the file's end; lengths: (U,).
+    """
 
     digests: np.ndarray
     start: np.ndarray
-    stop: np.ndarray
     lengths: np.ndarray
 
 
 def index_sequences(path: Path) -> SequenceIndex:
-    """Read a file once and note where its sequences stand; holds about 100 bytes for each."""
-    digests, stops, lengths = bytearray(), [0], []
+    """Read a file once and note where its sequences stand; holds 48 bytes for each."""
+    digests, ends = bytearray(), []
     with path.open("rb") as handle:
-        for header in handle:
-            residues = handle.readline()
-            digests += header[1:65]
-            stops.append(stops[-1] + len(header) + len(residues))
-            lengths.append(len(residues) - 1)
-    offsets = np.array(stops, dtype=np.int64)
-    return SequenceIndex(np.frombuffer(digests, dtype="S64"), offsets[:-1], offsets[1:], np.array(lengths))
+        offset = 0
+        while block := handle.read(_BLOCK_BYTES):
+            # Whole records: a header line and a line of residues.
+            block += handle.readline()
+            if block.count(b"\n") % 2:
+                block += handle.readline()
+            line_ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == _LINE_FEED)
+            starts = [0, *(line_ends[1::2][:-1] + 1).tolist()]
+            digests += bytes.fromhex(b"".join([block[start + 1 : start + 65] for start in starts]).decode())
+            ends.append(line_ends + offset)
+            offset += len(block)
+    line_ends = np.concatenate(ends) if ends else np.zeros(0, dtype=np.int64)
+    start = np.concatenate(([0], line_ends[1::2] + 1))
+    lengths = line_ends[1::2] - line_ends[0::2] - 1
+    return SequenceIndex(np.frombuffer(digests, dtype=">u8").reshape(-1, 4), start, lengths)
 
 
 def split_sequences(path: Path, folder: Path, shard_tokens: int) -> pd.DataFrame:
@@ -56,12 +69,12 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int) -> pd.DataFrame
     tokens = index.lengths + CLS_AND_SEP
     rows = []
     with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for members in place_below_limit(index.digests, tokens, shard_tokens):
+        for members in place_below_limit(index.digests[:, 0], tokens, shard_tokens):
             ordered = in_order(members, index.digests, index.lengths)
             name = shard_name(index.digests[ordered])
             with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb") as shard:
-                for start, stop in zip(index.start[ordered].tolist(), index.stop[ordered].tolist(), strict=True):
-                    shard.write(content[start:stop])
+                records = map(slice, index.start[ordered].tolist(), index.start[ordered + 1].tolist())
+                shard.writelines(map(content.__getitem__, records))
             rows.append((name, len(members), int(tokens[members].sum())))
     return pd.DataFrame(rows, columns=["shard", "sequences", "tokens"])
 

@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator, validators
 
 from lucaflow.checkpoints import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
 from lucaflow.errors import ConfigError
-from lucaflow.readers import Columns
+from lucaflow.readers import PAIR_COLUMNS, Columns
 from lucaflow.records import Demands
 from lucaflow.windows import Windowing
 
@@ -101,6 +101,11 @@ class Dataset:
     model: Model
     step_stated: bool
 
+    @property
+    def is_pairs(self) -> bool:
+        """Whether each row of the file holds two sequences, which are embedded for predictions alone."""
+        return self.columns.pairs
+
 
 def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Dataset]:
     """Read and check the table of datasets. Raises ConfigError that names file, line and value."""
@@ -164,12 +169,13 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
     return Dataset(
         name=row["dataset"],
         path=Path(row["path"]),
-        seq_type=row["seq_type"],
+        seq_type=row.get("seq_type", ""),
         columns=Columns(
             header=row["header"] == "yes" if "header" in row else None,
             id=row.get("id_column"),
             sequence=row.get("seq_column"),
             label=row.get("label_column"),
+            pairs=row["kind"] == "pair",
         ),
         model=_model(row, config),
         step_stated=_stated_step(row, config) is not None,
@@ -183,7 +189,9 @@ def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Ma
     if row["dataset"].lower() in _RESERVED:
         yield f"dataset: {row['dataset']!r} is a name that results/ uses itself; choose another"
     if row.get("kind") == "pair":
-        yield "kind: pairs of sequences are not available in this version of LucaFlow"
+        for column in ("seq_type", "id_column", "seq_column", "label_column"):
+            if column in row:
+                yield f"{column}: a file of pairs has LucaOne's columns ({', '.join(PAIR_COLUMNS)}); leave it empty"
     elif "seq_type" not in row:
         yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
     if "tasks" in row:

@@ -8,22 +8,21 @@ adding, removing or editing a sequence touches the shard it belongs to and no ot
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 
 import numpy as np
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 MOST_SHARDS = 999
 _BITS = 64
 
 
-def place(digests: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np.ndarray]:
+def place(prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np.ndarray]:
     """Divide sequences into shards.
 
-    digests: (U,) S64, hex and distinct; tokens: (U,) integers. Returns arrays of indices, one for each shard that
-    holds anything, in the order of their prefixes. Digests that share their first 64 bits are never divided.
+    prefixes: (U,) the first 64 bits of each digest, as integers; tokens: (U,) integers. Returns arrays of indices, one
+    for each shard that holds anything, in the order of their prefixes. Digests that share 64 bits are never divided.
     """
-    prefixes = np.fromiter((int(digest[:16], 16) for digest in digests.tolist()), dtype=np.uint64, count=len(digests))
+    prefixes = prefixes.astype(np.uint64)
     order = np.argsort(prefixes, kind="stable")
     prefixes = prefixes[order]
     cumulative = np.concatenate(([0], np.cumsum(tokens[order], dtype=np.int64)))
@@ -41,23 +40,24 @@ def place(digests: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np
     return shards
 
 
-def place_below_limit(digests: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np.ndarray]:
+def place_below_limit(prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np.ndarray]:
     """Divide sequences into shards as `place` does, doubling `shard_tokens` until there are under 1,000."""
-    shards = place(digests, tokens, shard_tokens)
+    shards = place(prefixes, tokens, shard_tokens)
     while len(shards) > MOST_SHARDS:
         shard_tokens *= 2
-        shards = place(digests, tokens, shard_tokens)
+        shards = place(prefixes, tokens, shard_tokens)
     return shards
 
 
 def in_order(indices: np.ndarray, digests: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Sort a shard's sequences: the longest first, then by digest. Jobs compute and store them in this order."""
-    return indices[np.lexsort((digests[indices], -lengths[indices]))]
+    """Sort a shard's sequences: the longest first, then by digest. Jobs compute and store them in this order.
+
+    digests: (U, 4) big-endian 64-bit integers; lengths: (U,).
+    """
+    columns = digests[indices].astype(np.uint64)
+    return indices[np.lexsort((*columns.T[::-1], -lengths[indices]))]
 
 
-def shard_name(digests: Iterable[bytes]) -> str:
-    """Return the name of a shard, a digest of what it holds: 16 hex characters."""
-    content = hashlib.sha256()
-    for digest in digests:
-        content.update(digest + b"\n")
-    return content.hexdigest()[:16]
+def shard_name(digests: np.ndarray) -> str:
+    """Return the name of a shard, a digest of the digests it holds, (n, 4): 16 hex characters."""
+    return hashlib.sha256(digests.tobytes()).hexdigest()[:16]

@@ -102,8 +102,8 @@ def summary_settings(datasets: Iterable[Dataset]) -> dict[str, Any]:
     return {"datasets": [[dataset.name, dataset.model.name] for dataset in datasets]}
 
 
-def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:
-    """Return what run.yaml says of a dataset, but for the details of its checkpoint."""
+def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256: str | None) -> dict[str, Any]:
+    """Return what run.yaml says of a dataset, but for the details of its checkpoint (None: it is not embedded)."""
     libraries = ("snakemake", "torch", "numpy", "h5py", "pandas", "biopython", "safetensors")
     return {
         "dataset": {

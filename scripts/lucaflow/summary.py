@@ -9,8 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from lucaflow.normalisation import Counts
+
 UNTRAINED = "The weights of `mini` are drawn at random, not trained: to try LucaFlow out, not for science."
+_NOT_EMBEDDED = dict.fromkeys(
+    ("truncated", "windowed", "seconds", "residues_per_second", "embeddings_mb", "shards_mb", "embeddings")
+)
 _SHORT_NAMES = {
+    "changed_records": "changed",
     "distinct_sequences": "distinct",
     "residues_per_second": "residues/s",
     "embeddings_mb": "h5 MB",
@@ -18,21 +24,38 @@ _SHORT_NAMES = {
 }
 
 
-def summarise(verified: Iterable[Path], benchmarks: Path) -> pd.DataFrame:
-    """Return a row for each verified.json, with the time its embedding jobs took and the space results take."""
-    return pd.DataFrame([_row(path, benchmarks) for path in verified])
+def summarise(counts: Iterable[Path], verified: Iterable[Path], benchmarks: Path) -> pd.DataFrame:
+    """Return a row for each dataset: what became of its records and, where it was embedded, time and space.
+
+    counts: the counts.json of each dataset, in results/<dataset>/sequences; verified: the verified.json of those that
+    were embedded, in results/<dataset>/<model>.
+    """
+    embedded = {path.parent.parent.name: path for path in verified}
+    rows = []
+    for path in counts:
+        dataset = path.parent.parent.name
+        results = _embedding(embedded[dataset], benchmarks) if dataset in embedded else _NOT_EMBEDDED
+        rows.append({"dataset": dataset, "model": "", **_outcomes(Counts.read(path)), **results})
+    return pd.DataFrame(rows).convert_dtypes()
 
 
-def _row(path: Path, benchmarks: Path) -> dict[str, Any]:
+def _outcomes(counts: Counts) -> dict[str, int]:
+    return {
+        "records": counts.status.total(),
+        "duplicates": counts.status["duplicate"],
+        "dropped": counts.status["dropped"],
+        "changed_records": counts.records_changed,
+        "distinct_sequences": counts.distinct,
+        "residues": counts.residues,
+    }
+
+
+def _embedding(path: Path, benchmarks: Path) -> dict[str, Any]:
     report = json.loads(path.read_text(encoding="utf-8"))
     sizes = {name: entry["bytes"] for name, entry in report["files"].items()}
     seconds = embedding_seconds(benchmarks / path.parent.parent.name / path.parent.name, list(sizes))
     return {
-        "dataset": report["dataset"],
         "model": path.parent.name,
-        "records": report["records"],
-        "distinct_sequences": report["distinct_sequences"],
-        "residues": report["residues"],
         "truncated": report["truncated_sequences"],
         "windowed": report["windowed_sequences"],
         "seconds": None if seconds is None else round(seconds, 1),
@@ -55,20 +78,14 @@ def embedding_seconds(benchmarks: Path, files: list[str]) -> float | None:
 
 def as_text(table: Path) -> str:
     """Return the table of a run for the terminal, and where to look."""
-    rows = pd.read_csv(
-        table,
-        sep="\t",
-        dtype={"dataset": str},
-        keep_default_na=False,
-        na_values={"seconds": [""], "residues_per_second": [""]},
-    )
-    folders = "\n".join(f"  {Path(path).parent}/" for path in rows.pop("embeddings"))
-    shown = rows.rename(columns=_SHORT_NAMES)
-    text = shown.to_string(index=False, na_rep="-", float_format="{:.10g}".format)
+    rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
+    folders = "\n".join(f"  {Path(path).parent}/" for path in rows.pop("embeddings") if path)
+    text = rows.rename(columns=_SHORT_NAMES).replace("", "-").to_string(index=False)
     untrained = f"\n{UNTRAINED}\n" if rows["model"].str.startswith("mini-").any() else ""
+    where = f"\nEmbeddings (embeddings.h5) and figures are in:\n{folders}\n" if folders else ""
     return (
         f"\n{text}\n\nSeconds are those of the embedding jobs, starting Python and loading the network included.\n"
-        f"{untrained}\nEmbeddings (embeddings.h5) and a map of each (figures/map.html) are in:\n{folders}\n"
+        f"{untrained}{where}"
     )
 
 

@@ -143,10 +143,10 @@ def test_silent_truncation_and_swallow(manifest, golden_checkpoints, tmp_path):
 def test_clean():
     """Characters that are no residues are refused by place, or dropped and counted; codes keep their place."""
     raw = RawRecord(1, "a", "", "MK-V.L*A1")
-    assert "'-' at position 3" in Normaliser("prot", Policies()).outcome(raw).reason
-    dropped = Normaliser("prot", Policies(invalid_characters="drop")).outcome(raw)
+    assert "'-' at position 3" in Normaliser(Policies()).outcome(raw, "prot").reason
+    dropped = Normaliser(Policies(invalid_characters="drop")).outcome(raw, "prot")
     assert (dropped.sequence, dropped.changed) == ("MKVLA", 4)
-    assert Normaliser("gene", Policies()).outcome(RawRecord(1, "a", "", "ACGTRYACGT")).sequence == "ACGTRYACGT"
+    assert Normaliser(Policies()).outcome(RawRecord(1, "a", "", "ACGTRYACGT"), "gene").sequence == "ACGTRYACGT"
 
 
 def test_empty(manifest, tmp_path):

@@ -28,7 +28,8 @@ from lucaflow.comparisons import (
     first_ids,
     read_chosen,
 )
-from lucaflow.records import RECORD_COLUMNS, digest_of
+from lucaflow.normalisation import RECORD_COLUMNS
+from lucaflow.records import digest_of
 from lucaflow.sequences import NormalisedSequence, index_sequences
 from lucaflow.settings import EmbeddingOptions
 

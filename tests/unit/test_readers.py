@@ -5,7 +5,7 @@ import lzma
 import pytest
 
 from lucaflow.errors import InputError
-from lucaflow.readers import Columns, RawRecord, read_records
+from lucaflow.readers import Columns, RawRecord, read_records, zstd
 
 
 def read(tmp_path, name, content, columns=Columns()):  # noqa: B008
@@ -46,7 +46,7 @@ def test_formats(tmp_path, name, content, expected):
     assert pairs(read(tmp_path, name, content)) == expected
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd.compress])
 def test_packed_files_are_recognised_by_content(tmp_path, pack):
     assert pairs(read(tmp_path, "a.fasta", pack(b">a\nAC\n"))) == [("a", "AC")]
 
@@ -91,14 +91,13 @@ def test_columns(tmp_path, columns, expected):
         ("plain.txt", "ACGT\n", "neither FASTA nor a table"),
         ("empty.csv", "", "holds no records"),
         ("blank.fasta", "\n \n", "holds no records"),
-        ("short.csv", "id,type,seq\na,prot,AC\nb,prot\n", "line 3: 2 columns, expected at least 3"),
         ("open.csv", 'id,seq\na,AC\nb,"GT\nc,AC\n', "line 3: the row that starts here cannot be read"),
         ("inside.tsv", 'id\tseq\na\t"A"C\n', "line 2: the row that starts here cannot be read"),
         ("headless.csv", "a,ACGTACGT\nb,AC\n", "line 1: 'a,ACGTACGT' looks like a record"),
         ("latin.fasta", b">\xe9\nAC\n", "not UTF-8 text"),
         ("wide.fasta", ">a\nAC\n".encode("utf-16"), "not UTF-8 text"),
         ("cut.fasta.gz", gzip.compress(b">a\nAC\n" * 99)[:-20], "damaged or cut short"),
-        ("zst.fasta", b"\x28\xb5\x2f\xfd\x00\x00", "Zstandard files cannot be read"),
+        ("cut.fasta.zst", zstd.compress(b">a\nAC\n" * 99)[:-5], "damaged or cut short"),
     ],
 )
 def test_what_cannot_be_read(tmp_path, name, content, words):
@@ -114,3 +113,59 @@ def test_a_missing_file_and_a_folder(tmp_path):
         list(read_records(tmp_path / "nowhere.fasta", Columns()))
     with pytest.raises(InputError, match="cannot be read"):
         list(read_records(tmp_path, Columns()))
+
+
+def test_a_row_that_is_too_short_is_one_records_fault(tmp_path):
+    found = read(tmp_path, "a.csv", "id,type,seq\na,prot,AC\nb,prot\nc,prot,GT\n")
+    assert [(record.id, record.text) for record in found] == [("a", "AC"), ("b", ""), ("c", "GT")]
+    assert found[1].fault == "2 columns, expected at least 3; complete the row or remove it"
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5, 7, 1000])
+def test_blocks_of_any_size_give_the_same_records(tmp_path, monkeypatch, block):
+    content = ";c\n\n>a one\nAC\nGT\n\n>b\n>c\n;x\nA\n>d two  words\nACGTACGT"
+    expected = [
+        RawRecord(3, "a", "one", "AC\nGT\n"),
+        RawRecord(7, "b", "", ""),
+        RawRecord(8, "c", "", "\nA"),
+        RawRecord(11, "d", "two  words", "ACGTACGT"),
+    ]
+    monkeypatch.setattr("lucaflow.readers._BLOCK_CHARACTERS", block)
+    assert read(tmp_path, "a.fasta", content) == expected
+
+
+PAIRS = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b\n"
+
+
+def test_pairs(tmp_path):
+    columns = Columns(pairs=True)
+    found = read(tmp_path, "a.csv", f"{PAIRS}x,y,gene,prot,AC,MK\nx,z,gene,protein,AC,MW\nx\n", columns)
+    assert [(r.line, r.pair, r.side, r.id, r.seq_type, r.text) for r in found] == [
+        (2, "1", "a", "x", "gene", "AC"), (2, "1", "b", "y", "prot", "MK"),
+        (3, "2", "a", "x", "gene", "AC"), (3, "2", "b", "z", "protein", "MW"),
+        (4, "3", "a", "", "", ""), (4, "3", "b", "", "", ""),
+    ]  # fmt: skip
+    assert [bool(r.fault) for r in found] == [False, False, False, True, True, True]
+    assert found[3].fault == "seq_type_b is 'protein', expected gene or prot"
+    swapped = read(
+        tmp_path,
+        "b.tsv",
+        "seq_b\tseq_a\tseq_id_b\tseq_id_a\tseq_type_b\tseq_type_a\nMK\tAC\ty\tx\tprot\tgene\n",
+        columns,
+    )
+    assert [(r.id, r.text) for r in swapped] == [("x", "AC"), ("y", "MK")]
+    bare = read(tmp_path, "c.csv", "x,y,gene,prot,AC,MK\n", Columns(pairs=True, header=False))
+    assert [(r.id, r.text) for r in bare] == [("x", "AC"), ("y", "MK")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.fasta", ">a\nAC\n", "FASTA cannot hold pairs"),
+        ("a.csv", "id_a,id_b,seq_a,seq_b\n", "missing: seq_id_a, seq_id_b, seq_type_a, seq_type_b"),
+        ("b.csv", "x,y,gene,prot,ACGTACGTACGT,MK\n", "looks like a record"),
+    ],
+)
+def test_what_is_no_file_of_pairs(tmp_path, name, content, words):
+    with pytest.raises(InputError, match=words):
+        read(tmp_path, name, content, Columns(pairs=True))

@@ -1,25 +1,9 @@
-import csv
-import unicodedata
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucaflow.errors import InputError
 from lucaflow.readers import RawRecord
-from lucaflow.records import (
-    RECORD_COLUMNS,
-    Demands,
-    NormalisedFiles,
-    Normaliser,
-    Policies,
-    digest_of,
-    normalise,
-    normalise_dataset,
-    type_doubt,
-)
-
-ACCEPTING = Policies("drop", "first", "accept", "drop")
+from lucaflow.records import Demands, Normaliser, Policies, normalise, type_doubt
 
 
 @pytest.mark.parametrize(
@@ -91,8 +75,11 @@ def test_type_doubt(sequence, seq_type, doubtful):
 
 
 def outcomes(records, seq_type="prot", **policies):
-    normaliser = Normaliser(seq_type, Policies(**policies))
-    return [normaliser.outcome(RawRecord(line, key, "", text)) for line, (key, text) in enumerate(records, start=1)]
+    normaliser = Normaliser(Policies(**policies))
+    return [
+        normaliser.outcome(RawRecord(line, key, "", text), seq_type)
+        for line, (key, text) in enumerate(records, start=1)
+    ]
 
 
 def test_a_short_peptide_of_nucleotide_letters_is_reported_not_refused():
@@ -103,10 +90,10 @@ def test_a_short_peptide_of_nucleotide_letters_is_reported_not_refused():
 
 def named(*titles):
     """Normalise records with these FASTA titles, each of another sequence."""
-    normaliser = Normaliser("prot", Policies(), Demands(file_names=True))
+    normaliser = Normaliser(Policies(), Demands(file_names=True))
     for line, title in enumerate(titles, start=1):
         identifier, _, description = title.partition(" ")
-        yield normaliser.outcome(RawRecord(line, identifier, description, "MKV" + line * "L"))
+        yield normaliser.outcome(RawRecord(line, identifier, description, "MKV" + line * "L"), "prot")
 
 
 @pytest.mark.parametrize(
@@ -134,21 +121,11 @@ def test_the_length_of_a_file_name():
 
 
 def test_a_sequence_too_long_for_contacts():
-    normaliser = Normaliser("prot", Policies(), Demands(longest=5))
-    assert normaliser.outcome(RawRecord(1, "a", "", "MKV\nLA")).status == "accepted"
-    refused = normaliser.outcome(RawRecord(2, "b", "", "MKVLAW"))
+    normaliser = Normaliser(Policies(), Demands(longest=5))
+    assert normaliser.outcome(RawRecord(1, "a", "", "MKV\nLA"), "prot").status == "accepted"
+    refused = normaliser.outcome(RawRecord(2, "b", "", "MKVLAW"), "prot")
     assert refused.status == "problem"
     assert "6 residues, but contacts are computed up to 5" in refused.reason
-
-
-def test_duplicates():
-    first, second = outcomes([("a", "MKV"), ("a", "mkv*")], duplicate_ids="first")
-    assert (first.status, second.status) == ("accepted", "duplicate")
-    assert second.reason == "same id and sequence as on line 1"
-    assert outcomes([("a", "MKV"), ("a", "MKV")])[1].status == "problem"
-    assert "line 1 with another sequence" in outcomes([("a", "MKV"), ("a", "MKW")], duplicate_ids="first")[1].reason
-    composed, decomposed = "\u00e9", unicodedata.normalize("NFD", "\u00e9")
-    assert outcomes([(composed, "MKV"), (decomposed, "MKV")], duplicate_ids="first")[1].status == "duplicate"
 
 
 @pytest.mark.parametrize("identifier", ["", "a\x00b", "a\nb", "a\x7f", "\x85"])
@@ -159,59 +136,3 @@ def test_invalid_ids(identifier):
 @pytest.mark.parametrize("identifier", ["NA", "001", "a b", "../../x", "sp|P1|X/Y", "x" * 300, "α", "; rm -rf ~"])
 def test_valid_ids(identifier):
     assert outcomes([(identifier, "MKV")])[0].status == "accepted"
-
-
-def files_in(folder):
-    return NormalisedFiles(*(folder / name for name in ("records.tsv", "distinct.fasta", "labels.tsv", "problems.tsv")))
-
-
-def test_every_record_is_accounted_for(tmp_path):
-    records = [
-        RawRecord(1, "a", 'with "quotes" and\ttab', "MKV", "x"),
-        RawRecord(3, "b", "", "mkv", "y"),
-        RawRecord(5, "a", "", "MKV", ""),
-        RawRecord(7, "c", "", "--", ""),
-        RawRecord(9, "d", "", "MW", ""),
-    ]
-    files = files_in(tmp_path)
-    counts = normalise_dataset(records, tmp_path / "in.csv", "prot", ACCEPTING, files)
-    with files.records.open(newline="") as handle:
-        rows = list(csv.DictReader(handle, delimiter="\t"))
-    assert tuple(rows[0]) == RECORD_COLUMNS
-    assert [row["status"] for row in rows] == ["accepted", "accepted", "duplicate", "dropped", "accepted"]
-    assert [row["changed"] for row in rows] == ["0", "3", "0", "2", "0"]
-    assert rows[0]["description"] == 'with "quotes" and\ttab'
-    assert rows[3]["digest"] == ""
-    mkv, mw = digest_of("prot", "MKV"), digest_of("prot", "MW")
-    assert files.sequences.read_text() == f">{mkv} prot\nMKV\n>{mw} prot\nMW\n"
-    assert (counts.distinct, counts.residues, sum(counts.status.values())) == (2, 5, 5)
-    assert files.labels.read_text().splitlines()[:3] == ["record\tlabel", "1\tx", "2\ty"]
-    assert not files.problems.exists()
-
-
-def test_a_refused_dataset_leaves_its_problems_and_nothing_else(tmp_path):
-    files = files_in(tmp_path)
-    records = [RawRecord(n, f"r{n}", "", "M-") for n in range(1, 30)]
-    with pytest.raises(InputError, match="29 of 29 records cannot be used") as error:
-        normalise_dataset(records, tmp_path / "in.csv", "prot", Policies(), files)
-    assert str(error.value).count("line ") == 10
-    assert [path.name for path in tmp_path.iterdir()] == ["problems.tsv"]
-    assert len(files.problems.read_text().splitlines()) == 30
-    normalise_dataset([RawRecord(1, "r", "", "M")], tmp_path / "in.csv", "prot", Policies(), files)
-    assert not files.problems.exists()
-
-
-def test_nothing_left_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="no record is left of 1"):
-        normalise_dataset([RawRecord(1, "r", "", "-")], tmp_path / "in", "prot", ACCEPTING, files_in(tmp_path))
-    assert not list(tmp_path.iterdir())
-
-
-def test_an_interrupted_run_leaves_nothing(tmp_path):
-    def records():
-        yield RawRecord(1, "r", "", "M")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        normalise_dataset(records(), tmp_path / "in", "prot", Policies(), files_in(tmp_path))
-    assert not list(tmp_path.iterdir())

@@ -145,7 +145,10 @@ def test_a_table_of_datasets(tmp_path):
         ("dataset path\na b\n", "Columns must be separated by tabs"),
         ("dataset\tpath\tseq_type\na\t\tprot\n", "line 2: the file: 'path' is a required property"),
         ("dataset\tpath\tseq_type\nsummary.tsv\tx\tprot\n", "is a name that results/ uses itself"),
-        ("dataset\tpath\tkind\na\tx\tpair\n", "line 2: kind: pairs of sequences are not available"),
+        (
+            "dataset\tpath\tkind\tseq_type\na\tx\tpair\tgene\n",
+            "line 2: seq_type: a file of pairs has LucaOne.s columns",
+        ),
         ("dataset\tpath\tseq_type\n#x\n\n.a\tx\tprot\n", "line 4: dataset: '.a' does not match"),
     ],
 )

@@ -11,7 +11,8 @@ import lucaflow
 from lucaflow.assembly import Accepted, assemble, read_accepted
 from lucaflow.engine import EmbeddedBatch, Piece
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
-from lucaflow.records import RECORD_COLUMNS, digest_of
+from lucaflow.normalisation import RECORD_COLUMNS
+from lucaflow.records import digest_of
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import id_of, key_of, open_embeddings, shard_attributes, stored, write_shard
 from lucaflow.verification import verify_embeddings

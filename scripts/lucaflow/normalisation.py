@@ -1,0 +1,320 @@
+"""From the records of a dataset to records.tsv and each distinct normalised sequence once.
+
+Records are streamed. A first pass decides what each is by itself and writes it down; what repeats an earlier record is
+then found by sorting (`lucaflow.ledger`), and only where something does, a second pass corrects what was written.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import mmap
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from lucaflow.errors import InputError
+from lucaflow.files import replacing, write_text
+from lucaflow.ledger import Ledger
+from lucaflow.readers import RawRecord
+from lucaflow.records import HEADER_BYTES, NO_DEMANDS, Demands, Normaliser, Outcome, Policies, identity_of
+
+RECORD_COLUMNS = (
+    "record", "line", "id", "description", "seq_type", "pair", "side",
+    "status", "reason", "length", "changed", "digest",
+)  # fmt: skip
+PROBLEM_COLUMNS = ("record", "line", "id", "problem")
+_LINE, _ID, _SEQ_TYPE, _SIDE, _STATUS, _REASON, _DIGEST = (
+    RECORD_COLUMNS.index(name) for name in ("line", "id", "seq_type", "side", "status", "reason", "digest")
+)
+_SHOWN_PROBLEMS = 10
+_QUOTED = re.compile('["\\t\\n\\r]')
+_PART_BYTES = 16 << 20
+
+
+@dataclass
+class Counts:
+    """How many records ended how, and what is left of them.
+
+    changed: characters altered or removed, in `records_changed` records; lengths: distinct sequences by length.
+    """
+
+    status: Counter[str] = field(default_factory=Counter)
+    changed: int = 0
+    records_changed: int = 0
+    lengths: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def distinct(self) -> int:
+        return sum(self.lengths.values())
+
+    @property
+    def residues(self) -> int:
+        """Residues of the distinct sequences."""
+        return sum(length * count for length, count in self.lengths.items())
+
+    def to_json(self) -> str:
+        return json.dumps({**asdict(self), "status": dict(sorted(self.status.items()))}, indent=2) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Counts:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        lengths = {int(length): count for length, count in stored["lengths"].items()}
+        return cls(**{**stored, "status": Counter(stored["status"]), "lengths": lengths})
+
+
+@dataclass(frozen=True)
+class NormalisedFiles:
+    """Where the result goes; `problems` is there only after the input was refused."""
+
+    records: Path
+    sequences: Path
+    labels: Path
+    counts: Path
+    problems: Path
+
+
+def normalise_dataset(
+    raw_records: Iterable[RawRecord],
+    source: Path,
+    seq_type: str,
+    policies: Policies,
+    files: NormalisedFiles,
+    demands: Demands = NO_DEMANDS,
+) -> Counts:
+    """Write records.tsv, the labels, and each distinct normalised sequence once, in order of first appearance.
+
+    seq_type is that of records which do not state their own. Raises InputError that shows the first ten problems; all
+    of them are then in problems.tsv.
+    """
+    with Problems(files.problems) as problems, ExitStack() as stack:
+        records, sequences, labels = (
+            stack.enter_context(replacing(path)) for path in (files.records, files.sequences, files.labels)
+        )
+        decided = with_partners(Normaliser(policies, demands), raw_records, seq_type)
+        counts, ledger = _write_all(decided, seq_type, records, sequences, labels)
+        repeated = ledger.repeated_identities()
+        if counts.status["problem"] or repeated.any():
+            _settle(records, repeated, policies.duplicate_ids, counts, problems)
+        problems.refuse(source, counts.status.total())
+        if not counts.status["accepted"]:
+            raise InputError(
+                f"{source}: no record is left of {counts.status.total()}, all were dropped. See input.empty_sequences."
+                if counts.status
+                else f"{source}: the file holds no records. Correct the path, or take the dataset out of the table."
+            )
+        first = ledger.first_of_digest()
+        if not first.all():
+            _keep_sequences(sequences, first, ledger.lengths)
+        lengths = np.unique(ledger.lengths[first], return_counts=True)
+        counts.lengths = dict(zip(*(values.tolist() for values in lengths), strict=True))
+        write_text(files.counts, counts.to_json())
+    return counts
+
+
+def with_partners(
+    normaliser: Normaliser, raw_records: Iterable[RawRecord], seq_type: str
+) -> Iterator[tuple[RawRecord, Outcome]]:
+    """Yield each record with its outcome; one side of a pair is dropped with the other."""
+    held: tuple[RawRecord, Outcome] | None = None
+    pairs: dict[tuple[tuple[str, str], ...], int] = {}
+    for raw in raw_records:
+        outcome = normaliser.outcome(raw, raw.seq_type or seq_type)
+        if not raw.side:
+            yield raw, outcome
+        elif held is None:
+            held = raw, outcome
+        else:
+            yield from _agree(*held, raw, outcome, pairs, normaliser.policies)
+            held = None
+
+
+def _agree(
+    raw_a: RawRecord,
+    a: Outcome,
+    raw_b: RawRecord,
+    b: Outcome,
+    pairs: dict[tuple[tuple[str, str], ...], int],
+    policies: Policies,
+) -> Iterator[tuple[RawRecord, Outcome]]:
+    """Yield both sides of a pair, which end alike: dropped if either is, a duplicate if the pair stood there before."""
+    statuses = {a.status, b.status}
+    if statuses == {"accepted", "dropped"}:
+        a, b = (
+            outcome
+            if outcome.status == "dropped"
+            else Outcome(
+                "dropped", "the other side of the pair has no residue in its sequence", changed=outcome.changed
+            )
+            for outcome in (a, b)
+        )
+    if statuses == {"accepted"}:
+        key = tuple(identity_of(raw.seq_type, raw.id) for raw in (raw_a, raw_b))
+        line = pairs.setdefault(key, raw_a.line)
+        if line != raw_a.line and policies.duplicate_ids == "error":
+            hint = "remove one, or set input.duplicate_ids to `first`"
+            b = Outcome("problem", f"the same pair of ids stands on line {line}; {hint}")
+        elif line != raw_a.line:
+            a, b = (
+                outcome._replace(status="duplicate", reason=f"same pair of ids as on line {line}") for outcome in (a, b)
+            )
+    for raw, outcome in ((raw_a, a), (raw_b, b)):
+        named = f"side {raw.side}: {outcome.reason}"
+        yield raw, outcome._replace(reason=named) if outcome.status == "problem" else outcome
+
+
+def _write_all(
+    decided: Iterable[tuple[RawRecord, Outcome]], default_type: str, records: Path, sequences: Path, labels: Path
+) -> tuple[Counts, Ledger]:
+    """Write every record as it is by itself, problems among them, and the sequence of each accepted one."""
+    counts, ledger, status_counts = Counts(), Ledger(), Counter[str]()
+    with ExitStack() as stack:
+        record_file, record_table = _table(stack, records, RECORD_COLUMNS)
+        _, label_table = _table(stack, labels, ("record", "label"))
+        sequence_file = stack.enter_context(sequences.open("wb"))
+        for number, (raw, (status, reason, sequence, changed, digest)) in enumerate(decided, start=1):
+            line, identifier, description, _, label, stated_type, pair, side, _ = raw
+            seq_type, length = stated_type or default_type, len(sequence)
+            status_counts[status] += 1
+            if changed:
+                counts.changed += changed
+                counts.records_changed += 1
+            # Ten million rows: csv is called only where something has to be quoted.
+            if _QUOTED.search(identifier) or _QUOTED.search(description) or reason:
+                record_table.writerow(
+                    (
+                        number,
+                        line,
+                        identifier,
+                        description,
+                        seq_type,
+                        pair,
+                        side,
+                        status,
+                        reason,
+                        length,
+                        changed,
+                        digest,
+                    )
+                )
+            else:
+                record_file.write(
+                    f"{number}\t{line}\t{identifier}\t{description}\t{seq_type}\t{pair}\t{side}\t{status}\t\t"
+                    f"{length}\t{changed}\t{digest}\n"
+                )
+            if label:
+                label_table.writerow((number, label))
+            if status == "accepted":
+                ledger.add(hash(identity_of(seq_type, identifier)), bytes.fromhex(digest), length)
+                sequence_file.write(f">{digest} {seq_type}\n{sequence}\n".encode())
+    counts.status = status_counts
+    return counts, ledger
+
+
+def _settle(records: Path, repeated: np.ndarray, duplicate_ids: str, counts: Counts, problems: Problems) -> None:
+    """Read records.tsv again and write it anew: report every problem in order, and find what repeats a record."""
+    seen: dict[tuple[str, str], tuple[str, str]] = {}
+    accepted = -1
+    csv.field_size_limit(sys.maxsize)
+    with replacing(records) as temporary, ExitStack() as stack:
+        rows = csv.reader(stack.enter_context(records.open(encoding="utf-8", newline="")), delimiter="\t")
+        _, table = _table(stack, temporary, next(rows))
+        for row in rows:
+            if row[_STATUS] == "accepted":
+                accepted += 1
+                if repeated[accepted]:
+                    key = identity_of(row[_SEQ_TYPE], row[_ID])
+                    line, digest = seen.setdefault(key, (row[_LINE], row[_DIGEST]))
+                    again = line != row[_LINE] and not row[_SIDE]
+                    if digest != row[_DIGEST]:
+                        side = f"side {row[_SIDE]}: " if row[_SIDE] else ""
+                        row[_STATUS] = "problem"
+                        row[_REASON] = f"{side}the id stands on line {line} with another sequence; ids must be unique"
+                    elif again and duplicate_ids == "error":
+                        hint = "remove one, or set input.duplicate_ids to `first`"
+                        row[_STATUS] = "problem"
+                        row[_REASON] = f"the same id and sequence stand on line {line}; {hint}"
+                    elif again:
+                        row[_STATUS], row[_REASON] = "duplicate", f"same id and sequence as on line {line}"
+                    counts.status["accepted"] -= 1
+                    counts.status[row[_STATUS]] += 1
+            if row[_STATUS] == "problem":
+                problems.add(row[0], row[_LINE], row[_ID], row[_REASON])
+            table.writerow(row)
+
+
+def _keep_sequences(sequences: Path, kept: np.ndarray, lengths: np.ndarray) -> None:
+    """Write the file of sequences anew, with those that are kept: whole runs of them at once."""
+    ends = np.cumsum(lengths + HEADER_BYTES + 1)
+    edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
+    offsets = np.concatenate(([0], ends))[edges].reshape(-1, 2)
+    with (
+        replacing(sequences) as temporary,
+        sequences.open("rb") as source,
+        mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        temporary.open("wb") as target,
+    ):
+        for start, stop in offsets.tolist():
+            for part in range(start, stop, _PART_BYTES):
+                target.write(content[part : min(part + _PART_BYTES, stop)])
+
+
+class Problems:
+    """What is wrong with a dataset: the first ten problems to show, all of them in a file.
+
+    The file is published when the block ends, also when it ends in InputError, and removed when nothing is wrong.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self.shown: list[str] = []
+
+    def __enter__(self) -> Problems:
+        self._stack = ExitStack()
+        temporary = self._stack.enter_context(replacing(self.path))
+        _, self._table = _table(self._stack, temporary, PROBLEM_COLUMNS)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        publish = kind is None or issubclass(kind, InputError)
+        self._stack.__exit__(*((None, None, None) if publish else (kind, error, trace)))
+        if not self.count:
+            self.path.unlink(missing_ok=True)
+
+    def add(self, record: str, line: str, identifier: str, problem: str) -> None:
+        self.count += 1
+        self._table.writerow((record, line, identifier, problem))
+        if self.count <= _SHOWN_PROBLEMS:
+            self.shown.append(f"  line {line}, id {identifier!r}: {problem}")
+
+    def refuse(self, source: Path, records: int) -> None:
+        """Raise InputError if there is any problem."""
+        if self.count:
+            hidden = self.count - len(self.shown)
+            more = [f"  and {hidden} more"] if hidden else []
+            raise InputError(
+                "\n".join(
+                    [
+                        f"{source}: {self.count} of {records} records cannot be used:",
+                        *self.shown,
+                        *more,
+                        f"All of them are listed in {self.path}.",
+                    ]
+                )
+            )
+
+
+def _table(stack: ExitStack, path: Path, columns: Sequence[str]) -> tuple[TextIO, Any]:
+    """Open a TSV file for writing; return it and its csv writer."""
+    handle = stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+    writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    return handle, writer

@@ -1,0 +1,157 @@
+"""What embedding a dataset will take: space on disk, and roughly how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lucaflow.alphabet import CLS_AND_SEP
+from lucaflow.errors import SpaceError
+from lucaflow.normalisation import Counts
+from lucaflow.settings import VECTORS, EmbeddingOptions
+
+# What HDF5 needs for a dataset besides its values, and for a link to it.
+_BYTES_PER_ARRAY = 4096
+_BYTES_PER_LINK = 512
+_BYTES_PER_RECORD = 128
+# Operations a second: rough figures for one CPU core and for a data-centre GPU, used until a run was measured.
+_PER_CORE = 3e10
+_PER_GPU = {"float32": 2e13, "tfloat32": 1e14, "bfloat16": 2e14}
+_ITEM_BYTES = {"float32": 4, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a dataset takes. bytes: by kind of output, for shards and embeddings.h5 together; rate_source: where
+    residues_per_second comes from."""
+
+    records: int
+    distinct_sequences: int
+    residues: int
+    longest: int
+    residues_embedded: int
+    windows: int
+    bytes: dict[str, int]
+    seconds: float
+    residues_per_second: float
+    rate_source: str
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(self.bytes.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "total_bytes": self.total_bytes}
+
+    def describe(self) -> str:
+        """Say in a few lines what is to be expected."""
+        parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.bytes.items())
+        return (
+            f"{self.records:,} records, {self.distinct_sequences:,} distinct sequences, {self.residues:,} residues, "
+            f"longest {self.longest:,}\n"
+            f"  disk: {human_bytes(self.total_bytes)} ({parts})\n"
+            f"  time: about {human_seconds(self.seconds)} of one job at {self.residues_per_second:,.0f} residues/s "
+            f"({self.rate_source})"
+        )
+
+
+def human_bytes(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def human_seconds(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(1, round(seconds))} s"
+
+
+def estimate(
+    counts: Counts,
+    options: EmbeddingOptions,
+    checkpoint: Mapping[str, Any],
+    operations_per_second: float,
+    measured: float | None,
+) -> Estimate:
+    """Estimate from the lengths of a dataset's sequences.
+
+    checkpoint: its record, for the network's size; measured: residues a second of an earlier run, where there was one.
+    """
+    encoder = checkpoint["encoder"]
+    plans = {length: options.windowing.windows(length) for length in counts.lengths}
+    embedded = {length: sum(window.kept for window in windows) for length, windows in plans.items()}
+    residues = sum(embedded[length] * count for length, count in counts.lengths.items())
+    tokens = pairs = 0
+    for length, windows in plans.items():
+        sizes = [window.length + CLS_AND_SEP for window in windows]
+        tokens += sum(sizes) * counts.lengths[length]
+        pairs += sum(size * size for size in sizes) * counts.lengths[length]
+    width, layers = encoder["hidden_size"], encoder["num_hidden_layers"]
+    operations = 2 * checkpoint["parameters"] * tokens + 4 * width * layers * pairs
+    rate = measured or residues / (operations / operations_per_second)
+    return Estimate(
+        records=counts.status["accepted"],
+        distinct_sequences=counts.distinct,
+        residues=counts.residues,
+        longest=max(counts.lengths),
+        residues_embedded=residues,
+        windows=sum(len(plans[length]) * count for length, count in counts.lengths.items()),
+        bytes=_bytes(counts, options, embedded, width),
+        seconds=residues / rate,
+        residues_per_second=rate,
+        rate_source="as in the last run with this model" if measured else "a rough guess from the size of the network",
+    )
+
+
+def _bytes(counts: Counts, options: EmbeddingOptions, embedded: Mapping[int, int], width: int) -> dict[str, int]:
+    item = _ITEM_BYTES[options.dtype]
+    found = {}
+    special = CLS_AND_SEP * options.matrix_add_special_token
+    for name in options.outputs:
+        if name in VECTORS:
+            # Once in the shards, once in embeddings.h5.
+            found[name] = 2 * counts.distinct * width * item
+            continue
+        widths = {length: rows if name == "contacts" else width for length, rows in embedded.items()}
+        values = sum(
+            (rows + special * (name == "matrix")) * widths[length] * counts.lengths[length]
+            for length, rows in embedded.items()
+        )
+        links = _BYTES_PER_LINK * counts.status["accepted"]
+        found[name] = values * item + _BYTES_PER_ARRAY * counts.distinct + links
+    found["ids and lengths"] = _BYTES_PER_RECORD * (counts.status["accepted"] + 2 * counts.distinct)
+    return found
+
+
+def assumed_speed(device: str, precision: str, threads: int) -> float:
+    """Return operations a second: of a GPU where one may be used, else of this many CPU cores."""
+    return _PER_CORE * threads if device == "cpu" else _PER_GPU[precision]
+
+
+def measured_rate(summary: Path, model: str) -> float | None:
+    """Return residues a second of the largest dataset in the last run's table that this model embedded."""
+    if not summary.is_file():
+        return None
+    rows = pd.read_csv(summary, sep="\t", dtype={"model": str})
+    rows = rows[(rows["model"] == model) & (rows["residues_per_second"] > 0)]
+    return None if rows.empty else float(rows.sort_values("residues")["residues_per_second"].iloc[-1])
+
+
+def check_space(expected: Estimate, present: int, free: int, where: Path) -> None:
+    """Raise SpaceError if what is not there yet does not fit the disk. present, free: bytes."""
+    needed = expected.total_bytes - present
+    if needed > free:
+        parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in expected.bytes.items())
+        raise SpaceError(
+            f"the embeddings need {human_bytes(needed)} more ({parts}), but the disk of {where} has "
+            f"{human_bytes(free)} left. Make room, run in another directory (--directory), store float16 "
+            "(embedding.dtype), or ask for fewer outputs (embedding.outputs)."
+        )

@@ -1,0 +1,41 @@
+"""Estimate what embedding a dataset takes, and refuse it when the disk cannot hold the result."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+from lucaflow.checkpoints import read_record
+from lucaflow.files import write_text
+from lucaflow.logs import reporting_to
+from lucaflow.normalisation import Counts
+from lucaflow.preflight import assumed_speed, check_space, estimate, measured_rate
+from lucaflow.settings import EmbeddingOptions
+
+logger = logging.getLogger("lucaflow")
+
+
+def main() -> None:
+    """Compare what is needed with what is there."""
+    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
+    fingerprint = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))["fingerprint"]
+    output = Path(snakemake.output[0])
+    expected = estimate(
+        Counts.read(Path(snakemake.input.counts)),
+        options,
+        read_record(Path(snakemake.input.checkpoint).parent),
+        assumed_speed(snakemake.config["compute"]["device"], options.precision, snakemake.params.threads),
+        measured_rate(Path("results/summary.tsv"), snakemake.wildcards.model),
+    )
+    logger.info("%s: %s", snakemake.wildcards.dataset, expected.describe())
+    shards = output.parent / "shards" / fingerprint[:12]
+    present = sum(path.stat().st_size for path in shards.glob("*.h5"))
+    free = shutil.disk_usage(output.parent).free
+    check_space(expected, present, free, output.parent.resolve())
+    report = {**expected.to_dict(), "present_bytes": present, "free_bytes": free}
+    write_text(output, json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0], shown=logging.INFO):
+        main()
