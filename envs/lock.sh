@@ -3,7 +3,9 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$1" -m venv "$folder/venv"
-pins() { "$folder/venv/bin/python" -m pip freeze --exclude lucaflow | sed 's/+cpu$//'; }
+# Python 3.14 has Zstandard itself, and the backport does not install there.
+marker='/^backports\.zstd==/s/$/ ; python_version < "3.14"/'
+pins() { "$folder/venv/bin/python" -m pip freeze --exclude lucaflow | sed -e 's/+cpu$//' -e "$marker"; }
 head='# Exact versions of all packages, written by `make lock`. What a platform needs beyond them, pip resolves.'
 "$folder/venv/bin/python" -m pip install --quiet .
 { echo "$head"; pins; } > envs/lock.txt

@@ -29,9 +29,9 @@ if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
     )
 
 try:
-    config.update(settings.resolve(config, settings.read_schema(ROOT / "config/schemas/config.schema.yaml")))
+    config.update(settings.resolve(config, settings.read_yaml(ROOT / "config/schemas/config.schema.yaml")))
     DATASETS = settings.read_datasets(
-        Path(config["datasets"]), settings.read_schema(ROOT / "config/schemas/datasets.schema.yaml"), config
+        Path(config["datasets"]), settings.read_yaml(ROOT / "config/schemas/datasets.schema.yaml"), config
     )
     settings.refuse_unavailable(config, DATASETS)
     OPTIONS = settings.EmbeddingOptions.from_config(config["embedding"])
@@ -212,7 +212,8 @@ def origin_files(wildcards):
 
 
 def shards_of(dataset):
-    """Return the shards of a dataset, once it is split and its checkpoint converted."""
+    """Return the shards of a dataset, once it is split, its checkpoint converted, and its results found to fit the disk."""
+    checkpoints.preflight.get(dataset=dataset.name, model=dataset.model.name)
     table = checkpoints.split.get(dataset=dataset.name).output.table
     fingerprint = OPTIONS.fingerprint(checkpoint_sha256(dataset))[: steps.DIGEST_LENGTH]
     folder = f"results/{dataset.name}/{dataset.model.name}/shards/{fingerprint}"
@@ -246,10 +247,25 @@ def comparison_settings_file(step):
 
 
 def comparison_files(step):
-    """Return the table and the figure of a comparison, for each dataset."""
-    return [
-        f"{folder}/figures/{step}.{suffix}" for folder in result_folders(None) for suffix in ("tsv", "png")
-    ]
+    """Return the function that names a comparison's table and figure for each dataset, and what they depend on."""
+
+    def files_of_comparison(wildcards):
+        if step == "stitchings" and OPTIONS.embedding_fixed_len_a_time is None:
+            raise WorkflowError(
+                "Set embedding.embedding_fixed_len_a_time to the length of windows to compare, in residues."
+            )
+        settings_of_all = [
+            dataset_settings_file(dataset, name)
+            for dataset in SINGLES
+            for name in ("normalize", f"{step}-{dataset.model.name}")
+        ]
+        return settings_of_all + [
+            f"{folder}/figures/{step}.{suffix}"
+            for folder in result_folders(wildcards)
+            for suffix in ("tsv", "png")
+        ]
+
+    return files_of_comparison
 
 
 def note_of_model(wildcards):

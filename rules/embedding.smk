@@ -4,7 +4,7 @@ Requires: shards and a converted checkpoint. Produces: results/{dataset}/{model}
 """
 
 
-rule preflight:
+checkpoint preflight:
     input:
         counts="results/{dataset}/sequences/counts.json",
         settings=assemble_settings_file,
@@ -29,8 +29,7 @@ rule preflight:
 rule embed:
     input:
         # Names identify content, so that no time of change makes a shard run again.
-        shards=ancient("results/{dataset}/sequences/shards"),
-        preflight=ancient("results/{dataset}/{model}/preflight.json"),
+        ancient("results/{dataset}/sequences/shards"),
     output:
         "results/{dataset}/{model}/shards/{fingerprint}/{shard}.h5",
     log:

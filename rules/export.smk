@@ -12,7 +12,9 @@ rule export_lucaone:
         settings=lucaone_export_settings_file,
         shards=linked_shards_of_dataset,
     output:
-        directory("results/{dataset}/{model}/export/lucaone"),
+        folder=directory("results/{dataset}/{model}/export/lucaone"),
+        # Which embeddings the files are of: their names do not say it.
+        about="results/{dataset}/{model}/export/lucaone.json",
     log:
         "logs/export_lucaone/{dataset}/{model}.log",
     benchmark:
@@ -20,7 +22,7 @@ rule export_lucaone:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
     message:
         "Exporting {wildcards.dataset} as LucaOneApp's files"
     script:

@@ -28,6 +28,8 @@ def main() -> None:
     path = Path(snakemake.input.sequences)
     index = index_sequences(path)
     sample = read_chosen(path, index, choose(index.lengths))
+    if not sample:
+        logger.warning("%s: all sequences are too long to compare precisions", snakemake.wildcards.dataset)
     logger.info("%d of %d sequences on %s", len(sample), len(index.lengths), device_name(bench.device))
     table = compare_precisions(bench, options, sample)
     ids = first_ids(Path(snakemake.input.records), [sequence.digest for sequence in sample])

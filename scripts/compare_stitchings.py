@@ -7,9 +7,9 @@ import torch
 
 from lucaflow.checkpoints import Model
 from lucaflow.comparison_figures import draw_stitchings
-from lucaflow.comparisons import Bench, choose, compare_stitchings, costs, read_chosen
+from lucaflow.comparisons import MOST_RESIDUES, Bench, choose, compare_stitchings, costs, read_chosen
 from lucaflow.engine import device_name
-from lucaflow.errors import ConfigError, InputError
+from lucaflow.errors import InputError
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.sequences import index_sequences
@@ -25,8 +25,6 @@ def main() -> None:
     torch.set_num_threads(snakemake.threads)
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
     size = options.embedding_fixed_len_a_time
-    if size is None:
-        raise ConfigError("set embedding.embedding_fixed_len_a_time to the length of windows to compare, in residues")
     model = Model(*snakemake.params.model)
     bench = Bench.from_config(snakemake.config, model, CLONE)
     path = Path(snakemake.input.sequences)
@@ -34,8 +32,9 @@ def main() -> None:
     rows = choose(index.lengths, shortest=2 * size)
     if not len(rows):
         raise InputError(
-            f"{snakemake.wildcards.dataset}: no sequence has two windows of {size} residues; the longest has "
-            f"{index.lengths.max()}. Set embedding.embedding_fixed_len_a_time to at most half of that."
+            f"{snakemake.wildcards.dataset}: no sequence has {2 * size} (two windows) to {MOST_RESIDUES} residues; "
+            f"the longest has {index.lengths.max()}. Set embedding.embedding_fixed_len_a_time to at most half of a "
+            "sequence's length, or leave the dataset out (--keep-going compares the others)."
         )
     logger.info("%d sequences on %s", len(rows), device_name(bench.device))
     compared = compare_stitchings(bench, options, read_chosen(path, index, rows))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lucaflow.settings import read_schema
+from lucaflow.settings import read_yaml
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 
@@ -140,9 +140,9 @@ def options_section(options: list[dict[str, str]]) -> list[str]:
 
 def page() -> str:
     """Return the whole page."""
-    config = config_section(read_schema(CONFIG / "schemas/config.schema.yaml"))
-    datasets = datasets_section(read_schema(CONFIG / "schemas/datasets.schema.yaml"))
-    options = options_section(read_schema(CONFIG / "schemas/lucaone_options.yaml"))
+    config = config_section(read_yaml(CONFIG / "schemas/config.schema.yaml"))
+    datasets = datasets_section(read_yaml(CONFIG / "schemas/datasets.schema.yaml"))
+    options = options_section(read_yaml(CONFIG / "schemas/lucaone_options.yaml"))
     parts = [HEAD.rstrip(), *config, DATASETS.rstrip(), "", *datasets, RECORDS.rstrip(), COMING_FROM.rstrip(), *options]
     return "\n".join(parts) + "\n"
 

@@ -30,7 +30,7 @@ def main() -> None:
     # Not an input: where a checkpoint is kept is no reason to embed again.
     folder = converted_folder(Model(*snakemake.params.model), snakemake.config["checkpoints"], CLONE)
     record = read_record(folder)
-    sequences = read_sequences(Path(snakemake.input.shards) / f"{snakemake.wildcards.shard}.fasta")
+    sequences = read_sequences(Path(snakemake.input[0]) / f"{snakemake.wildcards.shard}.fasta")
     contact_head = load_contact_head(folder, device) if "contacts" in options.outputs else None
     encoder = load_encoder(folder, device, ARITHMETIC[options.precision])
     hidden_size = encoder.config.hidden_size

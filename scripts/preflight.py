@@ -9,7 +9,7 @@ from lucaflow.checkpoints import read_record
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.normalisation import Counts
-from lucaflow.preflight import assumed_speed, check_space, estimate, measured_rate
+from lucaflow.preflight import assumed_speed, check_checkpoint, check_space, estimate, measured_rate
 from lucaflow.settings import EmbeddingOptions
 
 logger = logging.getLogger("lucaflow")
@@ -20,10 +20,12 @@ def main() -> None:
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
     fingerprint = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))["fingerprint"]
     output = Path(snakemake.output[0])
+    checkpoint = read_record(Path(snakemake.input.checkpoint).parent)
+    check_checkpoint(options, checkpoint)
     expected = estimate(
         Counts.read(Path(snakemake.input.counts)),
         options,
-        read_record(Path(snakemake.input.checkpoint).parent),
+        checkpoint,
         assumed_speed(snakemake.config["compute"]["device"], options.precision, snakemake.params.threads),
         measured_rate(Path("results/summary.tsv"), snakemake.wildcards.model),
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 
 from lucaflow.comparisons import REFERENCE, costs
-from lucaflow.files import replacing
+from lucaflow.figures import save_png
 from lucaflow.windows import Windowing
 
 matplotlib.use("Agg")
@@ -21,13 +20,6 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 _SMALLEST = 1e-8
 # Residues of the running median along a sequence.
 _RUNNING = 21
-
-
-def save(figure: Any, path: Path) -> None:
-    """Write a figure as PNG, completely or not at all."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
-    plt.close(figure)
 
 
 def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
@@ -43,8 +35,9 @@ def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
         for precision in table["precision"].unique():
             chosen = table["precision"] == precision
             panel.scatter(table["length"][chosen], errors[chosen], s=16, label=precision, alpha=0.85)
-        decades = 10 ** np.floor(np.log10(errors.min())), 10 ** np.ceil(np.log10(errors.max()) + 0.01)
-        panel.set(yscale="log", ylim=decades, xlabel="length (residues)", ylabel=label)
+        panel.set(yscale="log", xlabel="length (residues)", ylabel=label)
+        if len(errors):
+            panel.set_ylim(10 ** np.floor(np.log10(errors.min())), 10 ** np.ceil(np.log10(errors.max()) + 0.01))
         if table["length"].max() > 10 * table["length"].min():
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter(ScalarFormatter())
@@ -52,7 +45,7 @@ def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
         panel.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
     figure.suptitle(f"{title}; against {REFERENCE}".replace("$", r"\$"), fontsize="small")
-    save(figure, path)
+    save_png(figure, path)
 
 
 def draw_stitchings(rows: pd.DataFrame, title: str, path: Path) -> None:
@@ -77,7 +70,7 @@ def draw_stitchings(rows: pd.DataFrame, title: str, path: Path) -> None:
     handles = together.get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
     figure.suptitle(title.replace("$", r"\$"), fontsize="small")
-    save(figure, path)
+    save_png(figure, path)
 
 
 def draw_windows(length: int, size: int, path: Path) -> None:
@@ -107,4 +100,4 @@ def draw_windows(length: int, size: int, path: Path) -> None:
     axes[-1][0].set_xlabel("residue (dark: kept from this window)")
     axes[-1][1].set_xlabel("residue (dotted: a quarter of a window)")
     axes[0][1].legend(frameon=False, fontsize="small", ncols=2, loc="upper right", bbox_to_anchor=(1, 1.25))
-    save(figure, path)
+    save_png(figure, path)

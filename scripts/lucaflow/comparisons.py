@@ -5,6 +5,7 @@ Both compare rows of matrices with those of a reference: float32 for precisions,
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.checkpoints import Model, converted_folder
 from lucaflow.conversion import load_encoder
 from lucaflow.engine import ARITHMETIC, Engine, resolve_device, set_arithmetic, token_budget
+from lucaflow.errors import ConfigError
 from lucaflow.sequences import NormalisedSequence, SequenceIndex
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.windows import Window, Windowing
@@ -28,6 +30,9 @@ MOST_SEQUENCES = 32
 MOST_RESIDUES = 50_000
 REFERENCE = "float32"
 STORED = "float16 (stored)"
+AGREEMENT = (
+    "precision", "digest", "length", "mean_cosine", "mean_relative_error", "lowest_row_cosine", "matrix_relative_error",
+)  # fmt: skip
 OVERLAP = "lucaone, overlap"
 NO_OVERLAP = "lucaone, no overlap"
 NO_OVERLAP_SAME_COST = "lucaone, no overlap, longer windows"
@@ -57,18 +62,19 @@ class Bench:
         return Engine(encoder, options, self.device, budget)
 
 
-def choose(lengths: np.ndarray, shortest: int = 1, most: int = MOST_SEQUENCES) -> np.ndarray:
-    """Return the rows of at most `most` sequences of at least `shortest` residues, the longest first.
+def choose(lengths: np.ndarray, shortest: int = 1) -> np.ndarray:
+    """Return the rows of a sample of the sequences of at least `shortest` residues, the longest first.
 
-    They are spread evenly over the lengths; together they have at most MOST_RESIDUES, unless the shortest alone has
-    more.
+    They are spread evenly over the lengths: at most MOST_SEQUENCES, and as many as have MOST_RESIDUES together. Only
+    where two do not fit the longest are left out; the sample is empty if every sequence is too long.
     """
     order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] >= shortest]
+    order = order[(lengths[order] >= shortest) & (lengths[order] <= MOST_RESIDUES)]
     while len(order) > 1:
-        chosen = order[np.unique(np.linspace(0, len(order) - 1, most).astype(np.int64))]
-        if lengths[chosen].sum() <= MOST_RESIDUES:
-            return chosen[::-1]
+        for count in range(MOST_SEQUENCES, 1, -1):
+            chosen = order[np.unique(np.linspace(0, len(order) - 1, count).astype(np.int64))]
+            if lengths[chosen].sum() <= MOST_RESIDUES:
+                return chosen[::-1]
         order = order[: len(order) * 9 // 10]
     return order
 
@@ -123,7 +129,7 @@ def compare_precisions(
             continue
         found = bench.engine(replace(plain, precision=precision)).matrices(sequences)
         rows += [_agreement(precision, *parts) for parts in zip(sequences, reference, found, strict=True)]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=AGREEMENT)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
@@ -133,17 +139,17 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 def _agreement(
     precision: str, sequence: NormalisedSequence, reference: np.ndarray, found: np.ndarray
-) -> dict[str, str | int | float]:
+) -> tuple[str, str, int, float, float, float, float]:
     means = found.mean(0, keepdims=True), reference.mean(0, keepdims=True)
-    return {
-        "precision": precision,
-        "digest": sequence.digest,
-        "length": len(sequence.residues),
-        "mean_cosine": float(cosines(*means)[0]),
-        "mean_relative_error": float(distances(*means)[0]),
-        "lowest_row_cosine": float(cosines(found, reference).min()),
-        "matrix_relative_error": float(np.linalg.norm(found - reference) / np.linalg.norm(reference)),
-    }
+    return (
+        precision,
+        sequence.digest,
+        len(sequence.residues),
+        float(cosines(*means)[0]),
+        float(distances(*means)[0]),
+        float(cosines(found, reference).min()),
+        float(np.linalg.norm(found - reference) / np.linalg.norm(reference)),
+    )
 
 
 @dataclass(frozen=True)
@@ -181,8 +187,15 @@ def divisions(length: int, size: int) -> list[Division]:
             name, Windowing(embedding_fixed_len_a_time=window, embedding_complete_seg_overlap=False), length
         )
 
+    def pairs_without_overlap(window: int) -> int:
+        return side_by_side("", window).pairs
+
     centered = Division(CENTERED, Windowing(embedding_fixed_len_a_time=size, stitching="centered"), length)
-    longer = min(range(size, length), key=lambda window: abs(side_by_side("", window).pairs - centered.pairs))
+    sizes = range(size, length)
+    # The longer the windows the more pairs, but for a window or two: the best is near where they cross.
+    crossing = bisect.bisect_left(sizes, centered.pairs, key=pairs_without_overlap)
+    near = sizes[max(0, crossing - 2) : crossing + 2]
+    longer = min(near, key=lambda window: abs(pairs_without_overlap(window) - centered.pairs))
     return [
         Division(OVERLAP, Windowing(embedding_fixed_len_a_time=size), length),
         side_by_side(NO_OVERLAP, size),
@@ -196,11 +209,13 @@ def compare_stitchings(
 ) -> pd.DataFrame:
     """Embed long sequences in windows, divided in several ways, and in one pass.
 
+    Windows are laid from the first residue on, as for `trunc_type: right`.
     Return a row for each sequence, division and residue (counted from 1): `distance` is that of the residue's row from
     the one-pass row, relative to the length of the latter; windows, tokens and pairs say what the division costs.
     """
     size = options.embedding_fixed_len_a_time
-    assert size is not None
+    if size is None:
+        raise ConfigError("embedding.embedding_fixed_len_a_time is not set: there are no windows to compare.")
     plain = replace(options, outputs=("matrix",), matrix_add_special_token=False, embedding_complete=True)
     engine = bench.engine(replace(plain, embedding_fixed_len_a_time=None))
     tables = []

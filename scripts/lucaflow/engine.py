@@ -212,6 +212,15 @@ class Engine:
         if options.layer is not None and options.layer > layers:
             raise ConfigError(f"embedding.layer is {options.layer}, but this checkpoint has layers 0 to {layers}.")
 
+    def _way_out(self, longest: int | None = None) -> str:
+        """Say what to set for a sequence that is too long."""
+        most = f" to at most {longest}" if longest else ""
+        if self.contact_head:
+            return (
+                f"Set embedding.contacts_max_length{most} and leave the record out, or shorten it (embedding_complete)"
+            )
+        return f"Set embedding.embedding_fixed_len_a_time{most}, or shorten it (embedding.embedding_complete: false)"
+
     def plan(self, sequences: Sequence[NormalisedSequence]) -> list[Planned]:
         """Return the windows of all sequences, in order. Raises EmbeddingError where the checkpoint cannot take one."""
         longest = self.encoder.config.longest_sequence
@@ -223,9 +232,7 @@ class Engine:
             if longest is not None and max(window.length for window in windows) > longest:
                 raise EmbeddingError(
                     f"the sequence with digest {sequence.digest} (records.tsv has its id) has {len(sequence.residues)} "
-                    f"residues, but this checkpoint's table of positions ends at {longest}. Set "
-                    f"embedding.embedding_fixed_len_a_time to at most {longest}, or shorten it "
-                    "(embedding.embedding_complete: false)."
+                    f"residues, but this checkpoint's table of positions ends at {longest}. {self._way_out(longest)}."
                 )
             planned += plan_windows(index, windows)
         return planned
@@ -262,8 +269,8 @@ class Engine:
                 item = planned[0]
                 raise DeviceError(
                     f"{item.window.length} residues of the sequence with digest {sequences[item.sequence].digest} do "
-                    "not fit the GPU's memory even alone. Use a GPU with more memory, set compute.device to `cpu`, or "
-                    "embed it in pieces (embedding.embedding_fixed_len_a_time)."
+                    "not fit the GPU's memory even alone. Use a GPU with more memory, set compute.device to `cpu`, or: "
+                    f"{self._way_out()}."
                 ) from error
             logger.warning("GPU memory is short at %d sequences; halving the batch", len(planned))
         else:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -52,10 +55,25 @@ def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder:
     return count
 
 
+class _PortablePickler(pickle.Pickler):
+    """Names numpy's functions as they were called before numpy 2, which knows both names."""
+
+    def __init__(self, file: BinaryIO, protocol: int) -> None:
+        self._target, self._buffer = file, io.BytesIO()
+        super().__init__(self._buffer, protocol)
+
+    def dump(self, values: Any) -> None:
+        super().dump(values)
+        self._target.write(self._buffer.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.", 1))
+
+
+_PORTABLE = SimpleNamespace(__name__="pickle", Pickler=_PortablePickler)
+
+
 def _save(values: Any, path: Path) -> None:
     try:
         with path.open("xb") as file:
-            torch.save(values, file)
+            torch.save(values, file, pickle_module=_PORTABLE)
     except FileExistsError as error:
         raise StoreError(
             f"two records are to be called {path.name}: this file system ignores case. Export elsewhere, or rename one."

@@ -122,6 +122,13 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$").removeprefix("_") or " "
 
 
+def save_png(drawn: Any, path: Path) -> None:
+    """Write a figure of matplotlib, completely or not at all."""
+    with replacing(path) as temporary:
+        drawn.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
+    plt.close(drawn)
+
+
 def draw_png(drawing: Map, path: Path) -> None:
     """Draw the map for a paper: coloured by label, or by length where there are no labels."""
     figure_, axes = plt.subplots(figsize=(7.2, 5.4), layout="constrained")
@@ -139,9 +146,7 @@ def draw_png(drawing: Map, path: Path) -> None:
     axes.set(xlabel=drawing.axes[0], ylabel=drawing.axes[1])
     axes.set_title(_plain(drawing.title), fontsize="small", wrap=True)
     axes.spines[["top", "right"]].set_visible(False)
-    with replacing(path) as temporary:
-        figure_.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
-    plt.close(figure_)
+    save_png(figure_, path)
 
 
 def draw_contacts(embeddings_path: Path, path: Path) -> None:
@@ -163,9 +168,7 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
     figure_.supxlabel("residue", fontsize="medium")
     figure_.supylabel("residue", fontsize="medium")
     figure_.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)
-    with replacing(path) as temporary:
-        figure_.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
-    plt.close(figure_)
+    save_png(figure_, path)
 
 
 def draw_html(drawing: Map, path: Path) -> None:

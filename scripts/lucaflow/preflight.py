@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lucaflow.alphabet import CLS_AND_SEP
-from lucaflow.errors import SpaceError
+from lucaflow.errors import ConfigError, SpaceError
 from lucaflow.normalisation import Counts
 from lucaflow.settings import VECTORS, EmbeddingOptions
 
@@ -143,6 +143,15 @@ def measured_rate(summary: Path, model: str) -> float | None:
     rows = pd.read_csv(summary, sep="\t", dtype={"model": str})
     rows = rows[(rows["model"] == model) & (rows["residues_per_second"] > 0)]
     return None if rows.empty else float(rows.sort_values("residues")["residues_per_second"].iloc[-1])
+
+
+def check_checkpoint(options: EmbeddingOptions, checkpoint: Mapping[str, Any]) -> None:
+    """Raise ConfigError for what a checkpoint does not have, by its record: the contact head, or a layer."""
+    layers = checkpoint["encoder"]["num_hidden_layers"]
+    if options.layer is not None and options.layer > layers:
+        raise ConfigError(f"embedding.layer is {options.layer}, but this checkpoint has layers 0 to {layers}.")
+    if "contacts" in options.outputs and not checkpoint["contact_head"]:
+        raise ConfigError("this checkpoint has no contact head: take `contacts` out of embedding.outputs.")
 
 
 def check_space(expected: Estimate, present: int, free: int, where: Path) -> None:

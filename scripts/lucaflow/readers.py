@@ -116,11 +116,11 @@ def _delimiter(path: Path, first_line: str) -> str | None:
     """Return the delimiter of a table, or None for FASTA."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _SUFFIXES]
     named = suffixes[-1] if suffixes else ""
-    if first_line.startswith((">", ";")) and named not in (".csv", ".tsv"):
+    delimiter = next((character for character in "\t," if character in first_line), None)
+    if first_line.startswith((">", ";")) and (delimiter is None or named not in (".csv", ".tsv")):
         return None
-    for delimiter in "\t,":
-        if delimiter in first_line:
-            return delimiter
+    if delimiter:
+        return delimiter
     if not first_line:
         raise InputError(f"{path}: the file holds no records. Correct the path, or take the dataset out of the table.")
     raise InputError(

@@ -43,7 +43,7 @@ _Validator = validators.extend(  # type: ignore[no-untyped-call]
 _RESERVED = ("settings", "summary.tsv", "summary.html")
 
 
-def read_schema(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
@@ -224,6 +224,10 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
     fetched = sorted({d.model.name for d in datasets.values() if d.model.llm_version != "mini"})
     problems = []
+    if "contacts" in config["embedding"]["outputs"] and any(d.model.llm_version == "mini" for d in datasets.values()):
+        problems.append(
+            "embedding.outputs: `mini` has no contact head; take `contacts` out, or take another checkpoint"
+        )
     missing = [name for name in config["export"] if name != "lucaone"]
     if missing:
         problems.append(f"export: {', '.join(missing)} is not available in this version of LucaFlow")

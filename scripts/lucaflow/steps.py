@@ -18,6 +18,7 @@ from typing import Any
 from lucaflow import __version__, records, shards
 from lucaflow.checkpoints import CONVERTER_VERSION
 from lucaflow.files import replacing, sha256_of
+from lucaflow.records import NO_DEMANDS
 from lucaflow.settings import (
     COMPARISON_VERSION,
     EMBEDDING_ALGORITHM_VERSION,
@@ -63,7 +64,7 @@ def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str,
         "seq_type": dataset.seq_type,
         "columns": asdict(dataset.columns),
         "input": dict(config["input"]),
-        "demands": asdict(demands_of(config)),
+        **({} if demands_of(config) == NO_DEMANDS else {"demands": asdict(demands_of(config))}),
     }
 
 

@@ -29,7 +29,7 @@ from lucaflow.errors import CheckpointError, ConfigError, EmbeddingError
 from lucaflow.readers import RawRecord
 from lucaflow.records import Demands, Normaliser, Policies, digest_of
 from lucaflow.sequences import NormalisedSequence
-from lucaflow.settings import EmbeddingOptions, read_schema, resolve
+from lucaflow.settings import EmbeddingOptions, read_yaml, resolve
 from lucaflow.windows import Windowing, mirrored, side_by_side
 
 MATRIX = EmbeddingOptions(("matrix",), None, False, True, 4094, "right", None, True, "lucaone", "float32", "float32")
@@ -183,9 +183,7 @@ def test_step_list(step):
 @pytest.mark.parametrize("length", [0, -1])
 def test_trunc_zero(length):
     with pytest.raises(ConfigError, match="truncation_seq_length"):
-        resolve(
-            {"embedding": {"truncation_seq_length": length}}, read_schema(ROOT / "config/schemas/config.schema.yaml")
-        )
+        resolve({"embedding": {"truncation_seq_length": length}}, read_yaml(ROOT / "config/schemas/config.schema.yaml"))
 
 
 def context(windowing, length):

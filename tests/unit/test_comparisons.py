@@ -51,11 +51,22 @@ def test_a_sample_is_spread_over_the_lengths(lengths, shortest):
     chosen = lengths[choose(lengths, shortest)].tolist()
     fit = sorted(length for length in lengths.tolist() if length >= shortest)
     assert chosen == sorted(chosen, reverse=True)
+    fit = [length for length in fit if length <= MOST_RESIDUES]
     assert bool(chosen) == bool(fit)
     assert not fit or chosen[-1] == fit[0]
-    assert len(chosen) <= 1 or sum(chosen) <= MOST_RESIDUES
+    assert sum(chosen) <= MOST_RESIDUES
     if len(fit) <= 32 and sum(fit) <= MOST_RESIDUES:
         assert chosen == fit[::-1]
+    if len(fit) > 1 and fit[0] + fit[-1] <= MOST_RESIDUES:
+        assert chosen[0] == fit[-1]
+
+
+def test_a_sample_of_long_sequences_is_smaller_not_shorter():
+    lengths = np.arange(1600, 4000)
+    chosen = lengths[choose(lengths)]
+    assert len(chosen) > 15
+    assert (chosen[0], chosen[-1]) == (3999, 1600)
+    assert np.diff(chosen[::-1]).max() < 250
 
 
 def test_the_sample_is_read_from_its_file(tmp_path):
@@ -91,6 +102,7 @@ def test_precisions_are_compared_with_float32(bench, tmp_path):
     assert (rough["mean_relative_error"] < 0.05).all()
     assert torch.get_float32_matmul_precision() == "highest"
     draw_precisions(table, "d by $mini$", tmp_path / "p.png")
+    draw_precisions(compare_precisions(bench, OPTIONS, []), "nothing to compare", tmp_path / "none.png")
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size[0] > 1000
 

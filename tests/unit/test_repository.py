@@ -21,9 +21,13 @@ from lucaflow.files import sha256_of
 MINI = ROOT / "resources/mini"
 
 
+def canonical(name: str) -> str:
+    return re.sub(r"[_.-]+", "-", name).lower()
+
+
 def pins(text: str) -> dict[str, str]:
-    found = re.findall(r"^(?:\s*- )?([A-Za-z0-9_.-]+)==(\S+)$", text, re.MULTILINE)
-    return {re.sub(r"[_.-]+", "-", name).lower(): version for name, version in found}
+    found = re.findall(r"^(?:\s*- )?([A-Za-z0-9_.-]+)==(\S+)(?: ;.*)?$", text, re.MULTILINE)
+    return {canonical(name): version for name, version in found}
 
 
 def read(name: str) -> str:
@@ -33,7 +37,7 @@ def read(name: str) -> str:
 def test_the_conda_environment_has_the_pins_of_the_lock():
     lock, conda = pins(read("envs/lock.txt")), pins(read("envs/lucaflow.yaml"))
     wanted = tomllib.loads(read("pyproject.toml"))["project"]["dependencies"]
-    assert set(conda) == {re.split(r"[><=~]", name)[0].lower() for name in wanted}
+    assert set(conda) == {canonical(re.split(r"[><=~]", name)[0]) for name in wanted}
     assert conda.items() <= lock.items()
     assert lock.items() <= pins(read("envs/lock-test.txt")).items()
 

@@ -11,14 +11,14 @@ from lucaflow.settings import (
     demands_of,
     digest_of_settings,
     read_datasets,
-    read_schema,
+    read_yaml,
     refuse_unavailable,
     resolve,
 )
 from lucaflow.steps import settings_name, write_settings
 
-CONFIG = read_schema(ROOT / "config/schemas/config.schema.yaml")
-DATASETS = read_schema(ROOT / "config/schemas/datasets.schema.yaml")
+CONFIG = read_yaml(ROOT / "config/schemas/config.schema.yaml")
+DATASETS = read_yaml(ROOT / "config/schemas/datasets.schema.yaml")
 DEFAULTS = resolve({}, CONFIG)
 
 

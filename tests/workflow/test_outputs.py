@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickletools
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,6 +42,10 @@ def test_the_files_of_lucaoneapp(lucaone, manifest):
         found = torch.load(folder / output["file"], weights_only=False)
         assert isinstance(found, np.ndarray)
         np.testing.assert_allclose(found, recorded[output["array"]], **TOLERANCE)
+    with zipfile.ZipFile(folder / case["outputs"][0]["file"]) as packed:
+        pickled = packed.read(next(name for name in packed.namelist() if name.endswith("data.pkl")))
+    named = {argument for opcode, argument, _ in pickletools.genops(pickled) if opcode.name == "GLOBAL"}
+    assert "numpy.core.multiarray _reconstruct" in named, "numpy before 2 knows no numpy._core"
     lucaone.config |= {"save_type": "tensor", "embedding": {"dtype": "float16", "outputs": ["mean", "matrix"]}}
     lucaone.run().succeeded()
     found = torch.load(folder / "matrix_twosomedescription.pt", weights_only=True)
@@ -70,7 +77,7 @@ def test_contacts(lucaone):
     _, expected = head(encoder, ids, torch.full_like(ids, TOKEN_TYPE["prot"]))
     np.testing.assert_allclose(found, expected, atol=1e-6)
     lucaone.config["model"] = {"llm_version": "mini"}
-    lucaone.run().failed("has no contact head: take `contacts` out of the outputs")
+    lucaone.run().failed("`mini` has no contact head")
 
 
 def test_precisions_and_windows_are_compared(lucaone):
@@ -86,11 +93,19 @@ def test_precisions_and_windows_are_compared(lucaone):
         for record in (("long", 126), ("short", 3))
     ]
     assert "Nothing to be done" in lucaone.run().succeeded().output
-    lucaone.run("stitchings").failed("set embedding.embedding_fixed_len_a_time to the length of windows to compare")
+    lucaone.fasta("p.fasta", {"long": "MKVLAWRRKLAWQE" * 9, "new": "MKVV"})
+    lucaone.run("precisions").succeeded()
+    table = pd.read_csv(lucaone.result("p", "figures/precisions.tsv", MODEL), sep="\t")
+    assert table["id"].tolist() == ["long", "new"] * 2
+    lucaone.run("stitchings").failed("Set embedding.embedding_fixed_len_a_time to the length of windows to compare")
     lucaone.config["embedding"] = {"embedding_fixed_len_a_time": 100}
-    lucaone.run("stitchings").failed("no sequence has two windows of 100 residues; the longest has 126")
+    lucaone.run("stitchings").failed("no sequence has 200 (two windows) to 50000 residues; the longest has 126")
     lucaone.config["embedding"] = {"embedding_fixed_len_a_time": 20}
     lucaone.run("stitchings").succeeded()
+    lucaone.config["embedding"] = {"embedding_fixed_len_a_time": 15}
+    lucaone.forget()
+    lucaone.run("stitchings").succeeded()
     table = pd.read_csv(lucaone.result("p", "figures/stitchings.tsv", MODEL), sep="\t")
+    assert set(table["window"]) == {15}
     assert table["division"].tolist()[-1] == "centered"
     assert lucaone.result("p", "figures/stitchings.png", MODEL).stat().st_size > 10_000

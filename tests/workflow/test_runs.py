@@ -277,7 +277,7 @@ def test_a_dataset_that_is_taken_out_leaves_the_summary(workflow):
     workflow.fasta("p.fasta", proteins(2))
     rows = [{"dataset": name, "path": "p.fasta", "seq_type": "prot"} for name in ("p", "NA")]
     workflow.datasets(*rows)
-    assert re.search(r"NA +mini-1 +2 +2 ", workflow.run().succeeded().output)
+    assert re.search(r"NA +mini-1 +2 +0 +0 +0 +2 ", workflow.run().succeeded().output)
     workflow.datasets(rows[0])
     workflow.forget()
     assert not re.search(r"NA +mini-1", workflow.run().succeeded().output)
