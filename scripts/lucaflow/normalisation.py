@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-import mmap
+import os
 import re
 import sys
 from collections import Counter
@@ -255,15 +255,10 @@ def _keep_sequences(sequences: Path, kept: np.ndarray, lengths: np.ndarray) -> N
     ends = np.cumsum(lengths + HEADER_BYTES + 1)
     edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
     offsets = np.concatenate(([0], ends))[edges].reshape(-1, 2)
-    with (
-        replacing(sequences) as temporary,
-        sequences.open("rb") as source,
-        mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        temporary.open("wb") as target,
-    ):
+    with replacing(sequences) as temporary, sequences.open("rb") as source, temporary.open("wb") as target:
         for start, stop in offsets.tolist():
             for part in range(start, stop, _PART_BYTES):
-                target.write(content[part : min(part + _PART_BYTES, stop)])
+                target.write(os.pread(source.fileno(), min(_PART_BYTES, stop - part), part))
 
 
 class Problems:

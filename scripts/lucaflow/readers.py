@@ -31,7 +31,7 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\xfd7zXZ\x00": lzma.LZMAFile,
     b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
 }
-_BLOCK_CHARACTERS = 1 << 20
+_BLOCK_CHARACTERS = 1 << 16
 # Longer than a column's name would be, or of nucleotides alone.
 _SEQUENCE_LIKE = re.compile(r"[A-Za-z*-]{20,}|[ACGTUN]{6,}")
 _COMMENT = re.compile("^;.*$", re.MULTILINE)

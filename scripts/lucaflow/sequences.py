@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -68,13 +69,13 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int) -> pd.DataFrame
     index = index_sequences(path)
     tokens = index.lengths + CLS_AND_SEP
     rows = []
-    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with path.open("rb") as handle:
         for members in place_below_limit(index.digests[:, 0], tokens, shard_tokens):
             ordered = in_order(members, index.digests, index.lengths)
             name = shard_name(index.digests[ordered])
             with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb") as shard:
-                records = map(slice, index.start[ordered].tolist(), index.start[ordered + 1].tolist())
-                shard.writelines(map(content.__getitem__, records))
+                start, stop = index.start[ordered], index.start[ordered + 1]
+                shard.writelines(map(os.pread, repeat(handle.fileno()), (stop - start).tolist(), start.tolist()))
             rows.append((name, len(members), int(tokens[members].sum())))
     return pd.DataFrame(rows, columns=["shard", "sequences", "tokens"])
 
