@@ -39,7 +39,8 @@ plasmids	plasmids.csv	gene	host
 
 FASTA ids are the first word of a header line. A CSV or TSV file has its ids in the first column and its sequences in
 the third of three or more columns, else in the second, unless the table says otherwise. Ids are text and stay as they
-are. The format of a file is recognised by its content; gzip, bzip2 and xz are unpacked on the way.
+are. The format of a file is recognised by its content; gzip, bzip2, xz and Zstandard are unpacked on the way. More on
+[inputs](../docs/inputs.md).
 """
 
 
@@ -52,7 +53,8 @@ RECORDS = """
 |---|---|
 | `record`, `line` | its number, and the line of the file it starts on |
 | `id`, `description` | as in the input; the description is the rest of a FASTA header |
-| `seq_type`, `pair`, `side` | `gene` or `prot`; the last two are for pairs |
+| `seq_type` | `gene` or `prot` |
+| `pair`, `side` | of a file of pairs: the pair's number, and `a` or `b` |
 | `status` | `accepted`, `duplicate` (of an accepted record with the same id and sequence) or `dropped` |
 | `reason` | why, where there is something to say |
 | `length` | residues after normalising |

@@ -28,6 +28,7 @@ def main() -> None:
         checkpoint,
         assumed_speed(snakemake.config["compute"]["device"], options.precision, snakemake.params.threads),
         measured_rate(Path("results/summary.tsv"), snakemake.wildcards.model),
+        snakemake.config["export"],
     )
     logger.info("%s: %s", snakemake.wildcards.dataset, expected.describe())
     shards = output.parent / "shards" / fingerprint[:12]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ _BYTES_PER_RECORD = 128
 # Operations a second: rough figures for one CPU core and for a data-centre GPU, used until a run was measured.
 _PER_CORE = 3e10
 _PER_GPU = {"float32": 2e13, "tfloat32": 1e14, "bfloat16": 2e14}
+_WORTH_MEASURING = 60.0
 _ITEM_BYTES = {"float32": 4, "float16": 2}
 
 
@@ -79,11 +80,13 @@ def estimate(
     options: EmbeddingOptions,
     checkpoint: Mapping[str, Any],
     operations_per_second: float,
-    measured: float | None,
+    measured: float | None = None,
+    exports: Sequence[str] = (),
 ) -> Estimate:
     """Estimate from the lengths of a dataset's sequences.
 
-    checkpoint: its record, for the network's size; measured: residues a second of an earlier run, where there was one.
+    checkpoint: its record, for the network's size; measured: residues a second of an earlier run, where there was one;
+    exports: as in the configuration.
     """
     encoder = checkpoint["encoder"]
     plans = {length: options.windowing.windows(length) for length in counts.lengths}
@@ -104,29 +107,32 @@ def estimate(
         longest=max(counts.lengths),
         residues_embedded=residues,
         windows=sum(len(plans[length]) * count for length, count in counts.lengths.items()),
-        bytes=_bytes(counts, options, embedded, width),
+        bytes=_bytes(counts, options, embedded, width, exports),
         seconds=residues / rate,
         residues_per_second=rate,
         rate_source="as in the last run with this model" if measured else "a rough guess from the size of the network",
     )
 
 
-def _bytes(counts: Counts, options: EmbeddingOptions, embedded: Mapping[int, int], width: int) -> dict[str, int]:
+def _bytes(
+    counts: Counts, options: EmbeddingOptions, embedded: Mapping[int, int], width: int, exports: Sequence[str]
+) -> dict[str, int]:
     item = _ITEM_BYTES[options.dtype]
-    found = {}
     special = CLS_AND_SEP * options.matrix_add_special_token
+    values = dict.fromkeys(VECTORS, counts.distinct * width)
+    values["matrix"] = sum((rows + special) * width * counts.lengths[length] for length, rows in embedded.items())
+    values["contacts"] = sum(rows * rows * counts.lengths[length] for length, rows in embedded.items())
+    found = {}
     for name in options.outputs:
-        if name in VECTORS:
-            # Once in the shards, once in embeddings.h5.
-            found[name] = 2 * counts.distinct * width * item
-            continue
-        widths = {length: rows if name == "contacts" else width for length, rows in embedded.items()}
-        values = sum(
-            (rows + special * (name == "matrix")) * widths[length] * counts.lengths[length]
-            for length, rows in embedded.items()
+        # Vectors are in the shards and in embeddings.h5, arrays in the shards, behind links.
+        more = _BYTES_PER_ARRAY * counts.distinct + _BYTES_PER_LINK * counts.status["accepted"]
+        found[name] = 2 * values[name] * item if name in VECTORS else values[name] * item + more
+    if "lucaone" in exports:
+        exported = [name for name in options.outputs if name != "contacts"]
+        of_distinct = sum(
+            values[name] * _ITEM_BYTES["float32"] + _BYTES_PER_ARRAY * counts.distinct for name in exported
         )
-        links = _BYTES_PER_LINK * counts.status["accepted"]
-        found[name] = values * item + _BYTES_PER_ARRAY * counts.distinct + links
+        found["export lucaone"] = of_distinct * counts.status["accepted"] // counts.distinct
     found["ids and lengths"] = _BYTES_PER_RECORD * (counts.status["accepted"] + 2 * counts.distinct)
     return found
 
@@ -137,11 +143,14 @@ def assumed_speed(device: str, precision: str, threads: int) -> float:
 
 
 def measured_rate(summary: Path, model: str) -> float | None:
-    """Return residues a second of the largest dataset in the last run's table that this model embedded."""
+    """Return residues a second of the largest dataset in the last run's table that this model embedded.
+
+    What took less than a minute says more of starting Python than of the network.
+    """
     if not summary.is_file():
         return None
     rows = pd.read_csv(summary, sep="\t", dtype={"model": str})
-    rows = rows[(rows["model"] == model) & (rows["residues_per_second"] > 0)]
+    rows = rows[(rows["model"] == model) & (rows["seconds"] >= _WORTH_MEASURING)]
     return None if rows.empty else float(rows.sort_values("residues")["residues_per_second"].iloc[-1])
 
 

@@ -222,6 +222,8 @@ def demands_of(config: Mapping[str, Any]) -> Demands:
 def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
     """Raise ConfigError for choices that this version of LucaFlow cannot run."""
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
+    # Pairs are not embedded.
+    datasets = {name: dataset for name, dataset in datasets.items() if not dataset.is_pairs}
     fetched = sorted({d.model.name for d in datasets.values() if d.model.llm_version != "mini"})
     problems = []
     if "contacts" in config["embedding"]["outputs"] and any(d.model.llm_version == "mini" for d in datasets.values()):

@@ -52,10 +52,10 @@ def place_below_limit(prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: in
 def in_order(indices: np.ndarray, digests: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Sort a shard's sequences: the longest first, then by digest. Jobs compute and store them in this order.
 
-    digests: (U, 4) big-endian 64-bit integers; lengths: (U,).
+    digests: (U, 4) big-endian 64-bit integers, of which two tell any sequences apart; lengths: (U,).
     """
-    columns = digests[indices].astype(np.uint64)
-    return indices[np.lexsort((*columns.T[::-1], -lengths[indices]))]
+    high, low = digests[indices, :2].astype(np.uint64).T
+    return indices[np.lexsort((low, high, -lengths[indices]))]
 
 
 def shard_name(digests: np.ndarray) -> str:

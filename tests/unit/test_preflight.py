@@ -63,6 +63,8 @@ def test_bytes():
     contacts = expected(outputs=("contacts",)).bytes["contacts"]
     assert 0 <= contacts - (1000**2 + 2 * 100**2) * 4 < 3 * 5000 + 5 * 1000
     assert expected().total_bytes == sum(expected().bytes.values())
+    files = estimate(COUNTS, options(dtype="float16"), CHECKPOINT, 1e9, exports=["lucaone"]).bytes["export lucaone"]
+    assert 0 <= files - 5 * 64 * 4 < 5 * 5000
 
 
 def test_time():
@@ -81,7 +83,8 @@ def test_the_rate_of_the_last_run(tmp_path):
     table = tmp_path / "summary.tsv"
     assert measured_rate(table, "mini-1") is None
     table.write_text(
-        "model\tresidues\tresidues_per_second\nmini-1\t10\t5\nmini-1\t1000\t700\nx-1\t9999\t1\nmini-1\t5000\t\n\t5\t\n"
+        "model\tresidues\tseconds\tresidues_per_second\nmini-1\t10\t70\t5\nmini-1\t1000\t60\t700\n"
+        "x-1\t9999\t80\t1\nmini-1\t5000\t\t\n\t5\t\t\nmini-1\t99999\t59\t3\n"
     )
     assert measured_rate(table, "mini-1") == 700
     assert measured_rate(table, "lucaone-1") is None

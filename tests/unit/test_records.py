@@ -136,3 +136,16 @@ def test_invalid_ids(identifier):
 @pytest.mark.parametrize("identifier", ["NA", "001", "a b", "../../x", "sp|P1|X/Y", "x" * 300, "α", "; rm -rf ~"])
 def test_valid_ids(identifier):
     assert outcomes([(identifier, "MKV")])[0].status == "accepted"
+
+
+@given(
+    st.text(st.sampled_from("ACGTUNMKLacgt-*\n é"), max_size=60),
+    st.sampled_from(["a", "", "a\x00", "é"]),
+    st.sampled_from(["gene", "prot"]),
+    st.sampled_from([Demands(), Demands(longest=5), Demands(file_names=True)]),
+)
+def test_the_fast_way_agrees_with_the_full_one(text, identifier, seq_type, demands):
+    raw = RawRecord(1, identifier, "", text)
+    normaliser, other = (Normaliser(Policies(), demands) for _ in range(2))
+    fast = normaliser._unremarkable(raw, seq_type)
+    assert fast in (None, other._looked_into(raw, seq_type))
