@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +34,6 @@ _LINE, _ID, _SEQ_TYPE, _SIDE, _STATUS, _REASON, _DIGEST = (
     RECORD_COLUMNS.index(name) for name in ("line", "id", "seq_type", "side", "status", "reason", "digest")
 )
 _SHOWN_PROBLEMS = 10
-_QUOTED = re.compile('["\\t\\n\\r]')
 _PART_BYTES = 16 << 20
 
 
@@ -187,28 +185,15 @@ def _write_all(
                 counts.changed += changed
                 counts.records_changed += 1
             # Ten million rows: csv is called only where something has to be quoted.
-            if _QUOTED.search(identifier) or _QUOTED.search(description) or reason:
-                record_table.writerow(
-                    (
-                        number,
-                        line,
-                        identifier,
-                        description,
-                        seq_type,
-                        pair,
-                        side,
-                        status,
-                        reason,
-                        length,
-                        changed,
-                        digest,
-                    )
-                )
-            else:
+            text = f"{identifier}{description}{reason}"
+            if text.isprintable() and '"' not in text:
                 record_file.write(
-                    f"{number}\t{line}\t{identifier}\t{description}\t{seq_type}\t{pair}\t{side}\t{status}\t\t"
+                    f"{number}\t{line}\t{identifier}\t{description}\t{seq_type}\t{pair}\t{side}\t{status}\t{reason}\t"
                     f"{length}\t{changed}\t{digest}\n"
                 )
+            else:
+                of_record = (number, line, identifier, description, seq_type, pair, side)
+                record_table.writerow((*of_record, status, reason, length, changed, digest))
             if label:
                 label_table.writerow((number, label))
             if status == "accepted":
