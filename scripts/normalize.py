@@ -27,7 +27,7 @@ def main() -> None:
             NormalisedFiles(
                 Path(output.records), Path(output.sequences), Path(output.labels), Path(output.counts), problems
             ),
-            demands_of(snakemake.config),
+            demands_of(snakemake.config, dataset),
         )
     except InputError as error:
         older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]

@@ -42,6 +42,7 @@ REFUSED = {
     "T1/reader/csv-one-column": "neither FASTA nor a table",
     "T1/reader/csv-semicolon": "neither FASTA nor a table",
     "T1/reader/csv-lower-idx-range": "no column '5' for the sequences",
+    "T1/reader/csv-no-header": "looks like a record",
     "T1/typecheck/gene-is-prot": "looks like a protein",
     "T1/reader/fasta-abort-midway": None,
 }

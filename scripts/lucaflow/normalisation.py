@@ -101,6 +101,10 @@ def normalise_dataset(
         repeated = ledger.repeated_identities()
         if counts.status["problem"] or repeated.any():
             _settle(records, repeated, policies.duplicate_ids, counts, problems)
+        if problems.count != counts.status["problem"]:
+            raise RuntimeError(
+                f"{source}: {counts.status['problem']} problems, of which {problems.count} were found again"
+            )
         problems.refuse(source, counts.status.total())
         if not counts.status["accepted"]:
             raise InputError(
@@ -122,7 +126,7 @@ def with_partners(
 ) -> Iterator[tuple[RawRecord, Outcome]]:
     """Yield each record with its outcome; one side of a pair is dropped with the other."""
     held: tuple[RawRecord, Outcome] | None = None
-    pairs: dict[tuple[tuple[str, str], ...], int] = {}
+    pairs: dict[tuple[tuple[str, str], ...], tuple[int, str, str]] = {}
     for raw in raw_records:
         outcome = normaliser.outcome(raw, raw.seq_type or seq_type)
         if not raw.side:
@@ -139,7 +143,7 @@ def _agree(
     a: Outcome,
     raw_b: RawRecord,
     b: Outcome,
-    pairs: dict[tuple[tuple[str, str], ...], int],
+    pairs: dict[tuple[tuple[str, str], ...], tuple[int, str, str]],
     policies: Policies,
 ) -> Iterator[tuple[RawRecord, Outcome]]:
     """Yield both sides of a pair, which end alike: dropped if either is, a duplicate if the pair stood there before."""
@@ -155,11 +159,13 @@ def _agree(
         )
     if statuses == {"accepted"}:
         key = tuple(identity_of(raw.seq_type, raw.id) for raw in (raw_a, raw_b))
-        line = pairs.setdefault(key, raw_a.line)
-        if line != raw_a.line and policies.duplicate_ids == "error":
+        line, *digests = pairs.setdefault(key, (raw_a.line, a.digest, b.digest))
+        # With other sequences it is no duplicate, but an id with two sequences, which is found later.
+        again = line != raw_a.line and digests == [a.digest, b.digest]
+        if again and policies.duplicate_ids == "error":
             hint = "remove one, or set input.duplicate_ids to `first`"
             b = Outcome("problem", f"the same pair of ids stands on line {line}; {hint}")
-        elif line != raw_a.line:
+        elif again:
             a, b = (
                 outcome._replace(status="duplicate", reason=f"same pair of ids as on line {line}") for outcome in (a, b)
             )

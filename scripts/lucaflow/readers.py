@@ -9,12 +9,14 @@ import bz2
 import csv
 import gzip
 import io
+import logging
 import lzma
 import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +27,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+logger = logging.getLogger(__name__)
+
 _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.GzipFile,
     b"BZh": bz2.BZ2File,
@@ -33,7 +37,7 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
 }
 _BLOCK_CHARACTERS = 1 << 16
 # Longer than a column's name would be, or of nucleotides alone.
-_SEQUENCE_LIKE = re.compile(r"[A-Za-z*-]{20,}|[ACGTUN]{6,}")
+_SEQUENCE_LIKE = re.compile(r"[A-Za-z*-]{20,}|(?!.*SEQ)[A-Z*-]{10,}|[ACGTUN]{6,}|[acgtun]{6,}")
 _COMMENT = re.compile("^;.*$", re.MULTILINE)
 _SUFFIXES = {".gz", ".bz2", ".xz", ".zst"}
 # LucaOne's columns of a file of pairs.
@@ -165,16 +169,20 @@ def _fasta_record(line: int, text: str) -> RawRecord:
 
 def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns) -> Iterator[RawRecord]:
     """Yield one record per row that is not blank."""
-    chosen: tuple[int, int, int | None] | None = None
-    for line, row in _rows(handle, path, delimiter):
-        if chosen is None:
-            chosen = _choose(row, columns, path)
-            if columns.header is None and _SEQUENCE_LIKE.fullmatch(row[chosen[1]].strip()):
-                raise _looks_like_a_record(path, line, delimiter.join(row))
-            if columns.header is not False:
-                continue
-        id_index, sequence_index, label_index = chosen
-        fault = _too_short(row, max(id_index, sequence_index, label_index or 0))
+    rows = _rows(handle, path, delimiter)
+    line, row = next(rows, (0, []))
+    if not row:
+        return
+    id_index, sequence_index, label_index = _choose(row, columns, path)
+    if columns.header is None and _SEQUENCE_LIKE.fullmatch(row[sequence_index].strip()):
+        raise _looks_like_a_record(path, line, delimiter.join(row))
+    last, width = max(id_index, sequence_index, label_index or 0), len(row)
+    if columns.header is False:
+        rows = chain([(line, row)], rows)
+    else:
+        logger.info("%s: names of columns: %s", path, ", ".join(row))
+    for line, row in rows:
+        fault = _misfit(row, last, width, delimiter)
         if fault:
             yield RawRecord(line, row[id_index].strip() if id_index < len(row) else "", "", "", fault=fault)
         else:
@@ -184,36 +192,43 @@ def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
 
 def _read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns) -> Iterator[RawRecord]:
     """Yield two records per row that is not blank: side a, then side b."""
-    chosen: dict[str, int] | None = None
-    number = 0
-    for line, row in _rows(handle, path, delimiter):
-        if chosen is None:
-            names = PAIR_COLUMNS if columns.header is False else [cell.strip() for cell in row]
-            missing = [name for name in PAIR_COLUMNS if name not in names]
-            if missing and columns.header is None and any(_SEQUENCE_LIKE.fullmatch(cell.strip()) for cell in row):
-                raise _looks_like_a_record(path, line, delimiter.join(row))
-            if missing:
-                raise InputError(
-                    f"{path}, line {line}: a file of pairs needs the columns {', '.join(PAIR_COLUMNS)}; missing: "
-                    f"{', '.join(missing)}. There is: {', '.join(names)}."
-                )
-            chosen = {name: names.index(name) for name in PAIR_COLUMNS}
-            if columns.header is not False:
-                continue
-        number += 1
-        fault = _too_short(row, max(chosen.values()))
+    rows = _rows(handle, path, delimiter)
+    line, row = next(rows, (0, []))
+    if not row:
+        return
+    names = list(PAIR_COLUMNS) if columns.header is False else [cell.strip() for cell in row]
+    missing = [name for name in PAIR_COLUMNS if name not in names]
+    if missing and columns.header is None and any(_SEQUENCE_LIKE.fullmatch(cell.strip()) for cell in row):
+        raise _looks_like_a_record(path, line, delimiter.join(row))
+    if missing:
+        raise InputError(
+            f"{path}, line {line}: a file of pairs needs the columns {', '.join(PAIR_COLUMNS)}; missing: "
+            f"{', '.join(missing)}. There is: {', '.join(names)}."
+        )
+    last, width = max(names.index(name) for name in PAIR_COLUMNS), len(row)
+    if columns.header is False:
+        rows = chain([(line, row)], rows)
+    for number, (line, row) in enumerate(rows, start=1):
+        misfit = _misfit(row, last, width, delimiter)
         for side in "ab":
-            names = [f"{name}_{side}" for name in ("seq_id", "seq_type", "seq")]
-            identifier, seq_type, text = ["", "", ""] if fault else [row[chosen[name]].strip() for name in names]
-            wrong = "" if seq_type in ("gene", "prot") else f"{names[1]} is {seq_type!r}, expected gene or prot"
-            yield RawRecord(line, identifier, "", text, "", seq_type, str(number), side, fault or wrong)
+            of_side = [f"{name}_{side}" for name in ("seq_id", "seq_type", "seq")]
+            cells = ["", "", ""] if misfit else [row[names.index(name)] for name in of_side]
+            identifier, seq_type, text = cells[0].strip(), cells[1].strip(), cells[2]
+            fault = misfit
+            if not fault and seq_type not in ("gene", "prot"):
+                fault, seq_type = f"{of_side[1]} is {seq_type!r}, expected gene or prot", ""
+            yield RawRecord(line, identifier, "", text, "", seq_type, str(number), side, fault)
 
 
-def _too_short(row: list[str], last: int) -> str:
-    """Say that a row lacks a column it needs; an empty text if it does not."""
-    if last < len(row):
-        return ""
-    return f"{len(row)} column{'s' * (len(row) != 1)}, expected at least {last + 1}; complete the row or remove it"
+def _misfit(row: list[str], last: int, width: int, delimiter: str) -> str:
+    """Say why a row is not one record in the columns of the first row; an empty text if it is."""
+    if last >= len(row):
+        return f"{len(row)} column{'s' * (len(row) != 1)}, expected at least {last + 1}; complete the row or remove it"
+    if len(row) > width and any(cell.strip() for cell in row[width:]):
+        return f"{len(row)} columns, expected {width}; put a cell that holds {delimiter!r} into quotation marks"
+    if delimiter == "\t" and any("\n" in cell and "\t" in cell for cell in row):
+        return "quotation marks around several rows of a TSV file; remove them, or double those inside a cell"
+    return ""
 
 
 def _looks_like_a_record(path: Path, line: int, row: str) -> InputError:

@@ -143,7 +143,7 @@ class Normaliser:
         self.policies = policies
         self.demands = demands
         self._demanding = demands != NO_DEMANDS
-        self._line_of_name: dict[str, int] = {}
+        self._first_of_name: dict[str, tuple[int, str]] = {}
 
     def outcome(self, raw: RawRecord, seq_type: str) -> Outcome:
         """Return what becomes of a record. A bad one raises nothing, so that all can be shown at once."""
@@ -201,12 +201,11 @@ class Normaliser:
         if size > _LONGEST_FILE_NAME:
             limit = f"{size} bytes, of at most {_LONGEST_FILE_NAME}"
             return f"the export `lucaone` would call its file {name[:40]!r}..., {limit}; {hint}"
-        line = self._line_of_name.setdefault(name, raw.line)
-        return (
-            ""
-            if line == raw.line
-            else f"the export `lucaone` calls its file {name!r}, like that of line {line}; {hint}"
-        )
+        line, identifier = self._first_of_name.setdefault(name, (raw.line, raw.id))
+        # What repeats an id is found later, whatever its file would be called.
+        if identifier == raw.id:
+            return ""
+        return f"the export `lucaone` calls its file {name!r}, like that of line {line}; {hint}"
 
 
 def file_name_of(identifier: str, description: str) -> str:

@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator, validators
 from lucaflow.checkpoints import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
 from lucaflow.errors import ConfigError
 from lucaflow.readers import PAIR_COLUMNS, Columns
-from lucaflow.records import Demands
+from lucaflow.records import NO_DEMANDS, Demands
 from lucaflow.windows import Windowing
 
 EMBEDDING_ALGORITHM_VERSION = 1
@@ -204,8 +204,10 @@ def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Ma
         yield f"llm_step: `mini` exists for step {DEFAULT_STEPS['mini']} alone, not {model.llm_step}"
 
 
-def demands_of(config: Mapping[str, Any]) -> Demands:
-    """Return what the outputs and exports of a configuration ask of every record."""
+def demands_of(config: Mapping[str, Any], dataset: Dataset) -> Demands:
+    """Return what the outputs and exports of a configuration ask of every record: nothing of pairs, which get none."""
+    if dataset.is_pairs:
+        return NO_DEMANDS
     embedding = config["embedding"]
     longest = None
     if "contacts" in embedding["outputs"]:

@@ -57,6 +57,7 @@ def origin_settings(files: Sequence[Path]) -> dict[str, Any]:
 
 
 def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
+    demands = demands_of(config, dataset)
     return {
         "algorithm": records.ALGORITHM_VERSION,
         "path": str(dataset.path),
@@ -64,7 +65,7 @@ def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str,
         "seq_type": dataset.seq_type,
         "columns": asdict(dataset.columns),
         "input": dict(config["input"]),
-        **({} if demands_of(config) == NO_DEMANDS else {"demands": asdict(demands_of(config))}),
+        **({} if demands == NO_DEMANDS else {"demands": asdict(demands)}),
     }
 
 

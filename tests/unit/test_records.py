@@ -105,6 +105,7 @@ def named(*titles):
         ("sp|P1|X_Y desc/more", "sp_P1_X_Y  desc_more ", "sp_P1_X_Ydesc_more"),
         (">one", "one", "one"),
         ("one", "One", None),
+        ("one", "one", None),
     ],
 )
 def test_records_whose_files_would_have_one_name(first, second, name):

@@ -110,8 +110,12 @@ def test_a_named_choice_runs_or_raises(tmp_path, config, words):
         ({"outputs": ["contacts"], "embedding_complete": False, "embedding_fixed_len_a_time": 10}, None),
     ],
 )
-def test_how_long_a_sequence_may_be_for_contacts(embedding, longest):
-    assert demands_of(resolve({"embedding": embedding}, CONFIG)) == Demands(longest)
+def test_how_long_a_sequence_may_be_for_contacts(tmp_path, embedding, longest):
+    config = resolve({"embedding": embedding}, CONFIG)
+    (single,) = datasets(tmp_path, "dataset\tpath\tseq_type\nd\tx\tprot\n").values()
+    (pairs,) = datasets(tmp_path, "dataset\tpath\tkind\nd\tx\tpair\n").values()
+    assert demands_of(config, single) == Demands(longest)
+    assert demands_of({**config, "export": ["lucaone"]}, pairs) == Demands()
 
 
 def datasets(tmp_path, text, **config):
