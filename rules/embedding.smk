@@ -7,7 +7,6 @@ Requires: shards and a converted checkpoint. Produces: results/{dataset}/{model}
 checkpoint preflight:
     input:
         counts="results/{dataset}/sequences/counts.json",
-        shards="results/{dataset}/sequences/shards.tsv",
         settings=assemble_settings_file,
         checkpoint=ancient(record_of_dataset),
     output:

@@ -10,7 +10,6 @@ from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.normalisation import Counts
 from lucaflow.preflight import assumed_speed, check_checkpoint, check_space, estimate, measured_rate
-from lucaflow.sequences import read_shard_names
 from lucaflow.settings import EmbeddingOptions
 
 logger = logging.getLogger("lucaflow")
@@ -32,9 +31,9 @@ def main() -> None:
         snakemake.config["export"],
     )
     logger.info("%s: %s", snakemake.wildcards.dataset, expected.describe())
-    folder = output.parent / "shards" / fingerprint[:12]
-    shards = [folder / f"{name}.h5" for name in read_shard_names(Path(snakemake.input.shards))]
-    present = sum(path.stat().st_size for path in shards if path.is_file())
+    # Of an earlier run; what of it has no place in this one goes only after this one, so that this is the least needed.
+    shards = output.parent / "shards" / fingerprint[:12]
+    present = sum(path.stat().st_size for path in shards.glob("*.h5"))
     free = shutil.disk_usage(output.parent).free
     check_space(expected, present, free, output.parent.resolve())
     report = {**expected.to_dict(), "present_bytes": present, "free_bytes": free}
