@@ -9,7 +9,7 @@ from lucaflow.checkpoints import Model
 from lucaflow.comparison_figures import draw_precisions
 from lucaflow.comparisons import Bench, choose, compare_precisions, first_ids, read_chosen
 from lucaflow.engine import device_name
-from lucaflow.files import write_text
+from lucaflow.files import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.sequences import index_sequences
 from lucaflow.settings import EmbeddingOptions
@@ -35,9 +35,7 @@ def main() -> None:
     ids = first_ids(Path(snakemake.input.records), [sequence.digest for sequence in sample])
     table.insert(1, "id", table.pop("digest").map(ids))
     table.insert(1, "device", device_name(bench.device))
-    write_text(
-        Path(snakemake.output.table), table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g")
-    )
+    write_table(Path(snakemake.output.table), table)
     title = f"{snakemake.wildcards.dataset} by {model.name} on {device_name(bench.device)}: {len(sample)} sequences"
     draw_precisions(table, title, Path(snakemake.output.figure))
 

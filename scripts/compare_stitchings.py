@@ -10,7 +10,7 @@ from lucaflow.comparison_figures import draw_stitchings
 from lucaflow.comparisons import MOST_RESIDUES, Bench, choose, compare_stitchings, costs, read_chosen
 from lucaflow.engine import device_name
 from lucaflow.errors import InputError
-from lucaflow.files import write_text
+from lucaflow.files import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.sequences import index_sequences
 from lucaflow.settings import EmbeddingOptions
@@ -41,9 +41,7 @@ def main() -> None:
     summary = costs(compared)
     summary.insert(1, "window", size)
     summary.insert(2, "sequences", len(rows))
-    write_text(
-        Path(snakemake.output.table), summary.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g")
-    )
+    write_table(Path(snakemake.output.table), summary)
     title = f"{snakemake.wildcards.dataset} by {model.name}: windows of {size} residues, {len(rows)} sequences"
     draw_stitchings(compared, title, Path(snakemake.output.figure))
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lucaflow.files import write_text
+from lucaflow.files import write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.summary import as_html, summarise
 
@@ -11,5 +11,5 @@ if __name__ == "__main__":
         rows = summarise(
             map(Path, snakemake.input.counts), map(Path, snakemake.input.verified), Path("benchmarks/embed")
         )
-        write_text(Path(snakemake.output.table), rows.to_csv(sep="\t", index=False, lineterminator="\n"))
+        write_table(Path(snakemake.output.table), rows)
         write_text(Path(snakemake.output.html), as_html(rows))

@@ -10,7 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -106,6 +109,11 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text under its final name, completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as TSV under its final name, completely or not at all."""
+    write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g"))
 
 
 def sha256_of(path: Path) -> str:

@@ -52,8 +52,8 @@ class Estimate:
         """Say in a few lines what is to be expected."""
         parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.bytes.items())
         return (
-            f"{self.records:,} records, {self.distinct_sequences:,} distinct sequences, {self.residues:,} residues, "
-            f"longest {self.longest:,}\n"
+            f"{self.records:,} accepted records, {self.distinct_sequences:,} distinct sequences, "
+            f"{self.residues:,} residues, longest {self.longest:,}\n"
             f"  disk: {human_bytes(self.total_bytes)} ({parts})\n"
             f"  time: about {human_seconds(self.seconds)} of one job at {self.residues_per_second:,.0f} residues/s "
             f"({self.rate_source})"
@@ -79,14 +79,14 @@ def estimate(
     counts: Counts,
     options: EmbeddingOptions,
     checkpoint: Mapping[str, Any],
-    operations_per_second: float,
+    speed: tuple[float, str],
     measured: float | None = None,
     exports: Sequence[str] = (),
 ) -> Estimate:
     """Estimate from the lengths of a dataset's sequences.
 
-    checkpoint: its record, for the network's size; measured: residues a second of an earlier run, where there was one;
-    exports: as in the configuration.
+    checkpoint: its record, for the network's size; speed: operations a second, and of what; measured: residues a second
+    of an earlier run, where there was one; exports: as in the configuration.
     """
     encoder = checkpoint["encoder"]
     plans = {length: options.windowing.windows(length) for length in counts.lengths}
@@ -99,7 +99,7 @@ def estimate(
         pairs += sum(size * size for size in sizes) * counts.lengths[length]
     width, layers = encoder["hidden_size"], encoder["num_hidden_layers"]
     operations = 2 * checkpoint["parameters"] * tokens + 4 * width * layers * pairs
-    rate = measured or residues / (operations / operations_per_second)
+    rate = measured or residues / (operations / speed[0])
     return Estimate(
         records=counts.status["accepted"],
         distinct_sequences=counts.distinct,
@@ -110,7 +110,7 @@ def estimate(
         bytes=_bytes(counts, options, embedded, width, exports),
         seconds=residues / rate,
         residues_per_second=rate,
-        rate_source="as in the last run with this model" if measured else "a rough guess from the size of the network",
+        rate_source="as in the last run with this model" if measured else f"a rough guess for {speed[1]}",
     )
 
 
@@ -137,9 +137,11 @@ def _bytes(
     return found
 
 
-def assumed_speed(device: str, precision: str, threads: int) -> float:
-    """Return operations a second: of a GPU where one may be used, else of this many CPU cores."""
-    return _PER_CORE * threads if device == "cpu" else _PER_GPU[precision]
+def assumed_speed(device: str, precision: str, threads: int) -> tuple[float, str]:
+    """Return operations a second, and of what: of a GPU where one may be used, else of this many CPU cores."""
+    if device == "cpu":
+        return _PER_CORE * threads, f"{threads} CPU cores"
+    return _PER_GPU[precision], "a GPU; without one it takes far longer" if device == "auto" else "a GPU"
 
 
 def measured_rate(summary: Path, model: str) -> float | None:

@@ -13,7 +13,7 @@ from Bio.SeqIO.FastaIO import FastaTwoLineParser
 
 from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.errors import StoreError
-from lucaflow.files import replacing, write_text
+from lucaflow.files import replacing, write_table
 from lucaflow.records import digest_of
 from lucaflow.shards import in_order, place_below_limit, shard_name
 
@@ -82,7 +82,7 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int) -> pd.DataFrame
 
 def write_shard_table(path: Path, shards: pd.DataFrame) -> None:
     """Write the table of shards, which says that all of them are there."""
-    write_text(path, shards.to_csv(sep="\t", index=False, lineterminator="\n"))
+    write_table(path, shards)
 
 
 def read_shard_names(path: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -242,3 +243,11 @@ def test_contacts(golden_checkpoints):
     _, contacts = load_contact_head(checkpoint.folder)(checkpoint.encoder, ids, torch.ones_like(ids))
     assert contacts.shape == (10, 10)
     np.testing.assert_allclose(contacts, contacts.T, atol=1e-6)
+
+
+def test_llm_dir(tmp_path):
+    """A checkpoint's own path may hold `llm/models`."""
+    root = tmp_path / "llm" / "models" / "mine"
+    shutil.copytree(GOLDEN / "checkpoints/T1", root)
+    origin = locate(root, Model("lucaone", 36000000))
+    assert all(path.is_file() and path.is_relative_to(root) for path in origin.files)

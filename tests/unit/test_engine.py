@@ -1,3 +1,4 @@
+import default_options
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,6 @@ from lucaflow.engine import Engine, plan_batches, resolve_device, token_budget
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
 from lucaflow.records import digest_of
 from lucaflow.sequences import NormalisedSequence
-from lucaflow.settings import EmbeddingOptions
 
 CPU = torch.device("cpu")
 CONFIG = EncoderConfig(
@@ -23,20 +23,7 @@ CONFIG = EncoderConfig(
 
 
 def options(**changed):
-    defaults = {
-        "outputs": ("mean", "max", "cls", "matrix"),
-        "layer": None,
-        "matrix_add_special_token": False,
-        "embedding_complete": True,
-        "truncation_seq_length": 4094,
-        "trunc_type": "right",
-        "embedding_fixed_len_a_time": None,
-        "embedding_complete_seg_overlap": True,
-        "stitching": "lucaone",
-        "precision": "float32",
-        "dtype": "float32",
-    }
-    return EmbeddingOptions(**{**defaults, **changed})
+    return default_options.options(**{"outputs": ("mean", "max", "cls", "matrix"), **changed})
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from default_options import options
 
 from lucaflow.errors import SpaceError
 from lucaflow.normalisation import Counts
@@ -17,31 +18,13 @@ from lucaflow.preflight import (
     human_seconds,
     measured_rate,
 )
-from lucaflow.settings import EmbeddingOptions
 
 COUNTS = Counts(Counter(accepted=5, dropped=1), 0, 0, {100: 2, 1000: 1})
 CHECKPOINT = {"parameters": 10**6, "encoder": {"hidden_size": 64, "num_hidden_layers": 2}}
 
 
-def options(**changed):
-    defaults = {
-        "outputs": ("mean",),
-        "layer": None,
-        "matrix_add_special_token": False,
-        "embedding_complete": True,
-        "truncation_seq_length": 4094,
-        "trunc_type": "right",
-        "embedding_fixed_len_a_time": None,
-        "embedding_complete_seg_overlap": True,
-        "stitching": "lucaone",
-        "precision": "float32",
-        "dtype": "float32",
-    }
-    return EmbeddingOptions(**{**defaults, **changed})
-
-
 def expected(measured=None, **changed):
-    return estimate(COUNTS, options(**changed), CHECKPOINT, 1e9, measured)
+    return estimate(COUNTS, options(**changed), CHECKPOINT, (1e9, "an abacus"), measured)
 
 
 def test_counts():
@@ -63,7 +46,9 @@ def test_bytes():
     contacts = expected(outputs=("contacts",)).bytes["contacts"]
     assert 0 <= contacts - (1000**2 + 2 * 100**2) * 4 < 3 * 5000 + 5 * 1000
     assert expected().total_bytes == sum(expected().bytes.values())
-    files = estimate(COUNTS, options(dtype="float16"), CHECKPOINT, 1e9, exports=["lucaone"]).bytes["export lucaone"]
+    files = estimate(COUNTS, options(dtype="float16"), CHECKPOINT, (1e9, ""), exports=["lucaone"]).bytes[
+        "export lucaone"
+    ]
     assert 0 <= files - 5 * 64 * 4 < 5 * 5000
 
 
@@ -72,11 +57,15 @@ def test_time():
     products = 2 * 10**6 * (1200 + 6)
     attention = 4 * 64 * 2 * (1002**2 + 2 * 102**2)
     assert expected().seconds == pytest.approx((products + attention) / 1e9)
-    assert "rough guess" in expected().describe()
+    assert "a rough guess for an abacus" in expected().describe()
     assert expected(measured=600.0).seconds == pytest.approx(2.0)
     assert "as in the last run" in expected(measured=600.0).describe()
-    assert assumed_speed("cpu", "float32", 8) == 8 * assumed_speed("cpu", "bfloat16", 1)
-    assert assumed_speed("auto", "float32", 8) > assumed_speed("cpu", "float32", 8)
+    eight, words = assumed_speed("cpu", "float32", 8)
+    assert eight == 8 * assumed_speed("cpu", "bfloat16", 1)[0]
+    assert words == "8 CPU cores"
+    fast, words = assumed_speed("auto", "float32", 8)
+    assert fast > eight
+    assert words == "a GPU; without one it takes far longer"
 
 
 def test_the_rate_of_the_last_run(tmp_path):

@@ -21,7 +21,7 @@ def test_pairs_are_normalised_and_accounted_for(workflow):
     run = workflow.run().succeeded()
     assert run.jobs["embed"] == 1
     assert "both: 4 accepted; 5 characters changed in 2 records" in run.output
-    assert "p: 3 records, 2 distinct sequences, 9 residues, longest 6" in run.output
+    assert "p: 3 accepted records, 2 distinct sequences, 9 residues, longest 6" in run.output
     records = pd.read_csv(workflow.directory / "results/both/records.tsv", sep="\t", dtype=str)
     assert records[["pair", "side", "id", "status"]].to_numpy().tolist() == [
         ["1", "a", "g1", "accepted"], ["1", "b", "p1", "accepted"],
