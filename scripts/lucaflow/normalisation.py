@@ -7,6 +7,7 @@ then found by sorting (`lucaflow.ledger`), and only where something does, a seco
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import os
 import sys
@@ -34,6 +35,7 @@ _LINE, _ID, _SEQ_TYPE, _SIDE, _STATUS, _REASON, _DIGEST = (
     RECORD_COLUMNS.index(name) for name in ("line", "id", "seq_type", "side", "status", "reason", "digest")
 )
 _SHOWN_PROBLEMS = 10
+_BUFFER_BYTES = 1 << 20
 _PART_BYTES = 16 << 20
 
 
@@ -58,12 +60,21 @@ class Counts:
         """Residues of the distinct sequences."""
         return sum(length * count for length, count in self.lengths.items())
 
-    def to_json(self) -> str:
-        return json.dumps({**asdict(self), "status": dict(sorted(self.status.items()))}, indent=2) + "\n"
+    def write(self, path: Path) -> None:
+        """Write the counts, and when they were made.
+
+        The date keeps Snakemake 9.27 from finding, in the middle of a run, that a planned `preflight` is not needed
+        after all: as a checkpoint it would then count as missing, and what waits for it would run without its input.
+        """
+        date = datetime.datetime.now(datetime.UTC).isoformat()
+        counts = {**asdict(self), "status": dict(sorted(self.status.items())), "date": date}
+        write_text(path, json.dumps(counts, indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Counts:
+        """Return the counts of a file, without its date."""
         stored = json.loads(path.read_text(encoding="utf-8"))
+        del stored["date"]
         lengths = {int(length): count for length, count in stored["lengths"].items()}
         return cls(**{**stored, "status": Counter(stored["status"]), "lengths": lengths})
 
@@ -117,7 +128,7 @@ def normalise_dataset(
             _keep_sequences(sequences, first, ledger.lengths)
         lengths = np.unique(ledger.lengths[first], return_counts=True)
         counts.lengths = dict(zip(*(values.tolist() for values in lengths), strict=True))
-        write_text(files.counts, counts.to_json())
+        counts.write(files.counts)
     return counts
 
 
@@ -178,15 +189,15 @@ def _write_all(
     decided: Iterable[tuple[RawRecord, Outcome]], default_type: str, records: Path, sequences: Path, labels: Path
 ) -> tuple[Counts, Ledger]:
     """Write every record as it is by itself, problems among them, and the sequence of each accepted one."""
-    counts, ledger, status_counts = Counts(), Ledger(), Counter[str]()
+    counts, ledger, other_ends = Counts(), Ledger(), Counter[str]()
+    number = 0
     with ExitStack() as stack:
         record_file, record_table = _table(stack, records, RECORD_COLUMNS)
         _, label_table = _table(stack, labels, ("record", "label"))
-        sequence_file = stack.enter_context(sequences.open("wb"))
+        sequence_file = stack.enter_context(sequences.open("w", _BUFFER_BYTES, encoding="ascii", newline="\n"))
         for number, (raw, (status, reason, sequence, changed, digest)) in enumerate(decided, start=1):
             line, identifier, description, _, label, stated_type, pair, side, _ = raw
             seq_type, length = stated_type or default_type, len(sequence)
-            status_counts[status] += 1
             if changed:
                 counts.changed += changed
                 counts.records_changed += 1
@@ -204,8 +215,12 @@ def _write_all(
                 label_table.writerow((number, label))
             if status == "accepted":
                 ledger.add(hash(identity_of(seq_type, identifier)), bytes.fromhex(digest), length)
-                sequence_file.write(f">{digest} {seq_type}\n{sequence}\n".encode())
-    counts.status = status_counts
+                sequence_file.write(f">{digest} {seq_type}\n{sequence}\n")
+            else:
+                other_ends[status] += 1
+    counts.status = other_ends
+    if len(ledger):
+        counts.status["accepted"] = len(ledger)
     return counts, ledger
 
 
@@ -242,14 +257,18 @@ def _settle(records: Path, repeated: np.ndarray, duplicate_ids: str, counts: Cou
 
 
 def _keep_sequences(sequences: Path, kept: np.ndarray, lengths: np.ndarray) -> None:
-    """Write the file of sequences anew, with those that are kept: whole runs of them at once."""
+    """Take the sequences that are not kept out of the file: whole runs of the others move up at once."""
     ends = np.cumsum(lengths + HEADER_BYTES + 1)
     edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
     offsets = np.concatenate(([0], ends))[edges].reshape(-1, 2)
-    with replacing(sequences) as temporary, sequences.open("rb") as source, temporary.open("wb") as target:
+    with sequences.open("r+b") as file:
         for start, stop in offsets.tolist():
+            if file.tell() == start:
+                file.seek(stop)
+                continue
             for part in range(start, stop, _PART_BYTES):
-                target.write(os.pread(source.fileno(), min(_PART_BYTES, stop - part), part))
+                file.write(os.pread(file.fileno(), min(_PART_BYTES, stop - part), part))
+        file.truncate()
 
 
 class Problems:
@@ -300,7 +319,7 @@ class Problems:
 
 def _table(stack: ExitStack, path: Path, columns: Sequence[str]) -> tuple[TextIO, Any]:
     """Open a TSV file for writing; return it and its csv writer."""
-    handle = stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+    handle = stack.enter_context(path.open("w", _BUFFER_BYTES, encoding="utf-8", newline="\n"))
     writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
     writer.writerow(columns)
     return handle, writer

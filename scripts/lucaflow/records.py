@@ -156,7 +156,10 @@ class Normaliser:
         residues = raw.text.encode(errors="replace").translate(None, b"\n")
         if not residues or residues.translate(None, _RESIDUES[seq_type]):
             return None
-        if seq_type == "gene" or not residues.startswith(b"M"):
+        # Most proteins show in a quarter of them that they are no genes.
+        others = len(residues[: len(residues) // 4].translate(None, _NUCLEOTIDES))
+        surely_protein = others > (1 - _GENE_LIKE) * len(residues) + 1
+        if seq_type == "gene" or not (surely_protein or residues.startswith(b"M")):
             share = (len(residues) - len(residues.translate(None, _NUCLEOTIDES))) / len(residues)
             if (share >= _GENE_LIKE) != (seq_type == "gene"):
                 return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import resource
 import subprocess
 import sys
@@ -41,6 +42,9 @@ def write_records(path: Path, count: int) -> None:
                 text = letters[draw.integers(0, 20, RESIDUES)].tobytes()
             lines = b"\n".join(text[start : start + LINE] for start in range(0, RESIDUES, LINE))
             file.write(b">record_%d a synthetic protein\n%b\n" % (number, lines))
+        # Or the disk would still be writing it while it is read.
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def bare_loop(path: Path) -> None:

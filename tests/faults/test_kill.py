@@ -27,13 +27,13 @@ def prepare(workflow: Workflow) -> None:
 
 
 def results(workflow: Workflow) -> dict[str, bytes]:
-    """Every result but pictures, and what holds times, sizes of pages, or the space that is left on the disk."""
+    """Every result but pictures, and what holds times, dates, sizes of pages, or the space that is left on the disk."""
     folder = workflow.directory / "results"
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".png", ".html"))
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in files
-        if path.name not in ("summary.tsv", "preflight.json")
+        if path.name not in ("summary.tsv", "preflight.json", "counts.json")
     }
 
 
