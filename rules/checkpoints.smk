@@ -1,16 +1,38 @@
 """From a published checkpoint to one that every job can map into memory.
 
-Requires: a checkpoint in LucaOne's layout or a Hugging Face directory. Produces: model.safetensors, checkpoint.json.
+Requires: the Hugging Face Hub, LucaOne's server, or a checkpoint in LucaOne's layout or a Hugging Face directory.
+Produces: the published files with SHA256SUMS where they are fetched, model.safetensors, checkpoint.json.
 """
+
+
+# The files themselves are no outputs: Snakemake would remove what has come of them before it is gone on with.
+rule fetch_checkpoint:
+    output:
+        update(f"{CHECKPOINTS}/published/{{folder}}/fetched.json"),
+    log:
+        "logs/fetch_checkpoint/{folder}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+    params:
+        places=places_of_folder,
+    message:
+        "Fetching the checkpoint {wildcards.folder}"
+    script:
+        "../scripts/fetch_checkpoint.py"
 
 
 checkpoint convert_checkpoint:
     input:
         # What the published files are stands in the origin: neither their place nor their time of change matters.
         origin=origin_file_of_folder,
+        fetched=ancient(fetched_record_of_folder),
     output:
-        record=f"{CHECKPOINTS}/{{folder}}/checkpoint.json",
-        model=f"{CHECKPOINTS}/{{folder}}/model.safetensors",
+        # Other runs may share the directory: what is there stays until there is something better.
+        record=update(f"{CHECKPOINTS}/{{folder}}/checkpoint.json"),
+        model=update(f"{CHECKPOINTS}/{{folder}}/model.safetensors"),
     log:
         "logs/convert_checkpoint/{folder}.log",
     benchmark:
@@ -23,9 +45,7 @@ checkpoint convert_checkpoint:
     params:
         llm_version=version_of_folder,
         llm_step=step_of_folder,
-        root=root_of_folder,
-        registry=str(ROOT / "resources/checkpoints.tsv"),
-        source=source_of_folder,
+        digests=digests_of_folder,
     message:
         "Converting the checkpoint {wildcards.folder}"
     script:

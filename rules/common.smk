@@ -19,7 +19,7 @@ sys.path.append(str(ROOT / "scripts"))
 
 import lucaflow
 from lucaflow import checkpoints as lucaone_checkpoints
-from lucaflow import sequences, settings, steps, summary
+from lucaflow import published, registry, schemas, sequences, settings, steps, summary
 from lucaflow.errors import LucaFlowError
 
 if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
@@ -28,12 +28,16 @@ if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
         f"one that belongs to this workflow, {ROOT / 'scripts/lucaflow'}. Uninstall it here (pip uninstall lucaflow)."
     )
 
+
+def schema_of(name):
+    return schemas.read_yaml(ROOT / f"config/schemas/{name}.schema.yaml")
+
+
 try:
-    config.update(settings.resolve(config, settings.read_yaml(ROOT / "config/schemas/config.schema.yaml")))
-    DATASETS = settings.read_datasets(
-        Path(config["datasets"]), settings.read_yaml(ROOT / "config/schemas/datasets.schema.yaml"), config
-    )
-    settings.refuse_unavailable(config, DATASETS)
+    config.update(settings.resolve(config, schema_of("config")))
+    DATASETS = settings.read_datasets(Path(config["datasets"]), schema_of("datasets"), config)
+    REGISTRY = registry.read_checkpoints(ROOT / "resources/checkpoints.tsv", schema_of("checkpoints"))
+    settings.refuse_unavailable(config, DATASETS, REGISTRY)
     OPTIONS = settings.EmbeddingOptions.from_config(config["embedding"])
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
@@ -107,30 +111,39 @@ def step_of_folder(wildcards):
     return model_in(wildcards.folder).llm_step
 
 
-def root_of_folder(wildcards):
-    return str(lucaone_checkpoints.root_of(model_in(wildcards.folder), config["checkpoints"], ROOT))
+def places_of_folder(wildcards):
+    """Return where the checkpoint that belongs into a folder can be had."""
+    return REGISTRY.places(model_in(wildcards.folder), config["checkpoints"]["source"])
 
 
-def source_of_folder(wildcards):
-    return lucaone_checkpoints.source_of(model_in(wildcards.folder), config["checkpoints"])
+def digests_of_folder(wildcards):
+    """Return the digests of a packaged checkpoint's files; fetched ones were compared when they came."""
+    model = model_in(wildcards.folder)
+    if lucaone_checkpoints.source_of(model, config["checkpoints"]) != "packaged":
+        return {}
+    return {file.name: file.sha256 for place in REGISTRY.places(model, "packaged") for file in place.files}
 
 
-def published_files(model):
-    """Return the files to convert; none if they are not to be found, which the job then says in full."""
-    try:
-        return lucaone_checkpoints.locate(
-            lucaone_checkpoints.root_of(model, config["checkpoints"], ROOT), model
-        ).files
-    except LucaFlowError:
-        return ()
+def fetched_record_of_folder(wildcards):
+    """Return the record that a checkpoint's files were fetched; nothing for one that is here anyway."""
+    model = model_in(wildcards.folder)
+    if not lucaone_checkpoints.is_fetched(model, config["checkpoints"]):
+        return []
+    return str(lucaone_checkpoints.published_folder(model, config["checkpoints"]) / published.RECORD_NAME)
 
 
 def origin_of(model):
     """Return what a checkpoint is to be converted from.
 
-    What is converted already serves while the published files are out of reach.
+    Fetched files are known by their digests, and cannot change. What is converted already serves while local files are
+    out of reach; if there is neither, the job says so in full.
     """
-    files = published_files(model)
+    if lucaone_checkpoints.is_fetched(model, config["checkpoints"]):
+        return steps.fetched_origin_settings(model, config["checkpoints"])
+    try:
+        files = lucaone_checkpoints.published_files(model, config["checkpoints"], ROOT).files
+    except LucaFlowError:
+        files = ()
     kept = sorted(checkpoint_folder(model).glob("settings/origin-*.json"))
     if not files and kept and Path(checkpoint_record(model)).is_file():
         return json.loads(kept[0].read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lucaflow.settings import read_yaml
+from lucaflow.schemas import read_yaml
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import loopback
 import numpy as np
 import pytest
+from fetching_cases import CONFIG, WEIGHTS
 from golden_cases import GOLDEN, GoldenCheckpoint
 from workflow_runs import Workflow
 
@@ -45,3 +48,11 @@ def shared_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workflow(tmp_path: Path, shared_checkpoints: Path) -> Workflow:
     """A working directory of its own, in which LucaFlow runs."""
     return Workflow(tmp_path, shared_checkpoints)
+
+
+@pytest.fixture
+def server() -> Iterator[loopback.Loopback]:
+    """A server on loopback that has a small checkpoint, in the folder `new`."""
+    with loopback.serving() as server:
+        server.files = {"/new/config.json": CONFIG, "/new/pytorch.pth": WEIGHTS}
+        yield server

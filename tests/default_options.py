@@ -7,7 +7,8 @@ from typing import Any
 
 from workflow_runs import ROOT
 
-from lucaflow.settings import EmbeddingOptions, read_yaml, resolve
+from lucaflow.schemas import read_yaml
+from lucaflow.settings import EmbeddingOptions, resolve
 
 DEFAULTS = EmbeddingOptions.from_config(resolve({}, read_yaml(ROOT / "config/schemas/config.schema.yaml"))["embedding"])
 

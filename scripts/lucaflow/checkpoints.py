@@ -6,7 +6,6 @@ into a folder with `model.safetensors` and `checkpoint.json`, which is all that 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,6 +16,8 @@ from typing import Any
 from lucaflow.errors import CheckpointError
 
 DEFAULT_STEPS = {"lucaone": 36000000, "lucaone-gene": 36800000, "lucaone-prot": 30000000, "mini": 1}
+# Where `checkpoints.source` means a download.
+FETCHED_SOURCES = ("huggingface", "server")
 SEQ_TYPE_OF_VERSION = {"lucaone-gene": "gene", "lucaone-prot": "prot"}
 # Raised when a conversion comes out differently.
 CONVERTER_VERSION = 1
@@ -137,30 +138,48 @@ def source_of(model: Model, settings: Mapping[str, Any]) -> str:
     return "packaged" if model.llm_version == "mini" else settings["source"]
 
 
-def root_of(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
-    """Return the directory that holds a published checkpoint."""
-    return clone / "resources/mini" if source_of(model, settings) == "packaged" else Path(settings["path"])
+def is_fetched(model: Model, settings: Mapping[str, Any]) -> bool:
+    """Say whether a model has to be downloaded."""
+    return source_of(model, settings) in FETCHED_SOURCES
+
+
+def published_folder(model: Model, settings: Mapping[str, Any]) -> Path:
+    """Return where the files of a downloaded checkpoint are kept, as they were published."""
+    return Path(settings["directory"]) / "published" / _name_of_fetched(model, settings)
 
 
 def converted_folder(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
     """Return where a converted checkpoint is kept: copies of one model from two places never share a folder."""
-    root = root_of(model, settings, clone)
-    return Path(settings["directory"]) / folder_name(model, source_of(model, settings), root)
+    directory, source = Path(settings["directory"]), source_of(model, settings)
+    if is_fetched(model, settings):
+        return directory / _name_of_fetched(model, settings)
+    return directory / folder_name(model, source, str(_own_root(model, settings, clone).resolve()))
 
 
-def folder_name(model: Model, source: str, root: Path) -> str:
-    """Return the name of a converted checkpoint's folder."""
-    return f"{model.name}-{source}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]}"
+def _name_of_fetched(model: Model, settings: Mapping[str, Any]) -> str:
+    """The name says nothing of the place, so that the directory may be moved to another machine."""
+    source = source_of(model, settings)
+    revision = settings["revision"] if source == "huggingface" else None
+    return folder_name(model, source, revision) if revision else f"{model.name}-{source}"
 
 
-def published_digest(registry: Path, model: Model, source: str) -> tuple[str, str] | None:
-    """Return the name and hex SHA-256 of a checkpoint's weights as published; None where nobody published it."""
-    with registry.open(encoding="utf-8", newline="") as handle:
-        for row in csv.DictReader(handle, delimiter="\t"):
-            known = (row["version"], row["step"], row["source"]) == (model.llm_version, str(model.llm_step), source)
-            if known and row["sha256"]:
-                return row["files"], row["sha256"]
-    return None
+def folder_name(model: Model, source: str, place: str) -> str:
+    """Return the name of a converted checkpoint's folder. place: what tells it from others of the same source."""
+    return f"{model.name}-{source}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
+def _own_root(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
+    return clone / "resources/mini" if source_of(model, settings) == "packaged" else Path(settings["path"])
+
+
+def published_files(model: Model, settings: Mapping[str, Any], clone: Path) -> Origin:
+    """Find the files to convert: downloaded, local, or packaged ones. Raises CheckpointError for what is missing."""
+    if not is_fetched(model, settings):
+        return locate(_own_root(model, settings, clone), model)
+    folder = published_folder(model, settings)
+    if source_of(model, settings) == "huggingface":
+        return _locate_huggingface(folder, model)
+    return _require(Origin("lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)), model)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

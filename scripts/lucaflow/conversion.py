@@ -9,11 +9,17 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import multiprocessing
+import os
 import pickle
 import re
+import resource
 import zipfile
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +32,7 @@ from lucaflow import __version__
 from lucaflow.checkpoints import CONVERTER_VERSION, MODEL_NAME, RECORD_NAME, Model, Origin, read_record
 from lucaflow.encoder import ContactHead, Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
-from lucaflow.files import describe, replacing, write_text
+from lucaflow.files import describe, human_bytes, replacing, sha256_of, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +40,9 @@ logger = logging.getLogger(__name__)
 _DROPPED = re.compile(r"(lm_head|contact_head|hidden_layer_list|classifier_list)\.")
 _CONTACT_HEAD = "contact_head."
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+
+# What torch takes besides the weights, its threads' stacks among it.
+_MEMORY_OF_TORCH = 8_000_000_000
 
 # What a Hugging Face config.json means where it is silent: that port's defaults, which differ from LucaOne's.
 _HUGGINGFACE_DEFAULTS = {
@@ -60,14 +69,31 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         # Only the zipped format, which torch writes by default, can be mapped into memory.
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            _refuse_compressed(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        if "allocate memory" in str(error):
+            raise MemoryError(str(error)) from error
         raise CheckpointError(
             f"{path} is damaged, or holds more than plain tensors; nothing in it was run. Fetch it again. ({error})"
         ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} is not a state dict (a table of names and tensors). Nothing in it was run.")
     return dict(state)
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Raise CheckpointError for an archive that would grow: torch stores a state dict as it is."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    inside, size = sum(member.file_size for member in members), path.stat().st_size
+    if inside > size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise CheckpointError(
+            f"{path} is a compressed archive: {human_bytes(size)} would become {human_bytes(inside)}. torch writes no "
+            "such file. Nothing in it was run; fetch it again."
+        )
 
 
 def canonical_name(key: str, layout: str) -> str:
@@ -94,6 +120,12 @@ def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
 
 def check(tensors: Mapping[str, Tensor], config: EncoderConfig, where: Path) -> None:
     """Raise CheckpointError that lists all missing, unknown and misshapen tensors."""
+    layers = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
+    if layers != config.num_hidden_layers:
+        raise CheckpointError(
+            f"{where / 'config.json'} and its weights do not fit: num_hidden_layers is {config.num_hidden_layers}, but "
+            f"the weights hold {layers}. Fetch both again, from one place."
+        )
     expected = expected_shapes(config)
     problems = [f"{name} is missing" for name in expected if name not in tensors]
     problems += [f"{name} is not part of a LucaOne encoder" for name in tensors if name not in expected]
@@ -132,8 +164,50 @@ def fuse(tensors: Mapping[str, Tensor], config: EncoderConfig) -> dict[str, Tens
     return fused
 
 
+def convert_apart(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
+    """Do as `convert` does in a process of its own, whose memory is bounded by the size of the files.
+
+    Raises CheckpointError, also when that process is ended from outside.
+    """
+    size = sum(path.stat().st_size for path in origin.files)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=_bound_memory, initargs=(3 * size + _MEMORY_OF_TORCH,)) as pool:
+        try:
+            return pool.submit(convert, origin, model, folder).result()
+        except (BrokenProcessPool, MemoryError) as error:
+            raise CheckpointError(
+                f"the process that read {', '.join(path.name for path in origin.weights)} in {origin.config.parent} "
+                f"was ended ({type(error).__name__}), most likely for lack of memory: give it "
+                f"{human_bytes(2 * size + _MEMORY_OF_TORCH)}."
+            ) from error
+
+
+def _bound_memory(limit: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def is_converted(origin: Origin, folder: Path) -> bool:
+    """Say whether `folder` holds a sound conversion of the same files."""
+    try:
+        record = read_record(folder)
+    except CheckpointError:
+        return False
+    model = folder / MODEL_NAME
+    return (
+        record["converter_version"] == CONVERTER_VERSION
+        and {Path(name).name: entry for name, entry in record["origin"].items()}
+        == {path.name: describe(path) for path in origin.files}
+        and model.is_file()
+        and describe(model) == record["model"]
+    )
+
+
 def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
-    """Write `folder`/model.safetensors and checkpoint.json; return the record."""
+    """Write `folder`/model.safetensors and checkpoint.json; return the record.
+
+    What lies in the same directory of checkpoints is named relative to it, so that the directory may be moved.
+    """
     config = read_config(origin)
     tensors: dict[str, Tensor] = {}
     for path in origin.weights:
@@ -151,7 +225,7 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         "llm_version": model.llm_version,
         "llm_step": model.llm_step,
         "layout": origin.layout,
-        "origin": {str(path): describe(path) for path in origin.files},
+        "origin": {_name_from(folder, path): describe(path) for path in origin.files},
         "model": describe(target),
         "encoder": config.to_dict(),
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
@@ -162,6 +236,11 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
     }
     write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _name_from(folder: Path, path: Path) -> str:
+    inside = path.resolve().is_relative_to(folder.parent.resolve())
+    return os.path.relpath(path, folder) if inside else str(path)
 
 
 def load_encoder(folder: Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32) -> Encoder:
@@ -195,9 +274,21 @@ def products(names: Iterable[str]) -> list[str]:
 def _load(folder: Path, device: torch.device | str) -> tuple[EncoderConfig, dict[str, Tensor]]:
     record = read_record(folder)
     path = folder / MODEL_NAME
-    size = path.stat().st_size if path.is_file() else None
-    if size != record["model"]["bytes"]:
+    state = path.stat() if path.is_file() else None
+    if state is None or state.st_size != record["model"]["bytes"]:
         raise CheckpointError(
-            f"{path} has {size} bytes, expected {record['model']['bytes']}. Delete {folder} and run again."
+            f"{path} has {state.st_size if state else 'no'} bytes, expected {record['model']['bytes']}. "
+            f"Delete {folder} and run again."
+        )
+    if (digest := _digest_once(path, state.st_size, state.st_mtime_ns)) != record["model"]["sha256"]:
+        raise CheckpointError(
+            f"{path} is damaged: its digest is {digest}, expected {record['model']['sha256']}. Run `snakemake verify`, "
+            "which removes what is damaged, and then `snakemake fetch`."
         )
     return EncoderConfig(**record["encoder"]), load_file(path, device=str(device))
+
+
+@cache
+def _digest_once(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
+    """Return the digest of a file, which is read once as long as its size and time of change stay the same."""
+    return sha256_of(path)

@@ -7,7 +7,7 @@ are LucaOne's, except that the query, key and value projections are one matrix (
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,10 @@ class EncoderConfig:
     embed_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise ValueError(f"{field.name} is {value!r}, expected a value like {field.default!r}")
         if min(self.num_hidden_layers, self.hidden_size, self.num_attention_heads) < 1:
             raise ValueError("num_hidden_layers, hidden_size and num_attention_heads must be positive")
         if self.hidden_size % (2 * self.num_attention_heads):

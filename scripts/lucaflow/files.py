@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -12,8 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
+from lucaflow.errors import SpaceError
+
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -89,6 +96,24 @@ def _is_running(process: int) -> bool:
     return True
 
 
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock at `path`, which goes with the process that holds it; say so while another process does.
+
+    Raises PermissionError, or another OSError, where the folder cannot be written.
+    """
+    lock = FileLock(path, mode=0o666 & ~_umask())
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.warning("Another run is at %s. Waiting until it is done (it holds %s).", what, path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _umask() -> int:
     """Return the process's umask: mkstemp makes private files, results follow the umask."""
     mask = os.umask(0)
@@ -125,3 +150,22 @@ def sha256_of(path: Path) -> str:
 def describe(path: Path) -> dict[str, Any]:
     """Return a file's size in bytes and its digest."""
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def human_bytes(size: float) -> str:
+    """Return a number of bytes as people write it."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Raise SpaceError if a disk has less than `needed` bytes left."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise SpaceError(
+            f"{what} needs {human_bytes(needed)}, but the disk of {folder.resolve()} has {human_bytes(free)} left. "
+            "Make room, or set checkpoints.directory to another disk."
+        )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.errors import ConfigError, SpaceError
+from lucaflow.files import human_bytes
 from lucaflow.normalisation import Counts
 from lucaflow.settings import VECTORS, EmbeddingOptions
 
@@ -58,14 +59,6 @@ class Estimate:
             f"  time: about {human_seconds(self.seconds)} of one job at {self.residues_per_second:,.0f} residues/s "
             f"({self.rate_source})"
         )
-
-
-def human_bytes(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"
 
 
 def human_seconds(seconds: float) -> str:

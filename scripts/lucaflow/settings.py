@@ -7,22 +7,19 @@ file's name that something changed, also when its own records are gone.
 from __future__ import annotations
 
 import csv
-import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
-
-import yaml
-from jsonschema import Draft202012Validator, validators
 
 from lucaflow.checkpoints import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
 from lucaflow.errors import ConfigError
 from lucaflow.readers import PAIR_COLUMNS, Columns
 from lucaflow.records import NO_DEMANDS, Demands
+from lucaflow.registry import Registry
+from lucaflow.schemas import unknown_keys, violations, with_defaults
 from lucaflow.windows import Windowing
 
 EMBEDDING_ALGORITHM_VERSION = 1
@@ -34,17 +31,8 @@ VECTORS = ("mean", "max", "cls")
 LINKED = ("matrix", "contacts")
 
 
-# JSON Schema takes 5.0 for an integer; a slice does not.
-_Validator = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
-)
 # Names that results/ uses itself.
 _RESERVED = ("settings", "summary.tsv", "summary.html")
-
-
-def read_yaml(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,42 +40,13 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
 
     Raises ConfigError that names every key that is unknown (with the nearest known one) or has a wrong value.
     """
-    problems = list(_unknown_keys(config, schema))
-    resolved = _with_defaults(config, schema)
+    problems = list(unknown_keys(config, schema))
+    resolved = with_defaults(config, schema)
     if not problems:
-        problems = [describe_violation(error) for error in _Validator(schema).iter_errors(resolved)]
+        problems = list(violations(resolved, schema))
     if problems:
         raise ConfigError("the configuration cannot be used:\n  " + "\n  ".join(problems))
     return resolved
-
-
-def _unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iterator[str]:
-    if not isinstance(value, Mapping) or "properties" not in schema:
-        return
-    known = schema["properties"]
-    for key, inner in value.items():
-        if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {place}{nearest[0]}?" if nearest else f"known here: {', '.join(known)}"
-            yield f"{place}{key}: there is no such key; {hint}"
-        else:
-            yield from _unknown_keys(inner, known[key], f"{place}{key}.")
-
-
-def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
-    if not isinstance(value, Mapping) or "properties" not in schema:
-        return deepcopy(value)
-    filled = {key: deepcopy(inner) for key, inner in value.items() if key not in schema["properties"]}
-    for key, inner in schema["properties"].items():
-        if key in value or "default" in inner:
-            filled[key] = _with_defaults(value.get(key, inner.get("default")), inner)
-    return filled
-
-
-def describe_violation(error: Any) -> str:
-    """Say in one line which key has which wrong value, and what was expected."""
-    place = ".".join(str(part) for part in error.absolute_path) or "the file"
-    return f"{place}: {error.message}"
 
 
 @dataclass(frozen=True)
@@ -112,13 +71,13 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
     datasets: dict[str, Dataset] = {}
     problems = []
     for line, row in _read_rows(path):
-        wrong = list(_unknown_keys(row, schema))
-        wrong = wrong or [describe_violation(error) for error in _Validator(schema).iter_errors(row)]
+        wrong = list(unknown_keys(row, schema))
+        wrong = wrong or list(violations(row, schema))
         wrong = wrong or list(_contradictions(row, config, datasets))
         if wrong:
             problems += [f"{path}, line {line}: {problem}" for problem in wrong]
         else:
-            datasets[row["dataset"]] = _dataset(_with_defaults(row, schema), config)
+            datasets[row["dataset"]] = _dataset(with_defaults(row, schema), config)
     if problems:
         raise ConfigError("the table of datasets cannot be used:\n  " + "\n  ".join(problems))
     if not datasets:
@@ -221,8 +180,8 @@ def demands_of(config: Mapping[str, Any], dataset: Dataset) -> Demands:
     return Demands(longest, file_names="lucaone" in config["export"])
 
 
-def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> None:
-    """Raise ConfigError for choices that this version of LucaFlow cannot run."""
+def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry) -> None:
+    """Raise ConfigError for choices that this version of LucaFlow cannot run, and checkpoints that are nowhere."""
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
     # Pairs are not embedded.
     datasets = {name: dataset for name, dataset in datasets.items() if not dataset.is_pairs}
@@ -237,18 +196,23 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems.append(f"export: {', '.join(missing)} is not available in this version of LucaFlow")
     if "lucaone" in config["export"]:
         problems += _lucaone_export_doubts(config["embedding"]["outputs"])
-    if fetched and source != "local":
-        problems.append(
-            f"checkpoints.source: {', '.join(fetched)} cannot be downloaded by this version of LucaFlow. Fetch the "
-            "checkpoint yourself and set checkpoints.source to `local` and checkpoints.path to its directory, or set "
-            "model.llm_version to `mini` to try things out"
-        )
+    if source != "local":
+        problems += _places_that_lack(datasets.values(), source, registry)
     if fetched and source == "local" and not path:
         problems.append("checkpoints.path: expected the checkpoint's directory, since checkpoints.source is `local`")
     if fetched and source == "local" and path and is_huggingface(Path(path)):
         problems += _huggingface_doubts(fetched, path, datasets)
     if problems:
         raise ConfigError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))
+
+
+def _places_that_lack(datasets: Iterable[Dataset], source: str, registry: Registry) -> Iterator[str]:
+    """Yield why a checkpoint cannot be fetched from where the configuration says."""
+    for model in sorted({dataset.model for dataset in datasets}, key=lambda model: model.name):
+        try:
+            registry.places(model, "packaged" if model.llm_version == "mini" else source)
+        except ConfigError as error:
+            yield str(error)
 
 
 def _lucaone_export_doubts(outputs: Sequence[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow import __version__, records, shards
-from lucaflow.checkpoints import CONVERTER_VERSION
+from lucaflow.checkpoints import CONVERTER_VERSION, Model
 from lucaflow.files import replacing, sha256_of
 from lucaflow.records import NO_DEMANDS
 from lucaflow.settings import (
@@ -54,6 +54,16 @@ def identity(path: Path) -> dict[str, Any]:
 def origin_settings(files: Sequence[Path]) -> dict[str, Any]:
     """Return what the files of a published checkpoint are known by, wherever they lie."""
     return {"converter": CONVERTER_VERSION, "files": {path.name: identity(path) for path in files}}
+
+
+def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides which files are fetched; `settings` are those under `checkpoints` in the configuration."""
+    return {
+        "converter": CONVERTER_VERSION,
+        **asdict(model),
+        "source": settings["source"],
+        "revision": settings["revision"],
+    }
 
 
 def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:

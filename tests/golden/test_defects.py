@@ -29,8 +29,9 @@ from lucaflow.engine import Engine
 from lucaflow.errors import CheckpointError, ConfigError, EmbeddingError
 from lucaflow.readers import RawRecord
 from lucaflow.records import Demands, Normaliser, Policies, digest_of
+from lucaflow.schemas import read_yaml
 from lucaflow.sequences import NormalisedSequence
-from lucaflow.settings import EmbeddingOptions, read_yaml, resolve
+from lucaflow.settings import EmbeddingOptions, resolve
 from lucaflow.windows import Windowing, mirrored, side_by_side
 
 MATRIX = EmbeddingOptions(("matrix",), None, False, True, 4094, "right", None, True, "lucaone", "float32", "float32")

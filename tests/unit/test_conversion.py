@@ -145,5 +145,5 @@ def test_what_is_there_is_said(tmp_path):
 
 
 def test_two_places_never_share_a_folder(tmp_path):
-    names = {folder_name(MODEL, "local", tmp_path / place) for place in "ab"}
+    names = {folder_name(MODEL, "local", str(tmp_path / place)) for place in "ab"}
     assert len(names) == 2

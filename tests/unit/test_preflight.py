@@ -9,12 +9,12 @@ import pytest
 from default_options import options
 
 from lucaflow.errors import SpaceError
+from lucaflow.files import human_bytes
 from lucaflow.normalisation import Counts
 from lucaflow.preflight import (
     assumed_speed,
     check_space,
     estimate,
-    human_bytes,
     human_seconds,
     measured_rate,
 )

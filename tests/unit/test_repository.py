@@ -15,10 +15,15 @@ sys.path.append(str(ROOT / "scripts"))
 import document_config
 import make_mini
 from lucaflow import __version__
-from lucaflow.checkpoints import Model, locate, published_digest
+from lucaflow.checkpoints import Model, locate
 from lucaflow.files import sha256_of
+from lucaflow.registry import PublishedFile, read_checkpoints
+from lucaflow.schemas import read_yaml
 
 MINI = ROOT / "resources/mini"
+REGISTRY = read_checkpoints(
+    ROOT / "resources/checkpoints.tsv", read_yaml(ROOT / "config/schemas/checkpoints.schema.yaml")
+)
 
 
 def canonical(name: str) -> str:
@@ -83,10 +88,9 @@ def test_the_packaged_checkpoint_is_the_one_its_rule_draws(tmp_path):
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert drawn.config.read_text() == packaged.config.read_text()
-    assert published_digest(ROOT / "resources/checkpoints.tsv", Model("mini", 1), "packaged") == (
-        "pytorch.pth",
-        sha256_of(packaged.weights[0]),
-    )
+    (place,) = REGISTRY.places(Model("mini", 1), "packaged")
+    weights = packaged.weights[0]
+    assert place.files == (PublishedFile("pytorch.pth", weights.stat().st_size, sha256_of(weights)),)
 
 
 @pytest.mark.parametrize("table", ["config/datasets.tsv", "config/demo/datasets.tsv"])

@@ -6,12 +6,13 @@ from workflow_runs import ROOT
 
 from lucaflow.errors import ConfigError
 from lucaflow.records import Demands
+from lucaflow.registry import read_checkpoints
+from lucaflow.schemas import read_yaml
 from lucaflow.settings import (
     EmbeddingOptions,
     demands_of,
     digest_of_settings,
     read_datasets,
-    read_yaml,
     refuse_unavailable,
     resolve,
 )
@@ -20,6 +21,9 @@ from lucaflow.steps import settings_name, write_settings
 CONFIG = read_yaml(ROOT / "config/schemas/config.schema.yaml")
 DATASETS = read_yaml(ROOT / "config/schemas/datasets.schema.yaml")
 DEFAULTS = resolve({}, CONFIG)
+REGISTRY = read_checkpoints(
+    ROOT / "resources/checkpoints.tsv", read_yaml(ROOT / "config/schemas/checkpoints.schema.yaml")
+)
 
 
 def options(**changed):
@@ -28,7 +32,9 @@ def options(**changed):
 
 def test_defaults_are_those_of_the_contract():
     assert DEFAULTS["datasets"] == "config/datasets.tsv"
-    assert DEFAULTS["checkpoints"] == {"directory": "resources/checkpoints", "source": "huggingface", "path": None}
+    assert DEFAULTS["checkpoints"] == {
+        "directory": "resources/checkpoints", "source": "huggingface", "path": None, "revision": None, "server": None,
+    }  # fmt: skip
     assert DEFAULTS["model"] == {"llm_version": "lucaone", "llm_step": None}
     assert DEFAULTS["embedding"]["outputs"] == ["mean"]
     assert DEFAULTS["embedding"]["truncation_seq_length"] == 4094
@@ -82,7 +88,19 @@ def test_every_problem_is_said_at_once():
             "holds one kind of vector, but embedding.outputs has mean, max",
         ),
         ({"export": ["lucaone"], "embedding": {"outputs": ["contacts"]}}, "`lucaone` holds matrices or vectors"),
-        ({"model": {"llm_version": "lucaone"}}, "cannot be downloaded by this version"),
+        (
+            {"model": {"llm_version": "lucaone-prot"}},
+            "there is no lucaone-prot with 30000000 steps from `huggingface`. Of lucaone-prot, `huggingface` has "
+            "38200000; `server` has 30000000",
+        ),
+        (
+            {"model": {"llm_version": "lucaone-prot", "llm_step": 38200000}, "checkpoints": {"source": "server"}},
+            "no lucaone-prot with 38200000 steps from `server`",
+        ),
+        (
+            {"model": {"llm_version": "lucaone", "llm_step": 7}},
+            "`huggingface` has 36000000, 17600000, 5600000; `server` has 36000000, 17600000, 5600000. Set",
+        ),
         (
             {"model": {"llm_version": "lucaone"}, "checkpoints": {"source": "local"}},
             "expected the checkpoint's directory",
@@ -94,7 +112,7 @@ def test_a_named_choice_runs_or_raises(tmp_path, config, words):
     table = tmp_path / "d.tsv"
     table.write_text("dataset\tpath\tseq_type\nd\td.fasta\tprot\n")
     with pytest.raises(ConfigError, match=words):
-        refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved))
+        refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), REGISTRY)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_an_older_result_is_kept_and_said_to_be_there(protein):
         ({"embedding": {"precision": "tfloat32"}}, ["`tfloat32`, which needs a GPU"]),
         ({"embedding": {"layer": 7}}, ["embedding.layer is 7, but this checkpoint has layers 0 to 6"]),
         ({"compute": {"device": "cuda"}}, ["compute.device is `cuda`, but torch finds no usable GPU"]),
-        ({"model": {"llm_version": "lucaone"}}, ["checkpoints.source: lucaone-36000000 cannot be downloaded"]),
+        ({"model": {"llm_version": "lucaone-prot"}}, ["no lucaone-prot with 30000000 steps from `huggingface`"]),
         ({"datasets": "nowhere.tsv"}, ["nowhere.tsv: there is no such table of datasets"]),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

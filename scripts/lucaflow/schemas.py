@@ -1,0 +1,54 @@
+"""Checking what a user, or a table of this project, states against a JSON Schema written in YAML."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, validators
+
+# JSON Schema takes 5.0 for an integer; a slice does not.
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
+
+
+def read_yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """Yield a line for each key that the schema does not know, with the nearest one that it does."""
+    if not isinstance(value, Mapping) or "properties" not in schema:
+        return
+    known = schema["properties"]
+    for key, inner in value.items():
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {place}{nearest[0]}?" if nearest else f"known here: {', '.join(known)}"
+            yield f"{place}{key}: there is no such key; {hint}"
+        else:
+            yield from unknown_keys(inner, known[key], f"{place}{key}.")
+
+
+def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Return a copy with the schema's defaults for what is not stated."""
+    if not isinstance(value, Mapping) or "properties" not in schema:
+        return deepcopy(value)
+    filled = {key: deepcopy(inner) for key, inner in value.items() if key not in schema["properties"]}
+    for key, inner in schema["properties"].items():
+        if key in value or "default" in inner:
+            filled[key] = with_defaults(value.get(key, inner.get("default")), inner)
+    return filled
+
+
+def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each wrong value: which key has it, and what was expected."""
+    for error in _Validator(schema).iter_errors(value):
+        place = ".".join(str(part) for part in error.absolute_path) or "the file"
+        yield f"{place}: {error.message}"

@@ -1,0 +1,143 @@
+"""Time and memory of each stage from a server to the first embedding, at LucaOne's full size, with random weights.
+
+    python tests/benchmarks/checkpoints.py --folder /path/with/25/GB
+
+The checkpoint has the names and shapes of tests/golden/embedding/state_dict_keys.txt, the heads of its training among
+them. It is served on loopback; each stage runs in a process of its own, whose peak memory includes mapped files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from lucaflow.checkpoints import MODEL_NAME, Model, Origin
+from lucaflow.conversion import convert_apart, load_encoder
+from lucaflow.encoder import EncoderConfig
+from lucaflow.fetching import fetch
+from lucaflow.registry import Place, PublishedFile
+
+KEYS = Path(__file__).resolve().parents[1] / "golden/embedding/state_dict_keys.txt"
+CONFIG = EncoderConfig(
+    num_hidden_layers=20, hidden_size=2560, num_attention_heads=40,
+    no_position_embeddings=True, token_dropout=False, use_embed_layer_norm=False,
+)  # fmt: skip
+RESIDUES = 300
+
+
+def write_checkpoint(folder: Path, dtype: torch.dtype) -> None:
+    """Write config.json and pytorch.pth with random weights."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, shape in re.findall(r"^[E-]  (\S+)  \(([\d, ]*)\)", KEYS.read_text(), re.MULTILINE):
+        size = [int(number) for number in shape.split(",") if number.strip()]
+        scale = 0.02 if len(size) > 1 else 1.0
+        state[name] = (scale * torch.randn(size, generator=generator)).to(dtype)
+    state["lm_head.weight"] = state["embed_tokens.weight"]
+    folder.mkdir()
+    torch.save(state, folder / "pytorch.pth")
+    (folder / "config.json").write_text(json.dumps(CONFIG.to_dict()))
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """The table is all there is to see."""
+
+
+def serve(folder: Path) -> str:
+    """Serve a folder on loopback; return its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def stage_fetch(folder: Path, address: str) -> None:
+    files = (PublishedFile("config.json"), PublishedFile("pytorch.pth"))
+    fetch([Place("lucaone-1", "server", address, files)], folder / "published")
+
+
+def stage_convert(folder: Path, _: str) -> None:
+    published = folder / "published"
+    origin = Origin("lucaone", published / "config.json", (published / "pytorch.pth",))
+    convert_apart(origin, Model("lucaone", 1), folder / "converted")
+
+
+def stage_load(folder: Path, _: str) -> None:
+    """Load the network, and read every weight once."""
+    encoder = load_encoder(folder / "converted")
+    for parameter in encoder.parameters():
+        parameter.sum()
+
+
+def stage_embed(folder: Path, _: str) -> None:
+    """Load the network, and embed one protein in one pass."""
+    encoder = load_encoder(folder / "converted")
+    tokens = torch.randint(5, 30, (1, RESIDUES + 2), generator=torch.Generator().manual_seed(0))
+    types = torch.ones_like(tokens)
+    with torch.inference_mode():
+        hidden = encoder(tokens, types, torch.tensor([RESIDUES + 2]))
+    assert torch.isfinite(hidden).all()
+
+
+STAGES = {"fetch": stage_fetch, "convert": stage_convert, "load": stage_load, f"embed {RESIDUES} residues": stage_embed}
+
+
+def measure(stage: str, folder: Path, address: str) -> tuple[float, int]:
+    """Return seconds and peak memory (bytes) of a stage in a process of its own."""
+    command = [sys.executable, __file__, "--stage", stage, "--folder", str(folder), "--address", address]
+    seconds, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return float(seconds), int(peak)
+
+
+def run_stage(stage: str, folder: Path, address: str) -> None:
+    """Run a stage; print seconds, and the peak memory of this process or of the largest one that it started."""
+    started = time.perf_counter()
+    STAGES[stage](folder, address)
+    seconds = time.perf_counter() - started
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(seconds, peak * unit)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32")
+    parser.add_argument("--stage", choices=STAGES)
+    parser.add_argument("--address", default="")
+    arguments = parser.parse_args()
+    if arguments.stage:
+        run_stage(arguments.stage, arguments.folder, arguments.address)
+        return
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        write_checkpoint(folder / "server", getattr(torch, arguments.dtype))
+        size = (folder / "server/pytorch.pth").stat().st_size
+        print(f"pytorch.pth: {size / 1e9:.2f} GB, {arguments.dtype}")
+        address = serve(folder / "server")
+        print("| stage | seconds | peak memory | of the weights kept |\n|---|---|---|---|")
+        measured = {}
+        for stage in STAGES:
+            measured[stage] = measure(stage, folder, address)
+        kept = (folder / "converted" / MODEL_NAME).stat().st_size
+        for stage, (seconds, peak) in measured.items():
+            print(f"| {stage} | {seconds:.1f} | {peak / 1e9:.2f} GB | {peak / kept:.2f} |")
+        print(f"weights kept: {kept / 1e9:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()

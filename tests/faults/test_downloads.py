@@ -1,0 +1,272 @@
+"""What goes wrong while a checkpoint is fetched from a server: nothing is lost, nothing wrong is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import time
+
+import loopback
+import pytest
+from fetching_cases import (
+    QUICK,
+    WEIGHTS,
+    after_config,
+    assert_complete,
+    assert_incomplete,
+    fetching_process,
+    place,
+    ranges,
+    run,
+    state_dict,
+    wait_until,
+)
+
+from lucaflow.downloads import NotThere
+from lucaflow.errors import CheckpointError
+from lucaflow.fetching import fetch
+from lucaflow.published import RECORD_NAME, SUMS_NAME, damaged, discard_damaged
+from lucaflow.registry import Place
+
+
+def test_a_good_server_and_a_second_run(server, tmp_path, caplog):
+    run(server, tmp_path / "a")
+    assert_complete(tmp_path / "a")
+    assert "plain HTTP" in caplog.text
+    assert "Nobody has published a digest of pytorch.pth" in caplog.text
+    asked = len(server.asked)
+    run(server, tmp_path / "a")
+    assert len(server.asked) == asked
+    checked = subprocess.run(["sha256sum", "--check", SUMS_NAME], cwd=tmp_path / "a", check=True, capture_output=True)
+    assert checked.stdout.count(b"OK") == 2
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.3, 0.9])
+def test_cut_off_and_resumed(server, tmp_path, fraction):
+    after_config(server, loopback.cut(fraction))
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+    first, *others = ranges(server)
+    assert (first, len(others)) == (None, 1)
+    came = fraction * len(WEIGHTS)
+    resumed_at = int(others[0][6:-1]) if others[0] else 0
+    assert came - 65536 <= resumed_at <= came
+
+
+def test_cut_off_more_often_than_there_are_attempts_but_always_with_something_new(server, tmp_path):
+    def a_bit_more(answer, content):
+        start = int((answer.headers.get("Range") or "bytes=0-")[6:-1])
+        span = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        answer.begin(206 if start else 200, len(content) - start, content, **({"Content_Range": span} if start else {}))
+        answer.wfile.write(content[start : start + (5 << 18)])
+        answer.close_connection = True
+
+    weights = server.files["/new/pytorch.pth"] = state_dict(8)
+    after_config(server, *[a_bit_more] * 5)
+    run(server, tmp_path)
+    assert_complete(tmp_path, weights)
+    assert len(ranges(server)) > QUICK.attempts
+
+
+def test_killed_and_resumed_by_the_next_run(server, tmp_path):
+    after_config(server, loopback.stall(0.5))
+    process = fetching_process(server, tmp_path)
+    part = tmp_path / ".pytorch.pth.download"
+    wait_until(lambda: part.is_file() and part.stat().st_size >= 1 << 20)
+    process.kill()
+    process.wait()
+    assert_incomplete(tmp_path)
+    came = part.stat().st_size
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+    assert ranges(server) == [None, f"bytes={came}-"]
+
+
+def test_killed_after_the_last_byte(server, tmp_path):
+    run(server, tmp_path)
+    (tmp_path / "pytorch.pth").rename(tmp_path / ".pytorch.pth.download")
+    version = {"total": len(WEIGHTS), "etag": '"x"', "last_modified": None}
+    (tmp_path / ".pytorch.pth.download.json").write_text(json.dumps(version))
+    server.asked.clear()
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+    assert not ranges(server)
+
+
+def test_a_server_that_never_sends_all(server, tmp_path):
+    after_config(server, *[loopback.cut(0.1)] * 9)
+    with pytest.raises(CheckpointError, match=r"3 attempts brought nothing new; .* broke off.* kept\. Run again"):
+        run(server, tmp_path)
+    assert_incomplete(tmp_path)
+    server.faults.clear()
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+
+
+@pytest.mark.parametrize("size", [len(WEIGHTS) - 1, len(WEIGHTS) + 1])
+def test_another_length_than_is_published(server, tmp_path, size):
+    with pytest.raises(CheckpointError, match=rf"{len(WEIGHTS)} bytes have come, expected {size}"):
+        run(server, tmp_path, bytes=size)
+    assert_incomplete(tmp_path)
+    assert not list(tmp_path.glob(".*.download*"))
+
+
+def test_the_whole_file_instead_of_the_rest(server, tmp_path):
+    after_config(server, loopback.cut(0.3), loopback.whole_file)
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+
+
+@pytest.mark.parametrize("honest", [True, False], ids=["a server that says so", "a server that ignores If-Range"])
+def test_a_file_that_changes_between_two_attempts(server, tmp_path, honest):
+    newer = state_dict(4, seed=1)
+
+    def cut_then_change(answer, content):
+        loopback.cut(0.5)(answer, content)
+        server.files["/new/pytorch.pth"] = newer
+
+    def rest_of_another(answer, content):
+        start = int(answer.headers["Range"][6:-1])
+        span = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        answer.begin(206, len(content) - start, content, Content_Range=span)
+        answer.wfile.write(content[start:])
+
+    after_config(server, cut_then_change, *([] if honest else [rest_of_another]))
+    run(server, tmp_path)
+    assert_complete(tmp_path, newer)
+
+
+def test_without_any_sign_of_the_version_it_begins_anew(server, tmp_path):
+    server.with_etag = False
+    after_config(server, loopback.cut(0.5))
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+    assert ranges(server) == [None, None]
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
+def test_a_login_page(server, tmp_path, kind):
+    after_config(server, loopback.page(kind))
+    with pytest.raises(CheckpointError, match=r"web page.*a login or a proxy may be needed"):
+        run(server, tmp_path)
+    assert_incomplete(tmp_path)
+    assert not list(tmp_path.glob(".*.download*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("pytorch.pth", b"error: quota exceeded", "torch writes no such file"),
+        ("config.json", b'{"hidden_size": 8', "config.json is not what its name says"),
+    ],
+)
+def test_content_that_cannot_be_right(server, tmp_path, name, content, words):
+    server.files[f"/new/{name}"] = content
+    with pytest.raises(CheckpointError, match=words):
+        run(server, tmp_path)
+    assert_incomplete(tmp_path)
+
+
+def test_a_file_that_is_not_there(server, tmp_path):
+    del server.files["/new/pytorch.pth"]
+    with pytest.raises(NotThere, match=r"new/pytorch.pth: the server has no such file \(404"):
+        run(server, tmp_path)
+    assert_incomplete(tmp_path)
+    assert len(ranges(server)) == 1
+
+
+def test_an_older_place_is_asked_and_named(server, tmp_path, caplog):
+    server.files = {path.replace("/new/", "/old/"): content for path, content in server.files.items()}
+    fetch([place(server), place(server, "old")], tmp_path, patience=QUICK)
+    assert_complete(tmp_path)
+    assert "new/config.json: the server has no such file (404 Not Found). Asking the next place." in caplog.text
+    assert json.loads((tmp_path / RECORD_NAME).read_text())["address"] == f"{server.address}/old"
+
+
+def test_a_refusal_is_not_asked_again(server, tmp_path):
+    after_config(server, loopback.status(403))
+    with pytest.raises(CheckpointError, match="the server answers 403"):
+        run(server, tmp_path)
+    assert len(ranges(server)) == 1
+
+
+def test_busy_twice_then_good(server, tmp_path, caplog):
+    after_config(server, loopback.status(503), loopback.status(503, Retry_After="1"))
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+    assert caplog.text.count("503 Service Unavailable") == 2
+
+
+def test_busy_for_good(server, tmp_path):
+    after_config(server, *[loopback.status(503)] * 3)
+    with pytest.raises(CheckpointError, match="3 attempts brought nothing new"):
+        run(server, tmp_path)
+
+
+def test_a_stalled_connection(server, tmp_path, caplog):
+    after_config(server, loopback.stall(0.1))
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+    assert "the connection stalled" in caplog.text
+
+
+def test_nobody_listens(tmp_path):
+    with loopback.serving() as server:
+        gone = place(server)
+    with pytest.raises(CheckpointError, match="3 attempts brought nothing new"):
+        fetch([gone], tmp_path, patience=QUICK)
+
+
+def test_a_digest_that_was_published(server, tmp_path):
+    run(server, tmp_path / "right", sha256=hashlib.sha256(WEIGHTS).hexdigest())
+    assert_complete(tmp_path / "right")
+    with pytest.raises(CheckpointError, match=r"its digest is [0-9a-f]{64}, expected 0{64}.*nothing was kept"):
+        run(server, tmp_path / "wrong", sha256="0" * 64)
+    assert_incomplete(tmp_path / "wrong")
+
+
+def test_a_flipped_byte_in_a_stored_file(server, tmp_path):
+    run(server, tmp_path)
+    path = tmp_path / "pytorch.pth"
+    broken = bytearray(WEIGHTS)
+    broken[1 << 20] ^= 1
+    path.write_bytes(broken)
+    assert list(damaged(tmp_path)) == ["pytorch.pth"]
+    with pytest.raises(CheckpointError, match=r"pytorch.pth: its digest is .* Run `snakemake fetch`"):
+        discard_damaged(tmp_path)
+    assert_incomplete(tmp_path)
+    server.asked.clear()
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+    assert len(server.asked) == 1
+    discard_damaged(tmp_path)
+
+
+def test_what_is_not_what_was_recorded_first_is_refused(server, tmp_path):
+    run(server, tmp_path)
+    (tmp_path / "pytorch.pth").unlink()
+    server.files["/new/pytorch.pth"] = state_dict(4, seed=1)
+    with pytest.raises(CheckpointError, match="The file was changed, or damaged on its way"):
+        run(server, tmp_path)
+    assert not (tmp_path / "pytorch.pth").exists()
+
+
+def test_a_mirror_stands_for_the_server(server, tmp_path):
+    elsewhere = Place("lucaone-1", "server", "http://192.0.2.1/lucaone/new", place(server).files)
+    fetch([elsewhere], tmp_path, server=f"{server.address}/", patience=QUICK)
+    assert_complete(tmp_path)
+
+
+def test_two_runs_at_once(server, tmp_path):
+    def slowly(answer, content):
+        time.sleep(1)
+        answer.give(content)
+
+    server.faults = [slowly, slowly]
+    processes = [fetching_process(server, tmp_path) for _ in range(2)]
+    said = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert_complete(tmp_path)
+    assert len(server.asked) == 2
+    assert sum("Another run is at fetching lucaone-1. Waiting" in text for text in said) == 1

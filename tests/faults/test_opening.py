@@ -1,0 +1,189 @@
+"""Files that are no checkpoint, by accident or on purpose: refused by name, and nothing in them runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import resource
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from golden_cases import GOLDEN
+
+from lucaflow import conversion
+from lucaflow.checkpoints import Model, Origin, locate, read_record
+from lucaflow.conversion import convert, convert_apart, is_converted, load_encoder, read_tensors
+from lucaflow.errors import CheckpointError
+
+MODEL = Model("lucaone", 36000000)
+T1 = GOLDEN / "checkpoints/T1"
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def hostile_archive(path: Path, mark: Path) -> None:
+    torch.save({"embed_tokens.weight": Touch(mark)}, path)
+
+
+def hostile_old_format(path: Path, mark: Path) -> None:
+    torch.save({"embed_tokens.weight": Touch(mark)}, path, _use_new_zipfile_serialization=False)
+
+
+def hostile_bare_pickle(path: Path, mark: Path) -> None:
+    path.write_bytes(pickle.dumps(Touch(mark)))
+
+
+def hostile_code_in_archive(path: Path, mark: Path) -> None:
+    """What torch takes for a TorchScript module."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/constants.pkl", pickle.dumps(Touch(mark)))
+        archive.writestr("archive/data.pkl", pickle.dumps(Touch(mark)))
+        archive.writestr("archive/code/__torch__.py", f"open({str(mark)!r}, 'w')\n")
+
+
+def whole_module(path: Path, _: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), path)
+
+
+HOSTILE = [hostile_archive, hostile_old_format, hostile_bare_pickle, hostile_code_in_archive, whole_module]
+
+
+@pytest.mark.parametrize("write", HOSTILE, ids=lambda write: write.__name__)
+def test_a_pickle_that_would_do_something(tmp_path, write):
+    mark = tmp_path / "mark"
+    path = tmp_path / "pytorch.pth"
+    write(path, mark)
+    mark.unlink(missing_ok=True)
+    origin = Origin("lucaone", T1 / "llm/models/lucaone/lucaone/checkpoint-step36000000/config.json", (path,))
+    with pytest.raises(CheckpointError, match="nothing in it was run"):
+        convert_apart(origin, MODEL, tmp_path / "out")
+    assert not mark.exists()
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_the_hostile_ones_would_do_it(tmp_path):
+    """Torch's unrestricted loader runs them: the test above can fail."""
+    mark = tmp_path / "mark"
+    hostile_archive(tmp_path / "pytorch.pth", mark)
+    torch.load(tmp_path / "pytorch.pth", weights_only=False)
+    assert mark.exists()
+
+
+def test_an_archive_that_would_grow(tmp_path):
+    path = tmp_path / "pytorch.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({}))
+        archive.writestr("archive/data/0", bytes(300_000_000))
+    assert path.stat().st_size < 1_000_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match=r"would become 300 MB.*Nothing in it was run"):
+        read_tensors(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_an_archive_whose_members_share_their_bytes(tmp_path):
+    """The directory names the same stored bytes many times."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({}))
+        archive.writestr("archive/data/0", bytes(1_000_000))
+        archive.filelist += [archive.filelist[-1]] * 500
+    path = tmp_path / "pytorch.pth"
+    path.write_bytes(file.getvalue())
+    with pytest.raises(CheckpointError, match="501 MB"):
+        read_tensors(path)
+
+
+def test_a_process_that_takes_too_much_memory_is_ended_and_named(tmp_path, monkeypatch):
+    """The bound is put below what the process has already."""
+    monkeypatch.setattr(conversion, "_MEMORY_OF_TORCH", 50_000_000)
+    with pytest.raises(CheckpointError, match=r"the process that read pytorch.pth in .* was ended .* memory"):
+        convert_apart(locate(T1, MODEL), MODEL, tmp_path)
+
+
+HEADER = {"x": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}
+
+
+def lying(**changed) -> bytes:
+    header = json.dumps({"x": {**HEADER["x"], **changed}}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(16)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lying(shape=[2, 3]),
+        lying(data_offsets=[0, 1 << 40]),
+        lying(data_offsets=[16, 0]),
+        lying(shape=[1 << 62, 1 << 62]),
+        lying(dtype="F128"),
+        lying(data_offsets=[0, 8]),
+        lying()[:-1],
+        lying() + b"more",
+        struct.pack("<Q", 1 << 60) + b"{}",
+        struct.pack("<Q", 2) + b"[]",
+        b"",
+        b"\x00" * 7,
+    ],
+    ids=[
+        "shape", "offset beyond the file", "offsets reversed", "overflow", "type", "bytes nobody owns", "cut short",
+        "too long", "endless header", "no table", "empty", "no header",
+    ],
+)  # fmt: skip
+def test_a_safetensors_header_that_lies(tmp_path, content):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model.safetensors is damaged.*nothing in it was run"):
+        read_tensors(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"num_hidden_layers": 10**9}, r"config.json .*num_hidden_layers is 1000000000, but the weights hold 2"),
+        ({"num_hidden_layers": 1}, r"num_hidden_layers is 1, but the weights hold 2"),
+        ({"hidden_size": 10**6}, r"embed_tokens.weight has shape \(39, 32\), expected \(39, 1000000\)"),
+        ({"hidden_size": "32"}, r"does not describe a LucaOne model: hidden_size is '32'"),
+        ({"hidden_size": -32}, r"does not describe a LucaOne model"),
+        ({"num_attention_heads": 0}, r"does not describe a LucaOne model"),
+        ({"num_attention_heads": 3}, r"does not divide into 3 heads"),
+        ({"use_embed_layer_norm": "no"}, r"use_embed_layer_norm is 'no'"),
+        ({"max_position_embeddings": 10**15, "no_position_embeddings": False}, r"embed_pos"),
+    ],
+)
+def test_wrong_architecture_numbers(tmp_path, changed, words):
+    origin = locate(T1, MODEL)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({**json.loads(origin.config.read_text()), **changed}))
+    with pytest.raises(CheckpointError, match=words):
+        convert(Origin("lucaone", config, origin.weights), MODEL, tmp_path / "out")
+
+
+def test_a_flipped_byte_in_a_converted_checkpoint(tmp_path):
+    convert(locate(T1, MODEL), MODEL, tmp_path)
+    assert is_converted(locate(T1, MODEL), tmp_path)
+    path = tmp_path / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model.safetensors is damaged: its digest is .* `snakemake verify`"):
+        load_encoder(tmp_path)
+    assert not is_converted(locate(T1, MODEL), tmp_path)
+
+
+def test_a_conversion_in_another_process_is_the_same(tmp_path):
+    origin = locate(T1, MODEL)
+    apart, here = (way(origin, MODEL, tmp_path / name) for name, way in (("a", convert_apart), ("b", convert)))
+    assert apart["model"] == here["model"] == read_record(tmp_path / "a")["model"]
