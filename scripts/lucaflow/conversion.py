@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import math
 import multiprocessing
 import os
 import pickle
 import re
 import resource
+import struct
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
@@ -25,7 +27,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from lucaflow import __version__
@@ -147,21 +149,38 @@ def _first(problems: list[str], shown: int = 10) -> str:
     return "; ".join(problems[:shown]) + more
 
 
-def fuse(tensors: Mapping[str, Tensor], config: EncoderConfig) -> dict[str, Tensor]:
-    """Return the tensors by `Encoder`'s names, in float32; names the ones that are not finite."""
-    with torch.device("meta"):
-        names = list(Encoder(config).state_dict())
-    fused = {}
-    for name in names:
-        if ".qkv_proj." in name:
-            parts = [tensors[name.replace("qkv_proj", projection)].float() for projection in _PROJECTIONS]
-            fused[name] = torch.cat(parts)
-        else:
-            fused[name] = tensors[name.replace(".inv_freq", ".rot_emb.inv_freq")].float().contiguous()
-    bad = [name for name, tensor in fused.items() if not torch.isfinite(tensor).all()]
+def fused(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Return the parameter that `Encoder` calls `name`, from tensors by LucaOne's names, in float32."""
+    if ".qkv_proj." in name:
+        return torch.cat([tensors[name.replace("qkv_proj", projection)].float() for projection in _PROJECTIONS])
+    return tensors[name.replace(".inv_freq", ".rot_emb.inv_freq")].float()
+
+
+def write_parameters(
+    path: Path, shapes: Mapping[str, Sequence[int]], tensor_of: Callable[[str], Tensor], metadata: dict[str, str]
+) -> None:
+    """Write float32 tensors as a safetensors file, holding one of them at a time.
+
+    `safetensors.torch.save_file` wants all at once, which for LucaOne takes a third more memory than its weights.
+    Raises CheckpointError that names the tensors whose values are not finite.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    stop = 0
+    for name, shape in shapes.items():
+        start, stop = stop, stop + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, stop]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    bad = []
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name in shapes:
+            tensor = tensor_of(name).contiguous()
+            if not torch.isfinite(tensor).all():
+                bad.append(name)
+            file.write(tensor.numpy().data)
     if bad:
         raise CheckpointError(f"the weights hold values that are not finite, in {_first(bad)}. Fetch them again.")
-    return fused
 
 
 def convert_apart(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
@@ -216,10 +235,16 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
     contact = {key: value for key, value in tensors.items() if key.startswith(_CONTACT_HEAD)}
     tensors = {key: value for key, value in tensors.items() if not _DROPPED.match(key)}
     check(tensors, config, origin.config.parent)
-    fused = fuse(tensors, config) | {key: value.float().contiguous() for key, value in contact.items()}
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in Encoder(config).state_dict().items()}
     target = folder / MODEL_NAME
     with replacing(target) as temporary:
-        save_file(fused, temporary, metadata={"encoder": json.dumps(config.to_dict(), sort_keys=True)})
+        write_parameters(
+            temporary,
+            shapes | {name: contact[name].shape for name in sorted(contact)},
+            lambda name: contact[name].float() if name in contact else fused(name, tensors),
+            {"encoder": json.dumps(config.to_dict(), sort_keys=True)},
+        )
     record = {
         "format": "lucaflow-checkpoint",
         "llm_version": model.llm_version,

@@ -39,14 +39,15 @@ CONFIG = EncoderConfig(
 RESIDUES = 300
 
 
-def write_checkpoint(folder: Path, dtype: torch.dtype) -> None:
+def stage_write(folder: Path, dtype: str) -> None:
     """Write config.json and pytorch.pth with random weights."""
+    folder = folder / "server"
     generator = torch.Generator().manual_seed(0)
     state = {}
     for name, shape in re.findall(r"^[E-]  (\S+)  \(([\d, ]*)\)", KEYS.read_text(), re.MULTILINE):
         size = [int(number) for number in shape.split(",") if number.strip()]
         scale = 0.02 if len(size) > 1 else 1.0
-        state[name] = (scale * torch.randn(size, generator=generator)).to(dtype)
+        state[name] = (scale * torch.randn(size, generator=generator)).to(getattr(torch, dtype))
     state["lm_head.weight"] = state["embed_tokens.weight"]
     folder.mkdir()
     torch.save(state, folder / "pytorch.pth")
@@ -96,17 +97,17 @@ def stage_embed(folder: Path, _: str) -> None:
 STAGES = {"fetch": stage_fetch, "convert": stage_convert, "load": stage_load, f"embed {RESIDUES} residues": stage_embed}
 
 
-def measure(stage: str, folder: Path, address: str) -> tuple[float, int]:
-    """Return seconds and peak memory (bytes) of a stage in a process of its own."""
-    command = [sys.executable, __file__, "--stage", stage, "--folder", str(folder), "--address", address]
+def measure(stage: str, folder: Path, argument: str) -> tuple[float, int]:
+    """Return seconds and peak memory (bytes) of a stage in a process of its own, which starts from a small one."""
+    command = [sys.executable, __file__, "--stage", stage, "--folder", str(folder), "--argument", argument]
     seconds, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(seconds), int(peak)
 
 
-def run_stage(stage: str, folder: Path, address: str) -> None:
+def run_stage(stage: str, folder: Path, argument: str) -> None:
     """Run a stage; print seconds, and the peak memory of this process or of the largest one that it started."""
     started = time.perf_counter()
-    STAGES[stage](folder, address)
+    (stage_write if stage == "write" else STAGES[stage])(folder, argument)
     seconds = time.perf_counter() - started
     unit = 1 if sys.platform == "darwin" else 1024
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -117,15 +118,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32")
-    parser.add_argument("--stage", choices=STAGES)
-    parser.add_argument("--address", default="")
+    parser.add_argument("--stage", choices=("write", *STAGES))
+    parser.add_argument("--argument", default="")
     arguments = parser.parse_args()
     if arguments.stage:
-        run_stage(arguments.stage, arguments.folder, arguments.address)
+        run_stage(arguments.stage, arguments.folder, arguments.argument)
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        write_checkpoint(folder / "server", getattr(torch, arguments.dtype))
+        measure("write", folder, arguments.dtype)
         size = (folder / "server/pytorch.pth").stat().st_size
         print(f"pytorch.pth: {size / 1e9:.2f} GB, {arguments.dtype}")
         address = serve(folder / "server")
