@@ -4,13 +4,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake
 
-.PHONY: demo test lint install install-test mini docs lock clean
+.PHONY: demo test test-long lint install install-test mini docs lock clean
 
 demo: install
 	$(SNAKEMAKE) --cores all --configfile config/demo/config.yaml
 
 test: install-test lint
 	$(BIN)/python -m pytest -n auto
+
+# What takes longer: the same question asked in several ways, kills at many moments, comparisons.
+test-long: install-test
+	$(BIN)/python -m pytest -n auto -m long
 
 lint: install-test
 	$(BIN)/ruff check .

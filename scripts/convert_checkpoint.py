@@ -4,12 +4,12 @@ import logging
 import os
 from pathlib import Path
 
-from lucaflow.checkpoints import Model, is_fetched, published_files, published_folder
-from lucaflow.conversion import convert_apart, is_converted
+from lucaflow.checkpoints import Model, Origin, is_fetched, published_files, published_folder
+from lucaflow.conversion import convert_apart, converted_bytes, is_converted
 from lucaflow.errors import CheckpointError
-from lucaflow.files import locked, require_space, sha256_of
+from lucaflow.files import explaining_a_full_disk, locked, require_space, sha256_of
 from lucaflow.logs import reporting_to
-from lucaflow.published import discard_damaged
+from lucaflow.published import LOCK_NAME, discard_damaged
 
 logger = logging.getLogger("lucaflow")
 
@@ -19,20 +19,32 @@ def main() -> None:
     settings, clone = snakemake.config["checkpoints"], Path(snakemake.scriptdir).parent
     model = Model(snakemake.params.llm_version, snakemake.params.llm_step)
     folder = Path(snakemake.output.record).parent
-    if is_fetched(model, settings):
-        discard_damaged(published_folder(model, settings))
-    origin = published_files(model, settings, clone)
+    if not is_fetched(model, settings):
+        convert_once(model, published_files(model, settings, clone), folder)
+        return
+    published = published_folder(model, settings)
+    with locked(published / LOCK_NAME, f"fetching {model.name}"):
+        discard_damaged(published)
+        try:
+            convert_once(model, published_files(model, settings, clone), folder)
+        except CheckpointError as error:
+            hint = f"If it was fetched damaged, delete {published} and run `snakemake fetch`."
+            raise CheckpointError(f"{error} {hint}") from error
+
+
+def convert_once(model: Model, origin: Origin, folder: Path) -> None:
+    """Convert the files, unless another run has done so."""
     for path in origin.files:
         expected = snakemake.params.digests.get(path.name)
         if expected and (found := sha256_of(path)) != expected:
             raise CheckpointError(f"{path} has digest {found}, expected {expected}. Fetch it again.")
-    with locked(folder / ".lock", f"converting {model.name}"):
+    with locked(folder / ".lock", f"converting {model.name}"), explaining_a_full_disk(folder, "Nothing was converted"):
         if is_converted(origin, folder):
             logger.info("%s was converted by another run", model.name)
             for path in snakemake.output:
                 os.utime(path)
             return
-        require_space(folder, sum(path.stat().st_size for path in origin.weights), f"converting {model.name}")
+        require_space(folder, converted_bytes(origin), f"converting {model.name}")
         record = convert_apart(origin, model, folder)
     logger.info("converted %s: %d parameters, sha256 %s", model.name, record["parameters"], record["model"]["sha256"])
 

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import os
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tqdm import tqdm
 
-from lucaflow.errors import CheckpointError, SpaceError
-from lucaflow.files import human_bytes, require_space, sha256_of, synchronise
+from lucaflow.errors import CheckpointError
+from lucaflow.files import explaining_a_full_disk, human_bytes, require_space, sha256_of, synchronise
 
 logger = logging.getLogger(__name__)
 
-# What an interruption may cost at most, and what has to come for an attempt to count as headway.
+# What an interruption may cost.
 _CHUNK_BYTES = 1 << 16
-_HEADWAY_BYTES = 1 << 20
 # What a server says when asking again later makes sense.
-_PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
 
 class NotThere(CheckpointError):
@@ -60,22 +56,28 @@ PATIENCE = Patience()
 class _Version:
     """What tells one state of a file on a server from another; `total` bytes."""
 
+    url: str
     total: int | None
     etag: str | None
     last_modified: str | None
 
     @classmethod
-    def of(cls, response: requests.Response) -> _Version:
+    def of(cls, url: str, response: requests.Response) -> _Version:
         """Read it from an answer that holds the whole file, or a part of it."""
         headers = response.headers
-        length = re.fullmatch(r"bytes \d+-\d+/(\d+)", headers.get("Content-Range", ""))
-        total = length[1] if length else headers.get("Content-Length") if response.status_code == 200 else None
-        return cls(int(total) if total else None, headers.get("ETag"), headers.get("Last-Modified"))
+        span = re.fullmatch(r"bytes \d+-\d+/(\d+)", headers.get("Content-Range", ""))
+        total = span[1] if span else headers.get("Content-Length", "") if response.status_code == 200 else ""
+        return cls(url, int(total) if total.isdecimal() else None, headers.get("ETag"), headers.get("Last-Modified"))
 
     @property
     def validator(self) -> str | None:
         """What If-Range takes: a strong tag, or else a date."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
+
+    def is_repeated_by(self, other: _Version) -> bool:
+        """Say whether another answer shows that it is of the same state of the file."""
+        same_length = self.total is None or other.total == self.total
+        return same_length and self.validator is not None and other.validator == self.validator
 
 
 class Progress(tqdm):
@@ -100,46 +102,55 @@ class _LogLines:
 
 
 def download(
-    url: str,
-    target: Path,
-    size: int | None = None,
-    sha256: str | None = None,
-    accept: Callable[[Path], None] | None = None,
-    patience: Patience = PATIENCE,
-) -> None:
-    """Download a file; it gets its name when it is complete, durable and verified. What was interrupted is resumed.
+    url: str, target: Path, size: int | None = None, sha256: str | None = None, patience: Patience = PATIENCE
+) -> str:
+    """Download a file beside `target` and return its hex SHA-256; `publish` then gives it its name.
 
-    size, sha256: of the file where they are known; accept: raises for content that cannot be what was asked for.
-    Raises CheckpointError for what asking again will not mend, and after `patience.attempts` that brought nothing new;
-    NotThere where there is no such file; SpaceError when the disk is full. The part that came is kept, to go on from,
-    unless it is wrong.
+    What was interrupted is gone on with. size, sha256: of the file, where they are known. Raises CheckpointError for
+    what asking again will not mend, and after `patience.attempts` in a row that brought nothing new; NotThere where
+    there is no such file; SpaceError when the disk is full. The part that came is kept, unless it is wrong.
     """
     part = _Part(target)
     attempts = Retrying(
         retry=retry_if_exception_type(_Interrupted),
-        stop=stop_after_attempt(patience.attempts),
-        wait=lambda state: _pause(state, patience),
+        stop=lambda _: part.in_vain >= patience.attempts,
+        wait=lambda state: _pause(state, part, patience),
         before_sleep=_say_what_went_wrong,
         reraise=True,
     )
     with requests.Session() as session:
         try:
-            while not attempts(_continue, session, url, part, sha256 is not None, patience):
-                logger.info("%s: going on at %s", url, human_bytes(part.size))
+            attempts(_continue, session, url, part, sha256 is not None, patience)
         except _Interrupted as error:
             raise CheckpointError(
                 f"{url}: {patience.attempts} attempts brought nothing new; the last one: {error}. "
-                f"{human_bytes(part.size)} are kept. Run again to go on from there."
+                f"{human_bytes(part.size)} are kept. Run again to go on from there, or fetch where there is a "
+                "connection and copy checkpoints.directory."
             ) from error
-    _verify(url, part, size, sha256, accept)
+    return _verify(url, part, size, sha256)
+
+
+def publish(target: Path) -> None:
+    """Give a downloaded file its name, durably."""
+    part = _Part(target)
     synchronise(part.path)
     part.path.replace(target)
     part.forget()
     synchronise(target.parent)
 
 
-def _pause(state: RetryCallState, patience: Patience) -> float:
-    growing = wait_exponential(patience.first_pause, max=patience.longest_pause)(state)
+def discard(target: Path) -> None:
+    """Remove what was downloaded of a file."""
+    _Part(target).forget()
+
+
+def part_of(target: Path) -> Path:
+    """Return where a file is until it gets its name."""
+    return _Part(target).path
+
+
+def _pause(state: RetryCallState, part: _Part, patience: Patience) -> float:
+    growing = patience.first_pause * 2 ** max(0, part.in_vain - 1)
     asked = state.outcome.exception().pause if state.outcome else 0  # type: ignore[union-attr]
     return min(max(growing, asked), patience.longest_pause)
 
@@ -150,11 +161,16 @@ def _say_what_went_wrong(state: RetryCallState) -> None:
 
 
 class _Part:
-    """The part of a file that has come, and of which version of the file it is."""
+    """The part of a file that has come, and of which version of the file it is.
+
+    in_vain: attempts in a row after which there was no more of the file than there had been before.
+    """
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f".{target.name}.download")
         self._about = target.with_name(f".{target.name}.download.json")
+        self._most = self.size
+        self.in_vain = 0
 
     @property
     def size(self) -> int:
@@ -166,7 +182,7 @@ class _Part:
         try:
             return _Version(**json.loads(self._about.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
-            return _Version(None, None, None)
+            return _Version("", None, None, None)
 
     def begin(self, version: _Version) -> None:
         self.forget()
@@ -176,19 +192,25 @@ class _Part:
         self.path.unlink(missing_ok=True)
         self._about.unlink(missing_ok=True)
 
+    def interrupted(self, reason: str, pause: float = 0) -> _Interrupted:
+        """Note that an attempt has ended before the file did."""
+        self.in_vain = 0 if self.size > self._most else self.in_vain + 1
+        self._most = max(self._most, self.size)
+        return _Interrupted(reason, pause)
 
-def _continue(session: requests.Session, url: str, part: _Part, digest_is_known: bool, patience: Patience) -> bool:
-    """Go on with a download; return whether the file is complete.
 
-    Raises _Interrupted unless at least a megabyte came. A part is gone on with where the server can tell that the file
-    is still the same, or a digest will.
+def _continue(session: requests.Session, url: str, part: _Part, digest_is_known: bool, patience: Patience) -> None:
+    """Go on with a download until the file is complete.
+
+    Raises _Interrupted. A part is gone on with where the server shows that the file is still the same, or where a
+    digest will.
     """
-    offset, version = part.size, part.version
-    if offset and offset == version.total:
-        return True
-    if offset and not version.validator and not digest_is_known:
+    version = part.version
+    if part.size and part.size == version.total and version.url == url:
+        return
+    if version.url != url or not (version.validator or digest_is_known):
         part.forget()
-        offset = 0
+    offset = part.size
     headers = {"Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
@@ -196,31 +218,28 @@ def _continue(session: requests.Session, url: str, part: _Part, digest_is_known:
     try:
         with session.get(url, headers=headers, stream=True, timeout=(patience.connect, patience.read)) as response:
             _check_status(url, response, part)
-            if offset and not _is_the_rest(response, offset, version):
-                logger.warning("%s: the server gives the file from its beginning, or it has changed", url)
-                offset = 0
-                if response.status_code == 206:
-                    part.forget()
-                    return False
-            if not offset:
-                part.begin(_Version.of(response))
-            _receive(url, response, part, offset)
+            now = _Version.of(url, response)
+            if response.status_code == 206 and not (
+                response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
+                and (digest_is_known or version.is_repeated_by(now))
+            ):
+                part.forget()
+                raise part.interrupted(f"{url}: the file may have changed since it was begun, and is begun anew")
+            _receive(url, response, part, now)
     except requests.RequestException as error:
-        if part.size < offset + _HEADWAY_BYTES:
-            raise _Interrupted(f"{url}: {_reason(error)}") from error
-        logger.warning("%s: %s", url, _reason(error))
-        return False
-    return True
+        raise part.interrupted(f"{url}: {_reason(error)}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{url}: the server leads to an address that is none ({error}).") from error
 
 
 def _check_status(url: str, response: requests.Response, part: _Part) -> None:
     status = response.status_code
     if status == 416:
         part.forget()
-        raise _Interrupted(f"{url}: what has come is longer than the file, and is dropped")
-    if status in _PASSING_STATUS:
+        raise part.interrupted(f"{url}: what has come is longer than the file, and is dropped")
+    if status in PASSING_STATUS:
         asked = response.headers.get("Retry-After", "")
-        raise _Interrupted(f"{url}: {status} {response.reason}", float(asked) if asked.isdecimal() else 0)
+        raise part.interrupted(f"{url}: {status} {response.reason}", float(asked) if asked.isdecimal() else 0)
     if status in (404, 410):
         raise NotThere(f"{url}: the server has no such file ({status} {response.reason}).")
     if status not in (200, 206):
@@ -229,43 +248,44 @@ def _check_status(url: str, response: requests.Response, part: _Part) -> None:
             "a login or a proxy may be needed."
         )
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise CheckpointError(
-            f"{url}: the server sends a web page instead of the file; nothing was kept. Look at the address in a "
-            "browser: a login or a proxy may be needed."
-        )
+        raise _web_page(url)
+    if url.startswith("https:") and response.url.startswith("http:"):
+        logger.warning("%s leads to plain HTTP: %s", url, response.url)
 
 
-def _is_the_rest(response: requests.Response, offset: int, version: _Version) -> bool:
-    """Say whether an answer goes on where the part ends, in the same version of the file."""
-    now = _Version.of(response)
-    return (
-        response.status_code == 206
-        and response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
-        and (version.total is None or now.total == version.total)
-        and (now.etag is None or now.etag == version.etag)
+def _web_page(url: str) -> CheckpointError:
+    return CheckpointError(
+        f"{url}: the server sends a web page instead of the file. Look at the address in a browser: a login or a proxy "
+        "may be needed."
     )
 
 
-def _receive(url: str, response: requests.Response, part: _Part, offset: int) -> None:
-    total = _Version.of(response).total
-    if total is not None:
-        require_space(part.path.parent, total - offset, f"the rest of {url}")
-    try:
+def _receive(url: str, response: requests.Response, part: _Part, version: _Version) -> None:
+    """Add what comes to the part; of a file that begins anew, only when it looks like one."""
+    offset = part.size if response.status_code == 206 else 0
+    if version.total is not None:
+        require_space(part.path.parent, version.total - offset, f"the rest of {url}")
+    chunks = response.iter_content(_CHUNK_BYTES)
+    if response.status_code == 200:
+        first = next(chunks, b"")
+        if first.lstrip()[:1] == b"<":
+            raise _web_page(url)
+        if part.size:
+            logger.warning(
+                "%s: the server gives the file from its beginning: it has changed, or cannot be resumed", url
+            )
+            part.forget()
+        chunks = chain([first], chunks)
+    with explaining_a_full_disk(part.path.parent, f"{url} is not complete; what has come of it is kept"):
+        if not offset:
+            part.begin(version)
         with (
             part.path.open("ab") as file,
-            Progress(total=total, initial=offset, desc=url.rsplit("/", 1)[1]) as progress,
+            Progress(total=version.total, initial=offset, desc=url.rsplit("/", 1)[1]) as progress,
         ):
-            for chunk in response.iter_content(_CHUNK_BYTES):
+            for chunk in chunks:
                 file.write(chunk)
                 progress.update(len(chunk))
-    except OSError as error:
-        if error.errno not in _FULL_DISK:
-            raise
-        raise SpaceError(
-            f"{part.path.parent.resolve()}: the disk, or what you may use of it, is full ({os.strerror(error.errno)}). "
-            f"{human_bytes(part.size)} of {url} are kept. Make room, or set checkpoints.directory to another disk; "
-            "then run again to go on from there."
-        ) from error
 
 
 def _reason(error: requests.RequestException) -> str:
@@ -279,21 +299,18 @@ def _reason(error: requests.RequestException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _verify(url: str, part: _Part, size: int | None, sha256: str | None, accept: Callable[[Path], None] | None) -> None:
-    """Raise CheckpointError, and drop what has come, unless it is the file that was asked for."""
+def _verify(url: str, part: _Part, size: int | None, sha256: str | None) -> str:
+    """Return the digest of what has come. Raises CheckpointError, and drops it, unless it is what was asked for."""
     expected = size if size is not None else part.version.total
-    try:
-        if expected is not None and part.size != expected:
-            raise CheckpointError(
-                f"{url}: {part.size} bytes have come, expected {expected}. Run again to fetch it anew."
-            )
-        if accept:
-            accept(part.path)
-        if sha256 and (found := sha256_of(part.path)) != sha256:
-            raise CheckpointError(
-                f"{url}: its digest is {found}, expected {sha256}. The file was changed, or damaged on its way; "
-                "nothing was kept."
-            )
-    except CheckpointError:
+    if expected is not None and part.size != expected:
+        came = part.size
         part.forget()
-        raise
+        raise CheckpointError(f"{url}: {came} bytes have come, expected {expected}. Run again to fetch it anew.")
+    found = sha256_of(part.path)
+    if sha256 and found != sha256:
+        part.forget()
+        raise CheckpointError(
+            f"{url}: its digest is {found}, expected {sha256}. The file was changed, or damaged on its way; nothing "
+            f"was kept. If it was changed, and you trust it, delete {part.path.parent} and fetch again."
+        )
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -169,3 +172,17 @@ def require_space(folder: Path, needed: int, what: str) -> None:
             f"{what} needs {human_bytes(needed)}, but the disk of {folder.resolve()} has {human_bytes(free)} left. "
             "Make room, or set checkpoints.directory to another disk."
         )
+
+
+@contextmanager
+def explaining_a_full_disk(folder: Path, consequence: str) -> Iterator[None]:
+    """Turn the error of a full disk, or of a quota that is used up, into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL_DISK:
+            raise
+        raise SpaceError(
+            f"{folder.resolve()}: the disk, or what you may use of it, is full ({os.strerror(error.errno)}). "
+            f"{consequence}. Make room, or set checkpoints.directory to another disk; then run again."
+        ) from error

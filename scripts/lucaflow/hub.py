@@ -20,8 +20,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_attempt, wait_exponential
 
-from lucaflow.downloads import Progress
+from lucaflow.downloads import PASSING_STATUS, Patience, Progress
 from lucaflow.errors import CheckpointError
 from lucaflow.files import sha256_of
 from lucaflow.registry import Place
@@ -73,11 +74,28 @@ def _git_digest(path: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def look_up(place: Place, revision: str | None) -> Repository:
+def _attempts(patience: Patience) -> Retrying:
+    """Return what asks again after failures that may pass; the library does so for some of them alone."""
+    return Retrying(
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_attempt(patience.attempts),
+        wait=wait_exponential(patience.first_pause, max=patience.longest_pause),
+        before_sleep=before_sleep_log(logger, logging.WARNING),
+        reraise=True,
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in PASSING_STATUS
+    return isinstance(error, httpx2.TransportError)
+
+
+def look_up(place: Place, revision: str | None, patience: Patience) -> Repository:
     """Ask the Hub for a repository's files. Raises CheckpointError that says why it cannot be had."""
     try:
-        info = HfApi().model_info(place.url, revision=revision, files_metadata=True)
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx2.HTTPError) as error:
+        info = _attempts(patience)(HfApi().model_info, place.url, revision=revision, files_metadata=True)
+    except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.HTTPError, ValueError) as error:
         raise _explained(place, revision, error) from error
     listed = {
         file.rfilename: HubFile(
@@ -102,13 +120,21 @@ def wanted(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     return [name for name in matching if name in weights or name.endswith("config.json")] if weights else []
 
 
-def fetch_file(repository: Repository, file: HubFile, folder: Path) -> str:
+def fetch_file(repository: Repository, file: HubFile, folder: Path, patience: Patience) -> str:
     """Download a file of a repository into `folder`; return its hex SHA-256, which is the published one."""
     try:
-        path = hf_hub_download(
-            repository.name, file.name, revision=repository.commit, local_dir=folder, tqdm_class=Progress
+        path = _attempts(patience)(
+            hf_hub_download,
+            repository.name,
+            file.name,
+            revision=repository.commit,
+            local_dir=folder,
+            tqdm_class=Progress,
         )
-    except (HfHubHTTPError, EntryNotFoundError, OfflineModeIsEnabled, httpx2.HTTPError) as error:
+    except (HfHubHTTPError, EntryNotFoundError, OfflineModeIsEnabled, httpx2.HTTPError, OSError) as error:
+        # What the disk says is for whoever knows the folder; what the library says of a file has no number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise CheckpointError(
             f"{repository.address}: {file.name} cannot be fetched now ({error}). Run again."
         ) from error

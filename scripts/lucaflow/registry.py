@@ -84,15 +84,17 @@ def _read_rows(path: Path, schema: Mapping[str, Any]) -> list[dict[str, str]]:
     problems = [
         f"{path}, line {line}: {problem}"
         for line, row in enumerate(rows, start=2)
-        for problem in [*unknown_keys(row, schema), *violations(row, schema), *_counts_that_differ(row)]
+        for problem in [*unknown_keys(row, schema), *violations(row, schema), *_doubts(row)]
     ]
     if problems:
         raise ConfigError("the table cannot be used:\n  " + "\n  ".join(problems))
     return rows
 
 
-def _counts_that_differ(row: Mapping[str, str]) -> list[str]:
+def _doubts(row: Mapping[str, str]) -> list[str]:
     """Sizes and digests stand in the order of the files: as many as there are, or none at all."""
+    if row["source"] == "huggingface" and (row["bytes"] or row["sha256"]):
+        return ["bytes, sha256: of a repository's files the Hub says them itself; leave the cells empty"]
     expected = len(row["files"].split(","))
     counts = {column: len(row[column].split(",")) for column in ("bytes", "sha256") if row[column]}
     return [f"{column}: {count} of them for {expected} files" for column, count in counts.items() if count != expected]

@@ -37,7 +37,7 @@ def test_a_quota_that_is_used_up_keeps_what_came(server, tmp_path):
     said = process.communicate()[0]
     assert process.returncode != 0
     assert os.strerror(errno.EFBIG) in said
-    assert "SpaceError" in said and "are kept. Make room" in said, said
+    assert "SpaceError" in said and "what has come of it is kept. Make room" in said, said
     assert_incomplete(tmp_path)
     run(server, tmp_path)
     assert_complete(tmp_path)
@@ -63,7 +63,7 @@ def test_a_full_disk(server, tmp_path, monkeypatch):
             run(server, folder)
         # Another process may fill the disk after the look at it.
         monkeypatch.setattr("lucaflow.downloads.require_space", lambda *_: None)
-        with pytest.raises(SpaceError, match=r"No space left on device.* are kept"):
+        with pytest.raises(SpaceError, match=r"No space left on device.* is kept"):
             run(server, folder)
         assert_incomplete(folder)
         subprocess.run(["mount", "-o", "remount,size=20m", str(folder)], check=True)

@@ -10,6 +10,7 @@ import time
 import loopback
 import pytest
 from fetching_cases import (
+    CONFIG,
     QUICK,
     WEIGHTS,
     after_config,
@@ -23,10 +24,10 @@ from fetching_cases import (
     wait_until,
 )
 
-from lucaflow.downloads import NotThere
+from lucaflow.downloads import NotThere, Patience
 from lucaflow.errors import CheckpointError
 from lucaflow.fetching import fetch
-from lucaflow.published import RECORD_NAME, SUMS_NAME, damaged, discard_damaged
+from lucaflow.published import RECORD_NAME, SUMS_NAME, damaged, discard_damaged, read_sums
 from lucaflow.registry import Place
 
 
@@ -86,7 +87,8 @@ def test_killed_and_resumed_by_the_next_run(server, tmp_path):
 def test_killed_after_the_last_byte(server, tmp_path):
     run(server, tmp_path)
     (tmp_path / "pytorch.pth").rename(tmp_path / ".pytorch.pth.download")
-    version = {"total": len(WEIGHTS), "etag": '"x"', "last_modified": None}
+    url = f"{server.address}/new/pytorch.pth"
+    version = {"url": url, "total": len(WEIGHTS), "etag": '"x"', "last_modified": None}
     (tmp_path / ".pytorch.pth.download.json").write_text(json.dumps(version))
     server.asked.clear()
     run(server, tmp_path)
@@ -137,6 +139,29 @@ def test_a_file_that_changes_between_two_attempts(server, tmp_path, honest):
     assert_complete(tmp_path, newer)
 
 
+def test_another_file_of_the_same_length_and_only_a_date_to_tell(server, tmp_path):
+    """The server knows no tags and ignores If-Range: the date of the rest is all there is."""
+    newer = state_dict(4, seed=1)
+    server.with_etag = False
+    path = "/new/pytorch.pth"
+    server.headers[path] = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+
+    def cut_then_change(answer, content):
+        loopback.cut(0.5)(answer, content)
+        server.files[path] = newer
+        server.headers[path] = {"Last-Modified": "Tue, 02 Jan 2024 00:00:00 GMT"}
+
+    def rest_of_another(answer, content):
+        start = int(answer.headers["Range"][6:-1])
+        span = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        answer.begin(206, len(content) - start, content, Content_Range=span)
+        answer.wfile.write(content[start:])
+
+    after_config(server, cut_then_change, rest_of_another)
+    run(server, tmp_path)
+    assert_complete(tmp_path, newer)
+
+
 def test_without_any_sign_of_the_version_it_begins_anew(server, tmp_path):
     server.with_etag = False
     after_config(server, loopback.cut(0.5))
@@ -157,7 +182,7 @@ def test_a_login_page(server, tmp_path, kind):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("pytorch.pth", b"error: quota exceeded", "torch writes no such file"),
+        ("pytorch.pth", b"error: quota exceeded", "as no file of torch does"),
         ("config.json", b'{"hidden_size": 8', "config.json is not what its name says"),
     ],
 )
@@ -184,6 +209,104 @@ def test_an_older_place_is_asked_and_named(server, tmp_path, caplog):
     assert json.loads((tmp_path / RECORD_NAME).read_text())["address"] == f"{server.address}/old"
 
 
+def test_what_came_from_one_place_is_not_mixed_with_another(server, tmp_path):
+    """The newer place has another configuration, and loses the weights in the middle."""
+    server.files = {path.replace("/new/", "/old/"): content for path, content in server.files.items()}
+    server.files["/new/config.json"] = b'{"hidden_size": 16}'
+    server.files["/new/pytorch.pth"] = state_dict(4, seed=1)
+
+    def cut_then_lose(answer, content):
+        loopback.cut(0.5)(answer, content)
+        del server.files["/new/pytorch.pth"]
+
+    after_config(server, cut_then_lose)
+    fetch([place(server), place(server, "old")], tmp_path, patience=QUICK)
+    assert_complete(tmp_path)
+    assert (tmp_path / "config.json").read_bytes() == CONFIG
+
+
+def test_a_server_that_always_begins_anew_and_never_ends(server, tmp_path):
+    after_config(server, *[loopback.cut(0.5)] * 50)
+    server.with_etag = False
+    with pytest.raises(CheckpointError, match="3 attempts brought nothing new"):
+        run(server, tmp_path)
+    assert len(ranges(server)) == 1 + QUICK.attempts
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_a_server_that_does_not_say_how_long_the_file_is(server, tmp_path, share):
+    def endless(answer, content):
+        answer.send_response(200)
+        answer.send_header("Connection", "close")
+        answer.end_headers()
+        answer.wfile.write(content[: int(share * len(content))])
+        answer.close_connection = True
+
+    after_config(server, endless)
+    if share == 1:
+        run(server, tmp_path)
+        assert_complete(tmp_path)
+    else:
+        with pytest.raises(CheckpointError, match=r"pytorch.pth is not what its name says \(the end of the archive"):
+            run(server, tmp_path)
+        assert_incomplete(tmp_path)
+        assert "pytorch.pth" not in read_sums(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/octet-stream"])
+def test_a_login_page_in_the_middle_costs_nothing(server, tmp_path, kind):
+    after_config(server, loopback.cut(0.5), loopback.page(kind))
+    with pytest.raises(CheckpointError, match="web page"):
+        run(server, tmp_path)
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+    assert ranges(server)[-1] is not None
+
+
+def test_digests_that_were_lost_are_known_from_the_record(server, tmp_path):
+    run(server, tmp_path)
+    (tmp_path / SUMS_NAME).unlink()
+    (tmp_path / "pytorch.pth").write_bytes(state_dict(4, seed=1))
+    with pytest.raises(CheckpointError, match=r"pytorch.pth: its digest is"):
+        discard_damaged(tmp_path)
+    run(server, tmp_path)
+    assert_complete(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["\xff", "abc  pytorch.pth\n", f"{'0' * 64}  ../other\n", "one line\n"])
+def test_a_damaged_list_of_digests(server, tmp_path, text):
+    (tmp_path / SUMS_NAME).write_bytes(text.encode("latin-1"))
+    with pytest.raises(CheckpointError, match="SHA256SUMS is damaged"):
+        run(server, tmp_path)
+
+
+@pytest.mark.parametrize("length", ["abc", "-5"])
+def test_a_length_that_is_none(server, tmp_path, length):
+    def answer_oddly(answer, content):
+        answer.send_response(200)
+        answer.send_header("Content-Length", length)
+        answer.end_headers()
+        answer.wfile.write(content)
+        answer.close_connection = True
+
+    after_config(server, *[answer_oddly] * 5)
+    try:
+        run(server, tmp_path)
+    except CheckpointError:
+        assert_incomplete(tmp_path)
+    else:
+        assert_complete(tmp_path)
+
+
+def test_a_server_says_how_long_to_wait(server, tmp_path, caplog):
+    after_config(server, loopback.status(503, Retry_After="2"))
+    patience = Patience(connect=2, read=0.5, attempts=3, first_pause=0.01, longest_pause=60)
+    started = time.monotonic()
+    fetch([place(server)], tmp_path, patience=patience)
+    assert time.monotonic() - started >= 2
+    assert "Trying again in 2 s" in caplog.text
+
+
 def test_a_refusal_is_not_asked_again(server, tmp_path):
     after_config(server, loopback.status(403))
     with pytest.raises(CheckpointError, match="the server answers 403"):
@@ -192,7 +315,7 @@ def test_a_refusal_is_not_asked_again(server, tmp_path):
 
 
 def test_busy_twice_then_good(server, tmp_path, caplog):
-    after_config(server, loopback.status(503), loopback.status(503, Retry_After="1"))
+    after_config(server, loopback.status(503), loopback.status(503))
     run(server, tmp_path)
     assert_complete(tmp_path)
     assert caplog.text.count("503 Service Unavailable") == 2
@@ -233,7 +356,7 @@ def test_a_flipped_byte_in_a_stored_file(server, tmp_path):
     broken[1 << 20] ^= 1
     path.write_bytes(broken)
     assert list(damaged(tmp_path)) == ["pytorch.pth"]
-    with pytest.raises(CheckpointError, match=r"pytorch.pth: its digest is .* Run `snakemake fetch`"):
+    with pytest.raises(CheckpointError, match=r"pytorch.pth: its digest is .* Run again where there is a connection"):
         discard_damaged(tmp_path)
     assert_incomplete(tmp_path)
     server.asked.clear()

@@ -164,11 +164,24 @@ def test_a_digest_that_is_not_the_published_one(protein, hub, published):
     assert not (protein.directory / FOLDER / "model.safetensors").exists()
 
 
-def test_the_connection_breaks_off(protein, hub, published):
+def test_the_connection_breaks_off_and_the_hub_is_busy(protein, hub, published):
+    """Each file takes two requests; the weights are cut in the second of theirs."""
     hub.publish(published)
-    about = [lambda answer, content: answer.give(content)]
-    hub.server.faults = about + [loopback.cut(0.3)] * 1
+    good = [lambda answer, content: answer.give(content)]
+    hub.server.faults = [loopback.status(503), *good, *good, loopback.cut(0.3)]
     run(protein, hub, "fetch").succeeded()
+    assert not hub.server.faults
+    assert hub.asked_for("model.safetensors") == 2
+
+
+def test_a_login_page_instead_of_the_hub(protein, hub, published):
+    hub.publish(published)
+    hub.server.faults = [loopback.page("text/html")]
+    failed = run(protein, hub, "fetch").failed("cannot be reached")
+    assert "Traceback" not in failed.output
+    hub.server.faults = [lambda answer, content: answer.give(content), loopback.page("text/html")]
+    failed = run(protein, hub, "fetch").failed("config.json cannot be fetched now")
+    assert "Traceback" not in failed.output
 
 
 def test_a_pinned_revision_has_a_folder_of_its_own(protein, hub, published):

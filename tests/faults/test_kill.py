@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import h5py
+import pytest
 from PIL import Image
 from workflow_runs import Workflow
 
@@ -69,6 +70,7 @@ def kill_after(workflow: Workflow, seconds: float) -> bool:
     return running
 
 
+@pytest.mark.long
 def test_kill_minus_nine(tmp_path, shared_checkpoints):
     undisturbed, killed = (Workflow(tmp_path / name, shared_checkpoints) for name in ("undisturbed", "killed"))
     for workflow in (undisturbed, killed):

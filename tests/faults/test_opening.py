@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import random
 import resource
 import struct
 import zipfile
@@ -169,6 +170,75 @@ def test_wrong_architecture_numbers(tmp_path, changed, words):
     config.write_text(json.dumps({**json.loads(origin.config.read_text()), **changed}))
     with pytest.raises(CheckpointError, match=words):
         convert(Origin("lucaone", config, origin.weights), MODEL, tmp_path / "out")
+
+
+def changed_state(folder: Path, change) -> Origin:
+    """A recorded checkpoint with something changed in its state dict."""
+    origin = locate(T1, MODEL)
+    state = torch.load(origin.weights[0], weights_only=True)
+    change(state)
+    torch.save(state, folder / "pytorch.pth")
+    return Origin("lucaone", origin.config, (folder / "pytorch.pth",))
+
+
+FC1 = "layers.0.fc1.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: state.update({FC1: state[FC1].to(torch.int8)}), f"{FC1} holds torch.int8"),
+        (lambda state: state.update({FC1: state[FC1].to(torch.complex64)}), f"{FC1} holds torch.complex64"),
+        (lambda state: state.update({FC1: state[FC1].to_sparse()}), f"{FC1} holds torch.float32 \\(torch.sparse_coo"),
+        (lambda state: state.update({f"module.{FC1}": state[FC1]}), f"{FC1} is there twice"),
+        (lambda state: state.update({5: state[FC1]}), "is not a state dict"),
+        (
+            lambda state: state.update({"contact_head.regression.weight": torch.zeros(1, 3)}),
+            "contact_head.regression.weight has shape",
+        ),
+        (lambda state: state.update({"contact_head.other": torch.zeros(3)}), "contact_head.other is not part of"),
+        (lambda state: state.pop("contact_head.regression.bias", None), "contact_head.regression.bias is missing"),
+    ],
+    ids=["int8", "complex", "sparse", "twice", "integer key", "contact shape", "contact extra", "contact missing"],
+)
+def test_tensors_that_cannot_be_used(tmp_path, change, words):
+    with pytest.raises(CheckpointError, match=words):
+        convert(changed_state(tmp_path, change), MODEL, tmp_path / "out")
+
+
+def test_parameters_are_tensors_too(tmp_path):
+    def as_parameter(state):
+        state[FC1] = torch.nn.Parameter(state[FC1])
+
+    record = convert(changed_state(tmp_path, as_parameter), MODEL, tmp_path / "out")
+    assert record["model"] == convert(locate(T1, MODEL), MODEL, tmp_path / "plain")["model"]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_files_are_refused_by_name(tmp_path):
+    """A few hundred files with a few bytes changed: read as tensors, or one kind of error."""
+    content = locate(T1, MODEL).weights[0].read_bytes()
+    old = io.BytesIO()
+    torch.save(torch.load(io.BytesIO(content), weights_only=True), old, _use_new_zipfile_serialization=False)
+    draw = random.Random(0)
+    path = tmp_path / "pytorch.pth"
+    refused = 0
+    for original in (content, old.getvalue()):
+        for _ in range(150):
+            damaged = bytearray(original)
+            for _ in range(draw.randint(1, 4)):
+                # Headers and names are at the beginning and the end.
+                place = draw.choice((draw.randrange(4000), len(damaged) - 1 - draw.randrange(4000)))
+                damaged[place] = draw.randrange(256)
+            path.write_bytes(damaged)
+            try:
+                read_tensors(path)
+            except CheckpointError as error:
+                refused += 1
+                assert "pytorch.pth" in str(error)
+            except MemoryError:
+                refused += 1
+    assert refused > 100
 
 
 def test_a_flipped_byte_in_a_converted_checkpoint(tmp_path):

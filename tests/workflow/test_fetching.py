@@ -116,6 +116,7 @@ def test_the_older_place_is_used_where_the_newer_one_has_nothing(workflow, serve
     assert "the server has no such file (404 Not Found). Asking the next place." in run.output
 
 
+@pytest.mark.long
 def test_two_working_directories_share_one_checkpoint(tmp_path, server):
     """Both start at once: one fetches and converts, the other waits for it and finds it done."""
     works = []

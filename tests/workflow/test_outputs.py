@@ -80,6 +80,7 @@ def test_contacts(lucaone):
     lucaone.run().failed("`mini` has no contact head")
 
 
+@pytest.mark.long
 def test_precisions_and_windows_are_compared(lucaone):
     """Another precision than float32 comes with what it costs; windows are compared when that is asked for."""
     lucaone.fasta("p.fasta", {"long": "MKVLAWRRKLAWQE" * 9, "short": "MKV", "again": "MKV"})

@@ -111,6 +111,7 @@ def test_a_rename_embeds_nothing(small):
     assert list(means(small)) == list(renamed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forget", [False, True], ids=["remembered", "forgotten"])
 def test_an_option_changed_there_and_back(small, forget):
     small.run().succeeded()
@@ -147,6 +148,7 @@ def test_truncation_is_recorded(small):
     assert json.loads(small.result("p", "verified.json").read_text())["truncated_sequences"] > 0
 
 
+@pytest.mark.long
 def test_values_do_not_depend_on_shards_or_batches(small):
     small.run().succeeded()
     first = means(small)
@@ -199,6 +201,7 @@ def test_a_damaged_shard_does_not_pass_into_a_result(small):
     assert small.run().succeeded().jobs["embed"] == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forget", [False, True], ids=["remembered", "forgotten"])
 def test_another_checkpoint_at_the_same_place(small, forget):
     """An older file with other weights is noticed, and one that was merely copied again changes nothing."""
@@ -228,6 +231,7 @@ def test_another_checkpoint_at_the_same_place(small, forget):
         np.testing.assert_allclose(second[key], vector + 1, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forget", [False, True], ids=["remembered", "forgotten"])
 def test_an_older_file_with_other_sequences(small, forget):
     small.run().succeeded()
