@@ -81,9 +81,8 @@ def fetching_process(server, folder: Path, prepare: str = "", **options) -> subp
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
         text=True,
-        **options,
+        **{"stderr": subprocess.STDOUT, **options},
     )
 
 

@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Loopback(ThreadingHTTPServer):
-    """files: by path; faults: what the next answers do instead, each once; asked: path and Range of each request."""
+    """files: by path; faults: what the next answers do instead, each once; asked: path and Range of each request;
+    tokens: what clients identified themselves by."""
 
     daemon_threads = True
 
@@ -21,6 +22,7 @@ class Loopback(ThreadingHTTPServer):
         self.headers: dict[str, dict[str, str]] = {}
         self.faults: list[Callable[[Answer, bytes], None]] = []
         self.asked: list[tuple[str, str | None]] = []
+        self.tokens: set[str | None] = set()
         self.with_etag = True
         self.ended = threading.Event()
 
@@ -41,6 +43,7 @@ class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
         self.server.asked.append((path, self.headers.get("Range")))
+        self.server.tokens.add(self.headers.get("Authorization"))
         content = self.server.files.get(path)
         if content is None:
             self.miss()

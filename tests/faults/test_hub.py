@@ -187,7 +187,8 @@ def test_a_login_page_instead_of_the_hub(protein, hub, published):
 def test_a_pinned_revision_has_a_folder_of_its_own(protein, hub, published):
     hub.publish(published)
     protein.config["checkpoints"] = {"revision": COMMIT}
-    run(protein, hub, "fetch").succeeded()
+    run(protein, hub, "fetch", HF_TOKEN="hf_secret").succeeded()
+    assert hub.server.tokens == {"Bearer hf_secret"}
     assert not (protein.directory / FOLDER).exists()
     assert len(list(protein.directory.glob(f"{FOLDER}-*/fetched.json"))) == 1
     protein.config["checkpoints"] = {"revision": "v2"}
