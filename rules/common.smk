@@ -4,6 +4,7 @@ Requires: config, the two schemas in config/schemas. Produces: DATASETS, OPTIONS
 """
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ from snakemake.exceptions import WorkflowError
 # Snakemake puts the interpreter's path into shell commands as it stands, blanks and all.
 if Path(sys.executable).exists():
     sys.executable = shlex.quote(sys.executable)
+
+# For the jobs, before they load torch: threads that spin while they wait take the cores from other jobs.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.append(str(ROOT / "scripts"))

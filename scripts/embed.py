@@ -2,15 +2,25 @@
 
 import logging
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from lucaflow.checkpoints import Model, converted_folder, read_record
 from lucaflow.conversion import load_contact_head, load_encoder
-from lucaflow.engine import ARITHMETIC, Engine, device_name, resolve_device, set_arithmetic, token_budget
-from lucaflow.files import replacing
-from lucaflow.logs import reporting_to
+from lucaflow.engine import (
+    ARITHMETIC,
+    EmbeddedBatch,
+    Engine,
+    device_name,
+    peak_memory,
+    resolve_device,
+    set_arithmetic,
+    token_budget,
+)
+from lucaflow.files import human_bytes, replacing
+from lucaflow.logs import Progress, reporting_to
 from lucaflow.sequences import read_sequences
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import shard_attributes, write_shard
@@ -40,22 +50,32 @@ def main() -> None:
         torch.__version__, device_name(device), torch.get_num_threads(), options.precision, budget,
     )  # fmt: skip
     engine = Engine(encoder, options, device, budget, contact_head)
-    residues = sum(len(sequence.residues) for sequence in sequences)
+    lengths = [len(sequence.residues) for sequence in sequences]
     started = time.monotonic()
     with replacing(Path(snakemake.output[0])) as temporary:
         write_shard(
             temporary,
             shard_attributes(options, record["model"]["sha256"], hidden_size, device_name(device)),
             [sequence.digest for sequence in sequences],
-            [len(sequence.residues) for sequence in sequences],
+            lengths,
             options,
             hidden_size,
-            engine.embed(sequences),
+            followed(engine.embed(sequences), lengths, device),
         )
     seconds = time.monotonic() - started
     logger.info(
-        "%d sequences, %d residues in %.1f s: %.0f residues/s", len(sequences), residues, seconds, residues / seconds
-    )
+        "%d sequences, %d residues in %.1f s: %.0f residues/s, %s of memory",
+        len(sequences), sum(lengths), seconds, sum(lengths) / seconds, human_bytes(peak_memory(device)),
+    )  # fmt: skip
+
+
+def followed(batches: Iterator[EmbeddedBatch], lengths: Sequence[int], device: torch.device) -> Iterator[EmbeddedBatch]:
+    """Pass batches on, and say how many residues are done, how fast, and with how much memory."""
+    with Progress(total=sum(lengths), unit=" residues", desc=f"shard {snakemake.wildcards.shard}") as progress:
+        for batch in batches:
+            yield batch
+            progress.set_postfix_str(f"{human_bytes(peak_memory(device))} of memory", refresh=False)
+            progress.update(sum(lengths[batch.start : batch.stop]))
 
 
 if __name__ == "__main__":

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import re
-import sys
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
-from tqdm import tqdm
 
 from lucaflow.errors import CheckpointError
 from lucaflow.files import explaining_a_full_disk, human_bytes, require_space, sha256_of, synchronise
+from lucaflow.logs import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -78,27 +76,6 @@ class _Version:
         """Say whether another answer shows that it is of the same state of the file."""
         same_length = self.total is None or other.total == self.total
         return same_length and self.validator is not None and other.validator == self.validator
-
-
-class Progress(tqdm):
-    """A bar on a terminal; elsewhere a line in the log now and then."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs = {"unit": "B", "unit_scale": True, **kwargs}
-        if not sys.stderr.isatty():
-            kwargs |= {"file": _LogLines(), "mininterval": 15, "maxinterval": 15, "ascii": True, "ncols": 100}
-        super().__init__(*args, **kwargs)
-
-
-class _LogLines:
-    """A file whose lines go into the log."""
-
-    def write(self, text: str) -> None:
-        if text.strip():
-            logger.info("%s", text.strip())
-
-    def flush(self) -> None:
-        """Lines are written at once."""
 
 
 def download(

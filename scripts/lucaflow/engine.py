@@ -6,6 +6,8 @@ Nothing here changes a value: not the batches, not the device, not how often mem
 from __future__ import annotations
 
 import logging
+import resource
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -97,6 +99,13 @@ def resolve_device(device: str, precision: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return what a device is called, as it is recorded."""
     return "cpu" if device.type == "cpu" else f"cuda: {torch.cuda.get_device_name(device)}"
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most memory in bytes that was in use so far: the GPU's, else this process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def set_arithmetic(precision: str) -> None:

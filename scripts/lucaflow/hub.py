@@ -22,9 +22,10 @@ from huggingface_hub.errors import (
 )
 from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_attempt, wait_exponential
 
-from lucaflow.downloads import PASSING_STATUS, Patience, Progress
+from lucaflow.downloads import PASSING_STATUS, Patience
 from lucaflow.errors import CheckpointError
 from lucaflow.files import sha256_of
+from lucaflow.logs import Progress
 from lucaflow.registry import Place
 
 logger = logging.getLogger(__name__)

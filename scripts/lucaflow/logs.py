@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from lucaflow.errors import LucaFlowError
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_A_LINE = 30
+_LINE_LENGTH = 120
 
 
 @contextmanager
@@ -31,3 +42,30 @@ def reporting_to(log: str | Path, shown: int = logging.WARNING) -> Iterator[None
     except Exception:
         logging.getLogger("lucaflow").exception("unexpected error")
         sys.exit(1)
+
+
+class Progress(tqdm):
+    """How far something has come: a bar on a terminal, and now and then a line in the log."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._last_line = -math.inf
+        self._shown = sys.stderr.isatty()
+        file = sys.stderr if self._shown else io.StringIO()
+        super().__init__(*args, **{"unit": "B", "unit_scale": True, "file": file, "ascii": not self._shown, **kwargs})
+
+    def display(self, *args: Any, **kwargs: Any) -> None:
+        """Redraw the bar, and write the line that is due."""
+        if time.monotonic() - self._last_line >= _SECONDS_A_LINE:
+            self._write_line()
+        if self._shown:
+            super().display(*args, **kwargs)
+
+    def close(self) -> None:
+        """End the bar, with a last line in the log."""
+        if not self.disable:
+            self._write_line()
+        super().close()
+
+    def _write_line(self) -> None:
+        self._last_line = time.monotonic()
+        logger.info("%s", tqdm.format_meter(**{**self.format_dict, "ncols": _LINE_LENGTH, "ascii": True}))

@@ -76,6 +76,8 @@ def test_two_types_in_one_run_and_nothing_in_the_next(workflow):
     saved = yaml.safe_load((workflow.directory / "results/g/run.yaml").read_text())
     assert saved["config"]["model"]["llm_version"] == "mini"
     assert json.loads(workflow.result("g", "verified.json").read_text())["records"] == 4
+    (log,) = workflow.directory.glob("logs/embed/g/*/*/*.log")
+    assert re.search(r"shard [0-9a-f]{16}: 100%.*residues/s, [\d.]+ MB of memory", log.read_text())
     for name in ("figures/map.png", "figures/map.html"):
         assert workflow.result("g", name).stat().st_size > 10_000
     assert NOTHING in workflow.run().succeeded().output
