@@ -17,6 +17,8 @@ from lucaflow.alphabet import CLS_AND_SEP, MASK, VOCABULARY
 
 # A token that `token_dropout` masks in training is absent 12 % of the time; the rest is scaled to match.
 TRAINED_MASK_RATIO = 0.12
+# Of the feed-forward layer, which is four times as wide as the rest.
+ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x.float() * cos + torch.cat((-b, a), dim=-1) * sin).to(x.dtype)
 
 
+def in_slices(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a function of single rows to (B, n, H): many rows go in slices, so that what it needs stays small."""
+    if x.shape[0] * x.shape[1] <= ROWS_AT_ONCE:
+        return function(x)
+    return torch.cat([function(rows) for rows in torch.split(x.flatten(0, 1), ROWS_AT_ONCE)]).view(*x.shape[:2], -1)
+
+
 class SelfAttention(nn.Module):
     """Multi-head attention; head h owns the consecutive channels h*d .. (h+1)*d-1."""
 
@@ -122,7 +131,7 @@ class Block(nn.Module):
         """Map the residual stream (B, n, H), kept in float32 whatever the weights are, to the next."""
         arithmetic = self.fc1.weight.dtype
         x = x + self.self_attn(self.pre_layer_norm(x).to(arithmetic), mask, attention_to)
-        return x + self.fc2(F.gelu(self.fc1(self.post_layer_norm(x).to(arithmetic))))
+        return x + in_slices(lambda rows: self.fc2(F.gelu(self.fc1(self.post_layer_norm(rows).to(arithmetic)))), x)
 
 
 class Encoder(nn.Module):

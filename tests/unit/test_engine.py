@@ -85,6 +85,14 @@ def test_no_budget_changes_a_value(encoder, budget):
     np.testing.assert_allclose(vectors["max"], [matrix.max(0) for matrix in reference], atol=1e-5)
 
 
+def test_many_rows_go_through_the_feed_forward_layer_in_slices(encoder, monkeypatch):
+    whole = embedded(Engine(encoder, options(), CPU, budget=200), SOME)
+    monkeypatch.setattr("lucaflow.encoder.ROWS_AT_ONCE", 5)
+    sliced = embedded(Engine(encoder, options(), CPU, budget=200), SOME)
+    for one, other in zip(whole[0], sliced[0], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 @pytest.mark.parametrize("layer", [None, 0, 1, 2])
 def test_contacts_come_from_the_same_pass(encoder, layer):
     torch.manual_seed(1)
