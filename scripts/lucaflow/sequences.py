@@ -18,6 +18,7 @@ from lucaflow.records import digest_of
 from lucaflow.shards import in_order, place_below_limit, shard_name
 
 _BLOCK_BYTES = 16 << 20
+_BUFFER_BYTES = 1 << 20
 _LINE_FEED = ord("\n")
 
 
@@ -73,7 +74,7 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int) -> pd.DataFrame
         for members in place_below_limit(index.digests[:, 0], tokens, shard_tokens):
             ordered = in_order(members, index.digests, index.lengths)
             name = shard_name(index.digests[ordered])
-            with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb") as shard:
+            with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb", _BUFFER_BYTES) as shard:
                 start, stop = index.start[ordered], index.start[ordered + 1]
                 shard.writelines(map(os.pread, repeat(handle.fileno()), (stop - start).tolist(), start.tolist()))
             rows.append((name, len(members), int(tokens[members].sum())))
