@@ -51,7 +51,9 @@ class Progress(tqdm):
         self._last_line = -math.inf
         self._shown = sys.stderr.isatty()
         file = sys.stderr if self._shown else io.StringIO()
-        super().__init__(*args, **{"unit": "B", "unit_scale": True, "file": file, "ascii": not self._shown, **kwargs})
+        # None stands for "only on a terminal".
+        kwargs |= {"disable": bool(kwargs.get("disable"))}
+        super().__init__(*args, **{"unit": "B", "unit_scale": True, "file": file, **kwargs})
 
     def display(self, *args: Any, **kwargs: Any) -> None:
         """Redraw the bar, and write the line that is due."""
