@@ -170,7 +170,7 @@ def check_content(path: Path, origin: str) -> None:
             with safe_open(path, framework="numpy"):
                 pass
     except (ValueError, RecursionError, SafetensorError) as error:
-        raise CheckpointError(f"{origin} is not what its name says ({error}). Nothing was kept.") from error
+        raise CheckpointError(f"{origin} is not what its name says ({error}). Look at what lies there.") from error
 
 
 def _record(place: Place, folder: Path, address: str, commit: str | None, names: Sequence[str]) -> None:

@@ -51,4 +51,6 @@ def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each wrong value: which key has it, and what was expected."""
     for error in _Validator(schema).iter_errors(value):
         place = ".".join(str(part) for part in error.absolute_path) or "the file"
-        yield f"{place}: {error.message}"
+        # A pattern says little to a user, its description more.
+        meaning = error.schema.get("description", "") if error.validator == "pattern" else ""
+        yield f"{place}: {error.message}" + (f". {meaning}" if meaning else "")

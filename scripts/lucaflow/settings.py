@@ -196,6 +196,9 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems.append(f"export: {', '.join(missing)} is not available in this version of LucaFlow")
     if "lucaone" in config["export"]:
         problems += _lucaone_export_doubts(config["embedding"]["outputs"])
+    directory = Path(config["checkpoints"]["directory"])
+    if directory.exists() and not directory.is_dir():
+        problems.append(f"checkpoints.directory: {directory} is a file; name a directory, which need not exist yet")
     if source != "local":
         problems += _places_that_lack(datasets.values(), source, registry)
     if fetched and source == "local" and not path:

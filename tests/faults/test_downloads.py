@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import time
@@ -27,7 +26,7 @@ from fetching_cases import (
 from lucaflow.downloads import NotThere, Patience
 from lucaflow.errors import CheckpointError
 from lucaflow.fetching import fetch
-from lucaflow.published import RECORD_NAME, SUMS_NAME, damaged, discard_damaged, read_sums
+from lucaflow.published import RECORD_NAME, SUMS_NAME, read_sums
 from lucaflow.registry import Place
 
 
@@ -263,23 +262,6 @@ def test_a_login_page_in_the_middle_costs_nothing(server, tmp_path, kind):
     assert ranges(server)[-1] is not None
 
 
-def test_digests_that_were_lost_are_known_from_the_record(server, tmp_path):
-    run(server, tmp_path)
-    (tmp_path / SUMS_NAME).unlink()
-    (tmp_path / "pytorch.pth").write_bytes(state_dict(4, seed=1))
-    with pytest.raises(CheckpointError, match=r"pytorch.pth: its digest is"):
-        discard_damaged(tmp_path)
-    run(server, tmp_path)
-    assert_complete(tmp_path)
-
-
-@pytest.mark.parametrize("text", ["\xff", "abc  pytorch.pth\n", f"{'0' * 64}  ../other\n", "one line\n"])
-def test_a_damaged_list_of_digests(server, tmp_path, text):
-    (tmp_path / SUMS_NAME).write_bytes(text.encode("latin-1"))
-    with pytest.raises(CheckpointError, match="SHA256SUMS is damaged"):
-        run(server, tmp_path)
-
-
 @pytest.mark.parametrize("length", ["abc", "-5"])
 def test_a_length_that_is_none(server, tmp_path, length):
     def answer_oddly(answer, content):
@@ -296,6 +278,25 @@ def test_a_length_that_is_none(server, tmp_path, length):
         assert_incomplete(tmp_path)
     else:
         assert_complete(tmp_path)
+
+
+def test_an_address_that_leads_nowhere(server, tmp_path):
+    after_config(server, loopback.status(302, Location="http://[bad"))
+    with pytest.raises(CheckpointError, match="the server leads to an address that is none"):
+        run(server, tmp_path)
+    assert_incomplete(tmp_path)
+
+
+def test_a_configuration_without_end(server, tmp_path):
+    server.files["/new/config.json"] = b"[" * 100_000
+    with pytest.raises(CheckpointError, match=r"config.json is not what its name says"):
+        run(server, tmp_path)
+
+
+def test_a_file_where_the_folder_should_be(server, tmp_path):
+    (tmp_path / "folder").write_text("")
+    with pytest.raises(CheckpointError, match="which cannot be written"):
+        run(server, tmp_path / "folder")
 
 
 def test_a_server_says_how_long_to_wait(server, tmp_path, caplog):
@@ -339,40 +340,6 @@ def test_nobody_listens(tmp_path):
         gone = place(server)
     with pytest.raises(CheckpointError, match="3 attempts brought nothing new"):
         fetch([gone], tmp_path, patience=QUICK)
-
-
-def test_a_digest_that_was_published(server, tmp_path):
-    run(server, tmp_path / "right", sha256=hashlib.sha256(WEIGHTS).hexdigest())
-    assert_complete(tmp_path / "right")
-    with pytest.raises(CheckpointError, match=r"its digest is [0-9a-f]{64}, expected 0{64}.*nothing was kept"):
-        run(server, tmp_path / "wrong", sha256="0" * 64)
-    assert_incomplete(tmp_path / "wrong")
-
-
-def test_a_flipped_byte_in_a_stored_file(server, tmp_path):
-    run(server, tmp_path)
-    path = tmp_path / "pytorch.pth"
-    broken = bytearray(WEIGHTS)
-    broken[1 << 20] ^= 1
-    path.write_bytes(broken)
-    assert list(damaged(tmp_path)) == ["pytorch.pth"]
-    with pytest.raises(CheckpointError, match=r"pytorch.pth: its digest is .* Run again where there is a connection"):
-        discard_damaged(tmp_path)
-    assert_incomplete(tmp_path)
-    server.asked.clear()
-    run(server, tmp_path)
-    assert_complete(tmp_path)
-    assert len(server.asked) == 1
-    discard_damaged(tmp_path)
-
-
-def test_what_is_not_what_was_recorded_first_is_refused(server, tmp_path):
-    run(server, tmp_path)
-    (tmp_path / "pytorch.pth").unlink()
-    server.files["/new/pytorch.pth"] = state_dict(4, seed=1)
-    with pytest.raises(CheckpointError, match="The file was changed, or damaged on its way"):
-        run(server, tmp_path)
-    assert not (tmp_path / "pytorch.pth").exists()
 
 
 def test_a_mirror_stands_for_the_server(server, tmp_path):

@@ -9,7 +9,7 @@ from golden_cases import GOLDEN
 from safetensors.torch import load_file, save_file
 
 from lucaflow.checkpoints import MODEL_NAME, Model, folder_name, is_huggingface, locate, read_record
-from lucaflow.conversion import convert, load_encoder
+from lucaflow.conversion import convert, converted_bytes, load_encoder
 from lucaflow.errors import CheckpointError
 
 T1 = GOLDEN / "checkpoints/T1"
@@ -70,6 +70,14 @@ def test_the_old_layout_and_a_prefix(tmp_path, published, reference):
     (folder / "config.json").write_text(json.dumps(config))
     torch.save({f"module.{key}": value.double() for key, value in state.items()}, folder / "pytorch.pth")
     assert convert(locate(tmp_path, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
+
+
+def test_the_size_of_a_conversion_is_known_before_it(tmp_path, published):
+    """Whatever the precision of what is converted: the result is float32."""
+    config, state = published
+    hub = write_hub(tmp_path / "hub", (config, {key: value.half() for key, value in state.items()}))
+    written = convert(locate(hub, MODEL), MODEL, tmp_path / "out")["model"]["bytes"]
+    assert 0 <= written - converted_bytes(locate(hub, MODEL)) < 20_000
 
 
 def test_a_state_dict_in_torchs_older_format(tmp_path, published, reference):

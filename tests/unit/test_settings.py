@@ -62,6 +62,10 @@ def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
         ({"input": {"zzz": 1}}, "input.zzz: there is no such key; known here: invalid_characters"),
         ({"embedding": None}, "embedding: None is not of type 'object'"),
         ({"embedding": {"layer": 2.0}}, "embedding.layer: 2.0 is not of type 'integer', 'null'"),
+        (
+            {"checkpoints": {"server": "http://me:secret@host"}},
+            r"checkpoints.server: .* does not match .* A password belongs into `~/.netrc`",
+        ),
         ({"embedding": {"layer": "last"}}, "embedding.layer: 'last' is not of type 'integer', 'null'"),
         ({"embedding": {"outputs": []}}, "embedding.outputs: "),
         ({"compute": {"tokens_per_batch": "many"}}, "compute.tokens_per_batch: 'many' is not valid"),
@@ -97,6 +101,7 @@ def test_every_problem_is_said_at_once():
             {"model": {"llm_version": "lucaone-prot", "llm_step": 38200000}, "checkpoints": {"source": "server"}},
             "no lucaone-prot with 38200000 steps from `server`",
         ),
+        ({"checkpoints": {"directory": __file__}}, "test_settings.py is a file; name a directory"),
         (
             {"model": {"llm_version": "lucaone", "llm_step": 7}},
             "`huggingface` has 36000000, 17600000, 5600000; `server` has 36000000, 17600000, 5600000. Set",
