@@ -8,7 +8,7 @@ import torch
 from lucaflow.checkpoints import Model
 from lucaflow.comparison_figures import draw_precisions
 from lucaflow.comparisons import Bench, choose, compare_precisions, first_ids, read_chosen
-from lucaflow.engine import device_name
+from lucaflow.devices import device_name
 from lucaflow.files import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.sequences import index_sequences

@@ -8,7 +8,7 @@ import torch
 from lucaflow.checkpoints import Model
 from lucaflow.comparison_figures import draw_stitchings
 from lucaflow.comparisons import MOST_RESIDUES, Bench, choose, compare_stitchings, costs, read_chosen
-from lucaflow.engine import device_name
+from lucaflow.devices import device_name
 from lucaflow.errors import InputError
 from lucaflow.files import write_table
 from lucaflow.logs import reporting_to

@@ -8,19 +8,20 @@ from pathlib import Path
 import torch
 
 from lucaflow.checkpoints import Model, converted_folder, read_record
-from lucaflow.conversion import load_contact_head, load_encoder
-from lucaflow.engine import (
+from lucaflow.devices import (
     ARITHMETIC,
-    EmbeddedBatch,
-    Engine,
+    bytes_per_token,
     device_name,
     peak_memory,
     resolve_device,
     set_arithmetic,
     token_budget,
 )
+from lucaflow.engine import Engine
 from lucaflow.files import human_bytes, replacing
+from lucaflow.loading import load_contact_head, load_encoder
 from lucaflow.logs import Progress, reporting_to
+from lucaflow.pooling import EmbeddedBatch
 from lucaflow.sequences import read_sequences
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import shard_attributes, write_shard
@@ -44,12 +45,13 @@ def main() -> None:
     contact_head = load_contact_head(folder, device) if "contacts" in options.outputs else None
     encoder = load_encoder(folder, device, ARITHMETIC[options.precision])
     hidden_size = encoder.config.hidden_size
-    budget = token_budget(compute["tokens_per_batch"], device, hidden_size)
+    measured = bytes_per_token(encoder, device)
+    budget = token_budget(compute["tokens_per_batch"], device, measured)
     logger.info(
         "torch %s on %s, %d threads, %s, %d tokens a batch",
         torch.__version__, device_name(device), torch.get_num_threads(), options.precision, budget,
     )  # fmt: skip
-    engine = Engine(encoder, options, device, budget, contact_head)
+    engine = Engine(encoder, options, device, budget, contact_head, measured)
     lengths = [len(sequence.residues) for sequence in sequences]
     started = time.monotonic()
     with replacing(Path(snakemake.output[0])) as temporary:

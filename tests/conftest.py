@@ -15,7 +15,8 @@ from golden_cases import GOLDEN, GoldenCheckpoint
 from workflow_runs import Workflow
 
 from lucaflow.checkpoints import Model, locate
-from lucaflow.conversion import convert, load_encoder
+from lucaflow.conversion import convert
+from lucaflow.loading import load_encoder
 
 
 @pytest.fixture(scope="session")

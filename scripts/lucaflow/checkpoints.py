@@ -23,6 +23,8 @@ SEQ_TYPE_OF_VERSION = {"lucaone-gene": "gene", "lucaone-prot": "prot"}
 CONVERTER_VERSION = 1
 RECORD_NAME = "checkpoint.json"
 MODEL_NAME = "model.safetensors"
+# What the contact head's parameters are called, in published and in converted checkpoints.
+CONTACT_HEAD = "contact_head."
 
 _NEW_LAYOUT = "models/lucaone/{version}/checkpoint-step{step}"
 _OLD_LAYOUT = (

@@ -18,9 +18,10 @@ import torch
 
 from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.checkpoints import Model, converted_folder
-from lucaflow.conversion import load_encoder
-from lucaflow.engine import ARITHMETIC, Engine, resolve_device, set_arithmetic, token_budget
+from lucaflow.devices import ARITHMETIC, bytes_per_token, resolve_device, set_arithmetic, token_budget
+from lucaflow.engine import Engine
 from lucaflow.errors import ConfigError
+from lucaflow.loading import load_encoder
 from lucaflow.sequences import NormalisedSequence, SequenceIndex
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.windows import Window, Windowing
@@ -58,8 +59,9 @@ class Bench:
         """Return an engine whose products have the precision that the options name."""
         set_arithmetic(options.precision)
         encoder = load_encoder(self.checkpoint, self.device, ARITHMETIC[options.precision])
-        budget = token_budget(self.tokens_per_batch, self.device, encoder.config.hidden_size)
-        return Engine(encoder, options, self.device, budget)
+        measured = bytes_per_token(encoder, self.device)
+        budget = token_budget(self.tokens_per_batch, self.device, measured)
+        return Engine(encoder, options, self.device, budget, bytes_per_token=measured)
 
 
 def choose(lengths: np.ndarray, shortest: int = 1) -> np.ndarray:

@@ -16,11 +16,10 @@ import re
 import resource
 import struct
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +28,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lucaflow import __version__
-from lucaflow.checkpoints import CONVERTER_VERSION, MODEL_NAME, RECORD_NAME, Model, Origin, read_record
+from lucaflow.checkpoints import CONTACT_HEAD, CONVERTER_VERSION, MODEL_NAME, RECORD_NAME, Model, Origin, read_record
 from lucaflow.encoder import ContactHead, Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
-from lucaflow.files import describe, human_bytes, replacing, sha256_of, write_text
+from lucaflow.files import describe, human_bytes, replacing, write_text
 
 logger = logging.getLogger(__name__)
 
 # Parts of the training model that embedding does not need.
 _DROPPED = re.compile(r"(lm_head|hidden_layer_list|classifier_list)\.")
-_CONTACT_HEAD = "contact_head."
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 # What torch takes besides the weights, its threads' stacks among it.
@@ -141,7 +139,7 @@ def check(tensors: Mapping[str, Tensor], config: EncoderConfig, where: Path) -> 
             f"the weights hold {layers}. Fetch both again, from one place."
         )
     expected = expected_shapes(config)
-    if any(name.startswith(_CONTACT_HEAD) for name in tensors):
+    if any(name.startswith(CONTACT_HEAD) for name in tensors):
         expected |= contact_head_shapes(config)
     problems = [f"{name} is missing" for name in expected if name not in tensors]
     problems += [f"{name} is not part of a LucaOne encoder" for name in tensors if name not in expected]
@@ -171,7 +169,7 @@ def _first(problems: list[str], shown: int = 10) -> str:
 def contact_head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the contact head, which a checkpoint may have as well."""
     with torch.device("meta"):
-        return {_CONTACT_HEAD + name: tuple(tensor.shape) for name, tensor in ContactHead(config).state_dict().items()}
+        return {CONTACT_HEAD + name: tuple(tensor.shape) for name, tensor in ContactHead(config).state_dict().items()}
 
 
 def converted_bytes(origin: Origin) -> int:
@@ -266,7 +264,7 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         _merge(tensors, path, origin.layout)
     tensors = {key: value for key, value in tensors.items() if not _DROPPED.match(key)}
     check(tensors, config, origin.config.parent)
-    contact = sorted(key for key in tensors if key.startswith(_CONTACT_HEAD))
+    contact = sorted(key for key in tensors if key.startswith(CONTACT_HEAD))
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in Encoder(config).state_dict().items()}
     target = folder / MODEL_NAME
@@ -298,54 +296,3 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
 def _name_from(folder: Path, path: Path) -> str:
     inside = path.resolve().is_relative_to(folder.parent.resolve())
     return os.path.relpath(path, folder) if inside else str(path)
-
-
-def load_encoder(folder: Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32) -> Encoder:
-    """Load a converted checkpoint, memory-mapped; matrix products run in `arithmetic`, norms in float32."""
-    config, state = _load(folder, device)
-    with torch.device("meta"):
-        encoder = Encoder(config)
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith(_CONTACT_HEAD)}
-    for name in products(kept):
-        kept[name] = kept[name].to(arithmetic)
-    encoder.load_state_dict(kept, strict=True, assign=True)
-    return encoder.eval().requires_grad_(False)
-
-
-def load_contact_head(folder: Path, device: torch.device | str = "cpu") -> ContactHead:
-    """Load the contact head of a converted checkpoint. Raises CheckpointError where it has none."""
-    config, state = _load(folder, device)
-    weights = {name.removeprefix(_CONTACT_HEAD): tensor for name, tensor in state.items() if _CONTACT_HEAD in name}
-    if not weights:
-        raise CheckpointError(f"the checkpoint in {folder} has no contact head: take `contacts` out of the outputs")
-    head = ContactHead(config)
-    head.load_state_dict(weights)
-    return head.to(device).eval().requires_grad_(False)
-
-
-def products(names: Iterable[str]) -> list[str]:
-    """Return the parameters of the matrix products, the ones that take a lower precision."""
-    return [name for name in names if re.search(r"\.(qkv_proj|out_proj|fc1|fc2)\.", name)]
-
-
-def _load(folder: Path, device: torch.device | str) -> tuple[EncoderConfig, dict[str, Tensor]]:
-    record = read_record(folder)
-    path = folder / MODEL_NAME
-    state = path.stat() if path.is_file() else None
-    if state is None or state.st_size != record["model"]["bytes"]:
-        raise CheckpointError(
-            f"{path} has {state.st_size if state else 'no'} bytes, expected {record['model']['bytes']}. "
-            f"Delete {folder} and run again."
-        )
-    if (digest := _digest_once(path, state.st_size, state.st_mtime_ns)) != record["model"]["sha256"]:
-        raise CheckpointError(
-            f"{path} is damaged: its digest is {digest}, expected {record['model']['sha256']}. Run `snakemake verify`, "
-            "which removes what is damaged, and then `snakemake fetch`."
-        )
-    return EncoderConfig(**record["encoder"]), load_file(path, device=str(device))
-
-
-@cache
-def _digest_once(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
-    """Return the digest of a file, which is read once as long as its size and time of change stay the same."""
-    return sha256_of(path)

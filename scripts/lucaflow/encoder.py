@@ -2,23 +2,33 @@
 
 `Encoder` computes what LucaOne computes, in torch's own operations, and keeps no attention map. Parameter names
 are LucaOne's, except that the query, key and value projections are one matrix (`qkv_proj`).
+
+Sequences lie one after another, without padding. Neighbours of equal length, a run, go through attention together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lucaflow.alphabet import CLS_AND_SEP, MASK, VOCABULARY
 
 # A token that `token_dropout` masks in training is absent 12 % of the time; the rest is scaled to match.
 TRAINED_MASK_RATIO = 0.12
-# Of the feed-forward layer, which is four times as wide as the rest.
-ROWS_AT_ONCE = 8192
+# How many rows go through the feed-forward layer at once, which is four times as wide as the rest: on a processor as
+# many as stay near its caches, on a GPU as many as keep it busy.
+ROWS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
+# Attention that keeps no map. There is no falling back on one that does.
+ATTENTION = {
+    "cpu": [SDPBackend.FLASH_ATTENTION],
+    "cuda": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION],
+}
 
 
 @dataclass(frozen=True)
@@ -62,24 +72,40 @@ class EncoderConfig:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring sequences of equal length, in tokens."""
+
+    count: int
+    length: int
+
+
+def runs_of(lengths: Sequence[int]) -> list[Run]:
+    """Return the runs of sequences that lie one after another."""
+    return [Run(len(list(group)), length) for length, group in groupby(lengths)]
+
+
+def by_run(x: Tensor, runs: Sequence[Run]) -> list[Tensor]:
+    """Return views (count, length, ...) of the runs in (T, ...)."""
+    parts = torch.split(x, [run.count * run.length for run in runs])
+    return [part.view(run.count, run.length, *x.shape[1:]) for part, run in zip(parts, runs, strict=True)]
+
+
 def rotary_angles(length: int, inv_freq: Tensor) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine, each (length, d), of position * inv_freq, in float32, repeated for both halves."""
+    """Return cosine and sine, each (length, d / 2), of position * inv_freq, in float32."""
     positions = torch.arange(length, device=inv_freq.device, dtype=torch.float32)
-    angles = torch.outer(positions, inv_freq.float()).repeat(1, 2)
+    angles = torch.outer(positions, inv_freq.float())
     return angles.cos(), angles.sin()
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate (..., n, d) in the half-split form: (a, b) -> (a cos - b sin, b cos + a sin)."""
-    a, b = x.float().chunk(2, dim=-1)
-    return (x.float() * cos + torch.cat((-b, a), dim=-1) * sin).to(x.dtype)
-
-
-def in_slices(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a function of single rows to (B, n, H): many rows go in slices, so that what it needs stays small."""
-    if x.shape[0] * x.shape[1] <= ROWS_AT_ONCE:
-        return function(x)
-    return torch.cat([function(rows) for rows in torch.split(x.flatten(0, 1), ROWS_AT_ONCE)]).view(*x.shape[:2], -1)
+def rotate_(x: Tensor, cos: Tensor, sin: Tensor) -> None:
+    """Rotate (..., n, m, d) in place, in the half-split form: (a, b) -> (a cos - b sin, b cos + a sin)."""
+    left, right = x.chunk(2, dim=-1)
+    a, b = left.float(), right.float()
+    cos, sin = cos[:, None], sin[:, None]
+    rotated = torch.addcmul(a * cos, b, sin, value=-1)
+    right.copy_(torch.addcmul(b * cos, a, sin))
+    left.copy_(rotated)
 
 
 class SelfAttention(nn.Module):
@@ -94,25 +120,32 @@ class SelfAttention(nn.Module):
         self.inv_freq: Tensor
         self.register_buffer("inv_freq", torch.empty(config.head_size // 2))
 
-    def forward(self, x: Tensor, mask: Tensor | None, attention_to: Callable[[Tensor], None] | None) -> Tensor:
-        """Map (B, n, H) to (B, n, H); `mask` is (B, 1, 1, n), true at keys that count.
+    def forward(self, x: Tensor, runs: Sequence[Run], attention_to: Callable[[Tensor], None] | None) -> Tensor:
+        """Map (T, H) to (T, H). With `attention_to` probabilities (count, A, n, n) are computed and handed over."""
+        mixed = torch.empty_like(x)
+        cos, sin = rotary_angles(max(run.length for run in runs), self.inv_freq)
+        for part, output in zip(by_run(self.qkv_proj(x), runs), by_run(mixed, runs), strict=True):
+            count, length, _ = part.shape
+            projected = part.view(count, length, 3 * self.heads, -1)
+            rotate_(projected[:, :, : 2 * self.heads], cos[:length], sin[:length])
+            q, k, v = projected.transpose(1, 2).chunk(3, dim=1)
+            attended = attend(q, k, v) if attention_to is None else attend_openly(q, k, v, attention_to)
+            output.view(count, length, self.heads, -1).copy_(attended.transpose(1, 2))
+        return self.out_proj(mixed)
 
-        With `attention_to` the probabilities (B, A, n, n) are computed plainly and handed over.
-        """
-        batch, length, size = x.shape
-        q, k, v = self.qkv_proj(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        cos, sin = rotary_angles(length, self.inv_freq)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        if attention_to is None:
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        else:
-            scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
-            if mask is not None:
-                scores = scores.masked_fill(~mask, -torch.inf)
-            probabilities = scores.softmax(dim=-1)
-            attention_to(probabilities)
-            mixed = probabilities.to(v.dtype) @ v
-        return self.out_proj(mixed.transpose(1, 2).reshape(batch, length, size))
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Return softmax(q k' / sqrt(d)) v, each (count, A, n, d), without ever holding the (n, n) probabilities."""
+    with sdpa_kernel(ATTENTION[q.device.type]):
+        return F.scaled_dot_product_attention(q, k, v)
+
+
+def attend_openly(q: Tensor, k: Tensor, v: Tensor, attention_to: Callable[[Tensor], None]) -> Tensor:
+    """Return the same as `attend`, step by step, and hand over the probabilities (count, A, n, n), float32."""
+    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+    probabilities = scores.softmax(dim=-1)
+    attention_to(probabilities)
+    return probabilities.to(v.dtype) @ v
 
 
 class Block(nn.Module):
@@ -125,13 +158,15 @@ class Block(nn.Module):
         self.self_attn = SelfAttention(config)
         self.post_layer_norm = nn.LayerNorm(size)
         self.fc1 = nn.Linear(size, 4 * size)
+        self.gelu: nn.Module = nn.GELU()
         self.fc2 = nn.Linear(4 * size, size)
 
-    def forward(self, x: Tensor, mask: Tensor | None, attention_to: Callable[[Tensor], None] | None) -> Tensor:
-        """Map the residual stream (B, n, H), kept in float32 whatever the weights are, to the next."""
+    def forward(self, x: Tensor, runs: Sequence[Run], attention_to: Callable[[Tensor], None] | None) -> None:
+        """Change the residual stream (T, H), kept in float32 whatever the weights are, into the next."""
         arithmetic = self.fc1.weight.dtype
-        x = x + self.self_attn(self.pre_layer_norm(x).to(arithmetic), mask, attention_to)
-        return x + in_slices(lambda rows: self.fc2(F.gelu(self.fc1(self.post_layer_norm(rows).to(arithmetic)))), x)
+        x += self.self_attn(self.pre_layer_norm(x).to(arithmetic), runs, attention_to)
+        for rows in torch.split(x, ROWS_AT_ONCE[x.device.type]):
+            rows.add_(self.fc2(self.gelu(self.fc1(self.post_layer_norm(rows).to(arithmetic)))))
 
 
 class Encoder(nn.Module):
@@ -152,50 +187,51 @@ class Encoder(nn.Module):
         if config.use_last_layer_norm:
             self.last_layer_norm = nn.LayerNorm(size)
 
-    def embed(self, ids: Tensor, types: Tensor, valid: Tensor) -> Tensor:
-        """Return the float32 input (B, n, H) of the first block; rows of padding are zero."""
+    def embed(self, ids: Tensor, types: Tensor, runs: Sequence[Run]) -> Tensor:
+        """Return the float32 input (T, H) of the first block."""
         scale = self.config.embed_scale
         x = scale * self.embed_tokens(ids)
         if not self.config.no_position_embeddings:
-            x = x + scale * self.embed_pos(torch.arange(ids.shape[1], device=ids.device))
+            positions = [torch.arange(run.length, device=ids.device).repeat(run.count) for run in runs]
+            x = x + scale * self.embed_pos(torch.cat(positions))
         if not self.config.no_token_type_embeddings:
             x = x + scale * self.embed_type(types)
         if self.config.use_embed_layer_norm:
             x = self.embed_layer_norm(x)
         if self.config.token_dropout:
-            masked = ids == MASK
-            share = (masked.sum(1) / valid.sum(1)).view(-1, 1, 1)
-            x = x.masked_fill(masked.unsqueeze(-1), 0.0) * ((1 - TRAINED_MASK_RATIO) / (1 - share))
-        return x.masked_fill(~valid.unsqueeze(-1), 0.0)
+            for rows, tokens in zip(by_run(x, runs), by_run(ids, runs), strict=True):
+                masked = (tokens == MASK)[..., None]
+                share = masked.float().mean(1, keepdim=True)
+                rows.masked_fill_(masked, 0.0).mul_((1 - TRAINED_MASK_RATIO) / (1 - share))
+        return x
 
     def forward(
         self,
         ids: Tensor,
         types: Tensor,
-        lengths: Tensor,
+        lengths: Sequence[int],
         layer: int | None = None,
         attention_to: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
-        """Return the hidden states (B, n, H), float32.
+        """Return the hidden states (T, H), float32, of sequences that lie one after another.
 
-        ids: (B, n) token ids, [CLS] first, [SEP] last, then padding; types: (B, n) 0 for genes, 1 for proteins;
-        lengths: (B,) tokens that are not padding, [CLS] and [SEP] included. Rows of padding mean nothing.
+        ids: (T,) token ids, each sequence from [CLS] to [SEP]; types: (T,) 0 for genes, 1 for proteins; lengths: the
+        tokens of each sequence, T together. Like lengths should be neighbours.
         layer: None for the last one after the final norm, 0 for the input of the first block, i for the residual
-        stream after block i. `attention_to` is called with the (B, A, n, n) attention probabilities of each block,
-        those after `layer` too.
+        stream after block i. `attention_to` is called with the (count, A, n, n) attention probabilities of each run in
+        each block, those after `layer` too.
         """
         blocks = len(self.layers)
         if layer is not None and not 0 <= layer <= blocks:
             raise ValueError(f"layer {layer} does not exist: this checkpoint has layers 0 to {blocks}")
-        valid = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
-        mask = None if bool(valid.all()) else valid[:, None, None, :]
-        x = self.embed(ids, types, valid)
-        states = x
+        runs = runs_of(lengths)
+        x = self.embed(ids, types, runs)
+        asked_for = x.clone() if layer == 0 and attention_to else x
         for number, block in enumerate(self.layers[: blocks if layer is None or attention_to else layer], start=1):
-            x = block(x, mask, attention_to)
-            if layer is None or number <= layer:
-                states = x
-        return self.last_layer_norm(states) if layer is None and self.config.use_last_layer_norm else states
+            block(x, runs, attention_to)
+            if number == layer and attention_to:
+                asked_for = x.clone()
+        return self.last_layer_norm(x) if layer is None and self.config.use_last_layer_norm else asked_for
 
 
 class ContactHead(nn.Module):
@@ -207,12 +243,12 @@ class ContactHead(nn.Module):
         self.regression = nn.Linear(config.num_hidden_layers * self.heads, 1)
 
     def forward(self, encoder: Encoder, ids: Tensor, types: Tensor, layer: int | None = None) -> tuple[Tensor, Tensor]:
-        """Return the hidden states (1, L + 2, H) of `layer` and the contact probabilities (L, L) of one sequence.
+        """Return the hidden states (L + 2, H) of `layer` and the contact probabilities (L, L) of one sequence.
 
-        ids and types are (1, L + 2). One layer's maps are held at a time: each is symmetrised, corrected for its
+        ids and types are (L + 2,). One layer's maps are held at a time: each is symmetrised, corrected for its
         average product, and added with its regression weights.
         """
-        residues = ids.shape[1] - 2
+        residues = len(ids) - 2
         contacts = torch.zeros(residues, residues, device=ids.device)
         layer_weights = iter(self.regression.weight.float().view(-1, self.heads))
 
@@ -226,6 +262,5 @@ class ContactHead(nn.Module):
             a = a - a.sum(2, keepdim=True) * a.sum(1, keepdim=True) / a.sum((1, 2), keepdim=True)
             contacts = contacts + torch.einsum("h,hij->ij", next(layer_weights), a)
 
-        lengths = torch.tensor([ids.shape[1]], device=ids.device)
-        hidden = encoder(ids, types, lengths, layer=layer, attention_to=add)
+        hidden = encoder(ids, types, [len(ids)], layer=layer, attention_to=add)
         return hidden, torch.sigmoid(contacts + self.regression.bias.float())

@@ -26,9 +26,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from lucaflow.checkpoints import MODEL_NAME, Model, Origin
-from lucaflow.conversion import convert_apart, load_encoder
+from lucaflow.conversion import convert_apart
 from lucaflow.encoder import EncoderConfig
 from lucaflow.fetching import fetch
+from lucaflow.loading import load_encoder
 from lucaflow.registry import Place, PublishedFile
 
 KEYS = Path(__file__).resolve().parents[1] / "golden/embedding/state_dict_keys.txt"

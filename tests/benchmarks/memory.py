@@ -17,9 +17,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lucaflow.conversion import products
+from lucaflow.devices import ARITHMETIC, peak_memory
 from lucaflow.encoder import Encoder, EncoderConfig
-from lucaflow.engine import ARITHMETIC, Engine, peak_memory
+from lucaflow.engine import Engine
+from lucaflow.products import pack
 from lucaflow.sequences import NormalisedSequence
 from lucaflow.settings import EmbeddingOptions
 
@@ -39,9 +40,9 @@ def random_encoder(layers: int, precision: str) -> Encoder:
     ))  # fmt: skip
     for block in encoder.layers:
         block.self_attn.inv_freq = 10000.0 ** (-torch.arange(32) / 32)
-    state = encoder.state_dict()
-    for name in products(state):
-        encoder.get_parameter(name).data = state[name].to(ARITHMETIC[precision])
+        for linear in (block.self_attn.qkv_proj, block.self_attn.out_proj, block.fc1, block.fc2):
+            linear.to(ARITHMETIC[precision])
+        pack(block)
     return encoder.eval().requires_grad_(False)
 
 

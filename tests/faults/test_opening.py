@@ -17,8 +17,9 @@ from golden_cases import GOLDEN
 
 from lucaflow import conversion
 from lucaflow.checkpoints import Model, Origin, locate, read_record
-from lucaflow.conversion import convert, convert_apart, is_converted, load_encoder, read_tensors
+from lucaflow.conversion import convert, convert_apart, is_converted, read_tensors
 from lucaflow.errors import CheckpointError
+from lucaflow.loading import load_encoder
 
 MODEL = Model("lucaone", 36000000)
 T1 = GOLDEN / "checkpoints/T1"

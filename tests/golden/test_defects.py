@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import shutil
 from dataclasses import replace
@@ -24,9 +23,9 @@ from workflow_runs import ROOT
 
 from lucaflow.alphabet import TOKEN_TYPE, encode
 from lucaflow.checkpoints import Model, locate
-from lucaflow.conversion import load_contact_head
 from lucaflow.engine import Engine
 from lucaflow.errors import CheckpointError, ConfigError, EmbeddingError
+from lucaflow.loading import load_contact_head
 from lucaflow.readers import RawRecord
 from lucaflow.records import Demands, Normaliser, Policies, digest_of
 from lucaflow.schemas import read_yaml
@@ -43,9 +42,9 @@ def tagged(manifest, *tags):
 
 def rows_of(encoder, residues, seq_type):
     """The rows (n + 2, H) of residues that go through the network alone."""
-    ids = torch.from_numpy(encode(residues, seq_type))[None]
+    ids = torch.from_numpy(encode(residues, seq_type))
     types = torch.full_like(ids, TOKEN_TYPE[seq_type])
-    return encoder(ids, types, torch.tensor([ids.shape[1]]))[0].numpy()
+    return encoder(ids, types, [len(ids)]).numpy()
 
 
 def test_seg_left(manifest, golden_checkpoints, tmp_path):
@@ -161,16 +160,16 @@ def test_empty(manifest, tmp_path):
         assert all(outcome.sequence for outcome in said if outcome.status == "accepted")
 
 
-def test_inv_freq(golden_checkpoints):
+def test_inv_freq(golden_checkpoints, monkeypatch):
     """Rotary frequencies are those of the file: T2 has them rounded, and drawing them anew would change values."""
-    encoder = copy.deepcopy(golden_checkpoints["T2"].encoder)
+    encoder = golden_checkpoints["T2"].encoder
     read = rows_of(encoder, "MKVLAWRRKLAWQE" * 20, "prot")
     for block in encoder.layers:
         stored = block.self_attn.inv_freq
         nominal = 10000.0 ** (-torch.arange(len(stored)) / len(stored))
         assert not torch.equal(stored, nominal)
         np.testing.assert_allclose(stored, nominal, rtol=1e-3)
-        block.self_attn.inv_freq = nominal
+        monkeypatch.setattr(block.self_attn, "inv_freq", nominal)
     assert np.abs(rows_of(encoder, "MKVLAWRRKLAWQE" * 20, "prot") - read).max() > TOLERANCE["atol"]
 
 
@@ -240,7 +239,7 @@ def test_seg_tiny():
 def test_contacts(golden_checkpoints):
     """The head is there, and gives a symmetric map."""
     checkpoint = golden_checkpoints["T1"]
-    ids = torch.from_numpy(encode("MKVLAWRRKL", "prot"))[None]
+    ids = torch.from_numpy(encode("MKVLAWRRKL", "prot"))
     _, contacts = load_contact_head(checkpoint.folder)(checkpoint.encoder, ids, torch.ones_like(ids))
     assert contacts.shape == (10, 10)
     np.testing.assert_allclose(contacts, contacts.T, atol=1e-6)

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 from golden_cases import GOLDEN, TOLERANCE, GoldenCheckpoint
+from plain_lucaone import PlainLucaOne
+from safetensors.torch import load_file
 
-from lucaflow.conversion import expected_shapes, load_contact_head
+from lucaflow.checkpoints import MODEL_NAME
+from lucaflow.conversion import expected_shapes
 from lucaflow.encoder import EncoderConfig
+from lucaflow.loading import load_contact_head
 
-NAMES = ("batch-padded", "batch-attention-mask", "mask-tokens", "layers", "contacts")
+OF_ONE_SEQUENCE = ("contacts", "attentions", "layer_inputs")
 
 
 def forward_cases(manifest):
@@ -18,27 +22,33 @@ def forward_cases(manifest):
 
 
 def tensors(case):
+    """Return ids and types (B, n) of a padded batch, and the tokens of each of its rows."""
     inputs = case["inputs"]
     ids = torch.tensor(inputs["input_ids"])
     types = torch.tensor(inputs["token_type_ids"]) if inputs["token_type_ids"] else torch.zeros_like(ids)
-    lengths = torch.tensor(inputs.get("valid_lengths", [ids.shape[1]] * len(ids)))
-    return ids, types, lengths
+    return ids, types, inputs.get("valid_lengths", [ids.shape[1]] * len(ids))
+
+
+def packed(ids, types, lengths):
+    """Return what the encoder takes: the rows of a padded batch one after another, without their padding."""
+    return *(torch.cat([row[:n] for row, n in zip(x, lengths, strict=True)]) for x in (ids, types)), lengths
 
 
 def computed(name, checkpoint, case, shape):
-    ids, types, lengths = tensors(case)
+    """Return a result for each row of the batch."""
+    ids, types, lengths = packed(*tensors(case))
     encoder = checkpoint.encoder
     if name == "contacts":
         hidden, contacts = load_contact_head(checkpoint.folder)(encoder, ids, types)
         np.testing.assert_allclose(hidden, encoder(ids, types, lengths), atol=1e-5)
-        return contacts
+        return [contacts]
     if name == "attentions":
         maps = []
         encoder(ids, types, lengths, attention_to=lambda probabilities: maps.append(probabilities[0]))
-        return torch.stack(maps)
+        return [torch.stack(maps)]
     if name == "layer_inputs":
-        return torch.stack([encoder(ids, types, lengths, layer=layer)[0] for layer in range(shape[0])])
-    return encoder(ids, types, lengths)
+        return [torch.stack([encoder(ids, types, lengths, layer=layer) for layer in range(shape[0])])]
+    return encoder(ids, types, lengths).split(lengths)
 
 
 def test_every_forward_case(manifest, golden_checkpoints):
@@ -48,21 +58,27 @@ def test_every_forward_case(manifest, golden_checkpoints):
         checkpoint: GoldenCheckpoint = golden_checkpoints[case["checkpoint"]]
         for output in case["outputs"]:
             expected = checkpoint.arrays[output["array"]]
-            found = computed(output["name"], checkpoint, case, expected.shape).numpy()
-            for row, length in enumerate(case["inputs"].get("valid_lengths", [])):
-                np.testing.assert_allclose(found[row, :length], expected[row, :length], **TOLERANCE, err_msg=case["id"])
-            if "valid_lengths" not in case["inputs"]:
-                np.testing.assert_allclose(found, expected, **TOLERANCE, err_msg=case["id"])
+            found = computed(output["name"], checkpoint, case, expected.shape)
+            rows = [expected] if output["name"] in OF_ONE_SEQUENCE else expected
+            for row, values in zip(rows, found, strict=True):
+                np.testing.assert_allclose(values, row[: len(values)], **TOLERANCE, err_msg=case["id"])
 
 
 @pytest.mark.parametrize("name", ["T1", "T2", "T3", "T4", "T5"])
-def test_padded_equals_alone(name, manifest, golden_checkpoints):
-    encoder = golden_checkpoints[name].encoder
+def test_packed_equals_padded_equals_alone(name, manifest, golden_checkpoints):
+    checkpoint = golden_checkpoints[name]
     ids, types, lengths = tensors(forward_cases(manifest)[f"{name}/forward/batch-padded"])
-    together = encoder(ids, types, lengths)
-    for row, length in enumerate(lengths.tolist()):
-        alone = encoder(ids[row : row + 1, :length], types[row : row + 1, :length], lengths[row : row + 1])
-        np.testing.assert_allclose(together[row, :length].numpy(), alone[0].numpy(), atol=1e-5, rtol=0)
+    together = checkpoint.encoder(*packed(ids, types, lengths)).split(lengths)
+    padded, _ = plain(checkpoint)(ids, types)
+    for row, length in enumerate(lengths):
+        alone = checkpoint.encoder(ids[row, :length], types[row, :length], [length])
+        np.testing.assert_allclose(together[row], alone, atol=1e-5, rtol=0)
+        np.testing.assert_allclose(together[row], padded[row, :length], atol=1e-5, rtol=0)
+
+
+def plain(checkpoint):
+    """Return the network written down plainly, with the same weights."""
+    return PlainLucaOne(checkpoint.encoder.config, load_file(checkpoint.folder / MODEL_NAME))
 
 
 def test_full_size_checkpoint_has_the_tensors_that_are_expected():

@@ -9,8 +9,9 @@ from golden_cases import GOLDEN
 from safetensors.torch import load_file, save_file
 
 from lucaflow.checkpoints import MODEL_NAME, Model, folder_name, is_huggingface, locate, read_record
-from lucaflow.conversion import convert, converted_bytes, load_encoder
+from lucaflow.conversion import convert, converted_bytes
 from lucaflow.errors import CheckpointError
+from lucaflow.loading import load_encoder
 
 T1 = GOLDEN / "checkpoints/T1"
 MODEL = Model("lucaone", 36000000)
@@ -114,7 +115,7 @@ def test_the_record_and_the_mapped_file(tmp_path, reference):
     assert {path.rsplit("/", 1)[1] for path in record["origin"]} == {"config.json", "pytorch.pth"}
     assert "layers.0.self_attn.qkv_proj.weight" in load_file(tmp_path / MODEL_NAME)
     encoder = load_encoder(tmp_path, arithmetic=torch.bfloat16)
-    assert encoder.layers[0].fc1.weight.dtype == torch.bfloat16
+    assert encoder.layers[0].fc1(torch.ones(1, encoder.config.hidden_size)).dtype == torch.bfloat16
     assert encoder.last_layer_norm.weight.dtype == torch.float32
     (tmp_path / MODEL_NAME).write_bytes(b"short")
     with pytest.raises(CheckpointError, match="has 5 bytes, expected"):

@@ -5,8 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucaflow.encoder import ContactHead, Encoder, EncoderConfig
-from lucaflow.engine import Engine, plan_batches, resolve_device, token_budget
+from lucaflow.batches import plan_batches
+from lucaflow.devices import resolve_device, token_budget
+from lucaflow.encoder import ROWS_AT_ONCE, ContactHead, Encoder, EncoderConfig
+from lucaflow.engine import Engine
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
 from lucaflow.records import digest_of
 from lucaflow.sequences import NormalisedSequence
@@ -69,7 +71,8 @@ def test_batches_cover_everything_within_the_budget(tokens, budget):
     batches = plan_batches(tokens, budget)
     assert [index for start, stop in batches for index in range(start, stop)] == list(range(len(tokens)))
     for start, stop in batches:
-        assert stop - start == 1 or max(tokens[start:stop]) * (stop - start) <= budget
+        assert stop - start == 1 or sum(tokens[start:stop]) <= budget
+    assert all(sum(tokens[start : stop + 1]) > budget for start, stop in batches[:-1])
 
 
 @pytest.mark.parametrize("budget", [1, 20, 10_000])
@@ -87,7 +90,7 @@ def test_no_budget_changes_a_value(encoder, budget):
 
 def test_many_rows_go_through_the_feed_forward_layer_in_slices(encoder, monkeypatch):
     whole = embedded(Engine(encoder, options(), CPU, budget=200), SOME)
-    monkeypatch.setattr("lucaflow.encoder.ROWS_AT_ONCE", 5)
+    monkeypatch.setitem(ROWS_AT_ONCE, "cpu", 5)
     sliced = embedded(Engine(encoder, options(), CPU, budget=200), SOME)
     for one, other in zip(whole[0], sliced[0], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
@@ -128,30 +131,36 @@ def test_special_rows(encoder):
         np.testing.assert_array_equal(matrix[0], cls)
 
 
-def test_rows_of_padding_may_hold_anything(encoder, monkeypatch):
+def test_memory_that_was_never_written_reaches_no_result(encoder, monkeypatch):
     reference = embedded(Engine(encoder, options(), CPU, 1), SOME)
-
-    def poisoned(ids, types, lengths, layer=None):
-        hidden = Encoder.forward(encoder, ids, types, lengths, layer)
-        padding = torch.arange(ids.shape[1]) >= lengths[:, None]
-        return hidden.masked_fill(padding[..., None], torch.nan)
-
-    monkeypatch.setattr(encoder, "forward", poisoned)
-    found = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert torch.empty(100).isnan().all()
+        found = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+    finally:
+        torch.use_deterministic_algorithms(False)
     for name, values in found[1].items():
         np.testing.assert_allclose(values, reference[1][name], atol=1e-5)
 
 
-def test_short_memory_halves_the_batch_and_changes_no_value(encoder, monkeypatch):
+GPU_IS_FULL = torch.OutOfMemoryError("CUDA out of memory")
+MEMORY_IS_FULL = RuntimeError(
+    "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: can't allocate memory: you tried"
+)
+
+
+@pytest.mark.parametrize("error", [GPU_IS_FULL, MEMORY_IS_FULL])
+def test_short_memory_halves_the_batch_and_changes_no_value(encoder, monkeypatch, error):
     reference, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
     forward = encoder.forward
     sizes = []
 
-    def short(ids, *rest, **named):
-        sizes.append(len(ids))
-        if len(ids) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(ids, *rest, **named)
+    def short(ids, types, lengths, **named):
+        sizes.append(len(lengths))
+        if len(lengths) > 2:
+            raise error
+        return forward(ids, types, lengths, **named)
 
     monkeypatch.setattr(encoder, "forward", short)
     matrices, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
@@ -162,10 +171,12 @@ def test_short_memory_halves_the_batch_and_changes_no_value(encoder, monkeypatch
 
 def test_memory_that_is_short_for_one_sequence_is_an_error(encoder, monkeypatch):
     def short(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise MEMORY_IS_FULL
 
     monkeypatch.setattr(encoder, "forward", short)
-    with pytest.raises(DeviceError, match=r"42 residues of the sequence .* do not fit"):
+    with pytest.raises(
+        DeviceError, match=r"42 residues of the sequence .* do not fit .*: you tried\. .*Or: Set embedding"
+    ):
         embedded(Engine(encoder, options(), CPU, 10_000), SOME[:2])
 
 
@@ -179,7 +190,7 @@ def test_another_error_is_raised_as_it_is(encoder, monkeypatch):
 
 
 def test_values_that_are_not_finite_are_named(encoder, monkeypatch):
-    monkeypatch.setattr(encoder, "forward", lambda ids, *_, **__: torch.full((*ids.shape, 16), torch.inf))
+    monkeypatch.setattr(encoder, "forward", lambda ids, *_, **__: torch.full((len(ids), 16), torch.inf))
     with pytest.raises(EmbeddingError, match=f"{SOME[0].digest} is not finite"):
         embedded(Engine(encoder, options(), CPU, 10_000), SOME)
 
@@ -251,5 +262,5 @@ def test_devices(monkeypatch):
         resolve_device("cuda", "float32")
     with pytest.raises(DeviceError, match="needs a GPU"):
         resolve_device("auto", "tfloat32")
-    assert token_budget(17, CPU, 2560) == 17
-    assert token_budget("auto", CPU, 2560) == 4096
+    assert token_budget(17, CPU, None) == 17
+    assert token_budget("auto", CPU, None) == 2048

@@ -13,7 +13,7 @@ from golden_cases import GOLDEN, TOLERANCE
 
 from lucaflow import open_embeddings
 from lucaflow.alphabet import TOKEN_TYPE, encode
-from lucaflow.conversion import load_contact_head, load_encoder
+from lucaflow.loading import load_contact_head, load_encoder
 
 MODEL = "lucaone-36000000"
 
@@ -72,7 +72,7 @@ def test_contacts(lucaone):
         assert embeddings.file["contacts/a%2Fb"].shape == (14, 14)
     assert lucaone.result("p", "figures/contacts.png", MODEL).stat().st_size > 5000
     assert not lucaone.result("p", "figures/map.png", MODEL).exists()
-    ids = torch.from_numpy(encode("MKVLAWRRKLAWQE", "prot"))[None]
+    ids = torch.from_numpy(encode("MKVLAWRRKLAWQE", "prot"))
     encoder = load_encoder(next((lucaone.directory / "converted").glob("lucaone-*")))
     _, expected = head(encoder, ids, torch.full_like(ids, TOKEN_TYPE["prot"]))
     np.testing.assert_allclose(found, expected, atol=1e-6)
