@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from lucaflow.background import consume_in_background
 from lucaflow.checkpoints import Model, converted_folder, read_record
 from lucaflow.devices import (
     ARITHMETIC,
@@ -55,15 +57,16 @@ def main() -> None:
     lengths = [len(sequence.residues) for sequence in sequences]
     started = time.monotonic()
     with replacing(Path(snakemake.output[0])) as temporary:
-        write_shard(
+        write = partial(
+            write_shard,
             temporary,
             shard_attributes(options, record["model"]["sha256"], hidden_size, device_name(device)),
             [sequence.digest for sequence in sequences],
             lengths,
             options,
             hidden_size,
-            followed(engine.embed(sequences), lengths, device),
         )
+        consume_in_background(write, followed(engine.embed(sequences), lengths, device))
     seconds = time.monotonic() - started
     logger.info(
         "%d sequences, %d residues in %.1f s: %.0f residues/s, %s of memory",

@@ -1,13 +1,16 @@
 """The HDF5 files: what a shard holds, what embeddings.h5 holds, and how to open it.
 
 A shard holds the arrays of its sequences, the longest sequence first. embeddings.h5 holds the packed vectors of a
-dataset, and links to the matrices in the shards.
+dataset, and links to the matrices in the shards. Vectors are guarded by HDF5's own checksums; matrices, which are many
+times larger, lie as they are and carry a faster checksum in an attribute.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +25,10 @@ from lucaflow.settings import FORMAT_VERSION, VECTORS, EmbeddingOptions
 FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
 PER_SEQUENCE = ("lengths", "residues_embedded", "windows")
+CHECKSUM = "checksum"
+_CHECKSUMS = 1 << 64
 _CHUNK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 24
 
 
 def key_of(identifier: str) -> str:
@@ -60,7 +66,8 @@ def write_shard(
 ) -> None:
     """Write the results of a shard's sequences, batch by batch as they come (`lucaflow.engine.EmbeddedBatch`)."""
     count = len(digests)
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w") as file, ThreadPoolExecutor(1, thread_name_prefix="checksums") as thread:
+        matrices = _Matrices(file, options.dtype, thread)
         file.attrs.update({"format": SHARD_FORMAT, "format_version": FORMAT_VERSION, **attributes})
         file["digests"] = np.array(digests, dtype="S64")
         file["lengths"] = np.array(lengths, dtype=np.int64)
@@ -75,13 +82,8 @@ def write_shard(
         done = 0
         for batch in batches:
             for piece in batch.pieces:
-                digest = digests[piece.sequence]
-                name = f"{piece.output}/{digest}"
-                if name not in file:
-                    shape = (piece.total_rows, piece.rows.shape[1])
-                    file.create_dataset(name, shape, options.dtype, chunks=_chunks(*shape), fletcher32=True)
-                rows = slice(piece.start_row, piece.start_row + len(piece.rows))
-                file[name][rows] = stored(piece.rows, options.dtype, [digest])
+                matrices.add(piece, digests[piece.sequence])
+            matrices.complete(batch.stop)
             if batch.stop > batch.start:
                 rows = slice(batch.start, batch.stop)
                 residues[rows], windows[rows] = batch.residues_embedded, batch.windows
@@ -90,6 +92,58 @@ def write_shard(
             done = batch.stop
         if done != count:
             raise StoreError(f"{path}: {done} of {count} sequences were embedded")
+
+
+class _Matrices:
+    """Writes matrices and contacts piece by piece, and computes their checksums in another thread meanwhile."""
+
+    def __init__(self, file: h5py.File, dtype: str, thread: Executor) -> None:
+        self.file = file
+        self.dtype = dtype
+        self.thread = thread
+        self._open: dict[tuple[int, str], tuple[h5py.Dataset, int]] = {}
+
+    def add(self, piece: Any, digest: str) -> None:
+        """Write a piece (`lucaflow.pooling.Piece`) of the sequence with a digest."""
+        values = stored(piece.rows, self.dtype, [digest])
+        added = self.thread.submit(checksum, values, piece.start_row)
+        key = piece.sequence, piece.output
+        if key in self._open:
+            dataset, total = self._open[key]
+        else:
+            shape = (piece.total_rows, values.shape[1])
+            dataset = self.file.create_dataset(f"{piece.output}/{digest}", shape, self.dtype, fill_time="never")
+            total = 0
+        dataset[piece.start_row : piece.start_row + len(values)] = values
+        self._open[key] = dataset, total + added.result()
+
+    def complete(self, stop: int) -> None:
+        """Write the checksums of sequences before `stop`, whose pieces have all come."""
+        for key in [key for key in self._open if key[0] < stop]:
+            dataset, total = self._open.pop(key)
+            dataset.attrs[CHECKSUM] = np.uint64(total % _CHECKSUMS)
+
+
+def checksum(rows: np.ndarray, first: int) -> int:
+    """Return the sum of the CRC-32 of rows (r, w), each begun with the row's number, counted from `first`.
+
+    So rows may come in any order, and in any pieces; a changed, exchanged or missing row changes the sum.
+    """
+    return sum(zlib.crc32(row, number) for number, row in enumerate(np.ascontiguousarray(rows), first)) % _CHECKSUMS
+
+
+def read_checked(dataset: h5py.Dataset) -> np.ndarray:
+    """Return a matrix or contacts, (r, w). Raises StoreError where the values are not those that were written."""
+    found = np.empty(dataset.shape, dataset.dtype)
+    total = 0
+    rows = max(1, _BLOCK_BYTES // max(1, found[:1].nbytes))
+    for start in range(0, len(found), rows):
+        block = found[start : start + rows]
+        dataset.read_direct(block, np.s_[start : start + rows])
+        total += checksum(block, start)
+    if total % _CHECKSUMS != dataset.attrs.get(CHECKSUM):
+        raise StoreError(f"{dataset.file.filename}: {dataset.name} is damaged: its values do not have their checksum")
+    return found
 
 
 def _chunks(rows: int, width: int) -> tuple[int, int]:
@@ -158,13 +212,14 @@ class Embeddings(Mapping[str, Any]):
             return self.file[output][row]
         link = f"{output}/{key_of(identifier)}"
         try:
-            return self.file[link][:]
+            dataset = self.file[link]
         except (KeyError, OSError) as error:
             shard = self.file.get(link, getlink=True)
             raise StoreError(
                 f"{self.path}: the {output} of {identifier!r} should be in {self.path.parent / shard.filename}, "
                 "which is missing or damaged. Keep the shards beside embeddings.h5, or run LucaFlow again."
             ) from error
+        return read_checked(dataset)
 
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._rows

@@ -19,7 +19,7 @@ from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, read_record
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
 from lucaflow.files import describe, sha256_of
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_error
+from lucaflow.store import FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
@@ -152,7 +152,7 @@ def _check_shard(
     options: EmbeddingOptions,
     finding: Finding,
 ) -> np.ndarray:
-    """Read every array of a shard, which HDF5's checksums guard, and compare the vectors with those in embeddings.h5.
+    """Read every array of a shard, which checksums guard, and compare the vectors with those in embeddings.h5.
 
     Returns the rows of the shard's sequences.
     """
@@ -185,7 +185,7 @@ def _array_problems(shard: h5py.File, name: str, residues: np.ndarray, options: 
         expected = (count + more, hidden_size) if name == "matrix" else (count, count)
         if dataset.shape != expected or dataset.dtype != options.dtype:
             yield f"the {name} of {digest} is {dataset.dtype} {dataset.shape}, expected {options.dtype} {expected}"
-        elif not np.isfinite(dataset[:]).all():
+        elif not np.isfinite(read_checked(dataset)).all():
             yield f"the {name} of {digest} holds values that are not finite"
 
 

@@ -14,7 +14,7 @@ from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.normalisation import RECORD_COLUMNS
 from lucaflow.records import digest_of
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import id_of, key_of, open_embeddings, shard_attributes, stored, write_shard
+from lucaflow.store import checksum, id_of, key_of, open_embeddings, shard_attributes, stored, write_shard
 from lucaflow.verification import verify_embeddings
 
 OPTIONS = EmbeddingOptions(
@@ -215,9 +215,51 @@ def shorten_matrix(path):
         file["residues_embedded"][0] = 4
 
 
+def flip_matrix(path):
+    """A changed number, a finite one."""
+    with h5py.File(path, "r") as file:
+        place = file[f"matrix/{DIGESTS[0]}"].id.get_offset()
+    with path.open("r+b") as raw:
+        raw.seek(place + 18)
+        byte = raw.read(1)[0]
+        raw.seek(place + 18)
+        raw.write(bytes([byte ^ 1]))
+
+
+def swap_rows(path):
+    with h5py.File(path, "r+") as file:
+        matrix = file[f"matrix/{DIGESTS[0]}"]
+        matrix[0], matrix[1] = matrix[1] + 1, matrix[0]
+
+
+def drop_checksum(path):
+    with h5py.File(path, "r+") as file:
+        del file[f"matrix/{DIGESTS[0]}"].attrs["checksum"]
+
+
+@pytest.mark.parametrize("damage", [flip_matrix, swap_rows, drop_checksum])
+def test_a_damaged_matrix_is_not_given_to_a_reader(result, damage):
+    path, _, shards = result
+    damage(shards[0])
+    with open_embeddings(path) as embeddings:
+        assert embeddings["001"]["matrix"].shape == (2, 4)
+        with pytest.raises(StoreError, match=rf"one\.h5: /matrix/{DIGESTS[0]} is damaged"):
+            embeddings["again"]
+
+
+def test_a_checksum_does_not_depend_on_the_pieces():
+    rows = np.random.default_rng(0).standard_normal((9, 4)).astype(np.float32)
+    whole = checksum(rows, 0)
+    assert sum(checksum(rows[part], part.start) for part in (slice(5, 9), slice(0, 1), slice(1, 5))) == whole
+    assert checksum(rows[::-1], 0) != whole
+    assert checksum(rows[:-1], 0) != whole
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
+        (flip_matrix, f"/matrix/{DIGESTS[0]} is damaged"),
+        (swap_rows, f"/matrix/{DIGESTS[0]} is damaged"),
         (lambda path: path.unlink(), "one.h5: missing"),
         (cut, "damaged or cut short"),
         (drop_matrix, DIGESTS[0]),
