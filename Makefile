@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake
 
-.PHONY: demo test test-long lint install install-test mini docs lock clean
+.PHONY: demo test test-long benchmark lint install install-test mini docs lock clean
 
 demo: install
 	$(SNAKEMAKE) --cores all --configfile config/demo/config.yaml
@@ -15,6 +15,10 @@ test: install-test lint
 # What takes longer: the same question asked in several ways, kills at many moments, comparisons.
 test-long: install-test
 	$(BIN)/python -m pytest -n auto -m long
+
+# How fast this machine is with LucaFlow; on one with a GPU: make benchmark DEVICE=gpu
+benchmark: install-test
+	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/speed$(if $(DEVICE),_$(DEVICE)).py
 
 lint: install-test
 	$(BIN)/ruff check .

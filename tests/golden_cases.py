@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from lucaflow.encoder import Encoder
 from lucaflow.engine import Engine
@@ -151,3 +152,22 @@ def computed(case, checkpoint, defaults, tmp_path, budget):
         for vectors in batch.vectors.values():
             found |= dict(enumerate(vectors, start=batch.start))
     return {names[index]: array for index, array in found.items()}
+
+
+def forward_cases(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the recorded calls of the model class."""
+    return {case["id"]: case for case in manifest["cases"] if case["entry"] == "forward"}
+
+
+def tensors(case: dict[str, Any]) -> tuple[Tensor, Tensor, list[int]]:
+    """Return ids and types (B, n) of a padded batch, and the tokens of each of its rows."""
+    inputs = case["inputs"]
+    ids = torch.tensor(inputs["input_ids"])
+    types = torch.tensor(inputs["token_type_ids"]) if inputs["token_type_ids"] else torch.zeros_like(ids)
+    return ids, types, inputs.get("valid_lengths", [ids.shape[1]] * len(ids))
+
+
+def packed(ids: Tensor, types: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor, list[int]]:
+    """Return what the encoder takes: the rows of a padded batch one after another, without their padding."""
+    ids, types = (torch.cat([row[:n] for row, n in zip(x, lengths, strict=True)]) for x in (ids, types))
+    return ids, types, lengths

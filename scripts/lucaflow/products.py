@@ -41,7 +41,7 @@ class PackedLinear(nn.Linear):
         inside = torch.float32 if self.rounded_to == torch.bfloat16 and not has_bfloat16() else self.rounded_to
         packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(inside))
         self.weight = nn.Parameter(packed, requires_grad=False)
-        self.bias = nn.Parameter(linear.bias.detach().to(inside), requires_grad=False)
+        self.bias = nn.Parameter(linear.bias.detach().to(inside, copy=True), requires_grad=False)
         self.activation: tuple[str, list[float], str] = activation, [], "none" if activation == "gelu" else ""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,13 +51,10 @@ class PackedLinear(nn.Linear):
 
 
 def pack(block: Block) -> None:
-    """Put the products of a block on the processor into packed form. Raises DeviceError where they lose digits."""
+    """Put the products of a block on the processor into packed form."""
     attention = block.self_attn
-    packed = PackedLinear(attention.out_proj)
-    if attention.out_proj.weight.dtype == torch.float32:
-        check_digits(attention.out_proj, packed)
-    attention.out_proj = packed
     attention.qkv_proj = PackedLinear(attention.qkv_proj)
+    attention.out_proj = PackedLinear(attention.out_proj)
     block.fc1 = PackedLinear(block.fc1, activation="gelu")
     block.gelu = nn.Identity()
     block.fc2 = PackedLinear(block.fc2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from golden_cases import GOLDEN, TOLERANCE, GoldenCheckpoint
+from golden_cases import GOLDEN, TOLERANCE, GoldenCheckpoint, forward_cases, packed, tensors
 from plain_lucaone import PlainLucaOne
 from safetensors.torch import load_file
 
@@ -15,23 +15,6 @@ from lucaflow.encoder import EncoderConfig
 from lucaflow.loading import load_contact_head
 
 OF_ONE_SEQUENCE = ("contacts", "attentions", "layer_inputs")
-
-
-def forward_cases(manifest):
-    return {case["id"]: case for case in manifest["cases"] if case["entry"] == "forward"}
-
-
-def tensors(case):
-    """Return ids and types (B, n) of a padded batch, and the tokens of each of its rows."""
-    inputs = case["inputs"]
-    ids = torch.tensor(inputs["input_ids"])
-    types = torch.tensor(inputs["token_type_ids"]) if inputs["token_type_ids"] else torch.zeros_like(ids)
-    return ids, types, inputs.get("valid_lengths", [ids.shape[1]] * len(ids))
-
-
-def packed(ids, types, lengths):
-    """Return what the encoder takes: the rows of a padded batch one after another, without their padding."""
-    return *(torch.cat([row[:n] for row, n in zip(x, lengths, strict=True)]) for x in (ids, types)), lengths
 
 
 def computed(name, checkpoint, case, shape):

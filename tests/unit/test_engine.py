@@ -1,69 +1,22 @@
-import default_options
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_network import CONFIG, SOME, embedded, network, options, sequences
 
 from lucaflow.batches import plan_batches
 from lucaflow.devices import resolve_device, token_budget
 from lucaflow.encoder import ROWS_AT_ONCE, ContactHead, Encoder, EncoderConfig
 from lucaflow.engine import Engine
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
-from lucaflow.records import digest_of
-from lucaflow.sequences import NormalisedSequence
 
 CPU = torch.device("cpu")
-CONFIG = EncoderConfig(
-    num_hidden_layers=2,
-    hidden_size=16,
-    num_attention_heads=2,
-    no_position_embeddings=True,
-    use_embed_layer_norm=False,
-    token_dropout=False,
-)
-
-
-def options(**changed):
-    return default_options.options(**{"outputs": ("mean", "max", "cls", "matrix"), **changed})
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    torch.manual_seed(0)
-    network = Encoder(CONFIG)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    for block in network.layers:
-        block.self_attn.inv_freq = 10000.0 ** (-torch.arange(4) / 4)
-    return network.eval().requires_grad_(False)
-
-
-def sequences(*residues, seq_type="prot"):
-    return [NormalisedSequence(digest_of(seq_type, text), seq_type, text) for text in residues]
-
-
-SOME = sequences("MKVLAWRRKLAWQE" * 3, "MKVLAWRRKLAWQE", "MKV", "WW", "M")
-
-
-def assembled(batches):
-    """Put the pieces of matrices together; every row is given exactly once."""
-    matrices = {}
-    for piece in (piece for batch in batches for piece in batch.pieces):
-        matrix = matrices.setdefault(piece.sequence, np.full((piece.total_rows, 16), np.nan, dtype=np.float32))
-        rows = slice(piece.start_row, piece.start_row + len(piece.rows))
-        assert np.isnan(matrix[rows]).all()
-        matrix[rows] = piece.rows
-    assert not any(np.isnan(matrix).any() for matrix in matrices.values())
-    return [matrices[index] for index in sorted(matrices)]
-
-
-def embedded(engine, some):
-    batches = list(engine.embed(some))
-    assert [index for batch in batches for index in range(batch.start, batch.stop)] == list(range(len(some)))
-    matrices = assembled(batches)
-    vectors = {name: np.concatenate([batch.vectors[name] for batch in batches]) for name in batches[0].vectors}
-    return matrices, vectors
+    return network(CPU)
 
 
 @given(st.lists(st.integers(3, 400), max_size=50), st.integers(1, 2000))

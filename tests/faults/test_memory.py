@@ -1,0 +1,51 @@
+"""Memory that ends while a long sequence is embedded: one message that says for which, and what to set."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+BOUNDED = """
+import resource, sys
+sys.path[:0] = {paths!r}
+import torch
+from small_network import network, options, sequences
+from lucaflow.engine import Engine
+from lucaflow.errors import DeviceError
+torch.set_num_threads(1)
+engine = Engine(network(torch.device("cpu")), options(outputs=("mean",)), torch.device("cpu"), {budget})
+some = sequences(*["MKVLAWRRKL" * {tens}] * {count})
+list(engine.embed(some[:1] if {count} > 1 else sequences("MKV")))
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (used + {more}, resource.RLIM_INFINITY))
+try:
+    vectors = [vector for batch in engine.embed(some) for vector in batch.vectors["mean"]]
+except DeviceError as error:
+    sys.exit(str(error))
+print(len(vectors), len({{vector.tobytes() for vector in vectors}}))
+"""
+
+
+def run(**values: int) -> subprocess.CompletedProcess[str]:
+    program = BOUNDED.format(paths=[str(TESTS.parent / "scripts"), str(TESTS)], **values)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="bounds memory as Linux does")
+def test_a_sequence_that_does_not_fit_is_named():
+    result = run(tens=200_000, count=1, budget=1, more=100_000_000)
+    assert result.returncode == 1
+    assert "2000000 residues of the sequence with digest" in result.stderr
+    assert "can't allocate memory: you tried to allocate" in result.stderr
+    assert "Set embedding.embedding_fixed_len_a_time" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="bounds memory as Linux does")
+def test_a_batch_that_does_not_fit_is_halved():
+    result = run(tens=300, count=64, budget=10**9, more=50_000_000)
+    assert result.stdout.split() == ["64", "1"], result.stderr
+    assert "halving the batch" in result.stderr

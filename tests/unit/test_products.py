@@ -1,0 +1,66 @@
+"""Packed products give the numbers of torch's own linear layers, and what gives fewer digits is refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from lucaflow import products
+from lucaflow.encoder import Encoder, EncoderConfig
+from lucaflow.errors import DeviceError
+from lucaflow.products import PackedLinear, can_pack, check_digits, has_bfloat16, pack
+
+pytestmark = pytest.mark.skipif(not can_pack(), reason="this processor is not an x86 one")
+
+
+@pytest.fixture
+def linear():
+    torch.manual_seed(0)
+    return nn.Linear(512, 2048).requires_grad_(False)
+
+
+@pytest.mark.parametrize("rows", [1, 17, 2000])
+@pytest.mark.parametrize("activation", ["none", "gelu"])
+def test_float32(linear, rows, activation):
+    x = torch.randn(rows, 512)
+    exact = linear.double()(x.double())
+    expected = nn.functional.gelu(exact) if activation == "gelu" else exact
+    found = PackedLinear(linear.float(), activation)(x)
+    assert found.dtype == torch.float32
+    assert (found - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("instructions", [True, False])
+def test_bfloat16_is_rounded_once_whatever_the_processor_has(linear, instructions, monkeypatch):
+    if instructions and not has_bfloat16():
+        pytest.skip("this processor has no bfloat16 instructions")
+    monkeypatch.setattr(products, "has_bfloat16", lambda: instructions)
+    linear = linear.to(torch.bfloat16)
+    x = torch.randn(300, 512).to(torch.bfloat16)
+    exact = linear.double()(x.double())
+    found = PackedLinear(linear.to(torch.bfloat16))(x)
+    assert found.dtype == torch.bfloat16
+    # A bfloat16 number has 8 significant bits: rounding once moves it by at most 2^-8 of itself.
+    assert ((found.double() - exact).abs() <= 2**-7.99 * exact.abs() + 1e-5).all()
+
+
+def test_a_product_with_fewer_digits_is_refused(linear):
+    check_digits(linear, PackedLinear(linear))
+    check_digits(linear, linear)
+
+    def rounded(x):
+        return linear(x.to(torch.bfloat16).float())
+
+    with pytest.raises(DeviceError, match=r"off by 0\.00\d+ of their largest value, expected less than 1e-05"):
+        check_digits(linear, rounded)
+
+
+def test_a_whole_block():
+    torch.manual_seed(0)
+    network = Encoder(EncoderConfig(10, 2, 1, 64, 4, no_position_embeddings=True, use_embed_layer_norm=False)).eval()
+    network.layers[0].self_attn.inv_freq = torch.ones(8)
+    ids, types = torch.arange(30) % 39, torch.zeros(30, dtype=torch.int64)
+    with torch.inference_mode():
+        expected = network(ids, types, [10, 10, 7, 3])
+        pack(network.layers[0])
+        found = network(ids, types, [10, 10, 7, 3])
+    assert (found - expected).abs().max() < 1e-5
