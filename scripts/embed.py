@@ -47,7 +47,7 @@ def main() -> None:
     contact_head = load_contact_head(folder, device) if "contacts" in options.outputs else None
     encoder = load_encoder(folder, device, ARITHMETIC[options.precision])
     hidden_size = encoder.config.hidden_size
-    measured = bytes_per_token(encoder, device)
+    measured = bytes_per_token(encoder, device) if compute["tokens_per_batch"] == "auto" else None
     budget = token_budget(compute["tokens_per_batch"], device, measured)
     logger.info(
         "torch %s on %s, %d threads, %s, %d tokens a batch",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import Full, Queue
+from queue import Empty, Full, Queue
+from threading import Event
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Batches that wait to be written. More would take memory and, where writing is slower, gain nothing.
-_WAITING = 2
+_WAITING = 1
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -20,10 +21,7 @@ class Abandoned(Exception):
 
 
 class _End:
-    """Follows the last item; with `complete` false it came too early."""
-
-    def __init__(self, complete: bool) -> None:
-        self.complete = complete
+    """Follows the last item."""
 
 
 def consume_in_background(consume: Callable[[Iterator[Item]], Result], items: Iterable[Item]) -> Result:
@@ -32,24 +30,32 @@ def consume_in_background(consume: Callable[[Iterator[Item]], Result], items: It
     Whichever fails ends the other, and its exception is raised: that of `items` first. `consume` must take all items.
     """
     waiting: Queue[Item | _End] = Queue(_WAITING)
+    abandoned = Event()
 
     def received() -> Iterator[Item]:
-        while not isinstance(item := waiting.get(), _End):
+        while True:
+            try:
+                item = waiting.get(timeout=_SECONDS_BETWEEN_LOOKS)
+            except Empty:
+                if abandoned.is_set():
+                    raise Abandoned from None
+                continue
+            if isinstance(item, _End):
+                return
             yield item
-        if not item.complete:
-            raise Abandoned
 
     with ThreadPoolExecutor(1, thread_name_prefix="writer") as pool:
         future = pool.submit(consume, received())
-        complete = False
         try:
             for item in items:
                 if not _put(waiting, item, future):
                     break
             else:
-                complete = True
-        finally:
-            _put(waiting, _End(complete), future)
+                _put(waiting, _End(), future)
+        except BaseException:
+            # Nothing may wait here, so that an interrupt, or a second one, ends both threads.
+            abandoned.set()
+            raise
         return future.result()
 
 

@@ -18,7 +18,7 @@ import torch
 
 from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.checkpoints import Model, converted_folder
-from lucaflow.devices import ARITHMETIC, bytes_per_token, resolve_device, set_arithmetic, token_budget
+from lucaflow.devices import ARITHMETIC, bytes_per_token, has_precision, resolve_device, set_arithmetic, token_budget
 from lucaflow.engine import Engine
 from lucaflow.errors import ConfigError
 from lucaflow.loading import load_encoder
@@ -59,7 +59,7 @@ class Bench:
         """Return an engine whose products have the precision that the options name."""
         set_arithmetic(options.precision)
         encoder = load_encoder(self.checkpoint, self.device, ARITHMETIC[options.precision])
-        measured = bytes_per_token(encoder, self.device)
+        measured = bytes_per_token(encoder, self.device) if self.tokens_per_batch == "auto" else None
         budget = token_budget(self.tokens_per_batch, self.device, measured)
         return Engine(encoder, options, self.device, budget, bytes_per_token=measured)
 
@@ -127,7 +127,7 @@ def compare_precisions(
     reference = bench.engine(replace(plain, precision=REFERENCE)).matrices(sequences)
     rows = [_agreement(STORED, *pair, _rounded(pair[1])) for pair in zip(sequences, reference, strict=True)]
     for precision in ARITHMETIC:
-        if precision == REFERENCE or (precision == "tfloat32" and bench.device.type == "cpu"):
+        if precision == REFERENCE or not has_precision(bench.device, precision):
             continue
         found = bench.engine(replace(plain, precision=precision)).matrices(sequences)
         rows += [_agreement(precision, *parts) for parts in zip(sequences, reference, found, strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ CPU_TOKENS_PER_BATCH = 2048
 MOST_TOKENS_PER_BATCH = 65536
 # Of a GPU's free memory; the rest is for what the memory allocator leaves unused between the pieces.
 _SHARE_OF_MEMORY = 0.8
-_MEASURED_LENGTH, _MEASURED_COUNT = 512, 16
+_MEASURED_LENGTH, _MEASURED_COUNTS = 512, (16, 4, 1)
 
 
 def resolve_device(device: str, precision: str) -> torch.device:
@@ -28,9 +29,21 @@ def resolve_device(device: str, precision: str) -> torch.device:
             "install a torch build for it, or set compute.device to `cpu` or `auto`."
         )
     chosen = torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
-    if precision == "tfloat32" and chosen.type == "cpu":
+    if precision == "tfloat32" and not has_precision(chosen, precision):
         raise DeviceError("embedding.precision is `tfloat32`, which needs a GPU. Set it to `float32` or `bfloat16`.")
+    if not has_precision(chosen, precision):
+        raise DeviceError(
+            f"embedding.precision is `{precision}`, but {device_name(chosen)} has no attention without maps in it: "
+            "it takes a GPU of compute capability 8.0 or more. Set it to `float32`, or compute.device to `cpu`."
+        )
     return chosen
+
+
+def has_precision(device: torch.device, precision: str) -> bool:
+    """Say whether a device computes in a precision."""
+    if device.type == "cpu":
+        return precision != "tfloat32"
+    return precision != "bfloat16" or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def device_name(device: torch.device) -> str:
@@ -64,16 +77,30 @@ def bytes_per_token(encoder: Encoder, device: torch.device) -> int | None:
     """
     if device.type == "cpu":
         return None
-    tokens = _MEASURED_COUNT * _MEASURED_LENGTH
-    ids = torch.arange(tokens, device=device) % len(VOCABULARY)
+    longest = encoder.config.longest_sequence
+    length = _MEASURED_LENGTH if longest is None else min(_MEASURED_LENGTH, longest)
+    for count in _MEASURED_COUNTS:
+        try:
+            return -(-_peak_of_a_pass(encoder, device, [length] * count) // (count * length))
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+    raise DeviceError(
+        f"{device_name(device)} has no memory for {length} tokens besides the weights. Use a GPU with more memory, one "
+        "that nothing else uses, or set compute.device to `cpu`."
+    )
+
+
+def _peak_of_a_pass(encoder: Encoder, device: torch.device, lengths: Sequence[int]) -> int:
+    """Return the bytes that a pass over so many tokens takes at its peak."""
+    ids = torch.arange(sum(lengths), device=device) % len(VOCABULARY)
     # The first pass brings what stays, such as workspaces of matrix products.
     for _ in range(2):
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        encoder(ids, torch.zeros_like(ids), [_MEASURED_LENGTH] * _MEASURED_COUNT)
+        encoder(ids, torch.zeros_like(ids), lengths)
     torch.cuda.synchronize(device)
-    return -(-(torch.cuda.max_memory_allocated(device) - before) // tokens)
+    return torch.cuda.max_memory_allocated(device) - before
 
 
 def token_budget(requested: int | str, device: torch.device, measured: int | None) -> int:

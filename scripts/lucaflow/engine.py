@@ -1,6 +1,6 @@
 """Sequences in, arrays out.
 
-Nothing here changes a value: not the batches, not the device, not how often memory ran short.
+Neither the batches nor the device nor how often memory ran short change a value beyond float rounding.
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ class Engine:
         before: Launched | None = None
         for start, stop in plan_batches([item.tokens for item in planned], self.budget):
             for launched in self._launch_or_split(sequences, planned[start:stop]):
+                if launched.ready is None:
+                    yield self._finish(launched, sequences, pooling)
+                    continue
                 if before is not None:
                     yield self._finish(before, sequences, pooling)
                 before = launched
@@ -120,7 +123,7 @@ class Engine:
         """Launch a batch; if memory is short, halve it and go on, which changes no value."""
         try:
             launched = self._launch(sequences, planned)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not _is_lack_of_memory(error):
                 raise
             if len(planned) == 1:
@@ -150,7 +153,7 @@ class Engine:
             {name: values.to("cpu", non_blocking=True) for name, values in pooled.items()},
             hidden.to("cpu", non_blocking=True) if wants_matrix else None,
             None if contacts is None else contacts.to("cpu", non_blocking=True),
-            torch.cuda.Event() if self.device.type == "cuda" else None,  # type: ignore[no-untyped-call]
+            torch.cuda.Event(blocking=True) if self.device.type == "cuda" else None,  # type: ignore[no-untyped-call]
         )
         if launched.ready is not None:
             launched.ready.record()
@@ -177,17 +180,21 @@ class Engine:
             pieces += matrix_pieces(batch.hidden.numpy(), batch.planned, self.options.matrix_add_special_token)
         return pooling.add(batch.planned, pooled, pieces)
 
-    def _too_long(self, item: Planned, sequence: NormalisedSequence, error: RuntimeError) -> DeviceError:
+    def _too_long(self, item: Planned, sequence: NormalisedSequence, error: Exception) -> DeviceError:
         """Return the error for a sequence that does not fit alone."""
         if self.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self.device)
+            # What torch holds of it without using it counts as free.
+            free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
             needed = (
-                f"they need about {human_bytes(item.tokens * self.bytes_per_token)}, " if self.bytes_per_token else ""
+                f"they need about {human_bytes(item.tokens * self.bytes_per_token)}, "
+                if self.bytes_per_token and not self.contact_head
+                else ""
             )
             had = f"{needed}{human_bytes(free)} of {human_bytes(total)} are free"
             where, larger = "the GPU's memory", "Use a GPU with more memory, or set compute.device to `cpu`"
         else:
-            had = str(error).splitlines()[0]
+            had = (str(error) or type(error).__name__).splitlines()[0]
             where, larger = "the memory there is", "Use a machine with more memory, or give the job more"
         return DeviceError(
             f"{item.window.length} residues of the sequence with digest {sequence.digest} do not fit {where} even "
@@ -195,6 +202,19 @@ class Engine:
         )
 
 
-def _is_lack_of_memory(error: RuntimeError) -> bool:
-    """Say whether torch found no memory: a GPU's has an error of its own, the processor's only a name in the text."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
+# What torch and the libraries under it say where memory ends without an error of its own kind: the processor's
+# allocator, oneDNN (the packed products), the allocator of pinned memory, and cuBLAS.
+_SIGNS_OF_LACK = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "could not create a primitive",
+    "could not execute a primitive",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Say whether an error means that there was no memory for a batch."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        sign in str(error) for sign in _SIGNS_OF_LACK
+    )

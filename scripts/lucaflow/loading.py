@@ -16,7 +16,7 @@ from lucaflow.checkpoints import CONTACT_HEAD, MODEL_NAME, read_record
 from lucaflow.encoder import Block, ContactHead, Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
 from lucaflow.files import sha256_of
-from lucaflow.products import PackedLinear, can_pack, check_digits, pack
+from lucaflow.products import can_pack, check_digits, pack
 
 
 def load_encoder(folder: Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32) -> Encoder:
@@ -45,10 +45,12 @@ def _load(config: EncoderConfig, folder: Path, device: torch.device, arithmetic:
     packs = device.type == "cpu" and can_pack()
     for number, block in enumerate(encoder.layers):
         _load_part(block, folder, list(block.state_dict()), f"layers.{number}.", device, arithmetic)
-        if packs and isinstance(block, Block):
+        if device.type == "cpu" and isinstance(block, Block):
+            linear = block.self_attn.out_proj
+            if packs:
+                pack(block)
             if number == 0 and arithmetic == torch.float32:
-                check_digits(block.self_attn.out_proj, PackedLinear(block.self_attn.out_proj))
-            pack(block)
+                check_digits(linear, block.self_attn.out_proj)
     return encoder.eval().requires_grad_(False)
 
 

@@ -3,7 +3,7 @@
 There torch's own float32 product may run at half of what the processor does, since it is left to a library that is
 tuned for one vendor; and the activation that follows a product costs nothing when it is done on the way out.
 Where a processor has no bfloat16 instructions, bfloat16 numbers are multiplied in float32, which holds their products
-exactly: the same numbers, five times as fast as emulated instructions.
+exactly, and rounded to bfloat16 as such instructions round: five times as fast as emulating them.
 """
 
 from __future__ import annotations

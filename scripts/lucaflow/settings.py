@@ -22,7 +22,7 @@ from lucaflow.registry import Registry
 from lucaflow.schemas import unknown_keys, violations, with_defaults
 from lucaflow.windows import Windowing
 
-EMBEDDING_ALGORITHM_VERSION = 1
+EMBEDDING_ALGORITHM_VERSION = 2
 FORMAT_VERSION = 1
 LUCAONE_EXPORT_VERSION = 1
 COMPARISON_VERSION = 1

@@ -1,8 +1,8 @@
 """The HDF5 files: what a shard holds, what embeddings.h5 holds, and how to open it.
 
 A shard holds the arrays of its sequences, the longest sequence first. embeddings.h5 holds the packed vectors of a
-dataset, and links to the matrices in the shards. Vectors are guarded by HDF5's own checksums; matrices, which are many
-times larger, lie as they are and carry a faster checksum in an attribute.
+dataset, and links to the matrices in the shards. There vectors are guarded by HDF5's own
+checksums; matrices, which are many times larger, lie as they are and carry a faster checksum in an attribute.
 """
 
 from __future__ import annotations
@@ -125,11 +125,12 @@ class _Matrices:
 
 
 def checksum(rows: np.ndarray, first: int) -> int:
-    """Return the sum of the CRC-32 of rows (r, w), each begun with the row's number, counted from `first`.
+    """Return the sum of the CRC-32 of rows (r, w), each times the row's number, counted from 1 and so from `first` + 1.
 
     So rows may come in any order, and in any pieces; a changed, exchanged or missing row changes the sum.
     """
-    return sum(zlib.crc32(row, number) for number, row in enumerate(np.ascontiguousarray(rows), first)) % _CHECKSUMS
+    numbered = enumerate(np.ascontiguousarray(rows), first + 1)
+    return sum(number * zlib.crc32(row) for number, row in numbered) % _CHECKSUMS
 
 
 def read_checked(dataset: h5py.Dataset) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What the benchmarks compute with: networks of random weights, and real proteins.
 
-The proteins are in resources/demo/subcellular.csv, 68 to 593 residues long. More of them are rotations of these: other
-sequences of the same lengths and composition.
+The proteins are in resources/demo/subcellular.csv, 68 to 593 residues long. More of them are rotations of these, up to
+30 residues shorter: other sequences of like lengths and composition.
 """
 
 from __future__ import annotations
@@ -100,8 +100,11 @@ def proteins(count: int) -> list[NormalisedSequence]:
         real = sorted((row["sequence"] for row in csv.DictReader(file)), key=len, reverse=True)
     if count < len(real):
         real = real[:: len(real) // count][:count]
-    turned = (text[turn:] + text[:turn] for turn in itertools.count() for text in real)
-    residues = sorted(itertools.islice(turned, count), key=len, reverse=True)
+    turned = (
+        (text[turn % len(text) :] + text[: turn % len(text)], turn) for turn in itertools.count() for text in real
+    )
+    cut = (text[: len(text) - 7 * turn % 31] for text, turn in turned)
+    residues = sorted(itertools.islice(cut, count), key=len, reverse=True)
     return [NormalisedSequence(digest_of("prot", text), "prot", text) for text in residues]
 
 

@@ -14,8 +14,13 @@ import torch
 from small_network import network, options, sequences
 from lucaflow.engine import Engine
 from lucaflow.errors import DeviceError
+from lucaflow.products import can_pack, pack
 torch.set_num_threads(1)
-engine = Engine(network(torch.device("cpu")), options(outputs=("mean",)), torch.device("cpu"), {budget})
+encoder = network(torch.device("cpu"))
+if {packed} and can_pack():
+    for block in encoder.layers:
+        pack(block)
+engine = Engine(encoder, options(outputs=("mean",)), torch.device("cpu"), {budget})
 some = sequences(*["MKVLAWRRKL" * {tens}] * {count})
 list(engine.embed(some[:1] if {count} > 1 else sequences("MKV")))
 with open("/proc/self/statm") as file:
@@ -35,8 +40,9 @@ def run(**values: int) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="bounds memory as Linux does")
-def test_a_sequence_that_does_not_fit_is_named():
-    result = run(tens=200_000, count=1, budget=1, more=100_000_000)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_sequence_that_does_not_fit_is_named(packed):
+    result = run(tens=200_000, count=1, budget=1, more=100_000_000, packed=packed)
     assert result.returncode == 1
     assert "2000000 residues of the sequence with digest" in result.stderr
     assert "can't allocate memory: you tried to allocate" in result.stderr
@@ -45,7 +51,9 @@ def test_a_sequence_that_does_not_fit_is_named():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="bounds memory as Linux does")
-def test_a_batch_that_does_not_fit_is_halved():
-    result = run(tens=300, count=64, budget=10**9, more=50_000_000)
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("more", [10_000_000, 50_000_000])
+def test_a_batch_that_does_not_fit_is_halved(packed, more):
+    result = run(tens=300, count=64, budget=10**9, more=more, packed=packed)
     assert result.stdout.split() == ["64", "1"], result.stderr
     assert "halving the batch" in result.stderr

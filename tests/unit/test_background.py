@@ -91,3 +91,24 @@ def test_a_failure_of_the_making_is_raised_and_ends_the_consumer():
     with pytest.raises(ValueError, match="broken"):
         consume_in_background(consume, items())
     assert ended == [True]
+
+
+def test_an_interrupt_ends_both_sides_although_the_queue_is_full():
+    """As Ctrl-C, pressed twice, while the consumer is slow."""
+    ended = []
+
+    def items():
+        yield from range(3)
+        raise KeyboardInterrupt
+
+    def consume(received):
+        try:
+            for _ in received:
+                time.sleep(0.2)
+        except Abandoned:
+            ended.append(True)
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        consume_in_background(consume, items())
+    assert ended == [True]
