@@ -25,7 +25,7 @@ from lucaflow.alphabet import TOKEN_TYPE, encode
 from lucaflow.checkpoints import Model, locate
 from lucaflow.engine import Engine
 from lucaflow.errors import CheckpointError, ConfigError, EmbeddingError
-from lucaflow.loading import load_contact_head
+from lucaflow.loading import load_contact_head, load_encoder
 from lucaflow.readers import RawRecord
 from lucaflow.records import Demands, Normaliser, Policies, digest_of
 from lucaflow.schemas import read_yaml
@@ -160,16 +160,16 @@ def test_empty(manifest, tmp_path):
         assert all(outcome.sequence for outcome in said if outcome.status == "accepted")
 
 
-def test_inv_freq(golden_checkpoints, monkeypatch):
+def test_inv_freq(golden_checkpoints):
     """Rotary frequencies are those of the file: T2 has them rounded, and drawing them anew would change values."""
-    encoder = golden_checkpoints["T2"].encoder
+    encoder = load_encoder(golden_checkpoints["T2"].folder)
     read = rows_of(encoder, "MKVLAWRRKLAWQE" * 20, "prot")
     for block in encoder.layers:
         stored = block.self_attn.inv_freq
         nominal = 10000.0 ** (-torch.arange(len(stored)) / len(stored))
         assert not torch.equal(stored, nominal)
         np.testing.assert_allclose(stored, nominal, rtol=1e-3)
-        monkeypatch.setattr(block.self_attn, "inv_freq", nominal)
+        block.self_attn.inv_freq = nominal
     assert np.abs(rows_of(encoder, "MKVLAWRRKLAWQE" * 20, "prot") - read).max() > TOLERANCE["atol"]
 
 
