@@ -24,6 +24,7 @@ from lucaflow.files import human_bytes, replacing
 from lucaflow.loading import load_contact_head, load_encoder
 from lucaflow.logs import Progress, reporting_to
 from lucaflow.pooling import EmbeddedBatch
+from lucaflow.products import has_bfloat16
 from lucaflow.sequences import read_sequences
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import shard_attributes, write_shard
@@ -53,6 +54,8 @@ def main() -> None:
         "torch %s on %s, %d threads, %s, %d tokens a batch",
         torch.__version__, device_name(device), torch.get_num_threads(), options.precision, budget,
     )  # fmt: skip
+    if options.precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
+        logger.info("this processor has no bfloat16 instructions known to LucaFlow: float32 would be as fast")
     engine = Engine(encoder, options, device, budget, contact_head, measured)
     lengths = [len(sequence.residues) for sequence in sequences]
     started = time.monotonic()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import default_options
 import torch
 from plain_lucaone import PlainLucaOne
 from torch import nn
@@ -62,11 +63,7 @@ MINI = Shape("mini: 128 wide, 6 layers", 6, 128, 4)
 
 
 def options(precision: str = "float32", outputs: tuple[str, ...] = ("mean",)) -> EmbeddingOptions:
-    return EmbeddingOptions(
-        outputs=outputs, layer=None, matrix_add_special_token=False, embedding_complete=True,
-        truncation_seq_length=1, trunc_type="right", embedding_fixed_len_a_time=None,
-        embedding_complete_seg_overlap=True, stitching="lucaone", precision=precision, dtype="float32",
-    )  # fmt: skip
+    return default_options.options(precision=precision, outputs=outputs)
 
 
 def linears(block: nn.Module) -> list[nn.Linear]:

@@ -186,6 +186,15 @@ def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(small):
     small.run("verify").succeeded()
 
 
+def test_the_size_of_shards_changes_no_value(small):
+    assert small.run().succeeded().jobs["embed"] > 2
+    several = means(small)
+    small.config["compute"]["shard_tokens"] = 20_000_000
+    assert small.run().succeeded().jobs["embed"] == 1
+    for identifier, mean in means(small).items():
+        np.testing.assert_allclose(mean, several[identifier], atol=1e-5)
+
+
 def test_a_damaged_shard_does_not_pass_into_a_result(small):
     """The checksums within tell, where no digest was recorded yet."""
     small.config["embedding"] = {"outputs": ["matrix"]}
