@@ -12,12 +12,10 @@ from lucaflow.background import consume_in_background
 from lucaflow.checkpoints import Model, converted_folder, read_record
 from lucaflow.devices import (
     ARITHMETIC,
-    bytes_per_token,
     device_name,
     peak_memory,
     resolve_device,
     set_arithmetic,
-    token_budget,
 )
 from lucaflow.engine import Engine
 from lucaflow.files import human_bytes, replacing
@@ -48,15 +46,13 @@ def main() -> None:
     contact_head = load_contact_head(folder, device) if "contacts" in options.outputs else None
     encoder = load_encoder(folder, device, ARITHMETIC[options.precision])
     hidden_size = encoder.config.hidden_size
-    measured = bytes_per_token(encoder, device) if compute["tokens_per_batch"] == "auto" else None
-    budget = token_budget(compute["tokens_per_batch"], device, measured)
+    engine = Engine.sized(encoder, options, device, compute["tokens_per_batch"], contact_head)
     logger.info(
         "torch %s on %s, %d threads, %s, %d tokens a batch",
-        torch.__version__, device_name(device), torch.get_num_threads(), options.precision, budget,
+        torch.__version__, device_name(device), torch.get_num_threads(), options.precision, engine.budget,
     )  # fmt: skip
     if options.precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
         logger.info("this processor has no bfloat16 instructions known to LucaFlow: float32 would be as fast")
-    engine = Engine(encoder, options, device, budget, contact_head, measured)
     lengths = [len(sequence.residues) for sequence in sequences]
     started = time.monotonic()
     with replacing(Path(snakemake.output[0])) as temporary:

@@ -18,7 +18,7 @@ import torch
 
 from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.checkpoints import Model, converted_folder
-from lucaflow.devices import ARITHMETIC, bytes_per_token, has_precision, resolve_device, set_arithmetic, token_budget
+from lucaflow.devices import ARITHMETIC, has_precision, resolve_device, set_arithmetic
 from lucaflow.engine import Engine
 from lucaflow.errors import ConfigError
 from lucaflow.loading import load_encoder
@@ -59,9 +59,7 @@ class Bench:
         """Return an engine whose products have the precision that the options name."""
         set_arithmetic(options.precision)
         encoder = load_encoder(self.checkpoint, self.device, ARITHMETIC[options.precision])
-        measured = bytes_per_token(encoder, self.device) if self.tokens_per_batch == "auto" else None
-        budget = token_budget(self.tokens_per_batch, self.device, measured)
-        return Engine(encoder, options, self.device, budget, bytes_per_token=measured)
+        return Engine.sized(encoder, options, self.device, self.tokens_per_batch)
 
 
 def choose(lengths: np.ndarray, shortest: int = 1) -> np.ndarray:

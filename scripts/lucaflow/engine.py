@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lucaflow.batches import Planned, plan_batches, plan_windows, tokenise
+from lucaflow.devices import bytes_per_token, token_budget
 from lucaflow.encoder import ContactHead, Encoder
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
 from lucaflow.files import human_bytes
@@ -61,6 +62,20 @@ class Engine:
         layers = encoder.config.num_hidden_layers
         if options.layer is not None and options.layer > layers:
             raise ConfigError(f"embedding.layer is {options.layer}, but this checkpoint has layers 0 to {layers}.")
+
+    @classmethod
+    def sized(
+        cls,
+        encoder: Encoder,
+        options: EmbeddingOptions,
+        device: torch.device,
+        tokens_per_batch: int | str,
+        contact_head: ContactHead | None = None,
+    ) -> Engine:
+        """Return an engine with the budget that `compute.tokens_per_batch` asks for; `auto` measures a GPU."""
+        measured = bytes_per_token(encoder, device) if tokens_per_batch == "auto" else None
+        budget = token_budget(tokens_per_batch, device, measured)
+        return cls(encoder, options, device, budget, contact_head, measured)
 
     def _way_out(self, longest: int | None = None) -> str:
         """Say what to set for a sequence that is too long."""

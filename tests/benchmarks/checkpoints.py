@@ -25,19 +25,17 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from networks import FULL
 
 from lucaflow.checkpoints import MODEL_NAME, Model, Origin
 from lucaflow.conversion import convert_apart
-from lucaflow.encoder import EncoderConfig
 from lucaflow.fetching import fetch
 from lucaflow.loading import load_encoder
 from lucaflow.registry import Place, PublishedFile
 
 KEYS = Path(__file__).resolve().parents[1] / "golden/embedding/state_dict_keys.txt"
-CONFIG = EncoderConfig(
-    num_hidden_layers=20, hidden_size=2560, num_attention_heads=40,
-    no_position_embeddings=True, token_dropout=False, use_embed_layer_norm=False,
-)  # fmt: skip
 RESIDUES = 300
 
 
@@ -53,7 +51,7 @@ def stage_write(folder: Path, dtype: str) -> None:
     state["lm_head.weight"] = state["embed_tokens.weight"]
     folder.mkdir()
     torch.save(state, folder / "pytorch.pth")
-    (folder / "config.json").write_text(json.dumps(CONFIG.to_dict()))
+    (folder / "config.json").write_text(json.dumps(FULL.config.to_dict()))
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -22,7 +22,7 @@ from plain_lucaone import PlainLucaOne
 from torch import nn
 
 from lucaflow.alphabet import CLS_AND_SEP, encode
-from lucaflow.devices import ARITHMETIC, bytes_per_token, device_name, token_budget
+from lucaflow.devices import ARITHMETIC, device_name
 from lucaflow.encoder import Encoder, EncoderConfig
 from lucaflow.engine import Engine
 from lucaflow.products import PackedLinear, can_pack, pack
@@ -143,9 +143,7 @@ def product_rate(dtype: torch.dtype, device: torch.device, size: int = 4096) -> 
 
 def engine_for(shape: Shape, precision: str, device: torch.device) -> Engine:
     encoder = prepare(random_encoder(shape, device), precision)
-    measured = bytes_per_token(encoder, device)
-    budget = token_budget("auto", device, measured)
-    return Engine(encoder, options(precision), device, budget, bytes_per_token=measured)
+    return Engine.sized(encoder, options(precision), device, "auto")
 
 
 def plain_loop(shape: Shape, sequences: list[NormalisedSequence], device: torch.device) -> Callable[[], None]:
