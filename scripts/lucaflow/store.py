@@ -220,7 +220,10 @@ class Embeddings(Mapping[str, Any]):
                 f"{self.path}: the {output} of {identifier!r} should be in {self.path.parent / shard.filename}, "
                 "which is missing or damaged. Keep the shards beside embeddings.h5, or run LucaFlow again."
             ) from error
-        return read_checked(dataset)
+        try:
+            return read_checked(dataset)
+        except StoreError as error:
+            raise StoreError(f"{error}. `snakemake verify` removes the file, and the next run makes it again.") from error
 
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._rows
