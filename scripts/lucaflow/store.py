@@ -223,7 +223,8 @@ class Embeddings(Mapping[str, Any]):
         try:
             return read_checked(dataset)
         except StoreError as error:
-            raise StoreError(f"{error}. `snakemake verify` removes the file, and the next run makes it again.") from error
+            remedy = "`snakemake verify` removes the file, and the next run makes it again."
+            raise StoreError(f"{error}. {remedy}") from error
 
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._rows

@@ -243,7 +243,8 @@ def test_a_damaged_matrix_is_not_given_to_a_reader(result, damage):
     damage(shards[0])
     with open_embeddings(path) as embeddings:
         assert embeddings["001"]["matrix"].shape == (2, 4)
-        with pytest.raises(StoreError, match=rf"one\.h5: /matrix/{DIGESTS[0]} is damaged: .*`snakemake verify` removes"):
+        damage = rf"one\.h5: /matrix/{DIGESTS[0]} is damaged: .*`snakemake verify` removes"
+        with pytest.raises(StoreError, match=damage):
             embeddings["again"]
 
 
