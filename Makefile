@@ -10,11 +10,11 @@ demo: install
 	$(SNAKEMAKE) --cores all --configfile config/demo/config.yaml
 
 test: install-test lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 # What takes longer: the same question asked in several ways, kills at many moments, comparisons.
 test-long: install-test
-	$(BIN)/python -m pytest -n auto -m long
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m long
 
 # How fast this machine is with LucaFlow; on one with a GPU: make benchmark DEVICE=gpu
 benchmark: install-test

@@ -12,6 +12,7 @@ include: "rules/common.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sequences.smk"
 include: "rules/embedding.smk"
+include: "rules/prediction.smk"
 include: "rules/export.smk"
 include: "rules/figures.smk"
 
@@ -33,6 +34,7 @@ rule fetch:
     input:
         origin_files,
         [checkpoint_record(dataset.model) for dataset in SINGLES],
+        checkpoints_of_all_heads,
     localrule: True
     message:
         "Everything the configuration needs from elsewhere is here."

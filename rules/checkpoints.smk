@@ -8,18 +8,18 @@ Produces: the published files with SHA256SUMS where they are fetched, model.safe
 # The files themselves are no outputs: Snakemake would remove what has come of them before it is gone on with.
 rule fetch_checkpoint:
     output:
-        update(f"{CHECKPOINTS}/published/{{folder}}/fetched.json"),
+        update(f"{CHECKPOINTS}/published/{{published}}/fetched.json"),
     log:
-        "logs/fetch_checkpoint/{folder}.log",
+        "logs/fetch_checkpoint/{published}.log",
     localrule: True
     conda:
         ENVIRONMENT
     resources:
         mem_mb=1000,
     params:
-        places=places_of_folder,
+        places=places_of_published,
     message:
-        "Fetching the checkpoint {wildcards.folder}"
+        "Fetching {wildcards.published}"
     script:
         "../scripts/fetch_checkpoint.py"
 

@@ -23,7 +23,7 @@ sys.path.append(str(ROOT / "scripts"))
 
 import lucaflow
 from lucaflow import checkpoints as lucaone_checkpoints
-from lucaflow import published, registry, schemas, sequences, settings, steps, summary
+from lucaflow import published, registry, schemas, sequences, settings, steps, summary, trained, wanted
 from lucaflow.errors import LucaFlowError
 
 if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
@@ -56,9 +56,11 @@ GPUS = 0 if config["compute"]["device"] == "cpu" else 1
 wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
     model="|".join(sorted({re.escape(dataset.model.name) for dataset in DATASETS.values()})),
-    folder="[^/]+",
+    # Trained models are kept beside checkpoints.
+    folder=f"(?!{trained.PREFIX})[^/]+",
+    published="[^/]+",
     place=rf"results(/[^/]+)?|{re.escape(CHECKPOINTS)}/[^/]+",
-    step=r"origin|normalize|split|(assemble|lucaone|precisions|stitchings)-[^/]+|run|summary",
+    step=r"origin|normalize|split|heads|predict-[^/]+|(assemble|lucaone|precisions|stitchings)-[^/]+|run|summary",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
     shard="[0-9a-f]{16}",
@@ -98,13 +100,18 @@ def record_of_dataset(wildcards):
 
 def checkpoint_sha256(dataset):
     """Return the digest of a dataset's checkpoint, once it is converted."""
-    converted = checkpoints.convert_checkpoint.get(folder=checkpoint_folder(dataset.model).name)
+    return sha256_of_checkpoint(dataset.model)
+
+
+def sha256_of_checkpoint(model):
+    """Return the digest of a checkpoint, once it is converted."""
+    converted = checkpoints.convert_checkpoint.get(folder=checkpoint_folder(model).name)
     return lucaone_checkpoints.read_record(Path(converted.output.record).parent)["model"]["sha256"]
 
 
 def model_in(folder):
     """Return the model whose converted checkpoint is kept in a folder, by the folder's name."""
-    return next(d.model for d in SINGLES if checkpoint_folder(d.model).name == folder)
+    return lucaone_checkpoints.model_of_folder(folder)
 
 
 def version_of_folder(wildcards):
@@ -115,9 +122,11 @@ def step_of_folder(wildcards):
     return model_in(wildcards.folder).llm_step
 
 
-def places_of_folder(wildcards):
-    """Return where the checkpoint that belongs into a folder can be had."""
-    return REGISTRY.places(model_in(wildcards.folder), config["checkpoints"]["source"])
+def places_of_published(wildcards):
+    """Return where the checkpoint or the trained model that belongs into a folder can be had."""
+    if wildcards.published.startswith(trained.PREFIX):
+        return (head_in(wildcards.published).place,)
+    return REGISTRY.places(model_in(wildcards.published), config["checkpoints"]["source"])
 
 
 def digests_of_folder(wildcards):
@@ -177,7 +186,7 @@ def settings_of_step(wildcards):
     """Return the settings that belong into a file of settings."""
     name = Path(wildcards.place).name
     if wildcards.step == "origin":
-        return origin_of(model_in(name))
+        return origin_of_head(name) if name.startswith(trained.PREFIX) else origin_of(model_in(name))
     if wildcards.step == "summary":
         return steps.summary_settings(DATASETS.values())
     return dataset_settings(DATASETS[name], wildcards.step)
@@ -189,6 +198,10 @@ def dataset_settings(dataset, step):
         return steps.normalize_settings(dataset, config)
     if step == "split":
         return steps.split_settings(config)
+    if step == "heads":
+        return heads_settings(dataset)
+    if step.startswith("predict-"):
+        return predict_settings(dataset, step.removeprefix("predict-"))
     if step == "run":
         return steps.run_settings(dataset, config, None if dataset.is_pairs else checkpoint_sha256(dataset))
     if step.startswith("lucaone-"):
@@ -225,7 +238,9 @@ def summary_settings_file(wildcards):
 
 
 def origin_files(wildcards):
-    return sorted({origin_file(dataset.model) for dataset in SINGLES})
+    return sorted(
+        {*(origin_file(dataset.model) for dataset in SINGLES), *map(head_origin_file, HEADS.values())}
+    )
 
 
 def shards_of(dataset):
@@ -330,6 +345,7 @@ def final_files(wildcards):
     for dataset in DATASETS.values():
         folder = f"results/{dataset.name}"
         final += [f"{folder}/run.yaml", f"{folder}/records.tsv", dataset_settings_file(dataset, "normalize")]
+        final += prediction_files(dataset)
     for dataset in SINGLES:
         folder = f"results/{dataset.name}"
         final.append(dataset_settings_file(dataset, "split"))
@@ -345,15 +361,20 @@ def final_files(wildcards):
 
 def files_known_later(wildcards):
     """Return the final files whose names depend on digests: settings, and the shards that embeddings.h5 links to."""
-    return [dataset_settings_file(dataset, "run") for dataset in DATASETS.values()] + [
-        name
-        for dataset in SINGLES
-        for name in (
-            dataset_settings_file(dataset, f"assemble-{dataset.model.name}"),
-            *linked_shards(dataset),
-            *comparisons_of(dataset),
-        )
-    ]
+    of_predictions = [name for dataset in DATASETS.values() for name in prediction_settings_files(dataset)]
+    return (
+        of_predictions
+        + [dataset_settings_file(dataset, "run") for dataset in DATASETS.values()]
+        + [
+            name
+            for dataset in SINGLES
+            for name in (
+                dataset_settings_file(dataset, f"assemble-{dataset.model.name}"),
+                *linked_shards(dataset),
+                *comparisons_of(dataset),
+            )
+        ]
+    )
 
 
 def threads_of_embed(wildcards):

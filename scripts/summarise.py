@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lucaflow.files import write_table, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.summary import as_html, summarise
+from lucaflow.summary import page, summarise
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):
@@ -12,4 +12,4 @@ if __name__ == "__main__":
             map(Path, snakemake.input.counts), map(Path, snakemake.input.verified), Path("benchmarks/embed")
         )
         write_table(Path(snakemake.output.table), rows)
-        write_text(Path(snakemake.output.html), as_html(rows))
+        write_text(Path(snakemake.output.html), page(rows, "Summary"))

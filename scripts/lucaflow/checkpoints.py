@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,19 +156,19 @@ def converted_folder(model: Model, settings: Mapping[str, Any], clone: Path) -> 
     directory, source = Path(settings["directory"]), source_of(model, settings)
     if is_fetched(model, settings):
         return directory / _name_of_fetched(model, settings)
-    return directory / folder_name(model, source, str(_own_root(model, settings, clone).resolve()))
+    return directory / folder_name(model.name, source, str(_own_root(model, settings, clone).resolve()))
 
 
 def _name_of_fetched(model: Model, settings: Mapping[str, Any]) -> str:
     """The name says nothing of the place, so that the directory may be moved to another machine."""
     source = source_of(model, settings)
     revision = settings["revision"] if source == "huggingface" else None
-    return folder_name(model, source, revision) if revision else f"{model.name}-{source}"
+    return folder_name(model.name, source, revision) if revision else f"{model.name}-{source}"
 
 
-def folder_name(model: Model, source: str, place: str) -> str:
-    """Return the name of a converted checkpoint's folder. place: what tells it from others of the same source."""
-    return f"{model.name}-{source}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+def folder_name(name: str, source: str, place: str) -> str:
+    """Return the name of a folder for something converted. place: what tells it from others of the same source."""
+    return f"{name}-{source}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
 
 
 def _own_root(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
@@ -182,6 +183,12 @@ def published_files(model: Model, settings: Mapping[str, Any], clone: Path) -> O
     if source_of(model, settings) == "huggingface":
         return _locate_huggingface(folder, model)
     return _require(Origin("lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)), model)
+
+
+def model_of_folder(name: str) -> Model:
+    """Return the model whose converted checkpoint is kept in a folder of this name."""
+    version, step = re.match(r"(lucaone|lucaone-gene|lucaone-prot|mini)-(\d+)-", name).groups()  # type: ignore[union-attr]
+    return Model(version, int(step))
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -110,7 +110,11 @@ def canonical_name(key: str, layout: str) -> str:
 def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor that a checkpoint of this architecture must hold, by LucaOne's names."""
     with torch.device("meta"):
-        state = Encoder(config).state_dict()
+        return published_shapes(Encoder(config).state_dict())
+
+
+def published_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a state dict of ours by the names that are published: query, key and value apart."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, tensor in state.items():
         if ".qkv_proj." in name:
@@ -141,8 +145,19 @@ def check(tensors: Mapping[str, Tensor], config: EncoderConfig, where: Path) -> 
     expected = expected_shapes(config)
     if any(name.startswith(CONTACT_HEAD) for name in tensors):
         expected |= contact_head_shapes(config)
+    problems = misfits(tensors, expected)
+    if problems:
+        raise CheckpointError(
+            f"the weights in {where} do not fit its config.json "
+            f"({config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
+            f"{config.num_attention_heads} heads): {first_of(problems)}. Fetch both again, from one place."
+        )
+
+
+def misfits(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Return what keeps tensors from being the parameters of a network: missing, unknown, misshapen or no numbers."""
     problems = [f"{name} is missing" for name in expected if name not in tensors]
-    problems += [f"{name} is not part of a LucaOne encoder" for name in tensors if name not in expected]
+    problems += [f"{name} is not part of the network" for name in tensors if name not in expected]
     problems += [
         f"{name} has shape {tuple(tensors[name].shape)}, expected {shape}"
         for name, shape in expected.items()
@@ -153,15 +168,10 @@ def check(tensors: Mapping[str, Tensor], config: EncoderConfig, where: Path) -> 
         for name, tensor in tensors.items()
         if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu"
     ]
-    if problems:
-        raise CheckpointError(
-            f"the weights in {where} do not fit its config.json "
-            f"({config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
-            f"{config.num_attention_heads} heads): {_first(problems)}. Fetch both again, from one place."
-        )
+    return problems
 
 
-def _first(problems: list[str], shown: int = 10) -> str:
+def first_of(problems: list[str], shown: int = 10) -> str:
     more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
     return "; ".join(problems[:shown]) + more
 
@@ -210,7 +220,7 @@ def write_parameters(
                 bad.append(name)
             file.write(tensor.numpy().data)
     if bad:
-        raise CheckpointError(f"the weights hold values that are not finite, in {_first(bad)}. Fetch them again.")
+        raise CheckpointError(f"the weights hold values that are not finite, in {first_of(bad)}. Fetch them again.")
 
 
 def convert_apart(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:

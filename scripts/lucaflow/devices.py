@@ -19,6 +19,15 @@ MOST_TOKENS_PER_BATCH = 65536
 # Of a GPU's free memory; the rest is for what the memory allocator leaves unused between the pieces.
 _SHARE_OF_MEMORY = 0.8
 _MEASURED_LENGTH, _MEASURED_COUNTS = 512, (16, 4, 1)
+# What torch and the libraries under it say where memory ends without an error of its own kind: the processor's
+# allocator, oneDNN (the packed products), the allocator of pinned memory, and cuBLAS.
+_SIGNS_OF_LACK = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "could not create a primitive",
+    "could not execute a primitive",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 def resolve_device(device: str, precision: str) -> torch.device:
@@ -114,3 +123,10 @@ def token_budget(requested: int | str, device: torch.device, measured: int | Non
         return CPU_TOKENS_PER_BATCH
     free, _ = torch.cuda.mem_get_info(device)
     return max(1, min(MOST_TOKENS_PER_BATCH, int(_SHARE_OF_MEMORY * free) // measured))
+
+
+def is_lack_of_memory(error: Exception) -> bool:
+    """Say whether an error means that there was no memory for a batch."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        sign in str(error) for sign in _SIGNS_OF_LACK
+    )

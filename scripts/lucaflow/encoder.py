@@ -111,23 +111,26 @@ def rotate_(x: Tensor, cos: Tensor, sin: Tensor) -> None:
 class SelfAttention(nn.Module):
     """Multi-head attention; head h owns the consecutive channels h*d .. (h+1)*d-1."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, size: int, heads: int, rotary: bool = True) -> None:
         super().__init__()
-        size = config.hidden_size
-        self.heads = config.num_attention_heads
+        self.heads = heads
+        self.rotary = rotary
         self.qkv_proj = nn.Linear(size, 3 * size)
         self.out_proj = nn.Linear(size, size)
-        self.inv_freq: Tensor
-        self.register_buffer("inv_freq", torch.empty(config.head_size // 2))
+        if rotary:
+            self.inv_freq: Tensor
+            self.register_buffer("inv_freq", torch.empty(size // heads // 2))
 
-    def forward(self, x: Tensor, runs: Sequence[Run], attention_to: Callable[[Tensor], None] | None) -> Tensor:
+    def forward(self, x: Tensor, runs: Sequence[Run], attention_to: Callable[[Tensor], None] | None = None) -> Tensor:
         """Map (T, H) to (T, H). With `attention_to` probabilities (count, A, n, n) are computed and handed over."""
         mixed = torch.empty_like(x)
-        cos, sin = rotary_angles(max(run.length for run in runs), self.inv_freq)
+        if self.rotary:
+            cos, sin = rotary_angles(max(run.length for run in runs), self.inv_freq)
         for part, output in zip(by_run(self.qkv_proj(x), runs), by_run(mixed, runs), strict=True):
             count, length, _ = part.shape
             projected = part.view(count, length, 3 * self.heads, -1)
-            rotate_(projected[:, :, : 2 * self.heads], cos[:length], sin[:length])
+            if self.rotary:
+                rotate_(projected[:, :, : 2 * self.heads], cos[:length], sin[:length])
             q, k, v = projected.transpose(1, 2).chunk(3, dim=1)
             attended = attend(q, k, v) if attention_to is None else attend_openly(q, k, v, attention_to)
             output.view(count, length, self.heads, -1).copy_(attended.transpose(1, 2))
@@ -151,17 +154,16 @@ def attend_openly(q: Tensor, k: Tensor, v: Tensor, attention_to: Callable[[Tenso
 class Block(nn.Module):
     """One layer; `post_layer_norm` is the second pre-norm, in spite of its name."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, size: int, heads: int, intermediate: int, eps: float = 1e-5) -> None:
         super().__init__()
-        size = config.hidden_size
-        self.pre_layer_norm = nn.LayerNorm(size)
-        self.self_attn = SelfAttention(config)
-        self.post_layer_norm = nn.LayerNorm(size)
-        self.fc1 = nn.Linear(size, 4 * size)
+        self.pre_layer_norm = nn.LayerNorm(size, eps)
+        self.self_attn = SelfAttention(size, heads)
+        self.post_layer_norm = nn.LayerNorm(size, eps)
+        self.fc1 = nn.Linear(size, intermediate)
         self.gelu: nn.Module = nn.GELU()
-        self.fc2 = nn.Linear(4 * size, size)
+        self.fc2 = nn.Linear(intermediate, size)
 
-    def forward(self, x: Tensor, runs: Sequence[Run], attention_to: Callable[[Tensor], None] | None) -> None:
+    def forward(self, x: Tensor, runs: Sequence[Run], attention_to: Callable[[Tensor], None] | None = None) -> None:
         """Change the residual stream (T, H), kept in float32 whatever the weights are, into the next."""
         arithmetic = self.fc1.weight.dtype
         x += self.self_attn(self.pre_layer_norm(x).to(arithmetic), runs, attention_to)
@@ -183,7 +185,9 @@ class Encoder(nn.Module):
             self.embed_type = nn.Embedding(config.type_vocab_size, size)
         if config.use_embed_layer_norm:
             self.embed_layer_norm = nn.LayerNorm(size)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(
+            Block(size, config.num_attention_heads, 4 * size) for _ in range(config.num_hidden_layers)
+        )
         if config.use_last_layer_norm:
             self.last_layer_norm = nn.LayerNorm(size)
 

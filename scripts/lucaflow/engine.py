@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lucaflow.batches import Planned, plan_batches, plan_windows, tokenise
-from lucaflow.devices import bytes_per_token, token_budget
+from lucaflow.devices import bytes_per_token, is_lack_of_memory, token_budget
 from lucaflow.encoder import ContactHead, Encoder
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
 from lucaflow.files import human_bytes
@@ -139,7 +139,7 @@ class Engine:
         try:
             launched = self._launch(sequences, planned)
         except (RuntimeError, MemoryError) as error:
-            if not _is_lack_of_memory(error):
+            if not is_lack_of_memory(error):
                 raise
             if len(planned) == 1:
                 raise self._too_long(planned[0], sequences[planned[0].sequence], error) from error
@@ -215,21 +215,3 @@ class Engine:
             f"{item.window.length} residues of the sequence with digest {sequence.digest} do not fit {where} even "
             f"alone: {had}. {larger}. Or: {self._way_out()}."
         )
-
-
-# What torch and the libraries under it say where memory ends without an error of its own kind: the processor's
-# allocator, oneDNN (the packed products), the allocator of pinned memory, and cuBLAS.
-_SIGNS_OF_LACK = (
-    "DefaultCPUAllocator: can't allocate memory",
-    "could not create a primitive",
-    "could not execute a primitive",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
-
-
-def _is_lack_of_memory(error: Exception) -> bool:
-    """Say whether an error means that there was no memory for a batch."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        sign in str(error) for sign in _SIGNS_OF_LACK
-    )

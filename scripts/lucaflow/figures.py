@@ -117,7 +117,7 @@ def colour_of_labels(labels: list[str]) -> dict[str, str]:
     return colours | ({OTHER: "#bbbbbb"} if OTHER in colours else {})
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text as matplotlib shows it: dollars start no formula, an underscore hides no label."""
     return text.replace("$", r"\$").removeprefix("_") or " "
 
@@ -141,10 +141,10 @@ def draw_png(drawing: Map, path: Path) -> None:
     else:
         for label, colour in colour_of_labels(labels).items():
             group = drawing.points[drawing.points["label"] == label]
-            axes.scatter(group["x"], group["y"], s=14, color=colour, label=_plain(label), alpha=0.85, linewidths=0)
+            axes.scatter(group["x"], group["y"], s=14, color=colour, label=plain(label), alpha=0.85, linewidths=0)
         axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set(xlabel=drawing.axes[0], ylabel=drawing.axes[1])
-    axes.set_title(_plain(drawing.title), fontsize="small", wrap=True)
+    axes.set_title(plain(drawing.title), fontsize="small", wrap=True)
     axes.spines[["top", "right"]].set_visible(False)
     save_png(figure_, path)
 
@@ -164,7 +164,7 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
     for axes, identifier, contacts in zip(grid.flat, ids, maps, strict=False):
         extent = (0.5, len(contacts) + 0.5, len(contacts) + 0.5, 0.5)
         shades = axes.imshow(contacts, vmin=0, vmax=1, cmap="Blues", interpolation="nearest", extent=extent)
-        axes.set_title(_plain(identifier if len(identifier) <= 30 else f"{identifier[:29]}…"), fontsize="small")
+        axes.set_title(plain(identifier if len(identifier) <= 30 else f"{identifier[:29]}…"), fontsize="small")
     figure_.supxlabel("residue", fontsize="medium")
     figure_.supylabel("residue", fontsize="medium")
     figure_.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)

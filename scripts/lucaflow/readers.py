@@ -116,6 +116,12 @@ def open_text(path: Path) -> io.TextIOWrapper:
     return io.TextIOWrapper(opener(path) if opener else path.open("rb"), encoding="utf-8-sig")
 
 
+def is_fasta(path: Path) -> bool:
+    """Say whether a file is read as FASTA. Raises InputError where it is no format at all."""
+    with open_text(path) as handle:
+        return _delimiter(path, next((line for line in handle if line.strip()), "")) is None
+
+
 def _delimiter(path: Path, first_line: str) -> str | None:
     """Return the delimiter of a table, or None for FASTA."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _SUFFIXES]
@@ -205,7 +211,8 @@ def _read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
             f"{path}, line {line}: a file of pairs needs the columns {', '.join(PAIR_COLUMNS)}; missing: "
             f"{', '.join(missing)}. There is: {', '.join(names)}."
         )
-    last, width = max(names.index(name) for name in PAIR_COLUMNS), len(row)
+    label_index = _index_of(columns.label, "labels", names, len(row), path) if columns.label else None
+    last, width = max(label_index or 0, *(names.index(name) for name in PAIR_COLUMNS)), len(row)
     if columns.header is False:
         rows = chain([(line, row)], rows)
     for number, (line, row) in enumerate(rows, start=1):
@@ -217,7 +224,8 @@ def _read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
             fault = misfit
             if not fault and seq_type not in ("gene", "prot"):
                 fault, seq_type = f"{of_side[1]} is {seq_type!r}, expected gene or prot", ""
-            yield RawRecord(line, identifier, "", text, "", seq_type, str(number), side, fault)
+            label = row[label_index].strip() if label_index is not None and side == "a" and not misfit else ""
+            yield RawRecord(line, identifier, "", text, label, seq_type, str(number), side, fault)
 
 
 def _misfit(row: list[str], last: int, width: int, delimiter: str) -> str:
@@ -259,17 +267,18 @@ def _choose(row: list[str], columns: Columns, path: Path) -> tuple[int, int, int
     """Return the indices of id, sequence and label, from the first row."""
     names = [] if columns.header is False else [cell.strip() for cell in row]
     default = "2" if len(row) >= 3 else "1"
-
-    def index_of(name: str, what: str) -> int:
-        if name in names:
-            return names.index(name)
-        if name.lstrip("-").isdecimal() and -len(row) <= int(name) < len(row):
-            return int(name) % len(row)
-        there = ", ".join(names) if names else f"no names, {len(row)} columns counted from 0"
-        raise InputError(f"{path}: no column {name!r} for the {what}. There is: {there}.")
-
     return (
-        index_of(columns.id or "0", "ids"),
-        index_of(columns.sequence or default, "sequences"),
-        index_of(columns.label, "labels") if columns.label else None,
+        _index_of(columns.id or "0", "ids", names, len(row), path),
+        _index_of(columns.sequence or default, "sequences", names, len(row), path),
+        _index_of(columns.label, "labels", names, len(row), path) if columns.label else None,
     )
+
+
+def _index_of(name: str, what: str, names: list[str], width: int, path: Path) -> int:
+    """Return the index of a column that is meant by its name, or else by its number."""
+    if name in names:
+        return names.index(name)
+    if name.lstrip("-").isdecimal() and -width <= int(name) < width:
+        return int(name) % width
+    there = ", ".join(names) if names else f"no names, {width} columns counted from 0"
+    raise InputError(f"{path}: no column {name!r} for the {what}. There is: {there}.")

@@ -11,6 +11,7 @@ from typing import Any
 from lucaflow.checkpoints import Model
 from lucaflow.errors import ConfigError
 from lucaflow.schemas import unknown_keys, violations
+from lucaflow.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,22 @@ def read_checkpoints(path: Path, schema: Mapping[str, Any]) -> Registry:
     return Registry(tuple(entries))
 
 
-def read_tasks(path: Path, schema: Mapping[str, Any]) -> dict[str, Place]:
-    """Read resources/tasks.tsv: the place of each trained downstream model, by the name of its task."""
-    return {row["task"]: _place(row["task"], row) for row in _read_rows(path, schema)}
+@dataclass(frozen=True)
+class PublishedTask:
+    """A trained downstream model that can be had somewhere."""
+
+    task: Task
+    place: Place
+
+
+def read_tasks(path: Path, schema: Mapping[str, Any]) -> dict[tuple[str, str], PublishedTask]:
+    """Read resources/tasks.tsv: trained downstream models by the name of their task, and the source."""
+    found = {}
+    for row in _read_rows(path, schema):
+        names = ("dataset_type", "task_type", "model_type", "time_str", "step")
+        task = Task(row["task"], *(row[name] for name in names))
+        found[task.name, row["source"]] = PublishedTask(task, _place(f"task {task.name}", row))
+    return found
 
 
 def _read_rows(path: Path, schema: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ def read_yaml(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
 def unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iterator[str]:
     """Yield a line for each key that the schema does not know, with the nearest one that it does."""
     if not isinstance(value, Mapping) or "properties" not in schema:
@@ -29,8 +34,8 @@ def unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iter
     known = schema["properties"]
     for key, inner in value.items():
         if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {place}{nearest[0]}?" if nearest else f"known here: {', '.join(known)}"
+            meant = nearest(str(key), known)
+            hint = f"did you mean {place}{meant}?" if meant else f"known here: {', '.join(known)}"
             yield f"{place}{key}: there is no such key; {hint}"
         else:
             yield from unknown_keys(inner, known[key], f"{place}{key}.")

@@ -64,14 +64,16 @@ def index_sequences(path: Path) -> SequenceIndex:
     return SequenceIndex(np.frombuffer(digests, dtype=">u8").reshape(-1, 4), start, lengths)
 
 
-def split_sequences(path: Path, folder: Path, shard_tokens: int) -> pd.DataFrame:
-    """Write one file for each shard into `folder`; return the table of shards."""
+def split_sequences(path: Path, folder: Path, shard_tokens: int, chosen: np.ndarray | None = None) -> pd.DataFrame:
+    """Write one file for each shard into `folder`; return the table of shards. chosen: (U,) which sequences, or all."""
     folder.mkdir(parents=True, exist_ok=True)
     index = index_sequences(path)
     tokens = index.lengths + CLS_AND_SEP
     rows = []
     with path.open("rb") as handle:
-        for members in place_below_limit(index.digests[:, 0], tokens, shard_tokens):
+        kept = np.arange(len(tokens)) if chosen is None else np.flatnonzero(chosen)
+        for places in place_below_limit(index.digests[kept, 0], tokens[kept], shard_tokens):
+            members = kept[places]
             ordered = in_order(members, index.digests, index.lengths)
             name = shard_name(index.digests[ordered])
             with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb", _BUFFER_BYTES) as shard:

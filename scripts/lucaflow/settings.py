@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ EMBEDDING_ALGORITHM_VERSION = 2
 FORMAT_VERSION = 1
 LUCAONE_EXPORT_VERSION = 1
 COMPARISON_VERSION = 1
+PREDICTION_ALGORITHM_VERSION = 1
 OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
 VECTORS = ("mean", "max", "cls")
 LINKED = ("matrix", "contacts")
@@ -59,6 +61,8 @@ class Dataset:
     columns: Columns
     model: Model
     step_stated: bool
+    # Not in the representation, by which Snakemake tells whether the parameters of a job have changed.
+    tasks: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def is_pairs(self) -> bool:
@@ -138,7 +142,12 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         ),
         model=_model(row, config),
         step_stated=_stated_step(row, config) is not None,
+        tasks=_tasks(row),
     )
+
+
+def _tasks(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name.strip() for name in row.get("tasks", "").split(",") if name.strip())
 
 
 def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Mapping[str, Dataset]) -> Iterator[str]:
@@ -148,13 +157,14 @@ def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Ma
     if row["dataset"].lower() in _RESERVED:
         yield f"dataset: {row['dataset']!r} is a name that results/ uses itself; choose another"
     if row.get("kind") == "pair":
-        for column in ("seq_type", "id_column", "seq_column", "label_column"):
+        for column in ("seq_type", "id_column", "seq_column"):
             if column in row:
                 yield f"{column}: a file of pairs has LucaOne's columns ({', '.join(PAIR_COLUMNS)}); leave it empty"
     elif "seq_type" not in row:
         yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
-    if "tasks" in row:
-        yield "tasks: predictions are not available in this version of LucaFlow"
+    again = sorted(name for name, count in Counter(_tasks(row)).items() if count > 1)
+    if again:
+        yield f"tasks: {', '.join(again)} stands there twice"
     model = _model(row, config)
     only = SEQ_TYPE_OF_VERSION.get(model.llm_version)
     if only and row.get("seq_type", only) != only:
@@ -207,6 +217,28 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems += _huggingface_doubts(fetched, path, datasets)
     if problems:
         raise ConfigError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))
+
+
+def refuse_missing(models: Iterable[Model], dataset: Dataset, config: Mapping[str, Any], registry: Registry) -> None:
+    """Raise ConfigError where a checkpoint that trained models need cannot come from where the configuration says."""
+    source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
+    for model in models:
+        if model.llm_version == "mini":
+            continue
+        why = f"the trained models that {dataset.name} asks for need {model.name}"
+        if source != "local":
+            try:
+                registry.places(model, source)
+            except ConfigError as error:
+                raise ConfigError(f"{why}. {error}") from None
+        elif not path:
+            raise ConfigError(f"{why}: set checkpoints.path to the directory that holds it")
+        elif is_huggingface(Path(path)) and not (dataset.step_stated and dataset.model == model):
+            stated = dataset.model.name if dataset.step_stated else "a model whose step is not stated"
+            raise ConfigError(
+                f"{why}, but checkpoints.path is a Hugging Face directory with {stated}. Set checkpoints.path to a "
+                "root in LucaOne's layout that holds all checkpoints, or model.llm_step if it is that one."
+            )
 
 
 def _places_that_lack(datasets: Iterable[Dataset], source: str, registry: Registry) -> Iterator[str]:

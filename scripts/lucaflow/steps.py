@@ -24,12 +24,16 @@ from lucaflow.settings import (
     EMBEDDING_ALGORITHM_VERSION,
     FORMAT_VERSION,
     LUCAONE_EXPORT_VERSION,
+    PREDICTION_ALGORITHM_VERSION,
     Dataset,
     EmbeddingOptions,
     as_json,
     demands_of,
     digest_of_settings,
 )
+from lucaflow.trained import CONVERTER_VERSION as HEAD_CONVERTER_VERSION
+from lucaflow.trained import HeadFiles, HeadOrigin, TrainedHead
+from lucaflow.wanted import Own, Wanted
 
 DIGEST_LENGTH = 12
 # Larger inputs are known by size and time of change: reading them to plan a run would take too long.
@@ -110,6 +114,51 @@ def lucaone_export_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"algorithm": LUCAONE_EXPORT_VERSION, "save_type": config["save_type"]}
 
 
+def head_settings(files: HeadFiles | None) -> dict[str, Any]:
+    """Return what the files of a trained model are known by; None for one that is not there."""
+    known = {} if files is None else {str(path.relative_to(files.root)): identity(path) for path in files.all_files}
+    return {"converter": HEAD_CONVERTER_VERSION, "files": known}
+
+
+def fetched_head_settings(head: HeadOrigin) -> dict[str, Any]:
+    """Return what decides which files of a trained model are fetched."""
+    return {"converter": HEAD_CONVERTER_VERSION, **asdict(head.task), "source": head.source}
+
+
+def heads_settings(
+    wanted: Iterable[Wanted], checkpoints: Mapping[Model, str], own: Own | None, config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the embeddings for a dataset's trained models depend on, besides its sequences.
+
+    checkpoints: digests of those that the models were trained on; own: the embeddings that the dataset has anyway.
+    """
+    return {
+        **split_settings(config),
+        "embedding_algorithm": EMBEDDING_ALGORITHM_VERSION,
+        "wanted": sorted(map(asdict, set(wanted)), key=as_json),
+        "checkpoints": {model.name: digest for model, digest in checkpoints.items()},
+        "own": None if own is None else {"model": asdict(own.model), "options": own.options.deciding()},
+    }
+
+
+def predict_settings(dataset: Dataset, head: TrainedHead, wanted: Wanted, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a dataset's predictions depend on, besides its records and their embeddings."""
+    used = {
+        "threshold": head.task.task_type in ("binary_class", "multi_label"),
+        "topk": head.task.task_type == "multi_class",
+    }
+    settings = config["heads"]
+    return {
+        "algorithm": PREDICTION_ALGORITHM_VERSION,
+        "columns": asdict(dataset.columns),
+        "head_sha256": head.sha256,
+        "labels": list(head.labels),
+        "wanted": asdict(wanted),
+        "rows_read": head.reading.rows_read(settings["llm_truncation_seq_length"]),
+        **{name: settings[name] for name, matters in used.items() if matters},
+    }
+
+
 def summary_settings(datasets: Iterable[Dataset]) -> dict[str, Any]:
     return {"datasets": [[dataset.name, dataset.model.name] for dataset in datasets]}
 
@@ -124,6 +173,7 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
             "seq_type": dataset.seq_type,
             "columns": asdict(dataset.columns),
             "model": asdict(dataset.model),
+            "tasks": list(dataset.tasks),
         },
         "checkpoint_sha256": checkpoint_sha256,
         "config": dict(config),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -89,8 +90,9 @@ def as_text(table: Path) -> str:
     )
 
 
-def as_html(rows: pd.DataFrame) -> str:
-    """Return the table as a page of its own; every cell is escaped."""
+def page(rows: pd.DataFrame, title: str) -> str:
+    """Return a table as a page of its own; every cell is escaped."""
     style = "body{font-family:sans-serif}table{border-collapse:collapse}td,th{padding:.3em .8em;text-align:right}"
     table = rows.to_html(index=False, border=0, na_rep="-", escape=True)
-    return f"<!doctype html><meta charset=utf-8><title>Summary</title><style>{style}</style>{table}\n"
+    name = html.escape(title)
+    return f"<!doctype html><meta charset=utf-8><title>{name}</title><style>{style}</style><p>{name}</p>{table}\n"

@@ -125,7 +125,7 @@ def test_the_record_and_the_mapped_file(tmp_path, reference):
 def test_a_tensor_that_is_unknown(tmp_path, published):
     config, state = published
     hub = write_hub(tmp_path / "hub", (config, {**state, "layers.0.extra.weight": torch.zeros(2)}))
-    with pytest.raises(CheckpointError, match=r"layers.0.extra.weight is not part of a LucaOne encoder"):
+    with pytest.raises(CheckpointError, match=r"layers.0.extra.weight is not part of the network"):
         convert(locate(hub, MODEL), MODEL, tmp_path / "out")
 
 
@@ -154,5 +154,5 @@ def test_what_is_there_is_said(tmp_path):
 
 
 def test_two_places_never_share_a_folder(tmp_path):
-    names = {folder_name(MODEL, "local", str(tmp_path / place)) for place in "ab"}
+    names = {folder_name(MODEL.name, "local", str(tmp_path / place)) for place in "ab"}
     assert len(names) == 2

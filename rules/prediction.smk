@@ -1,0 +1,323 @@
+"""From trained downstream models and the embeddings they were trained on to predictions.
+
+Requires: a trained model (LucaOne's server, a LucaOneTasks root, or packaged), normalised sequences, the checkpoint
+that the model names. Produces: results/{dataset}/heads, where no other embedding serves, and results/{dataset}/predictions.
+"""
+
+try:
+    HEADS = trained.resolve(
+        sorted({task for dataset in DATASETS.values() for task in dataset.tasks}),
+        config["heads"],
+        registry.read_tasks(ROOT / "resources/tasks.tsv", schema_of("tasks")),
+        Path(CHECKPOINTS),
+        ROOT,
+    )
+    trained.refuse_unfit(DATASETS.values(), HEADS)
+except LucaFlowError as error:
+    raise WorkflowError(str(error)) from None
+
+
+wildcard_constraints:
+    task="|".join(map(re.escape, HEADS)) or "(?!)",
+    head=f"{trained.PREFIX}[^/]+",
+    llm=r"(lucaone|lucaone-gene|lucaone-prot|mini)-\d+",
+
+
+def head_in(folder):
+    """Return the trained model whose converted files are kept in a folder, by the folder's name."""
+    return next(head for head in HEADS.values() if head.folder.name == folder)
+
+
+def head_of_wildcards(wildcards):
+    return head_in(wildcards.head)
+
+
+def head_record(task):
+    """Return the record of a task's converted model; what depends on it waits until it is there."""
+    return checkpoints.convert_head.get(head=HEADS[task].folder.name).output.record
+
+
+def head_record_of_task(wildcards):
+    return head_record(wildcards.task)
+
+
+def head_records_of_dataset(wildcards):
+    return [head_record(task) for task in dataset_of(wildcards).tasks]
+
+
+def fetched_record_of_head(wildcards):
+    """Return the record that a model's files were fetched; nothing for one that is here anyway."""
+    head = head_of_wildcards(wildcards)
+    return [str(head.root / published.RECORD_NAME)] if head.is_fetched else []
+
+
+def origin_of_head(folder):
+    """Return what a trained model is to be converted from. If its files are missing, the job says so in full."""
+    head = head_in(folder)
+    if head.is_fetched:
+        return steps.fetched_head_settings(head)
+    try:
+        return steps.head_settings(trained.locate_head(head.root, head.task))
+    except LucaFlowError:
+        return steps.head_settings(None)
+
+
+def head_origin_file(head):
+    return settings_file(head.folder, "origin", origin_of_head(head.folder.name))
+
+
+def head_origin_file_of_wildcards(wildcards):
+    return head_origin_file(head_of_wildcards(wildcards))
+
+
+def wanted_by(task):
+    """Return the embedding that a task's model was trained on, once it is converted."""
+    reading = trained.read_head(Path(head_record(task)).parent).reading
+    return wanted.Wanted.by(reading, config["heads"]["llm_truncation_seq_length"])
+
+
+def models_of_heads(dataset):
+    """Return the checkpoints that the trained models of a dataset need. Raises WorkflowError for one that is nowhere."""
+    models = sorted({wanted_by(task).model for task in dataset.tasks}, key=lambda model: model.name)
+    try:
+        settings.refuse_missing(models, dataset, config, REGISTRY)
+    except LucaFlowError as error:
+        raise WorkflowError(str(error)) from None
+    return models
+
+
+def checkpoints_of_heads(wildcards):
+    """Return the records of the checkpoints that the trained models of a dataset need."""
+    return [checkpoint_record(model) for model in models_of_heads(dataset_of(wildcards))]
+
+
+def checkpoints_of_all_heads(wildcards):
+    return sorted(
+        {checkpoint_record(model) for dataset in DATASETS.values() for model in models_of_heads(dataset)}
+    )
+
+
+def embeddings_of(dataset):
+    """Return the embeddings that a dataset has anyway, or None."""
+    return None if dataset.is_pairs else wanted.Own(dataset.model, OPTIONS)
+
+
+def heads_settings(dataset):
+    digests = {model: sha256_of_checkpoint(model) for model in models_of_heads(dataset)}
+    needs = [wanted_by(task) for task in dataset.tasks]
+    return steps.heads_settings(needs, digests, embeddings_of(dataset), config)
+
+
+def heads_settings_file(wildcards):
+    return dataset_settings_file(dataset_of(wildcards), "heads")
+
+
+def predict_settings(dataset, task):
+    return steps.predict_settings(
+        dataset, trained.read_head(Path(head_record(task)).parent), wanted_by(task), config
+    )
+
+
+def predict_settings_file(wildcards):
+    return dataset_settings_file(dataset_of(wildcards), f"predict-{wildcards.task}")
+
+
+def plan_of(dataset):
+    """Return which embeddings are computed for trained models, once that is known."""
+    return wanted.Plan.read(Path(checkpoints.plan_heads.get(dataset=dataset.name).output.plan))
+
+
+def shards_for_heads(wildcards):
+    dataset = dataset_of(wildcards)
+    plan = plan_of(dataset)
+    folder = Path(f"results/{dataset.name}/heads")
+    return [str(path) for group in plan.groups for path in group.files(folder)]
+
+
+def own_shards_for_heads(wildcards):
+    """Return the shards that a dataset has anyway, where a trained model reads them."""
+    dataset = dataset_of(wildcards)
+    return shards_of(dataset) if plan_of(dataset).own else []
+
+
+def note_of_task(wildcards):
+    """Return what must be said of a trained model wherever its predictions are shown."""
+    return "untrained" if HEADS[wildcards.task].source == "packaged" else ""
+
+
+def prediction_files(dataset):
+    """Return what the tasks of a dataset end in."""
+    suffixes = [".csv", ".failed.csv", ".json", ".png", ".html"] + [".metrics.tsv"] * bool(
+        dataset.columns.label
+    )
+    return [
+        f"results/{dataset.name}/predictions/{task}{suffix}" for task in dataset.tasks for suffix in suffixes
+    ]
+
+
+def prediction_settings_files(dataset):
+    """Return the settings that a dataset's predictions rest on, whose names depend on digests."""
+    names = [*(["heads"] if dataset.tasks else []), *(f"predict-{task}" for task in dataset.tasks)]
+    return [dataset_settings_file(dataset, name) for name in names]
+
+
+checkpoint convert_head:
+    input:
+        # What the published files are stands in the origin: neither their place nor their time of change matters.
+        origin=head_origin_file_of_wildcards,
+        fetched=ancient(fetched_record_of_head),
+    output:
+        record=update(f"{CHECKPOINTS}/{{head}}/head.json"),
+        model=update(f"{CHECKPOINTS}/{{head}}/model.safetensors"),
+    log:
+        "logs/convert_head/{head}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+    params:
+        head=head_of_wildcards,
+    message:
+        "Converting the trained model {wildcards.head}"
+    script:
+        "../scripts/convert_head.py"
+
+
+checkpoint plan_heads:
+    input:
+        sequences="results/{dataset}/sequences/distinct.fasta",
+        # Its date keeps Snakemake 9.27 from finding a planned checkpoint rule unneeded in the middle of a run.
+        counts="results/{dataset}/sequences/counts.json",
+        settings=heads_settings_file,
+        checkpoints=ancient(checkpoints_of_heads),
+        heads=ancient(head_records_of_dataset),
+    output:
+        plan="results/{dataset}/heads/plan.json",
+        sequences=directory("results/{dataset}/heads/sequences"),
+    log:
+        "logs/plan_heads/{dataset}.log",
+    benchmark:
+        "benchmarks/plan_heads/{dataset}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+    params:
+        dataset=dataset_of,
+        threads=threads_of_embed,
+    message:
+        "Finding out which embeddings the trained models need for {wildcards.dataset}"
+    script:
+        "../scripts/plan_heads.py"
+
+
+rule embed_for_heads:
+    input:
+        # Names identify content, so that no time of change makes a shard run again.
+        sequences=ancient("results/{dataset}/heads/sequences"),
+        plan=ancient("results/{dataset}/heads/plan.json"),
+    output:
+        "results/{dataset}/heads/{llm}/{fingerprint}/{shard}.h5",
+    log:
+        "logs/embed_for_heads/{dataset}/{llm}/{fingerprint}/{shard}.log",
+    benchmark:
+        "benchmarks/embed_for_heads/{dataset}/{llm}/{fingerprint}/{shard}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: EMBED_THREADS
+    resources:
+        mem_mb=16000,
+        gpu=GPUS,
+    message:
+        "Embedding shard {wildcards.shard} of {wildcards.dataset} with {wildcards.llm} for its trained models"
+    script:
+        "../scripts/embed_for_heads.py"
+
+
+rule predict:
+    input:
+        file=ancient(dataset_file),
+        records="results/{dataset}/records.tsv",
+        labels="results/{dataset}/sequences/labels.tsv",
+        plan="results/{dataset}/heads/plan.json",
+        settings=predict_settings_file,
+        head=ancient(head_record_of_task),
+        shards=shards_for_heads,
+        own=own_shards_for_heads,
+    output:
+        predictions="results/{dataset}/predictions/{task}.csv",
+        failed="results/{dataset}/predictions/{task}.failed.csv",
+        about="results/{dataset}/predictions/{task}.json",
+    log:
+        "logs/predict/{dataset}/{task}.log",
+    benchmark:
+        "benchmarks/predict/{dataset}/{task}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: EMBED_THREADS
+    resources:
+        mem_mb=16000,
+        gpu=GPUS,
+    params:
+        dataset=dataset_of,
+        note=note_of_task,
+    message:
+        "Predicting {wildcards.task} for {wildcards.dataset}"
+    script:
+        "../scripts/predict.py"
+
+
+rule draw_predictions:
+    input:
+        predictions="results/{dataset}/predictions/{task}.csv",
+        about="results/{dataset}/predictions/{task}.json",
+        records="results/{dataset}/records.tsv",
+    output:
+        figure=report(
+            "results/{dataset}/predictions/{task}.png",
+            category="Predictions",
+            labels={"dataset": "{dataset}", "task": "{task}", "kind": "figure"},
+            caption="../resources/report/predictions.rst",
+        ),
+        table=report(
+            "results/{dataset}/predictions/{task}.html",
+            category="Predictions",
+            labels={"dataset": "{dataset}", "task": "{task}", "kind": "table"},
+            caption="../resources/report/predictions.rst",
+        ),
+    log:
+        "logs/draw_predictions/{dataset}/{task}.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+    params:
+        dataset=dataset_of,
+    message:
+        "Drawing the predictions of {wildcards.task} for {wildcards.dataset}"
+    script:
+        "../scripts/draw_predictions.py"
+
+
+rule evaluate_predictions:
+    input:
+        predictions="results/{dataset}/predictions/{task}.csv",
+        about="results/{dataset}/predictions/{task}.json",
+    output:
+        report(
+            "results/{dataset}/predictions/{task}.metrics.tsv",
+            category="Predictions",
+            labels={"dataset": "{dataset}", "task": "{task}", "kind": "metrics"},
+            caption="../resources/report/metrics.rst",
+        ),
+    log:
+        "logs/evaluate_predictions/{dataset}/{task}.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=4000,
+    message:
+        "Comparing the predictions of {wildcards.task} for {wildcards.dataset} with their labels"
+    script:
+        "../scripts/evaluate_predictions.py"

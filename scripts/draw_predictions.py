@@ -1,0 +1,17 @@
+"""Draw what was predicted, and list it with descriptions."""
+
+import json
+from pathlib import Path
+
+from lucaflow.evaluation import read_predictions
+from lucaflow.files import write_text
+from lucaflow.logs import reporting_to
+from lucaflow.prediction_figures import as_html, described, draw
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        about = json.loads(Path(snakemake.input.about).read_text(encoding="utf-8"))
+        predictions = read_predictions(Path(snakemake.input.predictions))
+        draw(predictions, about, Path(snakemake.output.figure))
+        listed = described(predictions, Path(snakemake.input.records))
+        write_text(Path(snakemake.output.table), as_html(listed, about))

@@ -1,0 +1,32 @@
+"""Embed the sequences of one shard as trained models want them."""
+
+from pathlib import Path
+
+import torch
+
+from lucaflow.checkpoints import converted_folder
+from lucaflow.embedding import embed_shard
+from lucaflow.logs import reporting_to
+from lucaflow.wanted import Plan
+
+CLONE = Path(snakemake.scriptdir).parent
+
+
+def main() -> None:
+    """Find in the plan how the sequences are to be embedded."""
+    torch.set_num_threads(snakemake.threads)
+    compute, wildcards = snakemake.config["compute"], snakemake.wildcards
+    group = Plan.read(Path(snakemake.input.plan)).group_of(wildcards.llm, wildcards.fingerprint)
+    embed_shard(
+        Path(snakemake.input.sequences) / group.short / f"{wildcards.shard}.fasta",
+        Path(snakemake.output[0]),
+        converted_folder(group.model, snakemake.config["checkpoints"], CLONE),
+        group.options,
+        compute["device"],
+        compute["tokens_per_batch"],
+    )
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        main()

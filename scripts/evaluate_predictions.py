@@ -1,0 +1,23 @@
+"""Compare predictions with the dataset's labels."""
+
+import json
+import logging
+from pathlib import Path
+
+from lucaflow.evaluation import compare, evaluate, read_predictions
+from lucaflow.files import write_table
+from lucaflow.logs import reporting_to
+
+logger = logging.getLogger("lucaflow")
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0], shown=logging.WARNING):
+        about = json.loads(Path(snakemake.input.about).read_text(encoding="utf-8"))
+        predictions = read_predictions(Path(snakemake.input.predictions))
+        comparison = compare(predictions, about["task_type"], about["labels"])
+        write_table(Path(snakemake.output[0]), evaluate(comparison, about["task_type"]))
+        if comparison.not_compared:
+            logger.warning(
+                "%s, %s: %d of %d rows have a label that is none of the task's classes, and were not compared",
+                about["dataset"], about["task"], comparison.not_compared, len(predictions),
+            )  # fmt: skip

@@ -1,0 +1,71 @@
+"""Predict a task for every record of a dataset."""
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import torch
+
+from lucaflow import __version__
+from lucaflow.assembly import read_accepted
+from lucaflow.devices import device_name, resolve_device, set_arithmetic
+from lucaflow.files import describe, write_text
+from lucaflow.head_conversion import load_head
+from lucaflow.logs import reporting_to
+from lucaflow.prediction_tables import Formatter, write_predictions
+from lucaflow.predictions import Predictor, predict, read_sides, shelves_of
+from lucaflow.settings import EmbeddingOptions
+from lucaflow.trained import read_head
+from lucaflow.wanted import Own, Plan, Wanted
+
+logger = logging.getLogger("lucaflow")
+
+
+def main() -> None:
+    """Predict, and write the tables and what they rest on."""
+    torch.set_num_threads(snakemake.threads)
+    settings, dataset = snakemake.config["heads"], snakemake.params.dataset
+    folder, records = Path(snakemake.input.head).parent, Path(snakemake.input.records)
+    trained = read_head(folder)
+    device = resolve_device(snakemake.config["compute"]["device"], "float32")
+    set_arithmetic("float32")
+    plan = Plan.read(Path(snakemake.input.plan))
+    wanted = Wanted.by(trained.reading, settings["llm_truncation_seq_length"])
+    own = Own(dataset.model, EmbeddingOptions.from_config(snakemake.config["embedding"])) if plan.own else None
+    own_shards = [Path(path) for path in snakemake.input.own]
+    shelves = shelves_of(wanted, plan, Path(snakemake.input.plan).parent, own, own_shards)
+    topk = settings["topk"] if trained.task.task_type == "multi_class" else None
+    longest = trained.reading.rows_read(settings["llm_truncation_seq_length"])
+    started = time.monotonic()
+    predictor = Predictor(load_head(folder, device), device)
+    found = predict(
+        predictor, trained, wanted, longest, shelves, read_accepted(records), read_sides(records, trained.task), topk
+    )
+    seconds = time.monotonic() - started
+    formatter = Formatter(trained.task, trained.labels, settings["threshold"], topk)
+    tables = Path(snakemake.output.predictions), Path(snakemake.output.failed)
+    counts = write_predictions(*tables, dataset.path, dataset.columns, records, found, formatter)
+    about = {
+        "dataset": dataset.name,
+        "task": trained.task.name,
+        "task_type": trained.task.task_type,
+        "labels": list(trained.labels),
+        "head_sha256": trained.sha256,
+        "model": wanted.model.name,
+        "note": snakemake.params.note,
+        **counts,
+        "device": device_name(device),
+        "lucaflow_version": __version__,
+        "files": {path.name: describe(path) for path in tables},
+    }
+    write_text(Path(snakemake.output.about), json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    logger.info(
+        "%d rows predicted, %d not (%s), in %.1f s on %s",
+        counts["predicted"], counts["failed"], tables[1].name, seconds, device_name(device),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0], shown=logging.INFO):
+        main()

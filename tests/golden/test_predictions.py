@@ -1,0 +1,171 @@
+"""The recorded prediction runs of LucaOneTasks, each through the whole workflow.
+
+How each is reproduced stands in DATASETS and RUNS; why one has no counterpart, in WITHOUT_COUNTERPART.
+"""
+
+import csv
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+from workflow_runs import Workflow
+
+# One process makes the runs for all tests.
+pytestmark = pytest.mark.xdist_group("predictions")
+
+GOLDEN = Path(__file__).parent / "downstream"
+RECORDED = {run["tag"]: run for run in json.loads((GOLDEN / "predict_manifest.json").read_text())["runs"]}
+# Batches of other sizes than one row at a time, whose sums round otherwise: float32 allows no more.
+TOLERANCE = 1e-6
+
+# The files of a type of task are the same but for their names: one dataset for each, with all of its tasks.
+DATASETS = {
+    "genes": ({"seq_type": "gene"}, ["SupKTax", "GenusTax", "SpeciesTax", "ncRNAFam", "X_BaseBinary"]),
+    "proteins": ({"seq_type": "prot"}, ["ProtLoc", "ProtStab", "X_BaseMultiLabel", "X_BaseMeanPool"]),
+    "genes_proteins": ({"kind": "pair", "label_column": "6"}, ["CentralDogma", "ncRPI", "X_PPI2Regression"]),
+    "two_genes": ({"kind": "pair"}, ["InfA"]),
+    "two_proteins": ({"kind": "pair"}, ["PPI", "X_PPIMultiClass", "X_PPIEncoder"]),
+    "fasta": ({"path": "genes.fasta", "seq_type": "gene"}, ["SupKTax"]),
+    "no_types": ({"path": "genes2col.csv", "seq_type": "gene"}, ["SupKTax"]),
+    "tsv": ({"path": "genes.tsv", "seq_type": "gene"}, ["SupKTax"]),
+    "one": ({"path": "one.csv", "seq_type": "prot"}, ["ProtStab"]),
+    "one_pair": ({"path": "one_pair.csv", "kind": "pair"}, ["PPI"]),
+}
+# The dataset that a recorded run's table comes from, and what differs in `heads`.
+RUNS: dict[str, tuple[str, dict[str, float]]] = {
+    **{task: (name, {}) for name, (row, tasks) in DATASETS.items() for task in tasks if "path" not in row},
+    "GenusTax_top3": ("genes", {"topk": 3}),
+    "GenusTax_top1": ("genes", {"topk": 1}),
+    "ProtLoc_top99": ("proteins", {"topk": 99}),
+    "CentralDogma_thr_gt": ("genes_proteins", {"threshold": 0.55}),
+    "SupKTax_fasta": ("fasta", {}),
+    "SupKTax_2col": ("no_types", {}),
+    "SupKTax_tsv": ("tsv", {}),
+    # A file of one row, in place of a sequence on the command line.
+    "ProtStab_cli": ("one", {}),
+    "PPI_cli": ("one_pair", {}),
+}
+WITHOUT_COUNTERPART = {
+    "SupKTax_resume": "rows of an older table are not kept: embeddings are, and predictions are made of them anew",
+    "InfA_embdir": "embeddings are kept by the digest of a sequence, not in files called by ids",
+    "InfA_embdir_exists": "embeddings that lack are computed; the table is that of InfA",
+}
+ONE = "MFLWRKSANGIACNVWHDFVWFSYQATQ"
+
+
+def test_every_recorded_run_is_accounted_for():
+    assert set(RUNS) | set(WITHOUT_COUNTERPART) == set(RECORDED)
+    assert len(RECORDED) == 28
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory):
+    """Make all runs; return where the table of each is, and that of what could not be predicted."""
+    directory = tmp_path_factory.mktemp("predictions")
+    workflow = Workflow(directory, directory / "checkpoints")
+    workflow.config |= {
+        "checkpoints": {"source": "local", "path": str(GOLDEN), "directory": "checkpoints"},
+        "model": {"llm_version": "lucaone", "llm_step": 5600000},
+        "embedding": {"outputs": ["matrix"]},
+        "input": {"invalid_characters": "drop"},
+    }
+    workflow.write("one.csv", f"seq_id,seq\nx1,{ONE}\n")
+    names = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b"
+    workflow.write("one_pair.csv", f"{names}\nx1,x2,prot,prot,{ONE},MKWI\n")
+    workflow.datasets(*(row_of(name, directory) for name in DATASETS))
+    done: dict[str, Path] = {}
+    for heads in ({}, {"topk": 3}, {"topk": 1}, {"topk": 99}, {"threshold": 0.55}):
+        workflow.config["heads"] = {"source": "local", "path": str(GOLDEN), "llm_truncation_seq_length": 40, **heads}
+        tables = {tag: table_of(tag, directory) for tag, (_, differs) in RUNS.items() if differs == heads}
+        # The tables alone: what else a run ends in has tests of its own.
+        targets = [str(path.relative_to(directory)) for path in tables.values()]
+        run = workflow.run(*targets).succeeded()
+        if not heads:
+            assert not workflow.run(*targets).succeeded().jobs
+        elif heads != {"topk": 1}:
+            # Another option of the prediction embeds nothing again; one class listed is what stands there by default.
+            assert run.jobs["predict"] == 1
+            assert not {"embed", "embed_for_heads", "plan_heads", "normalize"} & set(run.jobs)
+        for tag, path in tables.items():
+            done[tag] = directory / "tables" / tag
+            done[tag].mkdir(parents=True)
+            for name in (path.name, path.with_suffix(".failed.csv").name):
+                shutil.copy(path.with_name(name), done[tag])
+    return done
+
+
+def row_of(name, directory):
+    """Return a row of the table of datasets."""
+    row, tasks = DATASETS[name]
+    own = directory / row.get("path", "")
+    path = own if own.is_file() else GOLDEN / "predict/in" / row.get("path", f"{tasks[0]}.csv")
+    return {"dataset": name, "seq_type": "", **row, "path": str(path), "tasks": ",".join(tasks)}
+
+
+def table_of(tag, directory):
+    return directory / f"results/{RUNS[tag][0]}/predictions/{RECORDED[tag]['task']}.csv"
+
+
+def rows_of(predicted, tag):
+    """Return the rows of a table, without the ground truth where it was not recorded."""
+    (path,) = (path for path in predicted[tag].iterdir() if not path.name.endswith(".failed.csv"))
+    found = path.read_bytes()
+    assert found.endswith(b"\r\n")
+    rows = list(csv.reader(found.decode().splitlines()))
+    recorded = RECORDED[tag].get("output", "")
+    return [row[:-1] for row in rows] if rows[0][-1] == "ground_truth" and not recorded.endswith("_gt.csv") else rows
+
+
+@pytest.mark.parametrize("tag", [tag for tag in RUNS if not tag.endswith("_cli")])
+def test_recorded_table(predicted, tag):
+    expected_rows = list(csv.reader((GOLDEN / RECORDED[tag]["output"]).read_text().splitlines()))
+    rows = rows_of(predicted, tag)
+    assert rows[0] == expected_rows[0]
+    for row, expected in zip(rows[1:], expected_rows[1:], strict=True):
+        if tag == "SupKTax_fasta":
+            # LucaOneTasks takes the whole header line for the id, `>` included.
+            expected[0] = expected[0].split()[0].removeprefix(">")
+        for name, cell, wanted in zip(rows[0], row, expected, strict=True):
+            assert_like(name, cell, wanted)
+
+
+def assert_like(name, cell, wanted):
+    """Text is the same, and numbers, by themselves or in a list, within float32's rounding."""
+    if name.startswith("seq") or name == "ground_truth":
+        assert cell == wanted
+        return
+    numbers, expected = (as_numbers(text) for text in (cell, wanted))
+    if numbers is None:
+        assert cell == wanted
+    else:
+        assert len(numbers) == len(expected)
+        assert all(
+            math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE) for a, b in zip(numbers, expected, strict=True)
+        )
+
+
+def as_numbers(text):
+    """Return the numbers of a cell; None where it holds names."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    return values if isinstance(values, list) else [values]
+
+
+@pytest.mark.parametrize("tag", ["ProtStab_cli", "PPI_cli"])
+def test_recorded_line(predicted, tag):
+    """On the command line LucaOneTasks prints six digits."""
+    columns, row = rows_of(predicted, tag)
+    found = dict(zip(columns, row, strict=True))
+    printed = dict(line.split("=", 1) for line in RECORDED[tag]["stdout_tail"].splitlines() if "=" in line)
+    for name in ("prob", "label"):
+        assert_like(name, found[name], printed[name])
+
+
+def test_nothing_failed(predicted):
+    for folder in predicted.values():
+        (failed,) = folder.glob("*.failed.csv")
+        assert len(failed.read_text().splitlines()) == 1
