@@ -15,6 +15,7 @@ include: "rules/embedding.smk"
 include: "rules/prediction.smk"
 include: "rules/export.smk"
 include: "rules/figures.smk"
+include: "rules/verification.smk"
 
 
 report: "resources/report/overview.rst"

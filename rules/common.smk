@@ -318,7 +318,10 @@ def result_folders(wildcards):
 
 
 def checkpoint_folders(wildcards):
-    return sorted({str(checkpoint_folder(dataset.model)) for dataset in SINGLES})
+    """Return where the checkpoints are that anything rests on; those of trained models, once these are converted."""
+    models = {dataset.model for dataset in SINGLES}
+    models |= {head.recorded.reading.model for head in HEADS.values() if head.recorded}
+    return sorted(str(checkpoint_folder(model)) for model in models)
 
 
 def comparisons_of(dataset):

@@ -91,21 +91,3 @@ rule verify_embeddings:
         "Checking the embeddings of {wildcards.dataset} against its records"
     script:
         "../scripts/verify_embeddings.py"
-
-
-# Without any output, so that it runs whenever it is asked for.
-rule verify:
-    log:
-        "logs/verify.log",
-    localrule: True
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=1000,
-    params:
-        results=result_folders,
-        checkpoints=checkpoint_folders,
-    message:
-        "Reading all results again"
-    script:
-        "../scripts/verify_results.py"

@@ -158,6 +158,7 @@ rule summarise:
     input:
         counts=count_files,
         verified=verified_files,
+        predicted=prediction_reports,
         settings=summary_settings_file,
     output:
         table="results/summary.tsv",

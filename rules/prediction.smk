@@ -155,6 +155,22 @@ def prediction_files(dataset):
     ]
 
 
+def prediction_reports(wildcards):
+    return [
+        f"results/{dataset.name}/predictions/{task}.json"
+        for dataset in DATASETS.values()
+        for task in dataset.tasks
+    ]
+
+
+def head_plans(wildcards):
+    return [f"results/{dataset.name}/heads/plan.json" for dataset in DATASETS.values() if dataset.tasks]
+
+
+def head_folders(wildcards):
+    return [str(head.folder) for head in HEADS.values()]
+
+
 def prediction_settings_files(dataset):
     """Return the settings that a dataset's predictions rest on, whose names depend on digests."""
     names = [*(["heads"] if dataset.tasks else []), *(f"predict-{task}" for task in dataset.tasks)]

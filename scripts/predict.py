@@ -17,6 +17,7 @@ from lucaflow.prediction_tables import Formatter, write_predictions
 from lucaflow.predictions import Predictor, predict, read_sides, shelves_of
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.trained import read_head
+from lucaflow.verification import remove_stale
 from lucaflow.wanted import Own, Plan, Wanted
 
 logger = logging.getLogger("lucaflow")
@@ -59,6 +60,9 @@ def main() -> None:
         "lucaflow_version": __version__,
         "files": {path.name: describe(path) for path in tables},
     }
+    for group in plan.groups:
+        for path in remove_stale(group.files(Path(snakemake.input.plan).parent)):
+            logger.info("removed %s, which is no longer needed", path)
     write_text(Path(snakemake.output.about), json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     logger.info(
         "%d rows predicted, %d not (%s), in %.1f s on %s",

@@ -9,7 +9,10 @@ from lucaflow.summary import page, summarise
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):
         rows = summarise(
-            map(Path, snakemake.input.counts), map(Path, snakemake.input.verified), Path("benchmarks/embed")
+            map(Path, snakemake.input.counts),
+            map(Path, snakemake.input.verified),
+            map(Path, snakemake.input.predicted),
+            Path("benchmarks/embed"),
         )
         write_table(Path(snakemake.output.table), rows)
         write_text(Path(snakemake.output.html), page(rows, "Summary"))

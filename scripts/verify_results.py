@@ -6,26 +6,29 @@ from pathlib import Path
 from lucaflow.checkpoints import RECORD_NAME
 from lucaflow.errors import StoreError
 from lucaflow.logs import reporting_to
-from lucaflow.verification import changed_checkpoint, changed_files
+from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME
+from lucaflow.verification import changed_checkpoint, changed_files, changed_head, damage_of_shard
+from lucaflow.wanted import Plan
 
 logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
-    """Check every dataset that was verified before, and the checkpoints they rest on."""
-    bad: list[tuple[Path, str]] = []
-    missing = []
-    for folder in map(Path, snakemake.params.results):
-        report = folder / "verified.json"
-        if not report.is_file():
-            missing.append(str(folder))
-            continue
-        changed = changed_files(report)
-        bad += [*changed, (report, "speaks of files that changed")] if changed else []
-        logger.info("%s: %s", folder, f"{len(changed)} files differ" if changed else "everything is what it was")
+    """Check everything that was verified or predicted before, and the models it rests on."""
+    results = [Path(folder) / "verified.json" for folder in snakemake.params.results]
+    reports = [*results, *map(Path, snakemake.params.predictions)]
+    missing = [str(report) for report in reports if not report.is_file()]
+    bad = [found for report in reports if report.is_file() for found in changed_results(report)]
+    for plan in map(Path, snakemake.params.plans):
+        if plan.is_file():
+            shards = [path for group in Plan.read(plan).groups for path in group.files(plan.parent)]
+            bad += [(path, how) for path in shards if (how := damage_of_shard(path))]
     for folder in map(Path, snakemake.params.checkpoints):
         if (folder / RECORD_NAME).is_file():
             bad += changed_checkpoint(folder)
+    for folder in map(Path, snakemake.params.heads):
+        if (folder / HEAD_RECORD_NAME).is_file():
+            bad += changed_head(folder)
     for path, _ in bad:
         path.unlink(missing_ok=True)
     problems = [f"{path}: {problem}" for path, problem in bad]
@@ -35,7 +38,14 @@ def main() -> None:
             "exactly these:\n  " + "\n  ".join(problems)
         )
     if missing:
-        raise StoreError(f"nothing was verified yet in {', '.join(missing)}. Run `snakemake` first.")
+        raise StoreError(f"not there yet: {', '.join(missing)}. Run `snakemake` first.")
+
+
+def changed_results(report: Path) -> list[tuple[Path, str]]:
+    """Return the files that are not what a report says, and the report with them."""
+    changed = changed_files(report)
+    logger.info("%s: %s", report, f"{len(changed)} files differ" if changed else "everything is what it was")
+    return [*changed, (report, "speaks of files that changed")] if changed else []
 
 
 if __name__ == "__main__":

@@ -54,7 +54,9 @@ def _draw_classes(axes: Any, labels: pd.Series, about: Mapping[str, Any]) -> Non
     """Count the predicted classes; the most frequent ones, if there are many."""
     if about["task_type"] == "multi_label":
         labels = pd.Series([name for cell in labels for name in json.loads(cell.replace("'", '"'))], dtype=str)
-    counts = Counter(labels.tolist()).most_common(MOST_CLASSES)
+    found = Counter(dict.fromkeys(about["labels"], 0))
+    found.update(labels.tolist())
+    counts = found.most_common(MOST_CLASSES)
     names = [plain(name) for name, _ in counts][::-1]
     axes.barh(range(len(names)), [count for _, count in counts][::-1], color="#4c78a8")
     axes.set_yticks(range(len(names)), names, fontsize="x-small")
@@ -69,7 +71,7 @@ def _draw_values(axes: Any, cells: pd.Series, about: Mapping[str, Any]) -> None:
         values = cells.astype(float).to_numpy()
     regression = about["task_type"] == "regression"
     axes.hist(values, bins=_BINS, range=None if regression else (0, 1), color="#4c78a8")
-    name = {"regression": "predicted value", "binary_class": f"probability of {about['labels'][-1:]}"}
+    name = {"regression": "predicted value", "binary_class": f"probability of {' '.join(about['labels'][1:])}"}
     axes.set(xlabel=plain(name.get(about["task_type"], "probability of the predicted class")), ylabel="predictions")
 
 

@@ -25,18 +25,27 @@ _SHORT_NAMES = {
 }
 
 
-def summarise(counts: Iterable[Path], verified: Iterable[Path], benchmarks: Path) -> pd.DataFrame:
+def summarise(
+    counts: Iterable[Path], verified: Iterable[Path], predicted: Iterable[Path], benchmarks: Path
+) -> pd.DataFrame:
     """Return a row for each dataset: what became of its records and, where it was embedded, time and space.
 
     counts: the counts.json of each dataset, in results/<dataset>/sequences; verified: the verified.json of those that
-    were embedded, in results/<dataset>/<model>.
+    were embedded, in results/<dataset>/<model>; predicted: the <task>.json of predictions.
     """
+    predictions: dict[str, list[str]] = {}
+    for path in predicted:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        doubts = [f"{about['failed']} failed"] * bool(about["failed"]) + [about["note"]] * bool(about["note"])
+        said = f" ({', '.join(doubts)})" if doubts else ""
+        predictions.setdefault(about["dataset"], []).append(f"{about['predicted']} of {about['task']}{said}")
     embedded = {path.parent.parent.name: path for path in verified}
     rows = []
     for path in counts:
         dataset = path.parent.parent.name
         results = _embedding(embedded[dataset], benchmarks) if dataset in embedded else _NOT_EMBEDDED
-        rows.append({"dataset": dataset, "model": "", **_outcomes(Counts.read(path)), **results})
+        made = "; ".join(predictions.get(dataset, []))
+        rows.append({"dataset": dataset, "model": "", **_outcomes(Counts.read(path)), **results, "predictions": made})
     return pd.DataFrame(rows).convert_dtypes()
 
 
@@ -81,9 +90,12 @@ def as_text(table: Path) -> str:
     """Return the table of a run for the terminal, and where to look."""
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
     folders = "\n".join(f"  {Path(path).parent}/" for path in rows.pop("embeddings") if path)
+    made = zip(rows["dataset"], rows.pop("predictions"), strict=True)
+    predictions = "\n".join(f"  results/{dataset}/predictions/: {done}" for dataset, done in made if done)
     text = rows.rename(columns=_SHORT_NAMES).replace("", "-").to_string(index=False)
     untrained = f"\n{UNTRAINED}\n" if rows["model"].str.startswith("mini-").any() else ""
     where = f"\nEmbeddings (embeddings.h5) and figures are in:\n{folders}\n" if folders else ""
+    where += f"\nPredictions are in:\n{predictions}\n" if predictions else ""
     return (
         f"\n{text}\n\nSeconds are those of the embedding jobs, starting Python and loading the network included.\n"
         f"{untrained}{where}"

@@ -40,6 +40,11 @@ class HeadOrigin:
     def is_fetched(self) -> bool:
         return self.source == "server"
 
+    @property
+    def recorded(self) -> TrainedHead | None:
+        """What is recorded of the converted model; None while it is not converted."""
+        return read_head(self.folder) if (self.folder / RECORD_NAME).is_file() else None
+
 
 def resolve(
     names: Iterable[str],

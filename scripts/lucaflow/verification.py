@@ -20,6 +20,8 @@ from lucaflow.errors import CheckpointError, StoreError, UnreadableError
 from lucaflow.files import describe, sha256_of
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error
+from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME
+from lucaflow.trained import read_head
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
@@ -194,7 +196,7 @@ def remove_stale(shards: Sequence[Path]) -> list[Path]:
     folder = shards[0].parent
     stale = sorted({*folder.glob("*.h5"), *folder.glob(".*.h5.*.part")} - set(shards))
     for path in stale:
-        path.unlink()
+        path.unlink(missing_ok=True)
     return stale
 
 
@@ -235,6 +237,26 @@ def changed_files(report_path: Path) -> list[tuple[Path, str]]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [(report_path, f"damaged ({error})")]
     return [(path, how) for path, (size, digest) in expected.items() if (how := _difference(path, size, digest))]
+
+
+def damage_of_shard(path: Path) -> str:
+    """Read all matrices of a shard, which checksums guard; say what is wrong with it, or nothing."""
+    finding = Finding()
+    with _damage_of(path, finding), open_hdf5(path, SHARD_FORMAT) as shard:
+        for digest in shard["digests"].asstr()[:]:
+            read_checked(shard[f"matrix/{digest}"])
+    return "; ".join(finding.problems.get(path, []))
+
+
+def changed_head(folder: Path) -> list[tuple[Path, str]]:
+    """Compare a converted downstream model with its record; return its files if they differ, and how."""
+    model, record = folder / MODEL_NAME, folder / HEAD_RECORD_NAME
+    try:
+        digest = read_head(folder).sha256
+    except CheckpointError as error:
+        return [(record, str(error)), (model, "its record is damaged")]
+    how = _difference(model, model.stat().st_size, digest) if model.is_file() else "missing"
+    return [(model, how), (record, "speaks of a file that changed")] if how else []
 
 
 def changed_checkpoint(folder: Path) -> list[tuple[Path, str]]:
