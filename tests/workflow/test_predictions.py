@@ -1,0 +1,203 @@
+"""Predictions, from an input file to what a user opens."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import loopback
+import pytest
+from golden_cases import GOLDEN
+
+DOWNSTREAM = GOLDEN.parent / "downstream"
+PAIRS = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b,label\n"
+PROTEIN = "MFLWRKSANGIACNVWHDFVWFSYQATQ"
+NEEDED = ("embed", "embed_for_heads", "predict", "plan_heads")
+
+
+def table(workflow, dataset, task, kind=""):
+    with (workflow.directory / f"results/{dataset}/predictions/{task}{kind}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def needed(run):
+    return {rule: run.jobs[rule] for rule in NEEDED if run.jobs[rule]}
+
+
+@pytest.fixture
+def golden(workflow):
+    """A working directory whose configuration names the recorded models and their checkpoint."""
+    workflow.config |= {
+        "checkpoints": {"directory": "converted", "source": "local", "path": str(DOWNSTREAM)},
+        "model": {"llm_version": "lucaone", "llm_step": 5600000},
+        "heads": {"source": "local", "path": str(DOWNSTREAM), "llm_truncation_seq_length": 40},
+    }
+    return workflow
+
+
+def test_singles_and_pairs_in_one_run_and_what_cannot_be_predicted(workflow):
+    """Every record has a row in one of the two tables, but for those that repeat another."""
+    workflow.config["input"] = {"empty_sequences": "drop", "duplicate_ids": "first"}
+    workflow.write("p.csv", f"id,seq,where\na,MKVLAW,Nucleus\nb,***,Nucleus\na,MKVLAW,Nucleus\nc,{PROTEIN},Secreted\n")
+    rows = [
+        f"g,p,gene,prot,GCGTCG,{PROTEIN},1",
+        f"q,h,prot,gene,{PROTEIN},GCGTCG,0",
+        "g,e,gene,prot,GCGTCG,-,1".replace(",-,", ",,"),
+        f"g,p,gene,prot,GCGTCG,{PROTEIN},1",
+        f"i,i,gene,prot,ATTGTCAGATTA,{PROTEIN},0",
+    ]
+    workflow.write("pairs.csv", PAIRS + "\n".join(rows) + "\n")
+    workflow.datasets(
+        {"dataset": "s", "path": "p.csv", "seq_type": "prot", "label_column": "where", "tasks": "MiniProtLoc",
+         "seq_column": "seq"},
+        {"dataset": "t", "path": "pairs.csv", "kind": "pair", "label_column": "label", "tasks": "MiniCentralDogma"},
+    )  # fmt: skip
+    run = workflow.run().succeeded()
+    assert needed(run) == {"embed": 1, "embed_for_heads": 2, "predict": 2, "plan_heads": 2}
+    assert [(row["seq_id"], row["seq"], row["ground_truth"]) for row in table(workflow, "s", "MiniProtLoc")] == [
+        ("a", "MKVLAW", "Nucleus"),
+        ("c", PROTEIN, "Secreted"),
+    ]
+    assert table(workflow, "s", "MiniProtLoc", ".failed") == [
+        {"line": "3", "seq_id": "b", "seq": "***", "reason": "no residue in the sequence"}
+    ]
+    pairs = table(workflow, "t", "MiniCentralDogma")
+    assert [(row["seq_id_a"], row["seq_id_b"], row["ground_truth"]) for row in pairs] == [
+        ("g", "p", "1"),
+        ("i", "i", "0"),
+    ]
+    failed = table(workflow, "t", "MiniCentralDogma", ".failed")
+    assert [(row["line"], row["seq_id_a"], row["reason"]) for row in failed] == [
+        ("3", "q", "MiniCentralDogma reads gene and prot, this is prot and gene"),
+        ("4", "g", "side b: no residue in the sequence"),
+    ]
+    predictions = workflow.directory / "results/t/predictions"
+    about = json.loads((predictions / "MiniCentralDogma.json").read_text())
+    assert (about["predicted"], about["failed"], about["note"]) == (2, 2, "untrained")
+    metrics = list(csv.DictReader((predictions / "MiniCentralDogma.metrics.tsv").open(), delimiter="\t"))
+    assert {row["rows"] for row in metrics} == {"2"}
+    assert "results/t/predictions/: 2 of MiniCentralDogma (2 failed, untrained)" in run.output
+    assert not workflow.run().succeeded().jobs
+    workflow.forget()
+    assert not workflow.run().succeeded().jobs
+
+
+def test_what_changes_embeds_and_predicts_that_alone(workflow):
+    sequences = {f"p{index}": PROTEIN + "ACDEFGHIKLMNPQRSTVWY"[index] * 9 for index in range(20)}
+    workflow.fasta("p.fasta", sequences)
+    row = {"dataset": "p", "path": "p.fasta", "seq_type": "prot"}
+    workflow.config["compute"] |= {"shard_tokens": 300}
+    workflow.datasets(row)
+    workflow.run().succeeded()
+    # A task is added: only what it needs is made.
+    workflow.datasets({**row, "tasks": "MiniProtLoc"})
+    run = workflow.run().succeeded()
+    shards = len(list(workflow.directory.glob("results/p/heads/mini-1/*/*.h5")))
+    assert shards > 2
+    assert needed(run) == {"embed_for_heads": shards, "predict": 1, "plan_heads": 1}
+    assert not run.jobs["normalize"]
+    before = {line["seq_id"]: line["prob"] for line in table(workflow, "p", "MiniProtLoc")}
+    # A record is added: one shard of each kind is computed, and stale ones go.
+    workflow.fasta("p.fasta", {**sequences, "new": "MWWWKKLLRRFFY"})
+    run = workflow.run().succeeded()
+    assert run.jobs["embed_for_heads"] <= 2
+    files = sorted(path.stem for path in workflow.directory.glob("results/p/heads/mini-1/*/*.h5"))
+    (group,) = json.loads((workflow.directory / "results/p/heads/plan.json").read_text())["groups"]
+    assert files == sorted(group["shards"])
+    after = {line["seq_id"]: line["prob"] for line in table(workflow, "p", "MiniProtLoc")}
+    assert set(after) - set(before) == {"new"}
+    assert all(float(after[name]) == pytest.approx(float(prob), abs=1e-6) for name, prob in before.items())
+    # Of a task with classes the threshold decides nothing, the number of classes listed does.
+    workflow.config["heads"] = {"threshold": 0.9}
+    assert not needed(workflow.run().succeeded())
+    workflow.config["heads"] = {"topk": 2}
+    assert needed(workflow.run().succeeded()) == {"predict": 1}
+    assert list(table(workflow, "p", "MiniProtLoc")[0])[-1] == "top2_labels"
+    # With matrices of its own, the dataset needs no others; [CLS] and [SEP] among them do no harm.
+    workflow.config |= {"embedding": {"outputs": ["matrix"], "matrix_add_special_token": True}}
+    run = workflow.run().succeeded()
+    assert not run.jobs["embed_for_heads"]
+    of_own = {line["seq_id"]: line["top1_prob"] for line in table(workflow, "p", "MiniProtLoc")}
+    assert all(float(of_own[name]) == pytest.approx(float(prob), abs=1e-6) for name, prob in after.items())
+
+
+def test_d11_sequences_are_known_by_what_they_are(golden):
+    """A gene and a protein of one id, as recorded under two; LucaOneTasks takes the gene's embedding for both."""
+    golden.write("pairs.csv", f"{PAIRS}x,x,gene,prot,GCGTCG,{PROTEIN},0\n")
+    golden.datasets({"dataset": "t", "path": "pairs.csv", "kind": "pair", "tasks": "CentralDogma"})
+    golden.run().succeeded()
+    (row,) = table(golden, "t", "CentralDogma")
+    assert float(row["prob"]) == pytest.approx(0.5334872007369995, abs=1e-6)
+
+
+def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(workflow):
+    workflow.write("pairs.csv", f"{PAIRS}g,p,gene,prot,GCGTCG,{PROTEIN},1\n")
+    workflow.datasets({"dataset": "t", "path": "pairs.csv", "kind": "pair", "tasks": "MiniCentralDogma"})
+    workflow.run("verify").failed("not there yet: results/t/predictions/MiniCentralDogma.json")
+    workflow.run().succeeded()
+    workflow.run("verify").succeeded()
+    (shard,) = workflow.directory.glob("results/t/heads/mini-1/*/*.h5")
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    predictions = workflow.directory / "results/t/predictions/MiniCentralDogma.csv"
+    predictions.write_bytes(predictions.read_bytes().replace(b"GCGTCG", b"GCGTCC"))
+    workflow.run("verify").failed(shard.name, "is damaged", "MiniCentralDogma.csv: its content is not what it was")
+    assert not shard.exists()
+    assert not predictions.exists()
+    assert needed(workflow.run().succeeded()) == {"embed_for_heads": 1, "predict": 1}
+    workflow.run("verify").succeeded()
+
+
+def test_d30_a_task_is_fetched_by_itself(golden):
+    """LucaOne's server has one of the ten; without a connection what was fetched serves."""
+    prefix = "/DownstreamTasksTrainedModels/ProtLoc"
+    with loopback.serving() as server:
+        for kind in ("models", "logs"):
+            for path in (DOWNSTREAM / kind / "ProtLoc").rglob("*"):
+                if path.is_file():
+                    server.files[f"{prefix}/{path.relative_to(DOWNSTREAM)}"] = path.read_bytes()
+        golden.config["heads"] = {"llm_truncation_seq_length": 40}
+        golden.config["checkpoints"] |= {"server": server.address}
+        golden.write("p.csv", f"seq_id,seq\np_mid,{PROTEIN}\n")
+        row = {"dataset": "p", "path": "p.csv", "seq_type": "prot"}
+        golden.datasets({**row, "tasks": "ProtLoc,ProtStab"})
+        golden.run("fetch").failed("ProtStab", "404")
+        golden.datasets({**row, "tasks": "ProtLoc"})
+        run = golden.run("fetch").succeeded()
+        assert not run.jobs["normalize"]
+    golden.run().succeeded()
+    (found,) = table(golden, "p", "ProtLoc")
+    assert float(found["prob"]) == pytest.approx(0.3686104416847229, abs=1e-6)
+    assert found["label"] == "protloc_c04"
+    fetched = golden.directory / "converted/published/head-ProtLoc-server"
+    assert (fetched / "SHA256SUMS").is_file()
+    assert not list(fetched.rglob("training_args.bin"))
+
+
+@pytest.mark.parametrize(
+    ("row", "heads", "words"),
+    [
+        ({"tasks": "ProtLok"}, {"source": "server"}, "there is no task 'ProtLok'; did you mean ProtLoc? There is: "),
+        ({"tasks": "SupKTax"}, {"source": "server"}, "p: SupKTax reads gene sequences, not prot"),
+        ({"tasks": "PPI"}, {"source": "server"}, "p: PPI reads pair records (prot and prot), not single ones"),
+        ({"tasks": "ProtLoc,ProtLoc"}, {}, "tasks: ProtLoc stands there twice"),
+        ({"tasks": "Prot/Loc"}, {}, "tasks: 'Prot/Loc' does not match"),
+        ({"tasks": "Own"}, {}, "models/Own holds 0 trained models, expected one"),
+        ({"tasks": "ProtLoc"}, {"path": None}, "heads.path: expected a LucaOneTasks root"),
+    ],
+)  # fmt: skip
+def test_tasks_that_cannot_be_had(golden, row, heads, words):
+    golden.fasta("p.fasta", {"a": PROTEIN})
+    golden.config["heads"] |= heads
+    golden.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", **row})
+    run = golden.run("--dry-run").failed(words)
+    assert "Traceback" not in run.output
+
+
+def test_a_checkpoint_that_cannot_be_had_is_said_before_any_work(golden):
+    golden.fasta("p.fasta", {"a": PROTEIN})
+    golden.config |= {"model": {"llm_version": "mini"}}
+    golden.config["checkpoints"] = {"directory": "converted", "source": "local"}
+    golden.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", "tasks": "ProtLoc"})
+    golden.run().failed("the trained models that p asks for need lucaone-5600000: set checkpoints.path")
