@@ -82,6 +82,7 @@ def test_singles_and_pairs_in_one_run_and_what_cannot_be_predicted(workflow):
     assert not workflow.run().succeeded().jobs
 
 
+@pytest.mark.long
 def test_what_changes_embeds_and_predicts_that_alone(workflow):
     sequences = {f"p{index}": PROTEIN + "ACDEFGHIKLMNPQRSTVWY"[index] * 9 for index in range(20)}
     workflow.fasta("p.fasta", sequences)
