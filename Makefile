@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake
 
-.PHONY: demo test test-long benchmark lint install install-test mini docs lock clean
+.PHONY: demo test test-long benchmark benchmark-heads lint install install-test mini docs lock clean
 
 demo: install
 	$(SNAKEMAKE) --cores all --configfile config/demo/config.yaml
@@ -19,6 +19,10 @@ test-long: install-test
 # How fast this machine is with LucaFlow; on one with a GPU: make benchmark DEVICE=gpu
 benchmark: install-test
 	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/speed$(if $(DEVICE),_$(DEVICE)).py
+
+# How fast trained downstream models predict from stored embeddings.
+benchmark-heads: install-test
+	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/heads.py
 
 lint: install-test
 	$(BIN)/ruff check .
@@ -40,9 +44,10 @@ install-test: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/lock-test.txt
 	@touch $@
 
-# The weights of the packaged checkpoint, by a fixed rule.
+# The weights of the packaged checkpoint and downstream models, by a fixed rule.
 mini: install
 	PYTHONPATH=scripts $(BIN)/python scripts/make_mini.py
+	PYTHONPATH=scripts $(BIN)/python scripts/make_heads.py
 
 # config/README.md, from the schemas, and the figure of docs/windows.md.
 docs: install
@@ -57,5 +62,5 @@ lock:
 # The environment, caches and what the demonstration made; never results of your own.
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis build scripts/lucaflow.egg-info
-	rm -rf $(foreach name,demo_proteins demo_dna demo_rna,results/$(name) logs/*/$(name) logs/*/$(name).* benchmarks/*/$(name) benchmarks/*/$(name).*)
-	rm -rf resources/checkpoints/mini-1-packaged-*
+	rm -rf $(foreach name,demo_proteins demo_dna demo_rna demo_locations demo_pairs,results/$(name) logs/*/$(name) logs/*/$(name).* benchmarks/*/$(name) benchmarks/*/$(name).*)
+	rm -rf resources/checkpoints/mini-1-packaged-* resources/checkpoints/head-Mini*-packaged-*

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lucaflow.alphabet import CLS_AND_SEP
-from lucaflow.encoder import Block, Run, SelfAttention, by_run, runs_of
+from lucaflow.encoder import Block, Run, SelfAttention, runs_of
 from lucaflow.poolers import pooler
 from lucaflow.structures import EncoderStructure, HeadStructure
 
@@ -105,7 +105,7 @@ class Tower(nn.Module):
         runs = runs_of(lengths)
         if self.encoder is not None:
             x = self.encoder(x, runs)
-        vectors = torch.cat([self.pooler(rows) for rows in by_run(x, runs)])
+        vectors: Tensor = self.pooler(x, runs)
         for layer in self.connected:
             vectors = self.activation(layer(vectors))
         return vectors

@@ -1,70 +1,80 @@
 """From the rows of a sequence to one vector: the poolings of LucaOneTasks.
 
-Each maps sequences of equal length (count, n, D) to (count, D). There is no mask, since there is no padding.
+Each maps the rows (T, D) of sequences, one after another, to a vector (B, D) of each. There is no mask, since there is
+no padding. runs: neighbours of equal length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import torch
 from torch import Tensor, nn
+
+from lucaflow.encoder import Run, by_run
 
 
 def _square(size: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(size, size))
 
 
-class Attentive(nn.Module):
-    """Softmax over positions of tanh(w (P x + b))."""
+class Weighted(nn.Module):
+    """The mean of rows by the softmax, over a sequence's positions, of scores that subclasses give."""
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return the scores (T, 1 or D) of rows (T, D)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, runs: Sequence[Run]) -> Tensor:
+        both = zip(by_run(self.scores(x), runs), by_run(x, runs), strict=True)
+        return torch.cat([(scores.softmax(1) * rows).sum(1) for scores, rows in both])
+
+
+class Attentive(Weighted):
+    """Scores tanh(w (P x + b)) of a position."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.linear_proj = nn.Linear(size, size)
         self.weight = nn.Linear(size, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return _weighted(torch.tanh(self.weight(self.linear_proj(x))), x)
+    def scores(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.weight(self.linear_proj(x)))
 
 
-class ContextAttention(nn.Module):
-    """Softmax over positions of tanh(x U + x V) c."""
+class ContextAttention(Weighted):
+    """Scores tanh(x U + x V) c of a position."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.U, self.V = _square(size), _square(size)
         self.c = nn.Parameter(torch.empty(size))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return _weighted((torch.tanh(x @ (self.U + self.V)) @ self.c)[..., None], x)
+    def scores(self, x: Tensor) -> Tensor:
+        return (torch.tanh(x @ (self.U + self.V)) @ self.c)[:, None]
 
 
-class WeightedAttention(nn.Module):
-    """Softmax over positions of x W."""
+class WeightedAttention(Weighted):
+    """Scores x W of a position."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.W = nn.Parameter(torch.empty(size))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return _weighted((x @ self.W)[..., None], x)
+    def scores(self, x: Tensor) -> Tensor:
+        return (x @ self.W)[:, None]
 
 
-class ValueAttention(nn.Module):
-    """Softmax over positions, for each channel by itself, of tanh(x U + x V) W."""
+class ValueAttention(Weighted):
+    """Scores tanh(x U + x V) W, for each channel by itself."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.U, self.V, self.W = _square(size), _square(size), _square(size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return _weighted(torch.tanh(x @ (self.U + self.V)) @ self.W, x)
-
-
-def _weighted(scores: Tensor, x: Tensor) -> Tensor:
-    """Return the mean of x (count, n, D) by the softmax of scores (count, n, 1 or D) over positions."""
-    return (scores.softmax(1) * x).sum(1)
+    def scores(self, x: Tensor) -> Tensor:
+        return torch.tanh(x @ (self.U + self.V)) @ self.W
 
 
 class Plain(nn.Module):
@@ -74,8 +84,8 @@ class Plain(nn.Module):
         super().__init__()
         self.function = function
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
+    def forward(self, x: Tensor, runs: Sequence[Run]) -> Tensor:
+        return torch.cat([self.function(rows) for rows in by_run(x, runs)])
 
 
 _PLAIN: Final[dict[str, Callable[[Tensor], Tensor]]] = {

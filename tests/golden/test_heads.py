@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from lucaflow.encoder import Run
 from lucaflow.head_conversion import convert_head, load_head
 from lucaflow.heads import framed
 from lucaflow.poolers import POOLINGS, pooler
@@ -82,6 +83,6 @@ def test_pooling(name, masked):
     module.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
     for row, length in enumerate(lengths if masked else [x.shape[1]] * len(x)):
         with torch.no_grad():
-            found = module(x[row : row + 1, :length])
+            found = module(x[row, :length], [Run(1, int(length))])
         recorded = arrays[f"{name}/out" if masked else f"{name}/out_nomask"][row]
         np.testing.assert_allclose(found[0].numpy(), recorded, **TOLERANCE)

@@ -60,10 +60,25 @@ def test_every_recorded_run_is_accounted_for():
     assert len(RECORDED) == 28
 
 
+OPTIONS = ({}, {"topk": 3}, {"topk": 1}, {"topk": 99}, {"threshold": 0.55})
+# What is recorded of a type of task, and of a format of input; the latter takes longer than it tells.
+IN_FORMATS = [tag for tag, (name, _) in RUNS.items() if "path" in DATASETS[name][0]]
+OF_TASKS = [tag for tag in RUNS if tag not in IN_FORMATS]
+
+
 @pytest.fixture(scope="module")
-def predicted(tmp_path_factory):
-    """Make all runs; return where the table of each is, and that of what could not be predicted."""
-    directory = tmp_path_factory.mktemp("predictions")
+def of_tasks(tmp_path_factory):
+    # The datasets' own matrices serve where a sequence is read whole; tasks that agree share the others.
+    return make_runs(tmp_path_factory.mktemp("tasks"), OF_TASKS, {"embed": 2, "embed_for_heads": 8})
+
+
+@pytest.fixture(scope="module")
+def in_formats(tmp_path_factory):
+    return make_runs(tmp_path_factory.mktemp("formats"), IN_FORMATS, {"embed": 4, "embed_for_heads": 4})
+
+
+def make_runs(directory, tags, embedded):
+    """Make all runs; return for each the folder with its table, and that of what could not be predicted."""
     workflow = Workflow(directory, directory / "checkpoints")
     workflow.config |= {
         "checkpoints": {"source": "local", "path": str(GOLDEN), "directory": "checkpoints"},
@@ -74,17 +89,18 @@ def predicted(tmp_path_factory):
     workflow.write("one.csv", f"seq_id,seq\nx1,{ONE}\n")
     names = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b"
     workflow.write("one_pair.csv", f"{names}\nx1,x2,prot,prot,{ONE},MKWI\n")
-    workflow.datasets(*(row_of(name, directory) for name in DATASETS))
+    workflow.datasets(*(row_of(name, directory) for name in dict.fromkeys(RUNS[tag][0] for tag in tags)))
     done: dict[str, Path] = {}
-    for heads in ({}, {"topk": 3}, {"topk": 1}, {"topk": 99}, {"threshold": 0.55}):
+    for heads in OPTIONS:
         workflow.config["heads"] = {"source": "local", "path": str(GOLDEN), "llm_truncation_seq_length": 40, **heads}
-        tables = {tag: table_of(tag, directory) for tag, (_, differs) in RUNS.items() if differs == heads}
+        tables = {tag: table_of(tag, directory) for tag in tags if RUNS[tag][1] == heads}
+        if not tables:
+            continue
         # The tables alone: what else a run ends in has tests of its own.
         targets = [str(path.relative_to(directory)) for path in tables.values()]
         run = workflow.run(*targets).succeeded()
         if not heads:
-            # The datasets' own matrices serve where a sequence is read whole; tasks that agree share the others.
-            assert (run.jobs["embed"], run.jobs["embed_for_heads"]) == (6, 12)
+            assert {rule: run.jobs[rule] for rule in embedded} == embedded
             assert not workflow.run(*targets).succeeded().jobs
         elif heads != {"topk": 1}:
             # Another option of the prediction embeds nothing again; one class listed is what stands there by default.
@@ -110,9 +126,9 @@ def table_of(tag, directory):
     return directory / f"results/{RUNS[tag][0]}/predictions/{RECORDED[tag]['task']}.csv"
 
 
-def rows_of(predicted, tag):
+def rows_of(folder, tag):
     """Return the rows of a table, without the ground truth where it was not recorded."""
-    (path,) = (path for path in predicted[tag].iterdir() if not path.name.endswith(".failed.csv"))
+    (path,) = (path for path in folder.iterdir() if not path.name.endswith(".failed.csv"))
     found = path.read_bytes()
     assert found.endswith(b"\r\n")
     rows = list(csv.reader(found.decode().splitlines()))
@@ -120,10 +136,31 @@ def rows_of(predicted, tag):
     return [row[:-1] for row in rows] if rows[0][-1] == "ground_truth" and not recorded.endswith("_gt.csv") else rows
 
 
-@pytest.mark.parametrize("tag", [tag for tag in RUNS if not tag.endswith("_cli")])
-def test_recorded_table(predicted, tag):
+@pytest.mark.parametrize("tag", OF_TASKS)
+def test_recorded_task(of_tasks, tag):
+    assert_as_recorded(of_tasks[tag], tag)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tag", IN_FORMATS)
+def test_recorded_format(in_formats, tag):
+    if "output" in RECORDED[tag]:
+        assert_as_recorded(in_formats[tag], tag)
+        return
+    # On the command line LucaOneTasks prints six digits.
+    columns, row = rows_of(in_formats[tag], tag)
+    found = dict(zip(columns, row, strict=True))
+    printed = dict(line.split("=", 1) for line in RECORDED[tag]["stdout_tail"].splitlines() if "=" in line)
+    for name in ("prob", "label"):
+        assert_like(name, found[name], printed[name])
+
+
+def assert_as_recorded(folder, tag):
+    """The same rows in the same order, and nothing that could not be predicted."""
+    (failed,) = folder.glob("*.failed.csv")
+    assert len(failed.read_text().splitlines()) == 1
     expected_rows = list(csv.reader((GOLDEN / RECORDED[tag]["output"]).read_text().splitlines()))
-    rows = rows_of(predicted, tag)
+    rows = rows_of(folder, tag)
     assert rows[0] == expected_rows[0]
     for row, expected in zip(rows[1:], expected_rows[1:], strict=True):
         if tag == "SupKTax_fasta":
@@ -155,19 +192,3 @@ def as_numbers(text):
     except json.JSONDecodeError:
         return None
     return values if isinstance(values, list) else [values]
-
-
-@pytest.mark.parametrize("tag", ["ProtStab_cli", "PPI_cli"])
-def test_recorded_line(predicted, tag):
-    """On the command line LucaOneTasks prints six digits."""
-    columns, row = rows_of(predicted, tag)
-    found = dict(zip(columns, row, strict=True))
-    printed = dict(line.split("=", 1) for line in RECORDED[tag]["stdout_tail"].splitlines() if "=" in line)
-    for name in ("prob", "label"):
-        assert_like(name, found[name], printed[name])
-
-
-def test_nothing_failed(predicted):
-    for folder in predicted.values():
-        (failed,) = folder.glob("*.failed.csv")
-        assert len(failed.read_text().splitlines()) == 1

@@ -13,11 +13,12 @@ from workflow_runs import ROOT
 
 sys.path.append(str(ROOT / "scripts"))
 import document_config
+import make_heads
 import make_mini
 from lucaflow import __version__
 from lucaflow.checkpoints import Model, locate
 from lucaflow.files import sha256_of
-from lucaflow.registry import PublishedFile, read_checkpoints
+from lucaflow.registry import PublishedFile, read_checkpoints, read_tasks
 from lucaflow.schemas import read_yaml
 
 MINI = ROOT / "resources/mini"
@@ -91,6 +92,22 @@ def test_the_packaged_checkpoint_is_the_one_its_rule_draws(tmp_path):
     (place,) = REGISTRY.places(Model("mini", 1), "packaged")
     weights = packaged.weights[0]
     assert place.files == (PublishedFile("pytorch.pth", weights.stat().st_size, sha256_of(weights)),)
+
+
+def test_the_packaged_downstream_models_are_the_ones_their_rule_draws(tmp_path):
+    make_heads.main(tmp_path)
+    published = read_tasks(ROOT / "resources/tasks.tsv", read_yaml(ROOT / "config/schemas/tasks.schema.yaml"))
+    places = [entry.place for (_, source), entry in published.items() if source == "packaged"]
+    assert len(places) == 2
+    for file in (file for place in places for file in place.files):
+        drawn, packaged = tmp_path / file.name, ROOT / "resources/heads" / file.name
+        assert (file.bytes, file.sha256) == (packaged.stat().st_size, sha256_of(packaged))
+        if packaged.suffix != ".bin":
+            assert drawn.read_text() == packaged.read_text()
+            continue
+        first, second = (torch.load(path, weights_only=True) for path in (drawn, packaged))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("table", ["config/datasets.tsv", "config/demo/datasets.tsv"])

@@ -13,6 +13,12 @@ import pytest
 import yaml
 from workflow_runs import ROOT
 
+from lucaflow.registry import read_tasks
+from lucaflow.schemas import read_yaml
+from lucaflow.settings import read_datasets, resolve
+from lucaflow.trained import refuse_unfit
+from lucaflow.trained import resolve as resolve_heads
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in SNIPPETS if kind == "console" for line in text.splitlines()]
@@ -77,6 +83,12 @@ def test_the_readme_way(clone, tmp_path):
         page = (folder / "figures/map.html").read_text(encoding="utf-8")
         assert not re.search(r"<(script|link|img)[^>]+https?://", page)
         assert (folder / "figures/map.png").stat().st_size > 20_000
+    for dataset, task, count in (("demo_locations", "MiniProtLoc", 120), ("demo_pairs", "MiniCentralDogma", 48)):
+        assert f"results/{dataset}/predictions/: {count} of {task} (untrained)" in said
+        folder = clone / "results" / dataset / "predictions"
+        assert len((folder / f"{task}.csv").read_text(encoding="utf-8").splitlines()) == count + 1
+        assert (folder / f"{task}.metrics.tsv").is_file()
+        assert (folder / f"{task}.png").stat().st_size > 10_000
     assert "Nothing to be done" in shell("make demo", clone)
 
     (clone / "my_proteins.fasta").write_text(">P12345 a protein\nMKVLAWRRKLAW\n>sp|P2|X\nMWWKKLLA\n")
@@ -105,6 +117,18 @@ def test_each_command_of_the_readme_is_one_that_runs():
     assert all(command.startswith(("make ", ".venv/bin/snakemake ")) for command in COMMANDS)
     assert "local" in snippets("yaml")[1]
     yaml.safe_load(snippets("yaml")[1])
+
+
+def test_the_tasks_of_the_readme_read_the_datasets_beside_them(tmp_path):
+    """Their models have to be fetched, so that no test runs them."""
+    table = tmp_path / "datasets.tsv"
+    table.write_text(snippets("tsv")[1])
+    config = resolve({}, read_yaml(ROOT / "config/schemas/config.schema.yaml"))
+    datasets = read_datasets(table, read_yaml(ROOT / "config/schemas/datasets.schema.yaml"), config)
+    tasks = read_tasks(ROOT / "resources/tasks.tsv", read_yaml(ROOT / "config/schemas/tasks.schema.yaml"))
+    names = [name for dataset in datasets.values() for name in dataset.tasks]
+    assert len(names) == 3
+    refuse_unfit(datasets.values(), resolve_heads(names, config["heads"], tasks, tmp_path, ROOT))
 
 
 def old_python(folder: Path) -> Path:
