@@ -18,8 +18,9 @@ from lucaflow.prediction_tables import GROUND_TRUTH
 
 _SEED = 0
 _CONFIDENCE = 0.95
-# Of large tables fewer samples are drawn: their intervals are narrow, and each sample costs more.
-_MOST_RESAMPLES, _FEWEST_RESAMPLES, _ROWS_RESAMPLED = 500, 50, 1_000_000
+_RESAMPLES = 500
+# Of larger tables samples of this many rows are drawn, and their spread is scaled to all rows.
+_MOST_ROWS_DRAWN = 5_000
 
 Metric = Callable[[Any, Any, Any], float]
 
@@ -128,19 +129,18 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
 def evaluate(comparison: Comparison, task_type: str) -> pd.DataFrame:
     """Return each metric with its 95 % interval; NaN where too few rows have labels to say."""
     count = len(comparison.truth)
-    resamples = max(_FEWEST_RESAMPLES, min(_MOST_RESAMPLES, _ROWS_RESAMPLED // max(1, count)))
+    size = min(count, _MOST_ROWS_DRAWN)
     generator = np.random.default_rng(_SEED)
-    drawn = [generator.integers(count, size=count) for _ in range(resamples)] if count else []
+    drawn = [generator.integers(count, size=size) for _ in range(_RESAMPLES)] if count else []
     rows = []
     for name, metric in METRICS[task_type].items():
         with warnings.catch_warnings():
             # Of a sample in which all labels are alike, or of a single row: the metric is NaN or says nothing.
             warnings.simplefilter("ignore")
             value = _value(metric, comparison, slice(None))
-            low, high = np.nanpercentile(
-                [_value(metric, comparison, sample) for sample in drawn] or [np.nan],
-                [50 * (1 - _CONFIDENCE), 50 * (1 + _CONFIDENCE)],
-            )
+            found = [_value(metric, comparison, sample) for sample in drawn] or [np.nan]
+            ends = np.nanpercentile(found, [50 * (1 - _CONFIDENCE), 50 * (1 + _CONFIDENCE)])
+        low, high = ends if size == count else value + (ends - np.nanmean(found)) * (size / count) ** 0.5
         rows.append((name, value, low, high, count, comparison.not_compared))
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "rows", "not_compared"])
 

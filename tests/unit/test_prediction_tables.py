@@ -72,6 +72,15 @@ def test_metrics_have_intervals():
     assert (found["rows"] == 100).all()
 
 
+def test_intervals_of_large_tables_are_those_of_all_their_rows():
+    """Of 200,000 rows, 80 % right, the interval of the accuracy is 0.8 +- 1.96 sqrt(0.8 * 0.2 / 200,000)."""
+    truth, labels = ["1", "0", "1", "0", "1"] * 40_000, ["1", "0", "1", "0", "0"] * 40_000
+    found = evaluate(compare(table(truth, labels), "multi_class", ["0", "1"]), "multi_class").set_index("metric")
+    assert found.loc["accuracy", "value"] == pytest.approx(0.8)
+    for end, sign in (("low", -1), ("high", 1)):
+        assert found.loc["accuracy", end] == pytest.approx(0.8 + sign * 0.00175, abs=3e-4)
+
+
 def test_values_and_sets_are_compared():
     regression = evaluate(
         compare(table(["1", "2", "nothing"], ["", "", ""], ["1.5", "2.5", "3"]), "regression", []), "regression"
