@@ -25,10 +25,12 @@ from lucaflow.settings import FORMAT_VERSION, VECTORS, EmbeddingOptions
 FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
 PER_SEQUENCE = ("lengths", "residues_embedded", "windows")
+_COUNTS = ("residues_embedded", "windows")
 CHECKSUM = "checksum"
 _CHECKSUMS = 1 << 64
 _CHUNK_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 24
+_ROWS_AT_ONCE = 1000
 
 
 def key_of(identifier: str) -> str:
@@ -55,6 +57,100 @@ def shard_attributes(
     }
 
 
+class ShardWriter:
+    """Writes a shard: rows taken over from others, and the results of a network, batch by batch as they come."""
+
+    def __init__(
+        self,
+        path: Path,
+        attributes: Mapping[str, Any],
+        digests: Sequence[str],
+        lengths: Sequence[int],
+        options: EmbeddingOptions,
+        hidden_size: int,
+    ) -> None:
+        self.path = path
+        self.digests = digests
+        self.options = options
+        self.attributes = attributes
+        self.taken_over = np.zeros(len(digests), dtype=bool)
+        self._lengths = np.array(lengths, dtype=np.int64)
+        self._hidden_size = hidden_size
+        self._done = np.zeros(len(digests), dtype=bool)
+
+    def __enter__(self) -> Self:
+        count = len(self.digests)
+        self._file = h5py.File(self.path, "w")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checksums")
+        self._matrices = _Matrices(self._file, self.options.dtype, self._thread)
+        self._file.attrs.update({"format": SHARD_FORMAT, "format_version": FORMAT_VERSION, **self.attributes})
+        self._file["digests"] = np.array(self.digests, dtype="S64")
+        self._file["lengths"] = self._lengths
+        shape = (count, self._hidden_size)
+        self._rows = {name: self._file.create_dataset(name, (count,), np.int64) for name in _COUNTS}
+        self._rows |= {
+            name: self._file.create_dataset(name, shape, self.options.dtype, chunks=_chunks(*shape), fletcher32=True)
+            for name in self.options.vectors
+        }
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown()
+        if kind is None:
+            self._file["taken_over"] = self.taken_over
+        self._file.close()
+        if kind is None and not self._done.all():
+            raise StoreError(f"{self.path}: {self._done.sum()} of {len(self._done)} sequences were embedded")
+
+    def write(self, batches: Iterable[Any], rows: np.ndarray | None = None) -> None:
+        """Write results of the engine (`lucaflow.engine.EmbeddedBatch`). rows: (n,) the shard's rows they are for."""
+        rows = np.arange(len(self.digests)) if rows is None else rows
+        for batch in batches:
+            for piece in batch.pieces:
+                self._matrices.add(piece, self.digests[rows[piece.sequence]])
+            self._matrices.complete(batch.stop)
+            if batch.stop > batch.start:
+                here = _as_slice(rows[batch.start : batch.stop])
+                self._rows["residues_embedded"][here] = batch.residues_embedded
+                self._rows["windows"][here] = batch.windows
+                first = rows[batch.start]
+                for name in self.options.vectors:
+                    values = stored(
+                        batch.vectors[name], self.options.dtype, self.digests[first : rows[batch.stop - 1] + 1]
+                    )
+                    self._rows[name][here] = values
+                self._done[here] = True
+
+    def take_over(self, shard: h5py.File, here: np.ndarray, there: np.ndarray) -> None:
+        """Copy rows (n,) of another shard of the same fingerprint; their checksums are compared on the way.
+
+        here: in increasing order. Raises what reading a damaged shard raises; then none of them counts as there.
+        """
+        arrays = [f"{name}/{self.digests[row]}" for row in here for name in self.options.linked]
+        try:
+            for array in arrays:
+                copied = self._file.create_dataset(array, data=read_checked(shard[array]))
+                copied.attrs[CHECKSUM] = shard[array].attrs[CHECKSUM]
+        except Exception:
+            for array in arrays:
+                self._file.pop(array, None)
+            raise
+        for start in range(0, len(here), _ROWS_AT_ONCE):
+            block, source_rows = here[start : start + _ROWS_AT_ONCE], there[start : start + _ROWS_AT_ONCE]
+            order = np.argsort(source_rows)
+            back = np.argsort(order)
+            for name, dataset in self._rows.items():
+                dataset[block] = shard[name][source_rows[order]][back]
+        self._done[here] = self.taken_over[here] = True
+
+
+def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
+    """Return increasing rows as a slice, which HDF5 is faster with, if nothing is between them."""
+    return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
+
+
 def write_shard(
     path: Path,
     attributes: Mapping[str, Any],
@@ -64,34 +160,9 @@ def write_shard(
     hidden_size: int,
     batches: Iterable[Any],
 ) -> None:
-    """Write the results of a shard's sequences, batch by batch as they come (`lucaflow.engine.EmbeddedBatch`)."""
-    count = len(digests)
-    with h5py.File(path, "w") as file, ThreadPoolExecutor(1, thread_name_prefix="checksums") as thread:
-        matrices = _Matrices(file, options.dtype, thread)
-        file.attrs.update({"format": SHARD_FORMAT, "format_version": FORMAT_VERSION, **attributes})
-        file["digests"] = np.array(digests, dtype="S64")
-        file["lengths"] = np.array(lengths, dtype=np.int64)
-        residues = file.create_dataset("residues_embedded", (count,), np.int64)
-        windows = file.create_dataset("windows", (count,), np.int64)
-        vectors = {
-            name: file.create_dataset(
-                name, (count, hidden_size), options.dtype, chunks=_chunks(count, hidden_size), fletcher32=True
-            )
-            for name in options.vectors
-        }
-        done = 0
-        for batch in batches:
-            for piece in batch.pieces:
-                matrices.add(piece, digests[piece.sequence])
-            matrices.complete(batch.stop)
-            if batch.stop > batch.start:
-                rows = slice(batch.start, batch.stop)
-                residues[rows], windows[rows] = batch.residues_embedded, batch.windows
-                for name, dataset in vectors.items():
-                    dataset[rows] = stored(batch.vectors[name], options.dtype, digests[rows])
-            done = batch.stop
-        if done != count:
-            raise StoreError(f"{path}: {done} of {count} sequences were embedded")
+    """Write a shard whose rows were all computed (`ShardWriter`)."""
+    with ShardWriter(path, attributes, digests, lengths, options, hidden_size) as writer:
+        writer.write(batches)
 
 
 class _Matrices:
