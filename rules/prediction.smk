@@ -4,6 +4,7 @@ Requires: a trained model (LucaOne's server, a LucaOneTasks root, or packaged), 
 that the model names. Produces: results/{dataset}/heads, where no other embedding serves, and results/{dataset}/predictions.
 """
 
+STATED_MODELS = settings.stated_models(config, DATASETS.values())
 try:
     HEADS = trained.resolve(
         sorted({task for dataset in DATASETS.values() for task in dataset.tasks}),
@@ -13,6 +14,10 @@ try:
         ROOT,
     )
     trained.refuse_unfit(DATASETS.values(), HEADS)
+    for head in HEADS.values():
+        if head.recorded:
+            model = head.recorded.reading.model
+            settings.refuse_missing(head.task.name, model, config, STATED_MODELS, REGISTRY)
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
 
@@ -52,13 +57,19 @@ def fetched_record_of_head(wildcards):
 
 
 def origin_of_head(folder):
-    """Return what a trained model is to be converted from. If its files are missing, the job says so in full."""
+    """Return what a trained model is to be converted from.
+
+    What is converted already serves while its files are out of reach; if there is neither, the job says so in full.
+    """
     head = head_in(folder)
     if head.is_fetched:
         return steps.fetched_head_settings(head)
     try:
         return steps.head_settings(trained.locate_head(head.root, head.task))
     except LucaFlowError:
+        kept = sorted(head.folder.glob("settings/origin-*.json"))
+        if kept and head.recorded:
+            return json.loads(kept[0].read_text(encoding="utf-8"))
         return steps.head_settings(None)
 
 
@@ -77,13 +88,8 @@ def wanted_by(task):
 
 
 def models_of_heads(dataset):
-    """Return the checkpoints that the trained models of a dataset need. Raises WorkflowError for one that is nowhere."""
-    models = sorted({wanted_by(task).model for task in dataset.tasks}, key=lambda model: model.name)
-    try:
-        settings.refuse_missing(models, dataset, config, REGISTRY)
-    except LucaFlowError as error:
-        raise WorkflowError(str(error)) from None
-    return models
+    """Return the checkpoints that the trained models of a dataset need."""
+    return sorted({wanted_by(task).model for task in dataset.tasks}, key=lambda model: model.name)
 
 
 def checkpoints_of_heads(wildcards):
@@ -129,9 +135,9 @@ def plan_of(dataset):
 
 def shards_for_heads(wildcards):
     dataset = dataset_of(wildcards)
-    plan = plan_of(dataset)
+    groups = plan_of(dataset).groups_for(wanted_by(wildcards.task))
     folder = Path(f"results/{dataset.name}/heads")
-    return [str(path) for group in plan.groups for path in group.files(folder)]
+    return [str(path) for group in groups for path in group.files(folder)]
 
 
 def own_shards_for_heads(wildcards):
@@ -206,8 +212,9 @@ checkpoint plan_heads:
         # Its date keeps Snakemake 9.27 from finding a planned checkpoint rule unneeded in the middle of a run.
         counts="results/{dataset}/sequences/counts.json",
         settings=heads_settings_file,
-        checkpoints=ancient(checkpoints_of_heads),
-        heads=ancient(head_records_of_dataset),
+        checkpoints=checkpoints_of_heads,
+        # Not ancient, and with a date in each: what is converted again must not leave this planned and unneeded.
+        heads=head_records_of_dataset,
     output:
         plan="results/{dataset}/heads/plan.json",
         sequences=directory("results/{dataset}/heads/sequences"),
@@ -221,7 +228,6 @@ checkpoint plan_heads:
         mem_mb=4000,
     params:
         dataset=dataset_of,
-        threads=threads_of_embed,
     message:
         "Finding out which embeddings the trained models need for {wildcards.dataset}"
     script:
@@ -256,9 +262,10 @@ rule predict:
         file=ancient(dataset_file),
         records="results/{dataset}/records.tsv",
         labels="results/{dataset}/sequences/labels.tsv",
-        plan="results/{dataset}/heads/plan.json",
+        # Which shards are read is among the inputs, whatever else is planned.
+        plan=ancient("results/{dataset}/heads/plan.json"),
         settings=predict_settings_file,
-        head=ancient(head_record_of_task),
+        head=head_record_of_task,
         shards=shards_for_heads,
         own=own_shards_for_heads,
     output:
@@ -307,9 +314,7 @@ rule draw_predictions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
-    params:
-        dataset=dataset_of,
+        mem_mb=8000,
     message:
         "Drawing the predictions of {wildcards.task} for {wildcards.dataset}"
     script:
@@ -332,7 +337,7 @@ rule evaluate_predictions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
     message:
         "Comparing the predictions of {wildcards.task} for {wildcards.dataset} with their labels"
     script:

@@ -2,15 +2,23 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
+from lucaflow.checkpoints import RECORD_NAME as CHECKPOINT_RECORD
+from lucaflow.checkpoints import converted_folder, is_fetched, published_files
 from lucaflow.errors import CheckpointError
 from lucaflow.files import explaining_a_full_disk, locked, sha256_of
 from lucaflow.head_conversion import convert_head
 from lucaflow.logs import reporting_to
 from lucaflow.published import LOCK_NAME, discard_damaged
-from lucaflow.trained import HeadOrigin, locate_head
+from lucaflow.registry import read_checkpoints
+from lucaflow.schemas import read_yaml
+from lucaflow.settings import read_datasets, refuse_missing, stated_models
+from lucaflow.trained import HeadOrigin, TrainedHead, locate_head
 
 logger = logging.getLogger("lucaflow")
+
+CLONE = Path(snakemake.scriptdir).parent
 
 
 def main() -> None:
@@ -38,7 +46,28 @@ def convert(head: HeadOrigin, folder: Path) -> None:
         explaining_a_full_disk(folder, "Nothing was converted"),
     ):
         trained = convert_head(locate_head(head.root, head.task), folder)
+    refuse_without_checkpoint(trained)
     logger.info("converted %s, trained on %s: %s", head.task.name, trained.reading.model.name, trained.structure)
+
+
+def refuse_without_checkpoint(head: TrainedHead) -> None:
+    """Raise ConfigError or CheckpointError where the checkpoint that the model needs is nowhere."""
+    config, model = snakemake.config, head.reading.model
+    datasets = read_datasets(Path(config["datasets"]), schema("datasets"), config)
+    registry = read_checkpoints(CLONE / "resources/checkpoints.tsv", schema("checkpoints"))
+    refuse_missing(head.task.name, model, config, stated_models(config, datasets.values()), registry)
+    if not (converted_folder(model, config["checkpoints"], CLONE) / CHECKPOINT_RECORD).is_file():
+        try:
+            if not is_fetched(model, config["checkpoints"]):
+                published_files(model, config["checkpoints"], CLONE)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"task {head.task.name} was trained on embeddings by {model.name}. {error}"
+            ) from error
+
+
+def schema(name: str) -> Any:
+    return read_yaml(CLONE / f"config/schemas/{name}.schema.yaml")
 
 
 if __name__ == "__main__":

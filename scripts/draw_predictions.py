@@ -13,5 +13,5 @@ if __name__ == "__main__":
         about = json.loads(Path(snakemake.input.about).read_text(encoding="utf-8"))
         predictions = read_predictions(Path(snakemake.input.predictions))
         draw(predictions, about, Path(snakemake.output.figure))
-        listed = described(predictions, Path(snakemake.input.records))
+        listed = described(predictions, Path(snakemake.input.records), about["seq_types"])
         write_text(Path(snakemake.output.table), as_html(listed, about))

@@ -30,6 +30,8 @@ def main() -> None:
             demands_of(snakemake.config, dataset),
         )
     except InputError as error:
+        # Snakemake puts the older files back, as new as now: without the settings it knows that they are not of these.
+        Path(snakemake.input.settings).unlink(missing_ok=True)
         older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]
         note = f"\nAn older result is still there: {', '.join(map(str, older))}." if older else ""
         raise InputError(f"dataset {dataset.name}: {error}{note}") from error

@@ -1,7 +1,9 @@
 """Find out which embeddings the trained models of a dataset need, and place the sequences that lack them in shards."""
 
 import logging
+import os
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from lucaflow.wanted import Group, Own, Plan, Wanted, missing_embeddings
 logger = logging.getLogger("lucaflow")
 
 CLONE = Path(snakemake.scriptdir).parent
+# As of an embedding job; the processors of this machine, if it has fewer.
+MOST_THREADS = 8
 
 
 def main() -> None:
@@ -32,11 +36,12 @@ def main() -> None:
     missing, own = missing_embeddings(
         lengths, [Wanted.by(reading, truncation) for reading in readings], own_embeddings()
     )
+    free = shutil.disk_usage(folder).free
     groups = []
     for (model, options), chosen in missing.items():
         record = read_record(converted_folder(model, snakemake.config["checkpoints"], CLONE))
         group = Group(model, options, options.fingerprint(record["model"]["sha256"]))
-        look_ahead(group, lengths[chosen], record, folder.parent)
+        free -= look_ahead(group, lengths[chosen], record, folder.parent, free)
         limit = snakemake.config["compute"]["shard_tokens"]
         shards = split_sequences(sequences, folder / group.short, limit, chosen)
         groups.append(replace(group, shards=tuple(shards["shard"])))
@@ -52,19 +57,21 @@ def own_embeddings() -> Own | None:
     return None if dataset.is_pairs else Own(dataset.model, EmbeddingOptions.from_config(snakemake.config["embedding"]))
 
 
-def look_ahead(group: Group, lengths: np.ndarray, record: dict, folder: Path) -> None:
-    """Say what embedding a group takes. Raises SpaceError where the disk cannot hold the result."""
-    counts = Counts(
-        lengths=dict(zip(*(values.tolist() for values in np.unique(lengths, return_counts=True)), strict=True))
-    )
-    device, threads = snakemake.config["compute"]["device"], snakemake.params.threads
-    expected = estimate(
-        counts, group.options, record, assumed_speed(device, group.options.precision, threads),
-        measured_rate(Path("results/summary.tsv"), group.model.name),
-    )  # fmt: skip
+def look_ahead(group: Group, lengths: np.ndarray, record: dict, folder: Path, free: int) -> int:
+    """Say what embedding a group takes, and return the bytes that it needs.
+
+    free: bytes that groups before left. Raises SpaceError where the disk cannot hold the result.
+    """
+    distinct = dict(zip(*(values.tolist() for values in np.unique(lengths, return_counts=True)), strict=True))
+    counts = Counts(Counter(accepted=len(lengths)), lengths=distinct)
+    device = snakemake.config["compute"]["device"]
+    speed = assumed_speed(device, group.options.precision, min(MOST_THREADS, os.cpu_count() or 1))
+    rate = measured_rate(Path("results/summary.tsv"), group.model.name)
+    expected = estimate(counts, group.options, record, speed, rate)
     logger.info("%s, for trained models: %s", snakemake.wildcards.dataset, expected.describe())
     present = sum(path.stat().st_size for path in (folder / group.model.name / group.short).glob("*.h5"))
-    check_space(expected, present, shutil.disk_usage(folder).free, folder.resolve())
+    check_space(expected, present, free, folder.resolve(), "ask for fewer tasks at a time, or divide the dataset")
+    return max(0, expected.total_bytes - present)
 
 
 if __name__ == "__main__":

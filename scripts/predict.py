@@ -45,13 +45,15 @@ def main() -> None:
     )
     seconds = time.monotonic() - started
     formatter = Formatter(trained.task, trained.labels, settings["threshold"], topk)
+    doubtful = snakemake.config["input"]["invalid_characters"]
     tables = Path(snakemake.output.predictions), Path(snakemake.output.failed)
-    counts = write_predictions(*tables, dataset.path, dataset.columns, records, found, formatter)
+    counts = write_predictions(*tables, dataset.path, dataset.columns, records, found, formatter, doubtful)
     about = {
         "dataset": dataset.name,
         "task": trained.task.name,
         "task_type": trained.task.task_type,
         "labels": list(trained.labels),
+        "seq_types": list(trained.task.seq_types),
         "head_sha256": trained.sha256,
         "model": wanted.model.name,
         "note": snakemake.params.note,

@@ -19,10 +19,7 @@ def main() -> None:
     reports = [*results, *map(Path, snakemake.params.predictions)]
     missing = [str(report) for report in reports if not report.is_file()]
     bad = [found for report in reports if report.is_file() for found in changed_results(report)]
-    for plan in map(Path, snakemake.params.plans):
-        if plan.is_file():
-            shards = [path for group in Plan.read(plan).groups for path in group.files(plan.parent)]
-            bad += [(path, how) for path in shards if (how := damage_of_shard(path))]
+    bad += [found for plan in map(Path, snakemake.params.plans) if plan.is_file() for found in damaged_for_heads(plan)]
     for folder in map(Path, snakemake.params.checkpoints):
         if (folder / RECORD_NAME).is_file():
             bad += changed_checkpoint(folder)
@@ -39,6 +36,20 @@ def main() -> None:
         )
     if missing:
         raise StoreError(f"not there yet: {', '.join(missing)}. Run `snakemake` first.")
+
+
+def damaged_for_heads(plan: Path) -> list[tuple[Path, str]]:
+    """Return the damaged embeddings for trained models, and with them the predictions, for which they are made again.
+
+    Those that are not there may have been removed to make room.
+    """
+    try:
+        shards = [path for group in Plan.read(plan).groups for path in group.files(plan.parent) if path.is_file()]
+    except StoreError as error:
+        return [(plan, str(error))]
+    bad = [(path, how) for path in shards if (how := damage_of_shard(path))]
+    reports = [Path(report) for report in snakemake.params.predictions if Path(report).parts[1] == plan.parts[1]]
+    return bad + [(report, "rests on embeddings that are damaged") for report in reports if bad and report.is_file()]
 
 
 def changed_results(report: Path) -> list[tuple[Path, str]]:

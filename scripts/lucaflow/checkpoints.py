@@ -92,7 +92,7 @@ def _locate_lucaone(root: Path, model: Model) -> Origin:
     folders = [root / layout.format(version=model.llm_version, step=model.llm_step) for layout in layouts]
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
-        steps = sorted(path.name for path in folders[0].parent.glob("checkpoint-step*"))
+        steps = sorted({path.name for folder in folders for path in folder.parent.glob("checkpoint-step*")})
         raise CheckpointError(
             f"checkpoint {model.name}: no folder {' or '.join(map(str, folders))}. "
             f"For {model.llm_version} there is: {', '.join(steps) or 'nothing'}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -56,10 +57,7 @@ def compare(table: pd.DataFrame, task_type: str, labels: Sequence[str]) -> Compa
         return Comparison(values[known], found, found, int((~known).sum()))
     if task_type == "multi_label":
         return _compare_sets(table, labels)
-    numbers = {name: index for index, name in enumerate(labels)}
-    if not truth.isin(numbers).any():
-        numbers |= {str(index): index for index in range(len(labels))}
-    classes = truth.map(numbers)
+    classes = truth.map(_numbers_of(truth, labels))
     known = classes.notna().to_numpy()
     predicted = table["label"].map({name: index for index, name in enumerate(labels)}).to_numpy()
     return Comparison(
@@ -68,18 +66,36 @@ def compare(table: pd.DataFrame, task_type: str, labels: Sequence[str]) -> Compa
     )  # fmt: skip
 
 
+def _numbers_of(truth: pd.Series, labels: Sequence[str]) -> dict[str, int]:
+    """Return the class that each label means: by its name, or by its number where not all labels are names."""
+    by_name = {name: index for index, name in enumerate(labels)}
+    by_number = {str(index): index for index in range(len(labels))}
+    stated = truth[truth != ""]
+    named = stated.isin(by_name)
+    return by_number if not named.all() and (stated.isin(by_number).all() or not named.any()) else by_name
+
+
 def _compare_sets(table: pd.DataFrame, labels: Sequence[str]) -> Comparison:
-    """Compare sets of labels, written as a list or with commas or semicolons between them."""
-    sets = [[_names(cell, labels) for cell in table[name]] for name in (GROUND_TRUTH, "label")]
-    known = np.array([bool(names) for names in sets[0]], dtype=bool)
+    """Compare sets of labels. Those of the dataset are written as a list, or with semicolons between them."""
+    truth = [_set_of(cell, labels) for cell in table[GROUND_TRUTH]]
+    known = np.array([names is not None for names in truth], dtype=bool)
     binarizer = MultiLabelBinarizer(classes=list(labels))
-    truth, predicted = (binarizer.fit_transform(names)[known] for names in sets)
-    return Comparison(truth, predicted, predicted, int((~known).sum()))
+    predicted = binarizer.fit_transform([ast.literal_eval(cell) for cell in table["label"]])[known]
+    expected = binarizer.fit_transform([names for names in truth if names is not None])
+    return Comparison(expected, predicted, predicted, int((~known).sum()))
 
 
-def _names(cell: str, labels: Sequence[str]) -> list[str]:
-    parts = [part.strip(" '\"") for part in re.split("[,;]", cell.strip("[]"))]
-    return [labels[int(part)] if part not in labels and part.isdecimal() else part for part in parts if part]
+def _set_of(cell: str, labels: Sequence[str]) -> list[str] | None:
+    """Return the names of a set; None for an empty cell, or where one is no class of the task."""
+    if not cell:
+        return None
+    try:
+        parts = [str(part) for part in ast.literal_eval(cell)] if cell.startswith("[") else cell.split(";")
+    except (ValueError, SyntaxError, TypeError):
+        return None
+    parts = [part.strip() for part in parts if part.strip()]
+    classes = _numbers_of(pd.Series(parts, dtype=str), labels)
+    return [labels[classes[part]] for part in parts] if all(part in classes for part in parts) else None
 
 
 def _ranked(function: Callable[..., float]) -> Metric:

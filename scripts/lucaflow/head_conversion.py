@@ -48,18 +48,22 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _labels(files: HeadFiles, structure: HeadStructure) -> tuple[str, ...]:
-    """Return the names of the classes. Raises CheckpointError."""
-    found = []
+    """Return the names of the classes, from the first file that has as many as the network. Raises CheckpointError."""
+    found, doubts = [], []
     for path in files.label_files:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
             found.append(labels_of(lines, files.task.task_type, structure.outputs))
         except ValueError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+            doubts.append(f"{path}: {error}")
     if not found and files.task.task_type != "regression":
-        raise CheckpointError(f"task {files.task.name}: no label.txt in {files.log.parent}, for the names of classes")
+        why = "; ".join(doubts) or f"there is no label.txt in {files.log.parent}"
+        raise CheckpointError(f"task {files.task.name}: no names of its classes. {why}")
+    for doubt in doubts:
+        logger.warning("%s; it was not used", doubt)
     if len(set(found)) > 1:
-        logger.warning("the two label.txt of %s differ; the one that training read counts", files.task.name)
+        names = ", ".join(map(str, files.label_files))
+        logger.warning("task %s: its files of labels differ (%s); the first one counts", files.task.name, names)
     return found[0] if found else ()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import ast
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def draw(table: pd.DataFrame, about: Mapping[str, Any], path: Path) -> None:
 def _draw_classes(axes: Any, labels: pd.Series, about: Mapping[str, Any]) -> None:
     """Count the predicted classes; the most frequent ones, if there are many."""
     if about["task_type"] == "multi_label":
-        labels = pd.Series([name for cell in labels for name in json.loads(cell.replace("'", '"'))], dtype=str)
+        labels = pd.Series([name for cell in labels for name in ast.literal_eval(cell)], dtype=str)
     found = Counter(dict.fromkeys(about["labels"], 0))
     found.update(labels.tolist())
     counts = found.most_common(MOST_CLASSES)
@@ -66,7 +66,7 @@ def _draw_classes(axes: Any, labels: pd.Series, about: Mapping[str, Any]) -> Non
 def _draw_values(axes: Any, cells: pd.Series, about: Mapping[str, Any]) -> None:
     """Draw a histogram of the probabilities, or of the values of a regression."""
     if about["task_type"] == "multi_label":
-        values = np.array([value for cell in cells for value in json.loads(cell)], dtype=float)
+        values = np.array([value for cell in cells for value in ast.literal_eval(cell)], dtype=float)
     else:
         values = cells.astype(float).to_numpy()
     regression = about["task_type"] == "regression"
@@ -105,19 +105,21 @@ def _draw_confusion(axes: Any, compared: Comparison, about: Mapping[str, Any]) -
                       color="white" if shares[row, column] > 0.5 else "black")  # fmt: skip
 
 
-def described(table: pd.DataFrame, records: Path) -> pd.DataFrame:
-    """Return the first predictions with the descriptions and lengths of their records, for people."""
+def described(table: pd.DataFrame, records: Path, seq_types: Sequence[str]) -> pd.DataFrame:
+    """Return the first predictions with the descriptions and lengths of their records, for people.
+
+    seq_types: what the task reads, for each side; ids are compared by type.
+    """
     shown = table.head(MOST_ROWS)
     accepted = pd.read_csv(
-        records, sep="\t", dtype=str, keep_default_na=False, nrows=None,
+        records, sep="\t", dtype=str, keep_default_na=False,
         usecols=["id", "description", "seq_type", "side", "status", "length"],
     )  # fmt: skip
     accepted = accepted[accepted["status"] == "accepted"].drop_duplicates(["id", "seq_type", "side"])
-    for column, side in (("seq_id", ""), ("seq_id_a", "a"), ("seq_id_b", "b")):
-        if column not in shown:
-            continue
+    for side, seq_type in zip(("a", "b") if len(seq_types) == 2 else ("",), seq_types, strict=True):
         suffix = f"_{side}" if side else ""
-        of_side = accepted[accepted["side"] == side].drop_duplicates("id")
+        column = f"seq_id{suffix}"
+        of_side = accepted[(accepted["side"] == side) & (accepted["seq_type"] == seq_type)].drop_duplicates("id")
         names = {"id": column, "description": f"description{suffix}", "length": f"length{suffix}"}
         shown = shown.merge(of_side[list(names)].rename(columns=names), how="left", on=column)
     return shown.loc[:, [name for name in shown if not (shown[name] == "").all()]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from lucaflow.errors import InputError
 from lucaflow.files import replacing
 from lucaflow.predictions import Predictions
 from lucaflow.readers import Columns, RawRecord, is_fasta, read_records
+from lucaflow.records import digest_of, normalise
 from lucaflow.tasks import Task
 
 GROUND_TRUTH = "ground_truth"
@@ -44,9 +45,9 @@ class Formatter:
         if self.task.task_type == "regression":
             return [numbers[0], str(values[0])]
         if self.task.task_type == "binary_class":
-            return [numbers[0], self.labels[int(numbers[0] >= self.threshold)]]
+            return [numbers[0], self.labels[int(values[0] >= np.float32(self.threshold))]]
         if self.task.task_type == "multi_label":
-            chosen = [index for index, number in enumerate(numbers) if number >= self.threshold]
+            chosen = np.flatnonzero(values >= np.float32(self.threshold)).tolist()
             return [str([numbers[index] for index in chosen]), str([self.labels[index] for index in chosen])]
         names = [self.labels[index] for index in classes]
         best = [numbers[0], names[0]]
@@ -74,28 +75,43 @@ class Entry(NamedTuple):
         return "; ".join(dict.fromkeys(reasons))
 
 
-def entries(path: Path, columns: Columns, records: Path) -> Iterator[Entry]:
-    """Read an input file again, with what became of each record. Raises InputError where the two do not fit."""
+def entries(path: Path, columns: Columns, records: Path, invalid_characters: str) -> Iterator[Entry]:
+    """Read an input file again, with what became of each record. Raises InputError where the two do not fit.
+
+    invalid_characters: as the records were normalised.
+    """
     csv.field_size_limit(sys.maxsize)
     count = 2 if columns.pairs else 1
     with records.open(encoding="utf-8", newline="") as handle:
         rows = csv.DictReader(handle, delimiter="\t")
         pairs = zip(read_records(path, columns), rows, strict=True)
-        for group in zip(*[pairs] * count, strict=True):
-            raws, states = zip(*group, strict=True)
-            for raw, state in group:
-                if (str(raw.line), raw.id) != (state["line"], state["id"]):
-                    raise InputError(f"{path}, line {raw.line}: the file changed while it was used. Run again.")
-            yield Entry(raws, states)
+        try:
+            for group in zip(*[pairs] * count, strict=True):
+                raws, states = zip(*group, strict=True)
+                if not all(_same(raw, state, invalid_characters) for raw, state in group):
+                    raise InputError(f"{path}, line {raws[0].line}: the file changed while it was used. Run again.")
+                yield Entry(raws, states)
+        except ValueError as error:
+            raise InputError(f"{path}: the file changed while it was used ({error}). Run again.") from error
+
+
+def _same(raw: RawRecord, state: Mapping[str, str], invalid_characters: str) -> bool:
+    """Say whether a record is the one that was normalised; of those that were not accepted, whether it stands there."""
+    if (str(raw.line), raw.id) != (state["line"], state["id"]):
+        return False
+    if state["status"] != "accepted":
+        return True
+    sequence, _ = normalise(raw.text, state["seq_type"], invalid_characters)
+    return digest_of(state["seq_type"], sequence) == state["digest"]
 
 
 def write_predictions(
     predictions: Path, failed: Path, path: Path, columns: Columns, records: Path, found: Predictions,
-    formatter: Formatter,
+    formatter: Formatter, invalid_characters: str,
 ) -> Counter[str]:  # fmt: skip
     """Write a row for each accepted record, in input order, and apart those that could not be predicted, with why.
 
-    Returns how many rows each table has. A repeated record has the row of the one that it repeats.
+    Returns how many rows each table has. A record that repeats another one has none.
     """
     text_of = _text_of(is_fasta(path))
     truth = columns.label is not None
@@ -106,7 +122,7 @@ def write_predictions(
         good.writerow([*formatter.columns, *([GROUND_TRUTH] if truth else [])])
         names = formatter.columns[: 4 if formatter.task.is_pair else 2]
         bad.writerow(["line", *names, "reason"])
-        for entry in entries(path, columns, records):
+        for entry in entries(path, columns, records, invalid_characters):
             cells = [*(raw.id for raw in entry.raw), *(text_of(raw.text) for raw in entry.raw)]
             reason = entry.reason if entry.status == "dropped" else ""
             if entry.status == "accepted":

@@ -49,7 +49,7 @@ class Shelf:
 def shelves_of(wanted: Wanted, plan: Plan, folder: Path, own: Own | None, own_shards: Sequence[Path]) -> list[Shelf]:
     """Return the shards of a plan (folder: results/<dataset>/heads), and the dataset's own."""
     shelves = [Shelf(path, own.options, own) for path in own_shards] if own else []
-    groups = [group for group in plan.groups if group.model == wanted.model]
+    groups = plan.groups_for(wanted)
     return shelves + [Shelf(path, group.options) for group in groups for path in group.files(folder)]
 
 
@@ -153,7 +153,7 @@ def read_batches(
 class Kept:
     """What is kept of predictions: all outputs, or of classes the most probable ones.
 
-    values: (R, k) float32, NaN where nothing was predicted; classes: (R, k), the index of each value's class.
+    values: (R, k) float32, NaN where nothing was predicted.
     """
 
     def __init__(self, rows: int, task_type: str, outputs: int, topk: int | None) -> None:
@@ -161,7 +161,13 @@ class Kept:
         self.listed = topk is not None and topk > 1
         width = min(outputs, topk or 1) if self.ranked else outputs
         self.values = np.full((rows, width), np.nan, dtype=np.float32)
-        self.classes = np.tile(np.arange(width, dtype=np.int32), (rows, 1))
+        self._classes = np.zeros((rows if self.ranked else 1, width), dtype=np.int32)
+        if not self.ranked:
+            self._classes[:] = np.arange(width)
+
+    def of(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values (k,) of a row, and the class (k,) of each."""
+        return self.values[row], self._classes[row if self.ranked else 0]
 
     def put(self, rows: np.ndarray | slice, outputs: np.ndarray) -> None:
         """Take the outputs (B, C) of rows. Of equal ones the first counts, in a list the last, as in LucaOneTasks."""
@@ -172,7 +178,7 @@ class Kept:
             order = np.argsort(outputs, axis=1, kind="stable")[:, ::-1][:, : self.values.shape[1]]
         else:
             order = outputs.argmax(axis=1)[:, None]
-        self.classes[rows] = order
+        self._classes[rows] = order
         self.values[rows] = np.take_along_axis(outputs, order, axis=1)
 
 
@@ -186,8 +192,7 @@ class Predictions:
 
     def of(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the values (k,) and their classes (k,) of a record."""
-        row = self.place[index]
-        return self.kept.values[row], self.kept.classes[row]
+        return self.kept.of(self.place[index])
 
 
 def predict(

@@ -158,13 +158,15 @@ def check_checkpoint(options: EmbeddingOptions, checkpoint: Mapping[str, Any]) -
         raise ConfigError("this checkpoint has no contact head: take `contacts` out of embedding.outputs.")
 
 
-def check_space(expected: Estimate, present: int, free: int, where: Path) -> None:
-    """Raise SpaceError if what is not there yet does not fit the disk. present, free: bytes."""
+_LESS = "store float16 (embedding.dtype), or ask for fewer outputs (embedding.outputs)"
+
+
+def check_space(expected: Estimate, present: int, free: int, where: Path, less: str = _LESS) -> None:
+    """Raise SpaceError if what is not there yet does not fit the disk. present, free: bytes; less: how to need less."""
     needed = expected.total_bytes - present
     if needed > free:
         parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in expected.bytes.items())
         raise SpaceError(
             f"the embeddings need {human_bytes(needed)} more ({parts}), but the disk of {where} has "
-            f"{human_bytes(free)} left. Make room, run in another directory (--directory), store float16 "
-            "(embedding.dtype), or ask for fewer outputs (embedding.outputs)."
+            f"{human_bytes(free)} left. Make room, run in another directory (--directory), {less}."
         )

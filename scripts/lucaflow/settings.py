@@ -219,26 +219,37 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         raise ConfigError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))
 
 
-def refuse_missing(models: Iterable[Model], dataset: Dataset, config: Mapping[str, Any], registry: Registry) -> None:
-    """Raise ConfigError where a checkpoint that trained models need cannot come from where the configuration says."""
+def refuse_missing(
+    task: str, model: Model, config: Mapping[str, Any], stated: Iterable[Model], registry: Registry
+) -> None:
+    """Raise ConfigError where the checkpoint that a task's model needs cannot come from where the configuration says.
+
+    stated: models whose step the configuration gives: one of them is what a Hugging Face directory holds.
+    """
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
-    for model in models:
-        if model.llm_version == "mini":
-            continue
-        why = f"the trained models that {dataset.name} asks for need {model.name}"
-        if source != "local":
-            try:
-                registry.places(model, source)
-            except ConfigError as error:
-                raise ConfigError(f"{why}. {error}") from None
-        elif not path:
-            raise ConfigError(f"{why}: set checkpoints.path to the directory that holds it")
-        elif is_huggingface(Path(path)) and not (dataset.step_stated and dataset.model == model):
-            stated = dataset.model.name if dataset.step_stated else "a model whose step is not stated"
-            raise ConfigError(
-                f"{why}, but checkpoints.path is a Hugging Face directory with {stated}. Set checkpoints.path to a "
-                "root in LucaOne's layout that holds all checkpoints, or model.llm_step if it is that one."
-            )
+    if model.llm_version == "mini":
+        return
+    why = f"task {task}: its model was trained on embeddings by {model.name}"
+    if source != "local":
+        try:
+            registry.places(model, source)
+        except ConfigError as error:
+            raise ConfigError(f"{why}. {error}") from None
+    elif not path:
+        raise ConfigError(f"{why}: set checkpoints.path to the directory that holds it")
+    elif is_huggingface(Path(path)) and model not in stated:
+        raise ConfigError(
+            f"{why}, but checkpoints.path is a Hugging Face directory, which holds one checkpoint and does not say "
+            "which. Set checkpoints.path to a root in LucaOne's layout that holds all of them, or model.llm_step if it "
+            "is that one."
+        )
+
+
+def stated_models(config: Mapping[str, Any], datasets: Iterable[Dataset]) -> list[Model]:
+    """Return the models whose step the configuration or the table of datasets gives."""
+    model = config["model"]
+    stated = [Model(model["llm_version"], model["llm_step"])] if model["llm_step"] else []
+    return stated + [dataset.model for dataset in datasets if dataset.step_stated]
 
 
 def _places_that_lack(datasets: Iterable[Dataset], source: str, registry: Registry) -> Iterator[str]:

@@ -117,7 +117,8 @@ def lucaone_export_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 def head_settings(files: HeadFiles | None) -> dict[str, Any]:
     """Return what the files of a trained model are known by; None for one that is not there."""
     known = {} if files is None else {str(path.relative_to(files.root)): identity(path) for path in files.all_files}
-    return {"converter": HEAD_CONVERTER_VERSION, "files": known}
+    # In the order in which they are read back, so that what is kept of them passes for the same.
+    return {"converter": HEAD_CONVERTER_VERSION, "files": dict(sorted(known.items()))}
 
 
 def fetched_head_settings(head: HeadOrigin) -> dict[str, Any]:
@@ -152,6 +153,8 @@ def predict_settings(dataset: Dataset, head: TrainedHead, wanted: Wanted, config
         "algorithm": PREDICTION_ALGORITHM_VERSION,
         "columns": asdict(dataset.columns),
         "head_sha256": head.sha256,
+        "structure": asdict(head.structure),
+        "reading": asdict(head.reading),
         "labels": list(head.labels),
         "wanted": asdict(wanted),
         "rows_read": head.reading.rows_read(settings["llm_truncation_seq_length"]),

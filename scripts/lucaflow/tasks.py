@@ -51,6 +51,11 @@ class Task:
         return types * 2 if self.is_pair and len(types) == 1 else types
 
     @property
+    def checkpoint(self) -> str:
+        """The folder of its weights, within `folder` below models/."""
+        return self.step if self.step == "best" else f"checkpoint-{self.step}"
+
+    @property
     def folder(self) -> str:
         """Where its files lie below models/ and logs/."""
         parts = self.name, self.dataset_type, self.task_type, self.model_type, "matrix", self.time_str
@@ -67,8 +72,15 @@ def doubts(task: Task) -> list[str]:
     return [
         f"{name} is {getattr(task, name)!r}, expected {', '.join(sorted(allowed))}"
         for name, (parts, allowed) in known.items()
-        if not set(parts) <= allowed or len(parts) > 2
-    ]
+        if not set(parts) <= allowed
+    ] or _misfit(task)
+
+
+def _misfit(task: Task) -> list[str]:
+    """Return why a network cannot read what its dataset_type names."""
+    if len(task.dataset_type.split("_")) <= (2 if task.is_pair else 1):
+        return []
+    return [f"{task.model_type} reads {'two sequences' if task.is_pair else 'one sequence'}, not {task.dataset_type}"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +148,8 @@ def _model_of(arguments: Mapping[str, Any]) -> Model:
         return Model("lucaone", int(found[1]))
     if found := _NEW_CHECKPOINT.search(path):
         return _known(Model(found[1], int(found[2])))
+    if path != ".":
+        raise ValueError(f"it was trained on {path}, which is no checkpoint of LucaOne's known here (llm_dirpath)")
     version = arguments.get("llm_version")
     if not version or not str(arguments.get("llm_step", "")).isdecimal():
         raise ValueError(

@@ -42,8 +42,11 @@ class HeadOrigin:
 
     @property
     def recorded(self) -> TrainedHead | None:
-        """What is recorded of the converted model; None while it is not converted."""
-        return read_head(self.folder) if (self.folder / RECORD_NAME).is_file() else None
+        """What is recorded of the converted model; None while it is not converted, or its record is damaged."""
+        try:
+            return read_head(self.folder)
+        except CheckpointError:
+            return None
 
 
 def resolve(
@@ -78,10 +81,11 @@ def _origin(
         if not settings["path"]:
             raise ConfigError("heads.path: expected a LucaOneTasks root, since heads.source is `local`")
         root = Path(settings["path"])
-        task = choose_task(root, name, fetched.task if fetched else None)
-        return HeadOrigin(
-            task, "local", root, directory / folder_name(PREFIX + name, "local", str(root.resolve())), None
-        )
+        folder = directory / folder_name(PREFIX + name, "local", str(root.resolve()))
+        if not root.is_dir() and (folder / RECORD_NAME).is_file():
+            # What was converted serves while its source is out of reach.
+            return HeadOrigin(read_head(folder).task, "local", root, folder, None)
+        return HeadOrigin(choose_task(root, name, fetched.task if fetched else None), "local", root, folder, None)
     if not fetched:
         known = sorted({task for task, _ in published})
         meant = nearest(name, known)
@@ -126,7 +130,8 @@ class HeadFiles:
     def label_files(self) -> list[Path]:
         """The files that may hold the names of the classes: all that LucaOneTasks looks for, and that are there."""
         data = self.root / "dataset" / self.task.name / self.task.dataset_type / self.task.task_type / "label.txt"
-        return [path for path in (data, self.log.with_name("label.txt")) if path.is_file()]
+        candidates = (data, self.log.with_name("label.txt"), self.config.with_name("label.txt"))
+        return [path for path in candidates if path.is_file()]
 
     @property
     def all_files(self) -> list[Path]:
@@ -161,8 +166,11 @@ def choose_task(root: Path, name: str, published: Task | None) -> Task:
     found = tasks_in(root, name)
     if published in found:
         return published
+    # At its end, training copies what it found best into a folder of that name.
+    finished = {task.folder for task in found if task.step == "best"}
+    found = [task for task in found if task.step == "best" or task.folder not in finished]
     if len(found) != 1:
-        there = ", ".join(f"{task.folder}/checkpoint-{task.step}" for task in found)
+        there = ", ".join(f"{task.folder}/{task.checkpoint}" for task in found)
         others = sorted(path.name for path in root.glob("models/*") if path.is_dir())
         raise CheckpointError(
             f"task {name}: {root / 'models' / name} holds {len(found)} trained models, expected one "
@@ -178,8 +186,7 @@ def choose_task(root: Path, name: str, published: Task | None) -> Task:
 
 def locate_head(root: Path, task: Task) -> HeadFiles:
     """Find a trained model's files below a LucaOneTasks root. Raises CheckpointError that says what is missing."""
-    models = root / "models" / task.folder
-    folder = models / (f"checkpoint-{task.step}" if task.step != "best" else "best")
+    folder = root / "models" / task.folder / task.checkpoint
     weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), folder / "pytorch_model.bin")
     files = HeadFiles(task, root, folder / "config.json", weights, root / "logs" / task.folder / "logs.txt")
     missing = [str(path.relative_to(root)) for path in files.files if not path.is_file()]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lucaflow.checkpoints import Model
+from lucaflow.errors import StoreError
 from lucaflow.settings import EmbeddingOptions, as_json
 from lucaflow.tasks import Reading
 
@@ -104,17 +105,26 @@ class Plan:
 
     @classmethod
     def read(cls, path: Path) -> Plan:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        groups = tuple(
-            Group(
-                Model(**group["model"]),
-                EmbeddingOptions(**{**group["options"], "outputs": tuple(group["options"]["outputs"])}),
-                group["fingerprint"],
-                tuple(group["shards"]),
+        """Return the plan in a file. Raises StoreError."""
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            groups = tuple(
+                Group(
+                    Model(**group["model"]),
+                    EmbeddingOptions(**{**group["options"], "outputs": tuple(group["options"]["outputs"])}),
+                    group["fingerprint"],
+                    tuple(group["shards"]),
+                )
+                for group in stored["groups"]
             )
-            for group in stored["groups"]
-        )
-        return cls(groups, stored["own"])
+            return cls(groups, stored["own"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} is damaged ({error!r}). Delete it and run again.") from error
+
+    def groups_for(self, wanted: Wanted) -> list[Group]:
+        """Return the groups of which a trained model reads."""
+        read = {wanted.options_of(wanted.limit), wanted.options_of(wanted.limit + 1)}
+        return [group for group in self.groups if group.model == wanted.model and group.options in read]
 
     def group_of(self, model: str, short: str) -> Group:
         """Return the group whose shards lie in a folder of this model's name and of this short fingerprint."""

@@ -17,10 +17,11 @@ def formatter(task_type, labels, threshold=0.5, topk=None):
 def cells(task_type, labels, outputs, threshold=0.5, topk=None):
     kept = Kept(1, task_type, len(outputs), topk)
     kept.put(slice(None), np.array([outputs], dtype=np.float32))
-    return formatter(task_type, labels, threshold, topk).cells(kept.values[0], kept.classes[0])
+    return formatter(task_type, labels, threshold, topk).cells(*kept.of(0))
 
 
 def test_the_threshold_itself_counts():
+    assert cells("binary_class", ["no", "yes"], [0.7], threshold=0.7)[1] == "yes", "in float32"
     assert cells("binary_class", ["no", "yes"], [0.5]) == [0.5, "yes"]
     assert cells("binary_class", ["no", "yes"], [0.5], threshold=0.51) == [0.5, "no"]
     assert cells("multi_label", ["a", "b", "c"], [0.5, 0.2, 0.75]) == ["[0.5, 0.75]", "['a', 'c']"]
@@ -58,6 +59,20 @@ def test_labels_are_names_or_numbers_of_classes():
     by_number = compare(table(["1", "0", "7"], ["b", "b", "a"]), "multi_class", ["a", "b"])
     for found in (by_name, by_number):
         assert (found.truth.tolist(), found.predicted.tolist(), found.not_compared) == ([1, 0], [1, 1], 1)
+
+
+def test_numbers_of_classes_are_told_from_names_that_are_numbers():
+    by_number = compare(table(["0", "1", "2"], ["1", "2", "3"]), "multi_class", ["1", "2", "3"])
+    by_name = compare(table(["1", "2", "3"], ["1", "2", "3"]), "multi_class", ["1", "2", "3"])
+    assert by_number.truth.tolist() == by_name.truth.tolist() == [0, 1, 2]
+
+
+def test_names_with_quotes_and_commas_are_names():
+    names = ["5'-nucleotidase", "b, c", 'say "d"']
+    found = compare(table([str(names[:2]), "b, c", "[7]", "foo", "[]"], [str(names)] * 5), "multi_label", names)
+    assert found.truth.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert found.predicted.tolist() == [[1, 1, 1]] * 3
+    assert found.not_compared == 2
 
 
 def test_metrics_have_intervals():

@@ -73,7 +73,8 @@ def test_which_checkpoint_a_model_was_trained_on(arguments, model):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"llm_dirpath": "../esm2"}, "which checkpoint it was trained on is not stated: llm_dirpath is '../esm2'"),
+        ({"llm_dirpath": "../esm2"}, r"it was trained on \.\./esm2, which is no checkpoint of LucaOne's known here"),
+        ({}, "which checkpoint it was trained on is not stated: llm_dirpath is None"),
         ({"llm_version": "esm2", "llm_step": "1"}, "trained on esm2-1, which is no checkpoint of LucaOne's"),
         ({"llm_dirpath": OLD, "input_type": "seq"}, "input_type is 'seq'"),
         ({"llm_dirpath": OLD, "embedding_fixed_len_a_time": 1024}, "embeddings in windows"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import loopback
 import pytest
@@ -141,13 +142,23 @@ def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(workflow):
     content = bytearray(shard.read_bytes())
     content[-1] ^= 1
     shard.write_bytes(content)
-    predictions = workflow.directory / "results/t/predictions/MiniCentralDogma.csv"
-    predictions.write_bytes(predictions.read_bytes().replace(b"GCGTCG", b"GCGTCC"))
-    workflow.run("verify").failed(shard.name, "is damaged", "MiniCentralDogma.csv: its content is not what it was")
+    workflow.run("verify").failed(
+        shard.name, "is damaged", "MiniCentralDogma.json: rests on embeddings that are damaged"
+    )
     assert not shard.exists()
-    assert not predictions.exists()
     assert needed(workflow.run().succeeded()) == {"embed_for_heads": 1, "predict": 1}
     workflow.run("verify").succeeded()
+    predictions = workflow.directory / "results/t/predictions/MiniCentralDogma.csv"
+    predictions.write_bytes(predictions.read_bytes().replace(b"GCGTCG", b"GCGTCC"))
+    workflow.run("verify").failed("MiniCentralDogma.csv: its content is not what it was")
+    assert not predictions.exists()
+    # Embeddings that were removed to make room are nobody's damage, and are made again only where they are needed.
+    shard.unlink()
+    workflow.run("verify").failed("not there yet")
+    assert needed(workflow.run().succeeded()) == {"embed_for_heads": 1, "predict": 1}
+    shard.unlink()
+    workflow.run("verify").succeeded()
+    assert not workflow.run().succeeded().jobs
 
 
 def test_d30_a_task_is_fetched_by_itself(golden):
@@ -196,9 +207,60 @@ def test_tasks_that_cannot_be_had(golden, row, heads, words):
     assert "Traceback" not in run.output
 
 
-def test_a_checkpoint_that_cannot_be_had_is_said_before_any_work(golden):
+def test_a_checkpoint_that_cannot_be_had_stops_no_other_dataset(golden):
     golden.fasta("p.fasta", {"a": PROTEIN})
     golden.config |= {"model": {"llm_version": "mini"}}
     golden.config["checkpoints"] = {"directory": "converted", "source": "local"}
-    golden.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", "tasks": "ProtLoc"})
-    golden.run().failed("the trained models that p asks for need lucaone-5600000: set checkpoints.path")
+    row = {"dataset": "p", "path": "p.fasta", "seq_type": "prot"}
+    golden.datasets({**row, "tasks": "ProtLoc"}, {**row, "dataset": "q"})
+    said = "task ProtLoc: its model was trained on embeddings by lucaone-5600000: set checkpoints.path to the directory"
+    golden.run("--keep-going").failed(said)
+    assert golden.result("q", "verified.json").is_file()
+    golden.config["checkpoints"]["path"] = str(DOWNSTREAM / "predict")
+    golden.run().failed("task ProtLoc was trained on embeddings by lucaone-5600000.", "no weights in")
+
+
+@pytest.mark.long
+def test_another_model_at_the_same_place_predicts_anew(golden):
+    """Its pooling, of which its weights say nothing, and its labels; a path that is out of reach changes nothing."""
+    root = golden.directory / "root"
+    for kind in ("models", "logs"):
+        shutil.copytree(DOWNSTREAM / kind / "GenusTax", root / kind / "GenusTax")
+    golden.config["heads"]["path"] = "root"
+    golden.write("g.csv", "seq_id,seq\ng_short,GCGTCG\n")
+    golden.datasets({"dataset": "g", "path": "g.csv", "seq_type": "gene", "tasks": "GenusTax"})
+    golden.run().succeeded()
+    (first,) = table(golden, "g", "GenusTax")
+    assert (float(first["prob"]), first["label"]) == (pytest.approx(0.3511226177215576, abs=1e-6), "genustax_c04")
+    config = next(root.glob("models/**/config.json"))
+    config.write_text(config.read_text().replace('"matrix_pooling_type": "max"', '"matrix_pooling_type": "avg"'))
+    labels = next(root.glob("logs/**/label.txt"))
+    labels.write_text(labels.read_text().replace("genustax_", "genus "))
+    target = "results/g/predictions/GenusTax.csv"
+    assert needed(golden.run(target).succeeded())["predict"] == 1
+    (second,) = table(golden, "g", "GenusTax")
+    assert second["label"].startswith("genus c")
+    assert second["prob"] != first["prob"]
+    golden.run().succeeded()
+    assert not golden.run().succeeded().jobs
+    root.rename(golden.directory / "elsewhere")
+    assert not golden.run().succeeded().jobs
+    # Training leaves what it found best beside the steps.
+    (step,) = (golden.directory / "elsewhere").glob("models/GenusTax/*/*/*/*/*/checkpoint-*")
+    step.with_name("checkpoint-24500").rename(step.with_name("best"))
+    shutil.copytree(step.with_name("best"), step.with_name("checkpoint-7"))
+    (golden.directory / "elsewhere").rename(root)
+    golden.run("--dry-run").succeeded()
+
+
+def test_a_refused_input_stays_refused_and_is_never_paired_with_older_values(golden):
+    lines = [f"g,p,gene,prot,GCGTCG,{PROTEIN},1", f"g,q,gene,prot,GCGTCG,{PROTEIN[:12]},1"]
+    golden.write("pairs.csv", PAIRS + "\n".join(lines) + "\n")
+    golden.datasets({"dataset": "t", "path": "pairs.csv", "kind": "pair", "tasks": "CentralDogma"})
+    golden.run().succeeded()
+    before = table(golden, "t", "CentralDogma")
+    golden.write("pairs.csv", PAIRS + "\n".join([lines[0], lines[1].replace("GCGTCG", "GCGTCC")]) + "\n")
+    golden.run().failed("the id stands on line 2 with another sequence")
+    golden.config["heads"]["threshold"] = 0.4
+    golden.run().failed("the id stands on line 2 with another sequence")
+    assert table(golden, "t", "CentralDogma") == before

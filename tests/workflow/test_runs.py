@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,6 +106,17 @@ def test_one_more_sequence_runs_one_shard(small):
         np.testing.assert_allclose(after[identifier], vector, atol=1e-5)
 
 
+def test_another_size_of_shards_computes_nothing(small):
+    small.run().succeeded()
+    several = means(small)
+    small.config["compute"]["shard_tokens"] = 20_000_000
+    assert small.run().succeeded().jobs["embed"] == 1
+    (shard,) = small.result("p", "shards").glob("*/*.h5")
+    with h5py.File(shard) as file:
+        assert file["taken_over"][:].all()
+    assert all(np.array_equal(mean, several[identifier]) for identifier, mean in means(small).items())
+
+
 def test_a_rename_embeds_nothing(small):
     small.run().succeeded()
     renamed = {f"{key}-renamed": sequence for key, sequence in reversed(small.sequences.items())}
@@ -190,6 +202,9 @@ def test_the_size_of_shards_changes_no_value(small):
     assert small.run().succeeded().jobs["embed"] > 2
     several = means(small)
     small.config["compute"]["shard_tokens"] = 20_000_000
+    # Otherwise rows would be taken over, and none computed.
+    for shard in small.result("p", "shards").glob("*/*.h5"):
+        shard.unlink()
     assert small.run().succeeded().jobs["embed"] == 1
     for identifier, mean in means(small).items():
         np.testing.assert_allclose(mean, several[identifier], atol=1e-5)
