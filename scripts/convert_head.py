@@ -22,32 +22,34 @@ CLONE = Path(snakemake.scriptdir).parent
 
 
 def main() -> None:
-    """Compare fetched and packaged files with their digests, and convert them."""
+    """Compare packaged files with their digests, convert, and see whether the checkpoint that is needed is there."""
     head = snakemake.params.head
     folder = Path(snakemake.output.record).parent
     for file in head.place.files if head.source == "packaged" else ():
         if (found := sha256_of(head.root / file.name)) != file.sha256:
             raise CheckpointError(f"{head.root / file.name} has digest {found}, expected {file.sha256}. Clone again.")
-    if not head.is_fetched:
-        convert(head, folder)
-        return
+    trained = convert_fetched(head, folder) if head.is_fetched else convert(head, folder)
+    refuse_without_checkpoint(trained)
+    logger.info("converted %s, trained on %s: %s", head.task.name, trained.reading.model.name, trained.structure)
+
+
+def convert_fetched(head: HeadOrigin, folder: Path) -> TrainedHead:
+    """Compare fetched files with their digests, and convert them."""
     with locked(head.root / LOCK_NAME, f"fetching {head.task.name}"):
         discard_damaged(head.root)
         try:
-            convert(head, folder)
+            return convert(head, folder)
         except CheckpointError as error:
             hint = f"If it was fetched damaged, delete {head.root} and run `snakemake fetch`."
             raise CheckpointError(f"{error} {hint}") from error
 
 
-def convert(head: HeadOrigin, folder: Path) -> None:
+def convert(head: HeadOrigin, folder: Path) -> TrainedHead:
     with (
         locked(folder / ".lock", f"converting {head.task.name}"),
         explaining_a_full_disk(folder, "Nothing was converted"),
     ):
-        trained = convert_head(locate_head(head.root, head.task), folder)
-    refuse_without_checkpoint(trained)
-    logger.info("converted %s, trained on %s: %s", head.task.name, trained.reading.model.name, trained.structure)
+        return convert_head(locate_head(head.root, head.task), folder)
 
 
 def refuse_without_checkpoint(head: TrainedHead) -> None:
