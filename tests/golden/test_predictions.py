@@ -61,7 +61,7 @@ def test_every_recorded_run_is_accounted_for():
 
 
 OPTIONS = ({}, {"topk": 3}, {"topk": 1}, {"topk": 99}, {"threshold": 0.55})
-# What is recorded of a type of task, and of a format of input; the latter takes longer than it tells.
+# What is recorded of a type of task, and of a format of input.
 IN_FORMATS = [tag for tag, (name, _) in RUNS.items() if "path" in DATASETS[name][0]]
 OF_TASKS = [tag for tag in RUNS if tag not in IN_FORMATS]
 
@@ -136,6 +136,7 @@ def rows_of(folder, tag):
     return [row[:-1] for row in rows] if rows[0][-1] == "ground_truth" and not recorded.endswith("_gt.csv") else rows
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tag", OF_TASKS)
 def test_recorded_task(of_tasks, tag):
     assert_as_recorded(of_tasks[tag], tag)

@@ -132,6 +132,7 @@ def test_d11_sequences_are_known_by_what_they_are(golden):
     assert float(row["prob"]) == pytest.approx(0.5334872007369995, abs=1e-6)
 
 
+@pytest.mark.long
 def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(workflow):
     workflow.write("pairs.csv", f"{PAIRS}g,p,gene,prot,GCGTCG,{PROTEIN},1\n")
     workflow.datasets({"dataset": "t", "path": "pairs.csv", "kind": "pair", "tasks": "MiniCentralDogma"})
@@ -207,6 +208,7 @@ def test_tasks_that_cannot_be_had(golden, row, heads, words):
     assert "Traceback" not in run.output
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_cannot_be_had_stops_no_other_dataset(golden):
     golden.fasta("p.fasta", {"a": PROTEIN})
     golden.config |= {"model": {"llm_version": "mini"}}

@@ -113,7 +113,6 @@ def test_a_wrong_configuration(protein, change, words):
         ({"seqtype": "prot"}, "line 2: seqtype: there is no such key; did you mean seq_type?"),
         ({"seq_type": "gene", "llm_version": "lucaone-prot"}, "lucaone-prot reads prot sequences alone"),
         ({"llm_step": "5"}, "`mini` exists for step 1 alone"),
-        ({"tasks": "ProtLoc"}, "tasks: predictions are not available"),
     ],
 )
 def test_a_wrong_table_of_datasets(protein, row, words):

@@ -106,6 +106,7 @@ def test_one_more_sequence_runs_one_shard(small):
         np.testing.assert_allclose(after[identifier], vector, atol=1e-5)
 
 
+@pytest.mark.long
 def test_another_size_of_shards_computes_nothing(small):
     small.run().succeeded()
     several = means(small)
