@@ -60,12 +60,14 @@ def test_large_datasets_are_sampled_evenly():
 
 
 def test_the_table_of_a_run(tmp_path):
-    header = "dataset\tmodel\trecords\tdistinct_sequences\tresidues\tseconds\tembeddings\n"
+    header = "dataset\tmodel\trecords\tdistinct_sequences\tresidues\tseconds\tembeddings\tpredictions\n"
     table = tmp_path / "summary.tsv"
-    table.write_text(f"{header}p\tmini-1\t10\t9\t1234567\t\tresults/p/mini-1/embeddings.h5\n")
+    table.write_text(f"{header}p\tmini-1\t10\t9\t1234567\t\tresults/p/mini-1/embeddings.h5\t10 of A\n")
     text = as_text(table)
     assert "not trained" in text
     assert "results/p/mini-1/" in text
     assert "1234567" in text
-    table.write_text(f"{header}p\tlucaone-36000000\t10\t9\t12\t3.5\tresults/p/l/embeddings.h5\n")
+    assert "Predictions are in:\n  results/p/predictions/: 10 of A\n" in text
+    table.write_text(f"{header}p\tlucaone-36000000\t10\t9\t12\t3.5\tresults/p/l/embeddings.h5\t\n")
     assert "not trained" not in as_text(table)
+    assert "Predictions" not in as_text(table)
