@@ -23,7 +23,18 @@ sys.path.append(str(ROOT / "scripts"))
 
 import lucaflow
 from lucaflow import checkpoints as lucaone_checkpoints
-from lucaflow import published, registry, schemas, sequences, settings, steps, summary, trained, wanted
+from lucaflow import (
+    preflight,
+    published,
+    registry,
+    schemas,
+    sequences,
+    settings,
+    steps,
+    summary,
+    trained,
+    wanted,
+)
 from lucaflow.errors import LucaFlowError
 
 if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
@@ -49,7 +60,7 @@ except LucaFlowError as error:
 CHECKPOINTS = config["checkpoints"]["directory"]
 ENVIRONMENT = "../envs/lucaflow.yaml"
 # Of each job that computes embeddings.
-EMBED_THREADS = 8
+EMBED_THREADS = preflight.THREADS
 GPUS = 0 if config["compute"]["device"] == "cpu" else 1
 
 

@@ -13,7 +13,7 @@ from lucaflow.checkpoints import converted_folder, read_record
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.normalisation import Counts
-from lucaflow.preflight import assumed_speed, check_space, estimate, measured_rate
+from lucaflow.preflight import THREADS, assumed_speed, check_space, estimate, measured_rate
 from lucaflow.sequences import index_sequences, split_sequences
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.trained import read_head
@@ -22,8 +22,6 @@ from lucaflow.wanted import Group, Own, Plan, Wanted, missing_embeddings
 logger = logging.getLogger("lucaflow")
 
 CLONE = Path(snakemake.scriptdir).parent
-# As of an embedding job; the processors of this machine, if it has fewer.
-MOST_THREADS = 8
 
 
 def main() -> None:
@@ -65,7 +63,7 @@ def look_ahead(group: Group, lengths: np.ndarray, record: dict, folder: Path, fr
     distinct = dict(zip(*(values.tolist() for values in np.unique(lengths, return_counts=True)), strict=True))
     counts = Counts(Counter(accepted=len(lengths)), lengths=distinct)
     device = snakemake.config["compute"]["device"]
-    speed = assumed_speed(device, group.options.precision, min(MOST_THREADS, os.cpu_count() or 1))
+    speed = assumed_speed(device, group.options.precision, min(THREADS, os.cpu_count() or 1))
     rate = measured_rate(Path("results/summary.tsv"), group.model.name)
     expected = estimate(counts, group.options, record, speed, rate)
     logger.info("%s, for trained models: %s", snakemake.wildcards.dataset, expected.describe())

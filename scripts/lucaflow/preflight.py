@@ -15,6 +15,8 @@ from lucaflow.files import human_bytes
 from lucaflow.normalisation import Counts
 from lucaflow.settings import VECTORS, EmbeddingOptions
 
+# Of a job that computes embeddings, where there are so many.
+THREADS = 8
 # What HDF5 needs for a dataset besides its values, and for a link to it.
 _BYTES_PER_ARRAY = 4096
 _BYTES_PER_LINK = 512

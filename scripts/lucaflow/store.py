@@ -151,20 +151,6 @@ def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
     return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
 
 
-def write_shard(
-    path: Path,
-    attributes: Mapping[str, Any],
-    digests: Sequence[str],
-    lengths: Sequence[int],
-    options: EmbeddingOptions,
-    hidden_size: int,
-    batches: Iterable[Any],
-) -> None:
-    """Write a shard whose rows were all computed (`ShardWriter`)."""
-    with ShardWriter(path, attributes, digests, lengths, options, hidden_size) as writer:
-        writer.write(batches)
-
-
 class _Matrices:
     """Writes matrices and contacts piece by piece, and computes their checksums in another thread meanwhile."""
 

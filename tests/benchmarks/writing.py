@@ -14,7 +14,7 @@ import networks
 import numpy as np
 
 from lucaflow.pooling import EmbeddedBatch, Piece
-from lucaflow.store import write_shard
+from lucaflow.store import ShardWriter
 
 RESIDUES, HIDDEN_SIZE = 330, 2560
 SEQUENCES_PER_BATCH = 6
@@ -37,7 +37,9 @@ def synchronise(path: Path) -> None:
 def as_hdf5(path: Path, rows: np.ndarray, count: int) -> None:
     digests = [f"{number:064x}" for number in range(count)]
     lengths = [RESIDUES] * count
-    write_shard(path, {}, digests, lengths, networks.options(outputs=("matrix",)), HIDDEN_SIZE, batches(rows, count))
+    options = networks.options(outputs=("matrix",))
+    with ShardWriter(path, {}, digests, lengths, options, HIDDEN_SIZE) as writer:
+        writer.write(batches(rows, count))
     synchronise(path)
 
 

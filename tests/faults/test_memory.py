@@ -9,7 +9,8 @@ import pytest
 
 # RLIMIT_DATA bounds what a process allocates on Linux alone.
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded as Linux does it")
-only_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="packed products are for x86 processors")
+IS_X86 = platform.machine() in ("x86_64", "AMD64")
+only_x86 = pytest.mark.skipif(not IS_X86, reason="oneDNN's packed products are for x86 processors")
 TESTS = Path(__file__).resolve().parents[1]
 BOUNDED = """
 import resource, sys

@@ -14,7 +14,7 @@ from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.normalisation import RECORD_COLUMNS
 from lucaflow.records import digest_of
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import checksum, id_of, key_of, open_embeddings, shard_attributes, stored, write_shard
+from lucaflow.store import ShardWriter, checksum, id_of, key_of, open_embeddings, shard_attributes, stored
 from lucaflow.verification import verify_embeddings
 
 OPTIONS = EmbeddingOptions(
@@ -43,15 +43,20 @@ def batch(start, residues):
     return EmbeddedBatch(start, lengths, np.ones_like(lengths), vectors, pieces)
 
 
+def write(path, digests, lengths, *batches):
+    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4, "cpu")
+    with ShardWriter(path, attributes, digests, lengths, OPTIONS, 4) as writer:
+        writer.write(batches)
+
+
 @pytest.fixture
 def result(tmp_path):
     """A small embeddings.h5 with two shards and its records.tsv."""
     folder = tmp_path / "shards" / FINGERPRINT[:12]
     folder.mkdir(parents=True)
     shards = [folder / "one.h5", folder / "two.h5"]
-    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4, "cpu")
-    write_shard(shards[0], attributes, DIGESTS[:2], [5, 2], OPTIONS, 4, [batch(0, ["MKVLA"]), batch(1, ["MK"])])
-    write_shard(shards[1], attributes, DIGESTS[2:], [1], OPTIONS, 4, [batch(0, ["W"])])
+    write(shards[0], DIGESTS[:2], [5, 2], batch(0, ["MKVLA"]), batch(1, ["MK"]))
+    write(shards[1], DIGESTS[2:], [1], batch(0, ["W"]))
     records = tmp_path / "records.tsv"
     lines = ["\t".join(RECORD_COLUMNS)]
     for number, (identifier, row) in enumerate(zip(IDS, ROWS, strict=True), start=1):
@@ -308,6 +313,5 @@ def test_half_precision_overflow_is_an_error():
 
 
 def test_a_shard_that_ends_early_is_an_error(tmp_path):
-    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4, "cpu")
     with pytest.raises(StoreError, match="1 of 2 sequences were embedded"):
-        write_shard(tmp_path / "s.h5", attributes, DIGESTS[:2], [5, 2], OPTIONS, 4, [batch(0, ["MKVLA"])])
+        write(tmp_path / "s.h5", DIGESTS[:2], [5, 2], batch(0, ["MKVLA"]))
