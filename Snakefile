@@ -10,6 +10,7 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/trained_models.smk"
+include: "rules/targets.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sequences.smk"
 include: "rules/embedding.smk"

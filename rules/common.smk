@@ -248,12 +248,6 @@ def summary_settings_file(wildcards):
     return settings_file("results", "summary", steps.summary_settings(DATASETS.values()))
 
 
-def origin_files(wildcards):
-    return sorted(
-        {*(origin_file(dataset.model) for dataset in SINGLES), *map(head_origin_file, HEADS.values())}
-    )
-
-
 def shards_of(dataset):
     """Return the shards of a dataset, once it is split, its checkpoint converted, and its results found to fit the disk."""
     checkpoints.preflight.get(dataset=dataset.name, model=dataset.model.name)
@@ -316,88 +310,6 @@ def note_of_model(wildcards):
     return "untrained" if dataset_of(wildcards).model.llm_version == "mini" else ""
 
 
-def verified_files(wildcards):
-    return [f"{folder}/verified.json" for folder in result_folders(wildcards)]
-
-
-def count_files(wildcards):
-    return [f"results/{name}/sequences/counts.json" for name in DATASETS]
-
-
-def result_folders(wildcards):
-    return [f"results/{dataset.name}/{dataset.model.name}" for dataset in SINGLES]
-
-
-def checkpoint_folders(wildcards):
-    """Return where the checkpoints are that anything rests on; those of trained models, once these are converted."""
-    models = {dataset.model for dataset in SINGLES}
-    models |= {head.recorded.reading.model for head in HEADS.values() if head.recorded}
-    return sorted(str(checkpoint_folder(model)) for model in models)
-
-
-def comparisons_of(dataset):
-    """Return what compares the precision of a dataset with float32, where it is another."""
-    if OPTIONS.precision == "float32":
-        return []
-    folder = f"results/{dataset.name}/{dataset.model.name}/figures"
-    settings_of_comparison = dataset_settings_file(dataset, f"precisions-{dataset.model.name}")
-    return [settings_of_comparison, f"{folder}/precisions.tsv", f"{folder}/precisions.png"]
-
-
-def figures_of_outputs():
-    """Return the figures that the outputs allow: a map takes vectors, or matrices to pool."""
-    figures = ["map.png", "map.html"] if set(OPTIONS.outputs) - {"contacts"} else []
-    return figures + ["contacts.png"] * ("contacts" in OPTIONS.outputs)
-
-
-def final_files(wildcards):
-    """Return what every dataset ends in.
-
-    The settings are among it because Snakemake would not miss a file that only serves a result which is there.
-    """
-    final = ["results/summary.tsv", summary_settings_file(wildcards)]
-    for dataset in DATASETS.values():
-        folder = f"results/{dataset.name}"
-        final += [f"{folder}/run.yaml", f"{folder}/records.tsv", dataset_settings_file(dataset, "normalize")]
-        final += prediction_files(dataset)
-    for dataset in SINGLES:
-        folder = f"results/{dataset.name}"
-        final.append(dataset_settings_file(dataset, "split"))
-        final += [f"{folder}/{dataset.model.name}/{name}" for name in ("embeddings.h5", "verified.json")]
-        final += [f"{folder}/{dataset.model.name}/figures/{name}" for name in figures_of_outputs()]
-        if "lucaone" in config["export"]:
-            final += [
-                dataset_settings_file(dataset, f"lucaone-{dataset.model.name}"),
-                f"{folder}/{dataset.model.name}/export/lucaone",
-            ]
-    return final
-
-
-def files_known_later(wildcards):
-    """Return the final files whose names depend on digests: settings, and the shards that embeddings.h5 links to."""
-    of_predictions = [name for dataset in DATASETS.values() for name in prediction_settings_files(dataset)]
-    return (
-        of_predictions
-        + [dataset_settings_file(dataset, "run") for dataset in DATASETS.values()]
-        + [
-            name
-            for dataset in SINGLES
-            for name in (
-                dataset_settings_file(dataset, f"assemble-{dataset.model.name}"),
-                *linked_shards(dataset),
-                *comparisons_of(dataset),
-            )
-        ]
-    )
-
-
 def threads_of_embed(wildcards):
     """Return the threads an embedding job gets here, to estimate its time."""
     return min(EMBED_THREADS, workflow.cores or EMBED_THREADS)
-
-
-def show_summary():
-    """Show what a run ended in, and where to look."""
-    table = Path("results/summary.tsv")
-    if table.is_file():
-        print(summary.as_text(table), file=sys.stderr)
