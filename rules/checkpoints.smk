@@ -11,6 +11,7 @@ rule fetch_checkpoint:
         update(f"{CHECKPOINTS}/published/{{published}}/fetched.json"),
     log:
         "logs/fetch_checkpoint/{published}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -37,6 +38,7 @@ checkpoint convert_checkpoint:
         "logs/convert_checkpoint/{folder}.log",
     benchmark:
         "benchmarks/convert_checkpoint/{folder}.tsv"
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT

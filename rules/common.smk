@@ -81,6 +81,15 @@ wildcard_constraints:
 SINGLES = [dataset for dataset in DATASETS.values() if not dataset.is_pairs]
 
 
+def growing(megabytes):
+    """Return the memory of a job: more each time it is tried. Jobs that would fail again have `retries: 0`."""
+
+    def memory(wildcards, attempt):
+        return megabytes * attempt
+
+    return memory
+
+
 def checkpoint_folder(model):
     """Return the folder that holds a converted checkpoint."""
     return lucaone_checkpoints.converted_folder(model, config["checkpoints"], ROOT)
@@ -311,5 +320,5 @@ def note_of_model(wildcards):
 
 
 def threads_of_embed(wildcards):
-    """Return the threads an embedding job gets here, to estimate its time."""
-    return min(EMBED_THREADS, workflow.cores or EMBED_THREADS)
+    """Return the threads an embedding job gets, to estimate its time. Where jobs go elsewhere, no cores bound them."""
+    return min(EMBED_THREADS, workflow.resource_settings.cores or EMBED_THREADS)

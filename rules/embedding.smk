@@ -13,6 +13,7 @@ checkpoint preflight:
         "results/{dataset}/{model}/preflight.json",
     log:
         "logs/preflight/{dataset}/{model}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -40,7 +41,7 @@ rule embed:
         ENVIRONMENT
     threads: EMBED_THREADS
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         gpu=GPUS,
     params:
         model=version_and_step,
@@ -64,7 +65,7 @@ rule assemble:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
     message:
         "Assembling the embeddings of {wildcards.dataset}"
     script:
@@ -83,6 +84,7 @@ rule verify_embeddings:
         "logs/verify_embeddings/{dataset}/{model}.log",
     benchmark:
         "benchmarks/verify_embeddings/{dataset}/{model}.tsv"
+    retries: 0
     conda:
         ENVIRONMENT
     resources:

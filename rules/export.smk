@@ -22,7 +22,7 @@ rule export_lucaone:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     message:
         "Exporting {wildcards.dataset} as LucaOneApp's files"
     script:

@@ -30,7 +30,7 @@ rule draw_map:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         note=note_of_model,
     message:
@@ -58,7 +58,7 @@ rule draw_contacts:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     message:
         "Drawing contact maps of {wildcards.dataset}"
     script:
@@ -92,7 +92,7 @@ rule compare_precisions:
         ENVIRONMENT
     threads: EMBED_THREADS
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         gpu=GPUS,
     params:
         model=version_and_step,
@@ -128,7 +128,7 @@ rule compare_stitchings:
         ENVIRONMENT
     threads: EMBED_THREADS
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         gpu=GPUS,
     params:
         model=version_and_step,
@@ -165,6 +165,7 @@ rule summarise:
         html=report("results/summary.html", category="Overview", caption="../resources/report/summary.rst"),
     log:
         "logs/summarise.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT

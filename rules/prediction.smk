@@ -15,6 +15,7 @@ checkpoint convert_head:
         model=update(f"{CHECKPOINTS}/{{head}}/model.safetensors"),
     log:
         "logs/convert_head/{head}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -44,6 +45,7 @@ checkpoint plan_heads:
         "logs/plan_heads/{dataset}.log",
     benchmark:
         "benchmarks/plan_heads/{dataset}.tsv"
+    retries: 0
     conda:
         ENVIRONMENT
     resources:
@@ -71,7 +73,7 @@ rule embed_for_heads:
         ENVIRONMENT
     threads: EMBED_THREADS
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         gpu=GPUS,
     message:
         "Embedding shard {wildcards.shard} of {wildcards.dataset} with {wildcards.llm} for its trained models"
@@ -102,7 +104,7 @@ rule predict:
         ENVIRONMENT
     threads: EMBED_THREADS
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         gpu=GPUS,
     params:
         dataset=dataset_of,
@@ -136,7 +138,7 @@ rule draw_predictions:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
     message:
         "Drawing the predictions of {wildcards.task} for {wildcards.dataset}"
     script:
@@ -156,6 +158,7 @@ rule evaluate_predictions:
         ),
     log:
         "logs/evaluate_predictions/{dataset}/{task}.log",
+    retries: 0
     conda:
         ENVIRONMENT
     resources:

@@ -9,6 +9,7 @@ rule record_settings:
         "{place}/settings/{step}-{digest}.json",
     log:
         "logs/record_settings/{place}/{step}-{digest}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -37,6 +38,7 @@ rule normalize:
         "logs/normalize/{dataset}.log",
     benchmark:
         "benchmarks/normalize/{dataset}.tsv"
+    retries: 0
     conda:
         ENVIRONMENT
     resources:
@@ -60,6 +62,7 @@ checkpoint split:
         "logs/split/{dataset}.log",
     benchmark:
         "benchmarks/split/{dataset}.tsv"
+    retries: 0
     conda:
         ENVIRONMENT
     resources:
@@ -78,6 +81,7 @@ rule record_run:
         "results/{dataset}/run.yaml",
     log:
         "logs/record_run/{dataset}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT

@@ -22,6 +22,16 @@ def result_folders(wildcards):
     return [f"results/{dataset.name}/{dataset.model.name}" for dataset in SINGLES]
 
 
+def dataset_folders(wildcards):
+    return [f"results/{name}" for name in DATASETS]
+
+
+def fingerprints_now(wildcards):
+    """Return the names of the folders of shards that the configuration asks for."""
+    digests = {dataset.model: checkpoint_sha256(dataset) for dataset in SINGLES}
+    return sorted(OPTIONS.fingerprint(digest)[: steps.DIGEST_LENGTH] for digest in digests.values())
+
+
 def checkpoint_folders(wildcards):
     """Return where the checkpoints are that anything rests on; those of trained models, once these are converted."""
     models = {dataset.model for dataset in SINGLES}

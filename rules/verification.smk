@@ -8,6 +8,7 @@ Requires: results. Removes what is not what it was, so that the next run makes i
 rule verify:
     log:
         "logs/verify.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -23,3 +24,36 @@ rule verify:
         "Reading all results again"
     script:
         "../scripts/verify_results.py"
+
+
+# Embeddings that other options left stay, since an option that is changed back finds them again.
+rule older:
+    input:
+        [checkpoint_record(dataset.model) for dataset in SINGLES],
+    log:
+        "logs/older.log",
+    retries: 0
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+    params:
+        folders=dataset_folders,
+        now=fingerprints_now,
+        removing=False,
+    message:
+        "Listing embeddings that no result is made of"
+    script:
+        "../scripts/older_embeddings.py"
+
+
+use rule older as remove_older with:
+    log:
+        "logs/remove_older.log",
+    params:
+        folders=dataset_folders,
+        now=fingerprints_now,
+        removing=True,
+    message:
+        "Removing embeddings that no result is made of"

@@ -12,6 +12,7 @@ from lucaflow.assembly import read_accepted
 from lucaflow.devices import device_name, resolve_device, set_arithmetic
 from lucaflow.files import describe, write_text
 from lucaflow.head_conversion import load_head
+from lucaflow.leases import take
 from lucaflow.logs import reporting_to
 from lucaflow.prediction_tables import Formatter, write_predictions
 from lucaflow.predictions import Predictor, predict, read_sides, shelves_of
@@ -29,7 +30,7 @@ def main() -> None:
     settings, dataset = snakemake.config["heads"], snakemake.params.dataset
     folder, records = Path(snakemake.input.head).parent, Path(snakemake.input.records)
     trained = read_head(folder)
-    device = resolve_device(snakemake.config["compute"]["device"], "float32")
+    device = take(resolve_device(snakemake.config["compute"]["device"], "float32"))
     set_arithmetic("float32")
     plan = Plan.read(Path(snakemake.input.plan))
     wanted = Wanted.by(trained.reading, settings["llm_truncation_seq_length"])

@@ -63,7 +63,7 @@ def assembled(batches: Iterable[EmbeddedBatch]) -> list[np.ndarray]:
 def embedded(engine: Engine, some: Sequence[NormalisedSequence]) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
     """Return the matrices and the vectors of all sequences."""
     batches = list(engine.embed(some))
-    assert [index for batch in batches for index in range(batch.start, batch.stop)] == list(range(len(some)))
+    assert [index for batch in batches for index in batch.sequences] == list(range(len(some)))
     matrices = assembled(batches)
     vectors = {name: np.concatenate([batch.vectors[name] for batch in batches]) for name in batches[0].vectors}
     return matrices, vectors

@@ -45,6 +45,7 @@ class Workflow:
 
     def __init__(self, directory: Path, checkpoints: Path) -> None:
         self.directory = directory
+        self.root = ROOT
         self.config: dict[str, Any] = {
             "checkpoints": {"directory": str(checkpoints)},
             "model": {"llm_version": "mini"},
@@ -69,7 +70,7 @@ class Workflow:
         """Write the configuration; return the command that runs it."""
         self.write("config.yaml", yaml.safe_dump({"datasets": "datasets.tsv", **self.config}))
         return [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")),
             *("--directory", str(self.directory), "--configfile", "config.yaml", "--cores", "2", *arguments),
         ]
 

@@ -17,13 +17,7 @@ from lucaflow import __version__
 from lucaflow.errors import StoreError
 from lucaflow.files import replacing
 from lucaflow.settings import FORMAT_VERSION, EmbeddingOptions
-from lucaflow.store import (
-    FORMAT,
-    PER_SEQUENCE,
-    SHARD_FORMAT,
-    key_of,
-    open_hdf5,
-)
+from lucaflow.store import COUNTS, FORMAT, PER_SEQUENCE, SHARD_FORMAT, key_of, open_hdf5, read_rows
 
 _ROWS_AT_ONCE = 1000
 _RECORDS_AT_ONCE = 500_000
@@ -123,24 +117,21 @@ def _copy_shards(file: h5py.File, options: EmbeddingOptions, accepted: Accepted,
             if (rows < 0).any() or (shard_of[rows] >= 0).any():
                 raise StoreError(f"{shard_path} holds sequences that belong elsewhere. Delete it and run again.")
             shard_of[rows] = index
-            for name in PER_SEQUENCE:
-                numbers[name][rows] = shard[name][:]
-            for name in options.vectors:
-                _scatter(shard[name], file[name], rows)
+            numbers["lengths"][rows] = shard["lengths"][:]
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                block = rows[start : start + _ROWS_AT_ONCE]
+                order = np.argsort(block)
+                values = read_rows(shard, np.s_[start : start + _ROWS_AT_ONCE])
+                for name in COUNTS:
+                    numbers[name][block] = values[name]
+                for name in options.vectors:
+                    file[name][block[order]] = values[name][order]
     for name, values in numbers.items():
         file[name][:] = values
     missing = accepted.digests[shard_of < 0]
     if len(missing):
         raise StoreError(f"no shard holds {len(missing)} of the sequences; the first is {missing[0].decode()}")
     return shard_of
-
-
-def _scatter(source: h5py.Dataset, target: h5py.Dataset, rows: np.ndarray) -> None:
-    """Copy source[i] to target[rows[i]]."""
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        block = rows[start : start + _ROWS_AT_ONCE]
-        order = np.argsort(block)
-        target[block[order]] = source[start : start + _ROWS_AT_ONCE][order]
 
 
 def _link(

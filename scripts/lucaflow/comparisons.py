@@ -21,6 +21,7 @@ from lucaflow.checkpoints import Model, converted_folder
 from lucaflow.devices import ARITHMETIC, has_precision, resolve_device, set_arithmetic
 from lucaflow.engine import Engine
 from lucaflow.errors import ConfigError
+from lucaflow.leases import take
 from lucaflow.loading import load_encoder
 from lucaflow.sequences import NormalisedSequence, SequenceIndex
 from lucaflow.settings import EmbeddingOptions
@@ -51,7 +52,7 @@ class Bench:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], model: Model, clone: Path) -> Bench:
         """Return the bench of a resolved configuration."""
-        device = resolve_device(config["compute"]["device"], config["embedding"]["precision"])
+        device = take(resolve_device(config["compute"]["device"], config["embedding"]["precision"]))
         folder = converted_folder(model, config["checkpoints"], clone)
         return cls(folder, device, config["compute"]["tokens_per_batch"])
 

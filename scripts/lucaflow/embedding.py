@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,14 +16,16 @@ from lucaflow.checkpoints import read_record
 from lucaflow.devices import ARITHMETIC, device_name, peak_memory, resolve_device, set_arithmetic
 from lucaflow.engine import Engine
 from lucaflow.errors import StoreError
-from lucaflow.files import human_bytes, replacing
+from lucaflow.files import human_bytes, locked, publish
+from lucaflow.leases import take
 from lucaflow.loading import load_contact_head, load_encoder
 from lucaflow.logs import Progress
 from lucaflow.pooling import EmbeddedBatch
 from lucaflow.products import has_bfloat16
 from lucaflow.sequences import NormalisedSequence, read_sequences
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import SHARD_FORMAT, ShardWriter, open_hdf5, shard_attributes
+from lucaflow.shard_writer import ShardContent, ShardWriter
+from lucaflow.store import SHARD_FORMAT, open_hdf5
 
 logger = logging.getLogger(__name__)
 
@@ -33,45 +35,95 @@ def embed_shard(
 ) -> None:
     """Embed the sequences of a shard with a converted checkpoint; the file gets its name when it is complete.
 
+    Until then it stands beside `output` as a working file, from which the next job goes on if this one does not end.
     What another shard has that the dataset is no longer divided into (its sequences lie not beside `fasta`) is copied.
     """
     resolved = resolve_device(device, options.precision)
     record = read_record(checkpoint)
     sequences = read_sequences(fasta)
-    hidden_size = record["encoder"]["hidden_size"]
-    attributes = shard_attributes(options, record["model"]["sha256"], hidden_size, device_name(resolved))
-    digests = [sequence.digest for sequence in sequences]
-    older = [path for path in sorted(output.parent.glob("*.h5")) if not (fasta.parent / f"{path.stem}.fasta").exists()]
-    with replacing(output) as temporary:
-        lengths = [len(sequence.residues) for sequence in sequences]
-        with ShardWriter(temporary, attributes, digests, lengths, options, hidden_size) as writer:
-            take_over(writer, older, attributes["fingerprint"])
-            rest = np.flatnonzero(~writer.taken_over)
-            if len(rest) < len(sequences):
-                logger.info(
-                    "%d of %d sequences are taken over from other shards", len(sequences) - len(rest), len(sequences)
-                )
-            if len(rest):
-                engine = _engine(checkpoint, options, resolved, tokens_per_batch)
-                _embed(
-                    [sequences[row] for row in rest], engine, partial(writer.write, rows=rest), resolved, output.stem
-                )
+    content = ShardContent(
+        [sequence.digest for sequence in sequences],
+        [len(sequence.residues) for sequence in sequences],
+        options,
+        record["model"]["sha256"],
+        record["encoder"]["hidden_size"],
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    working = output.with_name(f".{output.name}.working")
+    with locked(output.with_name(f".{output.name}.lock"), f"shard {output.stem}", always=False):
+        if output.exists():
+            # The job of a run that was killed has gone on, and ended while this one waited for it.
+            output.replace(working)
+        with ShardWriter(working, content, device_name(resolved)) as writer:
+            if writer.complete.any():
+                logger.info("%d of %d sequences are there already", writer.complete.sum(), len(sequences))
+            take_over(writer, _older_shards(output, fasta.parent))
+            if not writer.complete.all():
+                _compute(sequences, writer, checkpoint, take(resolved), tokens_per_batch, output.stem)
+        publish(working, output)
 
 
-def take_over(writer: ShardWriter, older: Iterable[Path], fingerprint: str) -> None:
+def _older_shards(output: Path, sequences: Path) -> list[Path]:
+    """Return the shards beside `output` whose sequences are no longer in their folder."""
+    return [path for path in sorted(output.parent.glob("[!.]*.h5")) if not (sequences / f"{path.stem}.fasta").exists()]
+
+
+def take_over(writer: ShardWriter, older: Iterable[Path]) -> None:
     """Copy what older shards have of the same embedding. What cannot be read of them is left to be computed."""
-    wanted = np.array(writer.digests, dtype="S64")
+    wanted = np.array(writer.content.digests, dtype="S64")
+    before = writer.complete.sum()
     for path in older:
         try:
             with open_hdf5(path, SHARD_FORMAT) as shard:
-                if shard.attrs["fingerprint"] != fingerprint:
+                if shard.attrs["fingerprint"] != writer.content.attributes["fingerprint"]:
                     continue
                 _, here, there = np.intersect1d(wanted, shard["digests"][:], return_indices=True)
-                order = np.argsort(here)[~writer.taken_over[np.sort(here)]]
+                order = np.argsort(here)[~writer.complete[np.sort(here)]]
                 if len(order):
                     writer.take_over(shard, here[order], there[order])
         except (StoreError, OSError, KeyError, RuntimeError) as error:
             logger.warning("%s is of no use, and what it has is computed again (%s)", path, error)
+    if writer.complete.sum() > before:
+        logger.info("%d of %d sequences are taken over from other shards", writer.complete.sum() - before, len(wanted))
+
+
+def _compute(
+    sequences: Sequence[NormalisedSequence],
+    writer: ShardWriter,
+    checkpoint: Path,
+    device: torch.device,
+    tokens_per_batch: int | str,
+    name: str,
+) -> None:
+    """Embed what is not complete, in the batches of a job that nothing was complete for when it began."""
+    engine = _engine(checkpoint, writer.content.options, device, writer.budget(tokens_per_batch) or tokens_per_batch)
+    if tokens_per_batch == "auto":
+        writer.set_budget(engine.budget)
+    rows = np.flatnonzero(~writer.taken_over)
+    known = writer.complete[rows]
+    lengths = np.array(writer.content.lengths)[rows]
+    progress = Progress(
+        initial=int(lengths[known].sum()), total=int(lengths.sum()), unit=" residues", desc=f"shard {name}"
+    )
+    started = time.monotonic()
+    with progress:
+        batches = engine.embed([sequences[row] for row in rows.tolist()], known)
+        consume_in_background(partial(writer.write, rows=rows), _followed(batches, lengths, device, progress))
+    seconds, residues = time.monotonic() - started, int(lengths[~known].sum())
+    logger.info(
+        "%d sequences, %d residues in %.1f s: %.0f residues/s, %s of memory",
+        (~known).sum(), residues, seconds, residues / seconds, human_bytes(peak_memory(device)),
+    )  # fmt: skip
+
+
+def _followed(
+    batches: Iterator[EmbeddedBatch], lengths: np.ndarray, device: torch.device, progress: Progress
+) -> Iterator[EmbeddedBatch]:
+    """Pass batches on, and say how many residues (n,) of each sequence are done, and with how much memory."""
+    for batch in batches:
+        yield batch
+        progress.set_postfix_str(f"{human_bytes(peak_memory(device))} of memory", refresh=False)
+        progress.update(int(lengths[batch.sequences].sum()))
 
 
 def _engine(checkpoint: Path, options: EmbeddingOptions, device: torch.device, tokens_per_batch: int | str) -> Engine:
@@ -87,32 +139,3 @@ def _engine(checkpoint: Path, options: EmbeddingOptions, device: torch.device, t
     if options.precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
         logger.info("this processor has no bfloat16 instructions known to LucaFlow: float32 would be as fast")
     return engine
-
-
-def _embed(
-    sequences: Sequence[NormalisedSequence],
-    engine: Engine,
-    write: Callable[[Iterator[EmbeddedBatch]], None],
-    resolved: torch.device,
-    name: str,
-) -> None:
-    """Embed sequences, and write them meanwhile; say how fast it went."""
-    lengths = [len(sequence.residues) for sequence in sequences]
-    started = time.monotonic()
-    consume_in_background(write, _followed(engine.embed(sequences), lengths, resolved, name))
-    seconds = time.monotonic() - started
-    logger.info(
-        "%d sequences, %d residues in %.1f s: %.0f residues/s, %s of memory",
-        len(sequences), sum(lengths), seconds, sum(lengths) / seconds, human_bytes(peak_memory(resolved)),
-    )  # fmt: skip
-
-
-def _followed(
-    batches: Iterator[EmbeddedBatch], lengths: Sequence[int], device: torch.device, name: str
-) -> Iterator[EmbeddedBatch]:
-    """Pass batches on, and say how many residues are done, how fast, and with how much memory."""
-    with Progress(total=sum(lengths), unit=" residues", desc=f"shard {name}") as progress:
-        for batch in batches:
-            yield batch
-            progress.set_postfix_str(f"{human_bytes(peak_memory(device))} of memory", refresh=False)
-            progress.update(sum(lengths[batch.start : batch.stop]))

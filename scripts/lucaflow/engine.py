@@ -103,15 +103,22 @@ class Engine:
         return planned
 
     @torch.inference_mode()
-    def embed(self, sequences: Sequence[NormalisedSequence]) -> Iterator[EmbeddedBatch]:
+    def embed(
+        self, sequences: Sequence[NormalisedSequence], known: np.ndarray | None = None
+    ) -> Iterator[EmbeddedBatch]:
         """Yield the results in order. Sequences of like length should stand together, the longest first.
 
-        A GPU has the next batch before the results of the one before are taken from it.
+        Those that are `known` (n,) have their place in a batch, so that the others are computed as they would be
+        otherwise, to the last bit, but bring no results. A GPU has the next batch before the results of the one before
+        are taken from it.
         """
         planned = self.plan(sequences)
-        pooling = Pooling(self.options.vectors)
+        known = np.zeros(len(sequences), dtype=bool) if known is None else known
+        pooling = Pooling(self.options.vectors, known)
         before: Launched | None = None
         for start, stop in plan_batches([item.tokens for item in planned], self.budget):
+            if all(known[item.sequence] for item in planned[start:stop]):
+                continue
             for launched in self._launch_or_split(sequences, planned[start:stop]):
                 if launched.ready is None:
                     yield self._finish(launched, sequences, pooling)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from lucaflow.errors import SpaceError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -33,6 +34,14 @@ def replacing(path: Path) -> Iterator[Path]:
     If the block raises, the temporary file goes and whatever stood at `path` stays. What processes of this machine that
     were killed left of the same file goes as well.
     """
+    with temporary_beside(path) as temporary:
+        yield temporary
+        publish(temporary, path)
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """Give a private temporary file beside `path`, which goes with the block if it still has that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in _left_behind(path):
         left.unlink(missing_ok=True)
@@ -41,12 +50,16 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        synchronise(temporary)
-        temporary.replace(path)
-        synchronise(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def publish(file: Path, path: Path, mode: int | None = None) -> None:
+    """Make a file durable and give it its name. mode: of its access, by default what the umask says."""
+    file.chmod(0o666 & ~_umask() if mode is None else mode)
+    synchronise(file)
+    file.replace(path)
+    synchronise(path.parent)
 
 
 @contextmanager
@@ -100,21 +113,37 @@ def _is_running(process: int) -> bool:
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
+def locked(path: Path, what: str, *, always: bool = True) -> Iterator[None]:
     """Hold the lock at `path`, which goes with the process that holds it; say so while another process does.
 
-    Raises PermissionError, or another OSError, where the folder cannot be written.
+    Where the file system has no such locks, a file stands for one, which may outlive a machine that is lost; unless
+    `always`, nothing does. Raises PermissionError, or another OSError, where the folder cannot be written.
     """
-    lock = FileLock(path, mode=0o666 & ~_umask())
+    mode = 0o666 & ~_umask()
+    lock: BaseFileLock = FileLock(path, mode=mode, fallback_to_soft=False)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.warning("Another run is at %s. Waiting until it is done (it holds %s).", what, path)
-        lock.acquire()
+        _wait_for(lock, what)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        logger.warning("The file system of %s has no locks: start no second run that works at %s.", path.parent, what)
+        if not always:
+            yield
+            return
+        lock = SoftFileLock(path, mode=mode)
+        _wait_for(lock, what)
     try:
         yield
     finally:
         lock.release()
+
+
+def _wait_for(lock: BaseFileLock, what: str) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.warning("Another run is at %s. Waiting until it is done (it holds %s).", what, lock.lock_file)
+        lock.acquire()
 
 
 def _umask() -> int:
@@ -174,15 +203,22 @@ def require_space(folder: Path, needed: int, what: str) -> None:
         )
 
 
+def is_full_disk(error: Exception) -> bool:
+    """Say whether an error means that a disk, or what one may use of it, is full, also in the words of HDF5."""
+    if isinstance(error, OSError) and error.errno in _FULL_DISK:
+        return True
+    return isinstance(error, (OSError, RuntimeError)) and any(f"errno = {code}," in str(error) for code in _FULL_DISK)
+
+
 @contextmanager
 def explaining_a_full_disk(folder: Path, consequence: str) -> Iterator[None]:
     """Turn the error of a full disk, or of a quota that is used up, into one that says what to do."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL_DISK:
+        if not is_full_disk(error):
             raise
         raise SpaceError(
-            f"{folder.resolve()}: the disk, or what you may use of it, is full ({os.strerror(error.errno)}). "
+            f"{folder.resolve()}: the disk, or what you may use of it, is full ({error.strerror}). "
             f"{consequence}. Make room, or set checkpoints.directory to another disk; then run again."
         ) from error

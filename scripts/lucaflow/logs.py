@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lucaflow.errors import LucaFlowError
+from lucaflow.files import is_full_disk
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +37,17 @@ def reporting_to(log: str | Path, shown: int = logging.WARNING) -> Iterator[None
     logging.basicConfig(level=logging.INFO, handlers=[terminal, file], force=True)
     try:
         yield
-    except LucaFlowError as error:
-        logging.getLogger("lucaflow").error("%s: %s", type(error).__name__, error)
-        sys.exit(1)
-    except Exception:
-        logging.getLogger("lucaflow").exception("unexpected error")
+    except Exception as error:
+        of_job = logging.getLogger("lucaflow")
+        if isinstance(error, LucaFlowError):
+            of_job.error("%s: %s", type(error).__name__, error)
+        elif is_full_disk(error):
+            of_job.error(
+                "the disk, or what you may use of it, is full (%s). Make room and run again: what is there is kept.",
+                error,
+            )
+        else:
+            of_job.exception("unexpected error")
         sys.exit(1)
 
 

@@ -31,20 +31,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class EmbeddedBatch:
-    """What a batch brought: pieces of arrays, and the sequences `start` to `stop` that it completed.
+    """What a batch brought: pieces of arrays, and the `sequences` (B,) that it completed, in increasing order.
 
     residues_embedded, windows: (B,) of these sequences; vectors: (B, H) of each kind that was asked for.
     """
 
-    start: int
+    sequences: np.ndarray
     residues_embedded: np.ndarray
     windows: np.ndarray
     vectors: dict[str, np.ndarray]
     pieces: list[Piece]
-
-    @property
-    def stop(self) -> int:
-        return self.start + len(self.residues_embedded)
 
 
 def pool(hidden: Tensor, planned: Sequence[Planned], vectors: Sequence[str]) -> dict[str, Tensor]:
@@ -88,36 +84,41 @@ def matrix_pieces(hidden: np.ndarray, planned: Sequence[Planned], special: bool)
 
 
 class Pooling:
-    """Puts the windows of sequences together, one after another; holds the sequence that is not complete yet."""
+    """Puts the windows of sequences together, one after another; holds the sequence that is not complete yet.
 
-    def __init__(self, vectors: Sequence[str]) -> None:
+    Sequences that are `known` (n,) already are passed over.
+    """
+
+    def __init__(self, vectors: Sequence[str], known: np.ndarray) -> None:
         self.vectors = vectors
-        self.completed = 0
+        self.known = known
         self._open: dict[str, np.ndarray] = {}
         self._windows = 0
 
     def add(self, planned: Sequence[Planned], pooled: dict[str, np.ndarray], pieces: list[Piece]) -> EmbeddedBatch:
         """Take the pooled windows (B, H) of a batch; return it with the vectors of the sequences it completed."""
-        start = self.completed
+        sequences: list[int] = []
         windows: list[int] = []
         residues: list[int] = []
         vectors: dict[str, list[np.ndarray]] = {name: [] for name in self.vectors}
         for index, item in enumerate(planned):
+            if self.known[item.sequence]:
+                continue
             self._take({name: values[index] for name, values in pooled.items()}, item.window)
             if item.last:
+                sequences.append(item.sequence)
                 windows.append(self._windows)
                 residues.append(item.residues)
                 self._open["mean"] = self._open["sum"] / np.float32(item.residues)
                 for name in self.vectors:
                     vectors[name].append(self._open[name])
                 self._open, self._windows = {}, 0
-        self.completed += len(windows)
         return EmbeddedBatch(
-            start,
+            np.array(sequences, dtype=np.int64),
             np.array(residues, dtype=np.int64),
             np.array(windows, dtype=np.int64),
             {name: np.array(values).reshape(-1, pooled["sum"].shape[1]) for name, values in vectors.items()},
-            pieces,
+            [piece for piece in pieces if not self.known[piece.sequence]],
         )
 
     def _take(self, values: dict[str, np.ndarray], window: Window) -> None:

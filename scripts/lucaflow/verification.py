@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,10 @@ from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, read_record
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
 from lucaflow.files import describe, sha256_of
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error
+from lucaflow.store import COUNTS, FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error, read_rows
 from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME
 from lucaflow.trained import read_head
+from lucaflow.wanted import Plan
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
@@ -96,7 +97,7 @@ def _check_records(
                 finding.add(path, f"id {identifier!r} is {name}")
         if not missing and not extra:
             finding.add(path, "the ids are not in the order of the records")
-    residues, windows = expected_windows(accepted.lengths, options)
+    residues, windows = options.windowing.counts(accepted.lengths)
     for name, expected in (
         ("sequence", accepted.sequence),
         ("digests", accepted.digests),
@@ -106,14 +107,6 @@ def _check_records(
     ):
         if not np.array_equal(file[name][:], expected):
             finding.add(path, f"`{name}` is not what records.tsv and the options say")
-
-
-def expected_windows(lengths: np.ndarray, options: EmbeddingOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many residues of sequences (U,) are embedded, and in how many windows."""
-    distinct, inverse = np.unique(lengths, return_inverse=True)
-    plans = [options.windowing.windows(length) for length in distinct.tolist()]
-    residues = np.array([sum(window.kept for window in windows) for windows in plans], dtype=np.int64)
-    return residues[inverse], np.array([len(windows) for windows in plans], dtype=np.int64)[inverse]
 
 
 def _check_vectors(
@@ -164,15 +157,14 @@ def _check_shard(
     if (rows < 0).any():
         finding.add(shard_path, "holds sequences that are not among the records")
         return rows[:0]
-    for name in options.vectors:
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            block = rows[start : start + _ROWS_AT_ONCE]
-            order = np.argsort(block)
-            packed, original = file[name][block[order]], shard[name][start : start + _ROWS_AT_ONCE][order]
-            if not np.array_equal(packed, original):
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        block = rows[start : start + _ROWS_AT_ONCE]
+        order = np.argsort(block)
+        values = read_rows(shard, np.s_[start : start + _ROWS_AT_ONCE])
+        for name in (*COUNTS, *options.vectors):
+            if not np.array_equal(file[name][block[order]], values[name][order]):
                 finding.add(path, f"`{name}` differs from the shard {shard_path.name}")
-                break
-    residues, _ = expected_windows(accepted.lengths[rows], options)
+    residues, _ = options.windowing.counts(accepted.lengths[rows])
     for name in options.linked:
         for problem in _array_problems(shard, name, residues, options):
             finding.add(shard_path, problem)
@@ -194,7 +186,8 @@ def _array_problems(shard: h5py.File, name: str, residues: np.ndarray, options: 
 def remove_stale(shards: Sequence[Path]) -> list[Path]:
     """Remove and return the shards, and what is left of unfinished ones, that lie beside the current shards."""
     folder = shards[0].parent
-    stale = sorted({*folder.glob("*.h5"), *folder.glob(".*.h5.*.part")} - set(shards))
+    unfinished = (path for name in ("part", "working", "lock") for path in folder.glob(f".*.h5.*{name}"))
+    stale = sorted({*folder.glob("*.h5"), *unfinished} - set(shards))
     for path in stale:
         path.unlink(missing_ok=True)
     return stale
@@ -202,7 +195,7 @@ def remove_stale(shards: Sequence[Path]) -> list[Path]:
 
 def verified_report(path: Path, accepted: Accepted, options: EmbeddingOptions, files: Sequence[Path]) -> dict[str, Any]:
     """Return what verified.json says: counts, what was checked, and size and digest of every file that was read."""
-    residues, windows = expected_windows(accepted.lengths, options)
+    residues, windows = options.windowing.counts(accepted.lengths)
     with open_hdf5(path, FORMAT) as file:
         attributes = {name: file.attrs[name] for name in ("dataset", "llm_version", "fingerprint", "checkpoint_sha256")}
     checked = ["ids, digests, lengths and attributes", "finite values", "checksums of the shards"]
@@ -218,15 +211,17 @@ def verified_report(path: Path, accepted: Accepted, options: EmbeddingOptions, f
         "longest": int(accepted.lengths.max()),
         "truncated_sequences": int((residues < accepted.lengths).sum()),
         "windowed_sequences": int((windows > 1).sum()),
-        "devices": sorted({_device_of(name) for name in files if name.parent.parent.name == "shards"}),
+        "devices": sorted(
+            {device for name in files if name.parent.parent.name == "shards" for device in _devices_of(name)}
+        ),
         "checked": checked,
         "files": {os.path.relpath(name, path.parent): describe(name) for name in files},
     }
 
 
-def _device_of(shard_path: Path) -> str:
+def _devices_of(shard_path: Path) -> set[str]:
     with open_hdf5(shard_path, SHARD_FORMAT) as shard:
-        return str(shard.attrs["device"])
+        return set(shard["device"].asstr()[:])
 
 
 def changed_files(report_path: Path) -> list[tuple[Path, str]]:
@@ -240,9 +235,10 @@ def changed_files(report_path: Path) -> list[tuple[Path, str]]:
 
 
 def damage_of_shard(path: Path) -> str:
-    """Read all matrices of a shard, which checksums guard; say what is wrong with it, or nothing."""
+    """Read all of a shard, which checksums guard; say what is wrong with it, or nothing."""
     finding = Finding()
     with _damage_of(path, finding), open_hdf5(path, SHARD_FORMAT) as shard:
+        read_rows(shard, np.s_[:])
         for digest in shard["digests"].asstr()[:]:
             read_checked(shard[f"matrix/{digest}"])
     return "; ".join(finding.problems.get(path, []))
@@ -277,3 +273,28 @@ def _difference(path: Path, size: int, digest: str) -> str:
     if path.stat().st_size != size:
         return f"{path.stat().st_size} bytes, expected {size}"
     return "" if sha256_of(path) == digest else "its content is not what it was"
+
+
+def older_folders(dataset: Path, current: Collection[str]) -> list[Path]:
+    """Return the folders of a dataset's shards whose fingerprint is neither current nor that of an embeddings.h5.
+
+    dataset: results/<dataset>; current: names of folders, the first 12 characters of fingerprints.
+    """
+    older = []
+    for path in sorted(dataset.glob("*/shards/*/")):
+        results = path.parent.parent / "embeddings.h5"
+        if path.name in current:
+            continue
+        if results.is_file():
+            with open_hdf5(results, FORMAT) as file:
+                if str(file.attrs["fingerprint"]).startswith(path.name):
+                    continue
+        older.append(path)
+    plan = dataset / "heads" / "plan.json"
+    planned = {group.short for group in Plan.read(plan).groups} if plan.is_file() else set()
+    return older + [path for path in sorted(dataset.glob("heads/*-*/*/")) if path.name not in planned]
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes that a folder's files take on the disk."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())

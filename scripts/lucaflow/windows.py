@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
+
 # LucaOne shortens windows by this factor until a sequence divides into more than two.
 _SHRINK = 0.95
 
@@ -63,6 +65,13 @@ class Windowing:
             return centered(length, size)
         windows = overlapping(length, size) if self.embedding_complete_seg_overlap else side_by_side(length, size)
         return windows if self.trunc_type == "right" else mirrored(windows, length)
+
+    def counts(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many residues of sequences (U,) are embedded, and in how many windows."""
+        distinct, inverse = np.unique(lengths, return_inverse=True)
+        plans = [self.windows(length) for length in distinct.tolist()]
+        residues = np.array([sum(window.kept for window in windows) for windows in plans], dtype=np.int64)
+        return residues[inverse], np.array([len(windows) for windows in plans], dtype=np.int64)[inverse]
 
 
 def truncated(length: int, size: int, trunc_type: str) -> Window:

@@ -34,7 +34,7 @@ from lucaflow.pooling import EmbeddedBatch, Piece
 from lucaflow.predictions import Kept, Predictor, Shelf, predict_singles, read_batches
 from lucaflow.products import can_pack
 from lucaflow.sequences import NormalisedSequence
-from lucaflow.store import ShardWriter
+from lucaflow.shard_writer import ShardContent, ShardWriter
 from lucaflow.tasks import Reading, Task, renamed, structure_of
 from lucaflow.wanted import WHOLE, Wanted
 
@@ -68,9 +68,9 @@ def write_store(path: Path, sequences: list[NormalisedSequence]) -> Accepted:
         one = np.ones(1, dtype=np.int64)
         for number, length in enumerate(lengths):
             rows = generator.standard_normal((length, WIDTH), dtype=np.float32)
-            yield EmbeddedBatch(number, length * one, one, {}, [Piece("matrix", number, length, 0, rows)])
+            yield EmbeddedBatch(np.array([number]), length * one, one, {}, [Piece("matrix", number, length, 0, rows)])
 
-    with ShardWriter(path, {"hidden_size": WIDTH}, digests, lengths, WHOLE, WIDTH) as writer:
+    with ShardWriter(path, ShardContent(digests, lengths, WHOLE, "", WIDTH), "cpu") as writer:
         writer.write(batches())
     rows = np.arange(len(digests))
     return Accepted([str(number) for number in rows], np.array(digests, dtype="S64"), np.array(lengths), rows)

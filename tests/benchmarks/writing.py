@@ -14,7 +14,7 @@ import networks
 import numpy as np
 
 from lucaflow.pooling import EmbeddedBatch, Piece
-from lucaflow.store import ShardWriter
+from lucaflow.shard_writer import ShardContent, ShardWriter
 
 RESIDUES, HIDDEN_SIZE = 330, 2560
 SEQUENCES_PER_BATCH = 6
@@ -26,7 +26,7 @@ def batches(rows: np.ndarray, count: int) -> Iterator[EmbeddedBatch]:
         numbers = range(start, min(start + SEQUENCES_PER_BATCH, count))
         ones = np.ones(len(numbers), dtype=np.int64)
         pieces = [Piece("matrix", number, RESIDUES, 0, rows) for number in numbers]
-        yield EmbeddedBatch(start, RESIDUES * ones, ones, {}, pieces)
+        yield EmbeddedBatch(np.array(numbers), RESIDUES * ones, ones, {}, pieces)
 
 
 def synchronise(path: Path) -> None:
@@ -38,7 +38,7 @@ def as_hdf5(path: Path, rows: np.ndarray, count: int) -> None:
     digests = [f"{number:064x}" for number in range(count)]
     lengths = [RESIDUES] * count
     options = networks.options(outputs=("matrix",))
-    with ShardWriter(path, {}, digests, lengths, options, HIDDEN_SIZE) as writer:
+    with ShardWriter(path, ShardContent(digests, lengths, options, "", HIDDEN_SIZE), "cpu") as writer:
         writer.write(batches(rows, count))
     synchronise(path)
 

@@ -14,7 +14,8 @@ from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.normalisation import RECORD_COLUMNS
 from lucaflow.records import digest_of
 from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import ShardWriter, checksum, id_of, key_of, open_embeddings, shard_attributes, stored
+from lucaflow.shard_writer import ShardContent, ShardWriter
+from lucaflow.store import checksum, id_of, key_of, open_embeddings, row_checksums, row_values, stored
 from lucaflow.verification import verify_embeddings
 
 OPTIONS = EmbeddingOptions(
@@ -40,12 +41,11 @@ def batch(start, residues):
     vectors = {"mean": np.array([matrix.mean(0) for matrix in matrices])}
     lengths = np.array([len(text) for text in residues])
     pieces = [Piece("matrix", start + i, len(matrix), 0, matrix) for i, matrix in enumerate(matrices)]
-    return EmbeddedBatch(start, lengths, np.ones_like(lengths), vectors, pieces)
+    return EmbeddedBatch(start + np.arange(len(residues)), lengths, np.ones_like(lengths), vectors, pieces)
 
 
 def write(path, digests, lengths, *batches):
-    attributes = shard_attributes(OPTIONS, CHECKPOINT, 4, "cpu")
-    with ShardWriter(path, attributes, digests, lengths, OPTIONS, 4) as writer:
+    with ShardWriter(path, ShardContent(digests, lengths, OPTIONS, CHECKPOINT, 4), "cpu") as writer:
         writer.write(batches)
 
 
@@ -218,6 +218,7 @@ def shorten_matrix(path):
         del file[f"matrix/{DIGESTS[0]}"]
         file[f"matrix/{DIGESTS[0]}"] = np.zeros((4, 4), dtype=np.float32)
         file["residues_embedded"][0] = 4
+        file["checksums"][:] = row_checksums(row_values(file, np.s_[:]))
 
 
 def flip_matrix(path):
