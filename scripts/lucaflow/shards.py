@@ -40,10 +40,15 @@ def place(prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[n
     return shards
 
 
-def place_below_limit(prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np.ndarray]:
-    """Divide sequences into shards as `place` does, doubling `shard_tokens` until there are under 1,000."""
+def place_below_limit(
+    prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int, most: int = MOST_SHARDS
+) -> list[np.ndarray]:
+    """Divide sequences into shards as `place` does, doubling `shard_tokens` until there are at most `most`."""
+    # Of a sequence no more than `shard_tokens` counts for the sum that a shard may have: there are at least so many.
+    while np.minimum(tokens, shard_tokens).sum() > most * shard_tokens:
+        shard_tokens *= 2
     shards = place(prefixes, tokens, shard_tokens)
-    while len(shards) > MOST_SHARDS:
+    while len(shards) > most:
         shard_tokens *= 2
         shards = place(prefixes, tokens, shard_tokens)
     return shards

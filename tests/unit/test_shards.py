@@ -56,6 +56,27 @@ def test_shards_stay_below_a_thousand():
     assert len(place_below_limit(digests[:9], tokens[:9], 1)) == len(place(digests[:9], tokens[:9], 1))
 
 
+def test_what_would_be_a_million_shards_stays_below_a_thousand():
+    """Two million sequences, each half of what a job should have; and the same among a few very long ones."""
+    prefixes = np.random.default_rng(0).integers(0, 1 << 63, 2_000_000, dtype=np.uint64) * np.uint64(2)
+    tokens = np.full(len(prefixes), 10_000_000)
+    shards = place_below_limit(prefixes, tokens, 20_000_000)
+    assert 250 <= len(shards) < 1000
+    assert sum(map(len, shards)) == len(prefixes)
+    tokens[:5] = 10**15
+    assert 6 <= len(place_below_limit(prefixes, tokens, 20_000_000)) < 1000
+
+
+@given(numbered, st.integers(1, 3000), st.integers(1, 40))
+def test_the_least_growth_that_stays_below_a_limit(tokens, size, most):
+    """As if every size were tried."""
+    digests, tokens = digests_of(map(str, range(len(tokens))))[:, 0], np.array(tokens)
+    found = place_below_limit(digests, tokens, size, most)
+    while len(shards := place(digests, tokens, size)) > most and size < tokens.sum():
+        size *= 2
+    assert [shard.tolist() for shard in found] == [shard.tolist() for shard in shards]
+
+
 def test_order_and_name_depend_on_content_alone():
     digests, lengths = digests_of("abcd"), np.array([5, 9, 5, 1])
     one = in_order(np.arange(4), digests, lengths)

@@ -84,16 +84,6 @@ def test_two_types_in_one_run_and_nothing_in_the_next(workflow):
     assert NOTHING in workflow.run().succeeded().output
 
 
-def test_touching_inputs_runs_nothing(small):
-    small.run().succeeded()
-    (small.directory / "p.fasta").touch()
-    (small.directory / "datasets.tsv").touch()
-    assert NOTHING in small.run().succeeded().output
-    small.forget()
-    (small.directory / "p.fasta").touch()
-    assert NOTHING in small.run().succeeded().output
-
-
 def test_one_more_sequence_runs_one_shard(small):
     shards = small.run().succeeded().jobs["embed"]
     assert shards >= 3
@@ -143,14 +133,6 @@ def test_an_option_changed_there_and_back(small, forget):
     second = means(small)
     assert all(np.array_equal(first[key], second[key]) for key in first)
     assert NOTHING in small.run().succeeded().output
-
-
-def test_an_option_without_effect_runs_nothing(small):
-    small.run().succeeded()
-    small.config["embedding"] = {"truncation_seq_length": 10, "contacts_max_length": 7}
-    small.config["compute"]["tokens_per_batch"] = 100
-    run = small.run().succeeded()
-    assert set(run.jobs) == {"record_settings", "record_run"}
 
 
 def test_truncation_is_recorded(small):

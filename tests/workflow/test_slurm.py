@@ -1,0 +1,203 @@
+"""On a real SLURM cluster, with the profile for it: what is lost is tried again, and ends in the same bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from slurm_cluster import cluster, why_not
+from workflow_runs import ROOT, Run, Workflow
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.xdist_group("slurm"),
+    pytest.mark.skipif(bool(why_not()), reason=why_not()),
+]
+SECONDS = 400
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    with cluster(tmp_path_factory.mktemp("slurm")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory) -> Path:
+    """The profile for SLURM as a user fills it in: the lines that wait for a site's names, and no others."""
+    text = (ROOT / "profiles/slurm/config.yaml").read_text()
+    for name in ("cpu", "gpu"):
+        assert f'# slurm_partition: "{name}"' in text
+        text = text.replace(f'# slurm_partition: "{name}"', f'slurm_partition: "{name}"')
+    folder = tmp_path_factory.mktemp("profile")
+    (folder / "config.yaml").write_text(text)
+    assert yaml.safe_load(text)["set-resources"]["predict"]["slurm_partition"] == "gpu"
+    return folder
+
+
+class OnSlurm:
+    """A working directory whose jobs go to the cluster."""
+
+    def __init__(self, workflow: Workflow, profile: Path, *arguments: str) -> None:
+        self.workflow = workflow
+        workflow.directory.mkdir(exist_ok=True)
+        self.arguments = (
+            *("--workflow-profile", str(profile), "--slurm-init-seconds-before-status-checks", "2"),
+            *("--set-threads", "embed=2", *arguments),
+        )
+
+    def start(self) -> subprocess.Popen[str]:
+        command = self.workflow.command(*self.arguments)
+        place = command.index("--cores")
+        return subprocess.Popen(
+            command[:place] + command[place + 2 :],
+            cwd=self.workflow.directory,
+            env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def end(self, process: subprocess.Popen[str]) -> Run:
+        output, _ = process.communicate(timeout=SECONDS)
+        return Run(process.returncode, output)
+
+    def run(self) -> Run:
+        return self.end(self.start())
+
+    def log_of_embed(self) -> str:
+        return "".join(path.read_text() for path in self.workflow.directory.glob("logs/embed/**/*.log"))
+
+    def shards(self) -> dict[str, bytes]:
+        folder = self.workflow.directory / "results"
+        return {path.name: path.read_bytes() for path in folder.rglob("*.h5") if path.parent.parent.name == "shards"}
+
+
+def prepare(workflow: Workflow, residues: int, shards: int = 1, **compute: object) -> None:
+    """Write a dataset of proteins of so many residues in all, that is divided into so many shards, at least."""
+    workflow.directory.mkdir(exist_ok=True)
+    draw = random.Random(residues)
+    lengths = [draw.randint(50, 150) for _ in range(residues // 100)]
+    workflow.fasta("p.fasta", {f"p{i}": "M" + "".join(draw.choices("DEFGHIKL", k=k)) for i, k in enumerate(lengths)})
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    workflow.config["compute"] = {"device": "auto", "shard_tokens": 2 * residues // shards, **compute}
+
+
+@pytest.fixture
+def undisturbed(tmp_path, shared_checkpoints):
+    """Return what runs the same without SLURM."""
+
+    def shards(*prepared, **compute):
+        local = Workflow(tmp_path / "local", shared_checkpoints)
+        prepare(local, *prepared, **compute)
+        local.run().succeeded()
+        return OnSlurm(local, Path()).shards()
+
+    return shards
+
+
+@pytest.fixture
+def on_slurm(slurm, profile, tmp_path, shared_checkpoints):
+    """Return what makes a working directory whose jobs go to the cluster."""
+    before = set(slurm.jobs())
+
+    def made(*arguments):
+        return OnSlurm(Workflow(tmp_path / "work", shared_checkpoints), profile, *arguments)
+
+    made.cluster = slurm
+    made.jobs = lambda *states: {number: job for number, job in slurm.jobs(*states).items() if number not in before}
+    return made
+
+
+def rules_of(jobs: dict[int, dict[str, str]]) -> list[str]:
+    return [re.match(r"rule_(\w+?)_wildcards", job["Comment"]).group(1) for job in jobs.values()]
+
+
+def test_a_run_goes_where_the_profile_says(on_slurm, undisturbed):
+    there = on_slurm()
+    prepare(there.workflow, 6000, 3)
+    there.run().succeeded()
+    assert there.shards() == undisturbed(6000, 3)
+    jobs = on_slurm.jobs()
+    assert set(rules_of(jobs)) == {"normalize", "split", "embed", "assemble", "verify_embeddings", "draw_map"}
+    embedding = [job for job in jobs.values() if job["Comment"].startswith("rule_embed_")]
+    assert len(embedding) == len(there.shards()) > 1
+    assert {job["Partition"] for job in embedding} == {"gpu"}
+    assert {job["TresPerJob"] for job in embedding} == {"gres:gpu:1"}
+    assert {job["Partition"] for job in jobs.values() if job not in embedding} == {"cpu"}
+    assert "Nothing to be done" in there.run().succeeded().output
+
+
+def test_a_cancelled_job_is_tried_again(on_slurm, undisturbed):
+    there = on_slurm()
+    prepare(there.workflow, 100_000, tokens_per_batch=200)
+    process = there.start()
+    number = on_slurm.cluster.wait_for("embed")
+    subprocess.run(["scancel", str(number)], check=True)
+    there.end(process).succeeded()
+    assert rules_of(on_slurm.jobs()).count("embed") == 2
+    assert there.shards() == undisturbed(100_000, tokens_per_batch=200)
+
+
+def test_a_job_of_a_lost_node_is_tried_again(on_slurm, undisturbed):
+    there = on_slurm()
+    prepare(there.workflow, 100_000, tokens_per_batch=200)
+    process = there.start()
+    on_slurm.cluster.wait_for("embed")
+    on_slurm.cluster.stop_node()
+    time.sleep(1)
+    on_slurm.cluster.start_node()
+    there.end(process).succeeded()
+    assert there.shards() == undisturbed(100_000, tokens_per_batch=200)
+
+
+def test_a_job_out_of_time_goes_on_with_more(on_slurm, undisturbed):
+    """A limit of one minute, and then of two, for more than a minute of work."""
+    there = on_slurm("--set-resources", "embed:runtime=attempt")
+    prepare(there.workflow, 700_000, tokens_per_batch=100)
+    there.run().succeeded()
+    assert "TIMEOUT" in {job["JobState"] for job in on_slurm.jobs().values()}
+    (said,) = re.findall(r"(\d+) of (\d+) sequences are there already", there.log_of_embed())
+    assert 0 < int(said[0]) < int(said[1])
+    assert there.shards() == undisturbed(700_000, tokens_per_batch=100)
+
+
+def test_a_job_out_of_memory_gets_more(on_slurm):
+    there = on_slurm("--set-resources", "embed:mem_mb=100*10**(attempt-1)")
+    prepare(there.workflow, 3000)
+    there.run().succeeded()
+    memory = [job["MinMemoryNode"] for job in on_slurm.jobs().values() if job["Comment"].startswith("rule_embed_")]
+    assert memory == ["100M", "1000M"]
+
+
+def test_what_would_fail_again_is_not_tried_again(on_slurm):
+    there = on_slurm()
+    prepare(there.workflow, 3000)
+    there.workflow.fasta("p.fasta", {"a": "MK-VLA"})
+    there.run().failed("normalize")
+    assert rules_of(on_slurm.jobs()) == ["normalize"]
+
+
+def test_jobs_of_a_killed_run_may_go_on_meanwhile(on_slurm, undisturbed):
+    """Snakemake is killed, its job runs on; the job of the next run waits for it and takes what it made."""
+    there = on_slurm()
+    prepare(there.workflow, 150_000, tokens_per_batch=200)
+    process = there.start()
+    first = on_slurm.cluster.wait_for("embed")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    there.workflow.run("--unlock").succeeded()
+    process = there.start()
+    on_slurm.cluster.wait_for("embed", "RUNNING")
+    there.end(process).succeeded()
+    embedding = [n for n, job in on_slurm.jobs().items() if job["Comment"].startswith("rule_embed_")]
+    assert first in embedding
+    assert len(embedding) == 2
+    assert there.shards() == undisturbed(150_000, tokens_per_batch=200)
