@@ -81,11 +81,15 @@ wildcard_constraints:
 SINGLES = [dataset for dataset in DATASETS.values() if not dataset.is_pairs]
 
 
-def growing(megabytes):
-    """Return the memory of a job: more each time it is tried. Jobs that would fail again have `retries: 0`."""
+def growing(megabytes, records=False):
+    """Return the memory of a job: more each time it is tried, and for each byte of records.tsv six, if it reads that.
 
-    def memory(wildcards, attempt):
-        return megabytes * attempt
+    Jobs that would fail again have `retries: 0`.
+    """
+
+    def memory(wildcards, input, attempt):
+        table = Path(input.records) if records else None
+        return attempt * (megabytes + (6 * table.stat().st_size // 10**6 if table and table.is_file() else 0))
 
     return memory
 

@@ -65,7 +65,7 @@ rule assemble:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(8000, records=True),
     message:
         "Assembling the embeddings of {wildcards.dataset}"
     script:
@@ -84,11 +84,10 @@ rule verify_embeddings:
         "logs/verify_embeddings/{dataset}/{model}.log",
     benchmark:
         "benchmarks/verify_embeddings/{dataset}/{model}.tsv"
-    retries: 0
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000, records=True),
     message:
         "Checking the embeddings of {wildcards.dataset} against its records"
     script:

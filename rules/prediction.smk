@@ -45,11 +45,10 @@ checkpoint plan_heads:
         "logs/plan_heads/{dataset}.log",
     benchmark:
         "benchmarks/plan_heads/{dataset}.tsv"
-    retries: 0
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         dataset=dataset_of,
     message:
@@ -158,11 +157,10 @@ rule evaluate_predictions:
         ),
     log:
         "logs/evaluate_predictions/{dataset}/{task}.log",
-    retries: 0
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
     message:
         "Comparing the predictions of {wildcards.task} for {wildcards.dataset} with their labels"
     script:

@@ -62,11 +62,10 @@ checkpoint split:
         "logs/split/{dataset}.log",
     benchmark:
         "benchmarks/split/{dataset}.tsv"
-    retries: 0
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     message:
         "Dividing the sequences of {wildcards.dataset} into shards"
     script:

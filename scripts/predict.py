@@ -63,7 +63,7 @@ def main() -> None:
         "lucaflow_version": __version__,
         "files": {path.name: describe(path) for path in tables},
     }
-    for group in plan.groups:
+    for group in plan.groups_for(wanted):
         for path in remove_stale(group.files(Path(snakemake.input.plan).parent)):
             logger.info("removed %s, which is no longer needed", path)
     write_text(Path(snakemake.output.about), json.dumps(about, indent=2, ensure_ascii=False) + "\n")

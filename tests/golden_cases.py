@@ -150,7 +150,7 @@ def computed(case, checkpoint, defaults, tmp_path, budget):
             matrix = found.setdefault(piece.sequence, np.full((piece.total_rows, piece.rows.shape[1]), np.nan))
             matrix[piece.start_row : piece.start_row + len(piece.rows)] = piece.rows
         for vectors in batch.vectors.values():
-            found |= dict(enumerate(vectors, start=batch.start))
+            found |= dict(zip(batch.sequences.tolist(), vectors, strict=True))
     return {names[index]: array for index, array in found.items()}
 
 

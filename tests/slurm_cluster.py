@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
@@ -113,9 +113,13 @@ class Cluster:
 
     def stop_node(self) -> None:
         """Take the node away at once, with all that runs on it."""
-        os.kill(int((self.folder / "slurmd.pid").read_text()), signal.SIGKILL)
-        for pattern in ("slurmstepd", "slurm-jobstep"):
-            subprocess.run(["pkill", "-KILL", "-f", pattern], check=False)
+        table = [line.split(None, 2) for line in ask("ps", "-e", "-o", "pid=,ppid=,args=").splitlines()]
+        doomed = {pid for pid, _, name in table if name.startswith("slurmstepd")}
+        while more := {pid for pid, parent, _ in table if parent in doomed} - doomed:
+            doomed |= more
+        for pid in [(self.folder / "slurmd.pid").read_text(), *doomed]:
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
     def stop(self) -> None:
         subprocess.run(["scancel", "-u", "root"], capture_output=True, check=False)

@@ -38,14 +38,19 @@ def resolve_device(device: str, precision: str) -> torch.device:
             "install a torch build for it, or set compute.device to `cpu` or `auto`."
         )
     chosen = torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
-    if precision == "tfloat32" and not has_precision(chosen, precision):
+    require_precision(chosen, precision)
+    return chosen
+
+
+def require_precision(device: torch.device, precision: str) -> None:
+    """Raise DeviceError if a device does not compute in a precision."""
+    if precision == "tfloat32" and not has_precision(device, precision):
         raise DeviceError("embedding.precision is `tfloat32`, which needs a GPU. Set it to `float32` or `bfloat16`.")
-    if not has_precision(chosen, precision):
+    if not has_precision(device, precision):
         raise DeviceError(
-            f"embedding.precision is `{precision}`, but {device_name(chosen)} has no attention without maps in it: "
+            f"embedding.precision is `{precision}`, but {device_name(device)} has no attention without maps in it: "
             "it takes a GPU of compute capability 8.0 or more. Set it to `float32`, or compute.device to `cpu`."
         )
-    return chosen
 
 
 def has_precision(device: torch.device, precision: str) -> bool:

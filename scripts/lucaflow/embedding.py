@@ -13,10 +13,10 @@ import torch
 
 from lucaflow.background import consume_in_background
 from lucaflow.checkpoints import read_record
-from lucaflow.devices import ARITHMETIC, device_name, peak_memory, resolve_device, set_arithmetic
+from lucaflow.devices import ARITHMETIC, device_name, peak_memory, require_precision, resolve_device, set_arithmetic
 from lucaflow.engine import Engine
 from lucaflow.errors import StoreError
-from lucaflow.files import human_bytes, locked, publish
+from lucaflow.files import human_bytes, is_full_disk, locked, publish
 from lucaflow.leases import take
 from lucaflow.loading import load_contact_head, load_encoder
 from lucaflow.logs import Progress
@@ -51,21 +51,25 @@ def embed_shard(
     output.parent.mkdir(parents=True, exist_ok=True)
     working = output.with_name(f".{output.name}.working")
     with locked(output.with_name(f".{output.name}.lock"), f"shard {output.stem}", always=False):
-        if output.exists():
-            # The job of a run that was killed has gone on, and ended while this one waited for it.
-            output.replace(working)
-        with ShardWriter(working, content, device_name(resolved)) as writer:
+        with ShardWriter(working, content) as writer:
             if writer.complete.any():
                 logger.info("%d of %d sequences are there already", writer.complete.sum(), len(sequences))
             take_over(writer, _older_shards(output, fasta.parent))
             if not writer.complete.all():
-                _compute(sequences, writer, checkpoint, take(resolved), tokens_per_batch, output.stem)
-        publish(working, output)
+                free = take(resolved)
+                require_precision(free, options.precision)
+                _compute(sequences, writer, checkpoint, free, tokens_per_batch, output.stem)
+        # The working file stays until all is verified: Snakemake may take away what a job of a killed run made.
+        publish(working, output, keep=True)
 
 
 def _older_shards(output: Path, sequences: Path) -> list[Path]:
-    """Return the shards beside `output` whose sequences are no longer in their folder."""
-    return [path for path in sorted(output.parent.glob("[!.]*.h5")) if not (sequences / f"{path.stem}.fasta").exists()]
+    """Return the shards beside `output`, and unfinished ones, whose sequences are no longer in their folder."""
+    finished = {path.stem: path for path in output.parent.glob("[!.]*.h5")}
+    unfinished = {path.name[1:].split(".")[0]: path for path in output.parent.glob(".*.h5.working")}
+    return [
+        path for name, path in sorted((unfinished | finished).items()) if not (sequences / f"{name}.fasta").exists()
+    ]
 
 
 def take_over(writer: ShardWriter, older: Iterable[Path]) -> None:
@@ -74,14 +78,17 @@ def take_over(writer: ShardWriter, older: Iterable[Path]) -> None:
     before = writer.complete.sum()
     for path in older:
         try:
-            with open_hdf5(path, SHARD_FORMAT) as shard:
+            with open_hdf5(path, SHARD_FORMAT, locking=False) as shard:
                 if shard.attrs["fingerprint"] != writer.content.attributes["fingerprint"]:
                     continue
                 _, here, there = np.intersect1d(wanted, shard["digests"][:], return_indices=True)
-                order = np.argsort(here)[~writer.complete[np.sort(here)]]
+                order = np.argsort(here)
+                order = order[~writer.complete[here[order]] & (shard["checksums"][:][there[order]] != 0)]
                 if len(order):
                     writer.take_over(shard, here[order], there[order])
         except (StoreError, OSError, KeyError, RuntimeError) as error:
+            if is_full_disk(error):
+                raise
             logger.warning("%s is of no use, and what it has is computed again (%s)", path, error)
     if writer.complete.sum() > before:
         logger.info("%d of %d sequences are taken over from other shards", writer.complete.sum() - before, len(wanted))
@@ -96,9 +103,11 @@ def _compute(
     name: str,
 ) -> None:
     """Embed what is not complete, in the batches of a job that nothing was complete for when it began."""
-    engine = _engine(checkpoint, writer.content.options, device, writer.budget(tokens_per_batch) or tokens_per_batch)
+    writer.device = device_name(device)
+    measured = writer.measured_budget if tokens_per_batch == "auto" else None
+    engine = _engine(checkpoint, writer.content.options, device, measured or tokens_per_batch)
     if tokens_per_batch == "auto":
-        writer.set_budget(engine.budget)
+        writer.measured_budget = engine.budget
     rows = np.flatnonzero(~writer.taken_over)
     known = writer.complete[rows]
     lengths = np.array(writer.content.lengths)[rows]

@@ -10,7 +10,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +54,21 @@ def temporary_beside(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def publish(file: Path, path: Path, mode: int | None = None) -> None:
-    """Make a file durable and give it its name. mode: of its access, by default what the umask says."""
-    file.chmod(0o666 & ~_umask() if mode is None else mode)
+def publish(file: Path, path: Path, mode: int | None = None, keep: bool = False) -> None:
+    """Make a file durable and give it its name. mode: of its access, by default what the umask says.
+
+    keep: whether it keeps its old name as well, where the file system allows a file two names.
+    """
+    if file.stat().st_uid == os.geteuid():
+        file.chmod(0o666 & ~_umask() if mode is None else mode)
     synchronise(file)
-    file.replace(path)
+    if keep:
+        with suppress(OSError), temporary_beside(path) as second:
+            second.unlink()
+            second.hardlink_to(file)
+            second.replace(path)
+    if not (keep and path.exists()):
+        file.replace(path)
     synchronise(path.parent)
 
 
@@ -136,6 +146,19 @@ def locked(path: Path, what: str, *, always: bool = True) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_free(path: Path) -> bool:
+    """Say whether no process holds the lock at `path`, as far as the file system can tell."""
+    try:
+        with FileLock(path, fallback_to_soft=False).acquire(timeout=0):
+            return True
+    except Timeout:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return True
 
 
 def _wait_for(lock: BaseFileLock, what: str) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
-import tempfile
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from filelock import FileLock, Timeout
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LOOKS = 1.0
+# The machine's own, whatever TMPDIR is: all jobs must look in one place.
+_PLACE = Path("/tmp")
 # A lock ends when nothing refers to it.
 _held: list[FileLock] = []
 
@@ -28,7 +29,7 @@ def take(device: torch.device) -> torch.device:
     if device.type == "cpu" or torch.cuda.device_count() < 2:
         return device
     names = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
-    index = hold_first_free(names, Path(tempfile.gettempdir()) / f"lucaflow-gpus-{getpass.getuser()}")
+    index = hold_first_free(names, _PLACE / f"lucaflow-gpus-{os.getuid()}")
     torch.cuda.set_device(index)
     logger.info("taking GPU %d of %d", index, len(names))
     return torch.device("cuda", index)

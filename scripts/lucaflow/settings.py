@@ -25,6 +25,7 @@ from lucaflow.windows import Windowing
 
 EMBEDDING_ALGORITHM_VERSION = 2
 FORMAT_VERSION = 1
+SHARD_VERSION = 2
 LUCAONE_EXPORT_VERSION = 1
 COMPARISON_VERSION = 1
 PREDICTION_ALGORITHM_VERSION = 1
@@ -156,6 +157,8 @@ def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Ma
         yield f"dataset: {row['dataset']!r} stands in the table twice (case is ignored); names must be unique"
     if row["dataset"].lower() in _RESERVED:
         yield f"dataset: {row['dataset']!r} is a name that results/ uses itself; choose another"
+    if set("{}") & set(row["path"]):
+        yield f"path: {row['path']!r} has a brace in it, which Snakemake would read as a wildcard; rename the file"
     if row.get("kind") == "pair":
         for column in ("seq_type", "id_column", "seq_column"):
             if column in row:

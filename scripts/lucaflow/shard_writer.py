@@ -7,7 +7,6 @@ any moment can be opened, what is complete in it has its checksum, and it ends i
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -23,18 +22,18 @@ import h5py
 import numpy as np
 
 from lucaflow.alphabet import CLS_AND_SEP
-from lucaflow.errors import StoreError, UnreadableError
+from lucaflow.errors import StoreError
 from lucaflow.files import publish, temporary_beside
-from lucaflow.settings import FORMAT_VERSION, EmbeddingOptions
+from lucaflow.settings import SHARD_VERSION, EmbeddingOptions
 from lucaflow.store import (
     CHECKSUM,
     CHECKSUMS,
     COUNTS,
     SHARD_FORMAT,
+    blocks_of,
     checksum,
     is_sound,
     open_hdf5,
-    read_checked,
     read_rows,
     row_checksums,
     row_values,
@@ -44,7 +43,7 @@ from lucaflow.store import (
 logger = logging.getLogger(__name__)
 
 DEVICE_LENGTH = 64
-BUDGET = "tokens_per_batch"
+BUDGET, BUDGET_DEVICE = "tokens_per_batch", "tokens_per_batch_on"
 _ROWS_AT_ONCE = 1000
 _SECONDS_BETWEEN_FLUSHES = 30
 
@@ -64,7 +63,7 @@ class ShardContent:
         """Return what a shard says of itself."""
         return {
             "format": SHARD_FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": SHARD_VERSION,
             "fingerprint": self.options.fingerprint(self.checkpoint_sha256),
             "checkpoint_sha256": self.checkpoint_sha256,
             "options": json.dumps(self.options.deciding(), sort_keys=True),
@@ -84,16 +83,13 @@ class ShardWriter:
     """Writes a shard: rows taken over from others, and the results of a network, batch by batch as they come.
 
     What a file at `path` already has of the same content is kept where its checksums are right: `complete` (n,) says
-    which rows. Every `seconds` what was written is made durable. `device` is what computes, as it is recorded.
+    which rows. Every 30 seconds what was written is made durable. `device` is what computes, as it is recorded.
     """
 
-    def __init__(
-        self, path: Path, content: ShardContent, device: str, seconds: float = _SECONDS_BETWEEN_FLUSHES
-    ) -> None:
+    def __init__(self, path: Path, content: ShardContent, device: str = "") -> None:
         self.path = path
         self.content = content
-        self._device = device.encode()[:DEVICE_LENGTH]
-        self._seconds = seconds
+        self.device = device
 
     def __enter__(self) -> Self:
         _prepare(self.path, self.content)
@@ -113,14 +109,20 @@ class ShardWriter:
         if kind is None and not self.complete.all():
             raise StoreError(f"{self.path}: {self.complete.sum()} of {len(self.complete)} sequences were embedded")
 
-    def budget(self, asked: int | str) -> int | None:
-        """Return how many tokens went through the network at once so far, if as many as now were asked for."""
-        before = int(self._file.attrs[BUDGET])
-        return before if before and asked == "auto" else None
+    @property
+    def measured_budget(self) -> int | None:
+        """How many tokens went through the network at once so far, if that was measured on the same device."""
+        same = self._file.attrs[BUDGET_DEVICE] == self._device
+        return int(self._file.attrs[BUDGET]) if same else None
 
-    def set_budget(self, tokens: int) -> None:
-        """Note how many tokens go through the network at once."""
+    @measured_budget.setter
+    def measured_budget(self, tokens: int) -> None:
         self._file.attrs.modify(BUDGET, np.int64(tokens))
+        self._file.attrs.modify(BUDGET_DEVICE, self._device)
+
+    @property
+    def _device(self) -> np.bytes_:
+        return np.bytes_(self.device.encode()[:DEVICE_LENGTH])
 
     def write(self, batches: Iterable[Any], rows: np.ndarray | None = None) -> None:
         """Write results of the engine (`lucaflow.engine.EmbeddedBatch`). rows: (n,) the shard's rows they are for."""
@@ -140,7 +142,7 @@ class ShardWriter:
                 of_these = [digests[row] for row in here]
                 values |= {name: stored(batch.vectors[name], options.dtype, of_these) for name in options.vectors}
                 self._write_rows(here, values, taken_over=False)
-            if time.monotonic() - self._flushed >= self._seconds:
+            if time.monotonic() - self._flushed >= _SECONDS_BETWEEN_FLUSHES:
                 self.make_durable()
 
     def take_over(self, shard: h5py.File, here: np.ndarray, there: np.ndarray) -> None:
@@ -152,9 +154,10 @@ class ShardWriter:
             block, source_rows = here[start : start + _ROWS_AT_ONCE], there[start : start + _ROWS_AT_ONCE]
             for digest in (self.content.digests[row] for row in block):
                 for name in self.content.options.linked:
-                    source = shard[f"{name}/{digest}"]
-                    self._file[f"{name}/{digest}"][...] = read_checked(source)
-                    self._file[f"{name}/{digest}"].attrs.modify(CHECKSUM, source.attrs[CHECKSUM])
+                    source, copied = shard[f"{name}/{digest}"], self._file[f"{name}/{digest}"]
+                    for first, rows in blocks_of(source):
+                        copied[first : first + len(rows)] = rows
+                    copied.attrs.modify(CHECKSUM, source.attrs[CHECKSUM])
             order = np.argsort(source_rows)
             values = read_rows(shard, source_rows[order])
             back = np.argsort(order)
@@ -180,9 +183,9 @@ class ShardWriter:
     def _write_rows(self, here: np.ndarray, values: Mapping[str, np.ndarray], *, taken_over: bool) -> None:
         """Write rows (n,), in increasing order, and last their checksums, which make them count."""
         where = _as_slice(here)
+        values = {**values, "taken_over": np.full(len(here), taken_over)}
         for name, found in values.items():
             self._file[name][where] = found
-        self._file["taken_over"][where] = taken_over
         self._file["checksums"][where] = row_checksums(values)
         self.taken_over[here] = taken_over
         self.complete[here] = True
@@ -202,7 +205,7 @@ def _lay_out(path: Path, content: ShardContent) -> None:
     places.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     count, dtype = len(content.digests), content.options.dtype
     with h5py.File(path, "w", libver="earliest", locking=False) as file:
-        file.attrs.update({**content.attributes, BUDGET: np.int64(0)})
+        file.attrs.update({**content.attributes, BUDGET: np.int64(0), BUDGET_DEVICE: np.zeros((), f"S{DEVICE_LENGTH}")})
         file["digests"] = np.array(content.digests, dtype="S64")
         file["lengths"] = np.array(content.lengths, dtype=np.int64)
         for name in COUNTS:
@@ -236,16 +239,12 @@ def _open_unbuffered(path: Path) -> h5py.File:
 def _is_of_use(path: Path, empty: Path) -> bool:
     """Say whether a file has the same structure, down to the places, and is of the same content as an empty one."""
     try:
-        with open_hdf5(path, SHARD_FORMAT) as file, open_hdf5(empty, SHARD_FORMAT) as new:
+        with open_hdf5(path, SHARD_FORMAT, locking=False) as file, open_hdf5(empty, SHARD_FORMAT, locking=False) as new:
             if _structure(file) == _structure(new) and all(
                 np.array_equal(file[name][:], new[name][:]) for name in ("digests", "lengths")
             ):
                 return True
             problem: Exception | str = "it is of something else"
-    except UnreadableError as error:
-        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EACCES:
-            raise
-        problem = error
     except (StoreError, OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         problem = error
     logger.warning("%s is of no use, and what it has is computed again (%s)", path, problem)
@@ -254,7 +253,9 @@ def _is_of_use(path: Path, empty: Path) -> bool:
 
 def _structure(file: h5py.File) -> dict[str, tuple[Any, ...]]:
     """Return what a file says of itself, and the type, shape and place of each of its arrays."""
-    found: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in file.attrs.items() if name != BUDGET}
+    found: dict[str, tuple[Any, ...]] = {
+        name: (value,) for name, value in file.attrs.items() if name not in (BUDGET, BUDGET_DEVICE)
+    }
 
     def note(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
-from lucaflow.settings import FORMAT_VERSION, VECTORS
+from lucaflow.settings import FORMAT_VERSION, SHARD_VERSION, VECTORS
 
 FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
@@ -50,37 +50,48 @@ def checksum(rows: np.ndarray, first: int) -> int:
     return sum(number * zlib.crc32(row) for number, row in numbered) % CHECKSUMS
 
 
+def blocks_of(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the rows (r, w) of a matrix or contacts in blocks, each with the number of its first row.
+
+    Raises StoreError at the end, where the values are not those that were written.
+    """
+    total = 0
+    rows = max(1, _BLOCK_BYTES // max(1, dataset.dtype.itemsize * dataset.shape[1]))
+    for start in range(0, len(dataset), rows):
+        block = dataset[start : start + rows]
+        total += checksum(block, start)
+        yield start, block
+    if total % CHECKSUMS != dataset.attrs.get(CHECKSUM):
+        raise StoreError(f"{dataset.file.filename}: {dataset.name} is damaged: its values do not have their checksum")
+
+
 def read_checked(dataset: h5py.Dataset) -> np.ndarray:
     """Return a matrix or contacts, (r, w). Raises StoreError where the values are not those that were written."""
     found = np.empty(dataset.shape, dataset.dtype)
-    total = 0
-    rows = max(1, _BLOCK_BYTES // max(1, found[:1].nbytes))
-    for start in range(0, len(found), rows):
-        block = found[start : start + rows]
-        dataset.read_direct(block, np.s_[start : start + rows])
-        total += checksum(block, start)
-    if total % CHECKSUMS != dataset.attrs.get(CHECKSUM):
-        raise StoreError(f"{dataset.file.filename}: {dataset.name} is damaged: its values do not have their checksum")
+    for start, block in blocks_of(dataset):
+        found[start : start + len(block)] = block
     return found
 
 
 def is_sound(dataset: h5py.Dataset) -> bool:
     """Say whether a matrix or contacts hold the values that were written."""
     try:
-        read_checked(dataset)
+        for _ in blocks_of(dataset):
+            pass
     except StoreError:
         return False
     return True
 
 
 def row_values(shard: h5py.File, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-    """Return what a shard holds of rows (n,) besides matrices: counts, what computed them, and vectors."""
-    return {name: shard[name][rows] for name in (*COUNTS, "device", *VECTORS) if name in shard}
+    """Return what a shard holds of rows (n,) besides matrices: counts, where they come from, and vectors."""
+    return {name: shard[name][rows] for name in (*COUNTS, "device", "taken_over", *VECTORS) if name in shard}
 
 
 def row_checksums(values: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the CRC-32 (n,) of each row of several arrays (n, ...)."""
-    packed = [np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1) for array in values.values()]
+    arrays = (np.ascontiguousarray(values[name]) for name in sorted(values))
+    packed = [array.view(np.uint8).reshape(len(array), -1) for array in arrays]
     return np.array([zlib.crc32(row) for row in np.concatenate(packed, axis=1)], dtype=np.uint32)
 
 
@@ -114,18 +125,24 @@ def read_error(path: Path, error: OSError) -> StoreError:
     return StoreError(f"{path}: damaged or cut short ({error})")
 
 
-def open_hdf5(path: Path, file_format: str) -> h5py.File:
-    """Open a file of ours for reading. Raises StoreError for anything else."""
+def open_hdf5(path: Path, file_format: str, locking: bool | None = None) -> h5py.File:
+    """Open a file of ours for reading. Raises StoreError for anything else.
+
+    locking: whether HDF5 is to look for a writer's lock, which takes a file system that has locks; None: as it would.
+    """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=locking)
     except FileNotFoundError as error:
         raise StoreError(f"{path}: missing") from error
     except OSError as error:
         raise read_error(path, error) from error
     found = file.attrs.get("format"), file.attrs.get("format_version")
-    if found != (file_format, FORMAT_VERSION):
+    version = SHARD_VERSION if file_format == SHARD_FORMAT else FORMAT_VERSION
+    if found != (file_format, version):
         file.close()
-        raise StoreError(f"{path}: expected format {file_format} {FORMAT_VERSION}, found {found[0]} {found[1]}")
+        raise StoreError(
+            f"{path}: expected format {file_format} {version}, found {found[0]} {found[1]}. Delete it and run again."
+        )
     return file
 
 

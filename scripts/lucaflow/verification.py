@@ -17,7 +17,7 @@ from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.assembly import Accepted
 from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, read_record
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
-from lucaflow.files import describe, sha256_of
+from lucaflow.files import describe, is_free, sha256_of
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import COUNTS, FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error, read_rows
 from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME
@@ -184,13 +184,20 @@ def _array_problems(shard: h5py.File, name: str, residues: np.ndarray, options: 
 
 
 def remove_stale(shards: Sequence[Path]) -> list[Path]:
-    """Remove and return the shards, and what is left of unfinished ones, that lie beside the current shards."""
+    """Remove and return the shards, and what is left of unfinished ones, that lie beside the current shards.
+
+    What a job works at now stays.
+    """
     folder = shards[0].parent
-    unfinished = (path for name in ("part", "working", "lock") for path in folder.glob(f".*.h5.*{name}"))
-    stale = sorted({*folder.glob("*.h5"), *unfinished} - set(shards))
+    stale = {*folder.glob("[!.]*.h5"), *folder.glob(".*.h5.*.part")} - set(shards)
+    unfinished = {path.with_suffix("") for name in ("working", "lock") for path in folder.glob(f".*.h5.{name}")}
+    for path in unfinished:
+        working, lock = path.with_suffix(".h5.working"), path.with_suffix(".h5.lock")
+        if is_free(lock):
+            stale |= {working, lock}
     for path in stale:
         path.unlink(missing_ok=True)
-    return stale
+    return sorted(stale)
 
 
 def verified_report(path: Path, accepted: Accepted, options: EmbeddingOptions, files: Sequence[Path]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -48,7 +49,7 @@ def run(folder: Path, *arguments: str) -> tuple[float, float, str]:
     started = time.perf_counter()
     with (folder / "said").open("w") as said:
         process = subprocess.Popen(
-            [*command, "--configfile", str(folder / "config.yaml"), "--cores", "2", *arguments],
+            [*command, *arguments, "--configfile", str(folder / "config.yaml"), "--cores", "2"],
             stdout=said,
             stderr=said,
         )
@@ -68,10 +69,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prepare(folder, shards)
-            run(folder, "--until", "split", "preflight")
-            seconds, megabytes, said = run(folder, "--dry-run", "--quiet", "rules")
-            if said.count("\nrule embed:") not in (0, shards):
-                raise RuntimeError(f"{said.count('rule embed:')} shards are planned, not {shards}")
+            for dataset in sorted(path.stem for path in folder.glob("*.fasta")):
+                run(folder, f"results/d{dataset}/mini-1/preflight.json", f"results/d{dataset}/sequences/shards.tsv")
+            seconds, megabytes, said = run(folder, "--dry-run")
+            planned = int("".join(re.findall(r"^embed +(\d+)$", said, re.MULTILINE)[:1]) or 0)
+            if planned != shards:
+                raise RuntimeError(f"{planned} shards are planned, not {shards}\n{said[-2000:]}")
             print(f"| {shards:,} | {seconds:.1f} | {megabytes:.0f} |", flush=True)
 
 

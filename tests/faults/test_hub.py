@@ -113,6 +113,7 @@ def test_fetched_once_and_used_without_a_connection(protein, hub, published):
     }
 
 
+@pytest.mark.long
 def test_a_moved_directory_serves_elsewhere_and_is_verified_there(protein, hub, published, tmp_path_factory):
     hub.publish(published)
     run(protein, hub, "fetch").succeeded()

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -55,35 +56,69 @@ def read_all(folder: Path) -> int:
     return len(names)
 
 
-def kill_after(workflow: Workflow, seconds: float) -> bool:
-    """Start a run, kill it and all its jobs at once, and unlock; say whether it was still running."""
-    process = subprocess.Popen(
+def start(workflow: Workflow) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         workflow.command(), cwd=workflow.directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    time.sleep(seconds)
-    running = process.poll() is None
-    if running:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+
+
+def jobs_of(run: subprocess.Popen[bytes]) -> list[int]:
+    """Return the processes of a run other than Snakemake itself, the youngest first."""
+    found = subprocess.run(["pgrep", "--session", str(run.pid)], capture_output=True, text=True, check=False).stdout
+    return sorted((int(pid) for pid in found.split() if int(pid) != run.pid), reverse=True)
+
+
+def kill(run: subprocess.Popen[bytes], what: str) -> None:
+    """Kill a run's youngest process (a job, if there is one), Snakemake alone (its jobs run on), or everything."""
+    if what == "all":
+        os.killpg(run.pid, signal.SIGKILL)
+    elif what == "snakemake":
+        run.kill()
+    else:
+        for process in jobs_of(run)[:1]:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+    run.wait()
+
+
+def survive(workflow: Workflow, draw: random.Random, kills: int) -> int:
+    """Kill runs at random moments until so many were killed, or everything is there; return how many were."""
+    for done in range(kills):
+        run = start(workflow)
+        time.sleep(draw.uniform(1.5, 6))
+        if run.poll() is not None:
+            return done
+        what = draw.choice(["all", "snakemake", "job"])
+        kill(run, what)
+        if what == "all":
+            read_all(workflow.directory / "results")
         workflow.run("--unlock").succeeded()
-    return running
+    return kills
 
 
-@pytest.mark.long
-def test_kill_minus_nine(tmp_path, shared_checkpoints):
-    undisturbed, killed = (Workflow(tmp_path / name, shared_checkpoints) for name in ("undisturbed", "killed"))
+def check(tmp_path: Path, checkpoints: Path, seed: int) -> None:
+    """Ten kills, then a run to the end: the same bytes as undisturbed."""
+    undisturbed, killed = (Workflow(tmp_path / name, checkpoints) for name in ("undisturbed", "killed"))
     for workflow in (undisturbed, killed):
         workflow.directory.mkdir()
         prepare(workflow)
     undisturbed.run().succeeded()
-    found = []
-    for seconds in (2.5, 4, 5.5, 7):
-        if kill_after(killed, seconds):
-            found.append(read_all(killed.directory / "results"))
-    assert len(found) >= 3
-    assert found[-1] > 3
-    killed.run().succeeded()
-    assert sorted(results(killed)) == sorted(results(undisturbed))
-    assert results(killed) == results(undisturbed)
-    assert "Nothing to be done" in killed.run().succeeded().output
+    kills, draw = 0, random.Random(seed)
+    while kills < 10:
+        kills += survive(killed, draw, 10 - kills)
+        killed.run().succeeded()
+        assert results(killed) == results(undisturbed)
+        assert "Nothing to be done" in killed.run().succeeded().output
+        if kills < 10:
+            subprocess.run(["rm", "-rf", "results", ".snakemake"], cwd=killed.directory, check=True)
+
+
+def test_killed_ten_times(tmp_path, shared_checkpoints):
+    check(tmp_path, shared_checkpoints, seed=0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [100, 200, 300, 400, 500])
+def test_killed_fifty_times(tmp_path, shared_checkpoints, seed):
+    check(tmp_path, shared_checkpoints, seed)

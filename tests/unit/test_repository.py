@@ -122,3 +122,10 @@ def test_files_answer_one_question_each():
         for path in ROOT.glob(pattern):
             assert len(path.read_text().splitlines()) <= 400, path
     assert len(read("Snakefile").splitlines()) < 60
+
+
+def test_the_tests_that_pages_name_are_there():
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    named = {name for page in pages for name in re.findall(r"\b(test_\w+\.py)", page.read_text(encoding="utf-8"))}
+    assert len(named) > 10
+    assert named <= {path.name for path in ROOT.glob("tests/*/test_*.py")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
 import stat
@@ -11,11 +12,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from default_options import options
+from filelock import FileLock
 
 from lucaflow.embedding import embed_shard
 from lucaflow.engine import Engine
 from lucaflow.records import digest_of
+from lucaflow.verification import remove_stale
 
 OPTIONS = options(outputs=("mean", "max", "matrix"))
 WINDOWED = replace(OPTIONS, embedding_fixed_len_a_time=8)
@@ -101,7 +105,6 @@ def test_it_may_be_cut_off_again_and_again(job, undisturbed):
         again.cut(1)
     assert again.run() == expected
     assert again.launched == batches[-1:]
-    assert not again.working.exists()
 
 
 @pytest.mark.parametrize("number", range(1, 20, 3))
@@ -113,6 +116,28 @@ def test_a_sequence_in_windows_begins_anew_in_the_same_batches(job, number):
     # All batches are those of the whole job; at most those of one sequence, four, are computed once more.
     assert again.launched == whole.launched[-len(again.launched) :]
     assert len(again.launched) < len(whole.launched) - number + 5
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_memory_that_ends_in_a_batch_changes_no_value(job, monkeypatch, number):
+    """The batch is halved; a job that is cut off after that goes on with whole batches."""
+    again = job("again")
+    launch = Engine._launch
+    calls = iter(range(1000))
+
+    def short(engine, sequences, planned):
+        if next(calls) == number:
+            raise torch.OutOfMemoryError
+        return launch(engine, sequences, planned)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "_launch", short)
+        again.cut(2, budget=90)
+    again.run(budget=90)
+    whole = job("whole")
+    whole.run(budget=90)
+    with h5py.File(again.output) as one, h5py.File(whole.output) as other:
+        np.testing.assert_allclose(one["mean"][:], other["mean"][:], atol=1e-5)
 
 
 def test_what_is_there_is_said(job, caplog):
@@ -131,7 +156,9 @@ def flip(path: Path, place: int) -> None:
         raw.write(bytes([byte ^ 1]))
 
 
-@pytest.mark.parametrize("array", ["mean", "max", "residues_embedded", "windows", "device", "checksums", "matrix"])
+@pytest.mark.parametrize(
+    "array", ["mean", "max", "residues_embedded", "windows", "device", "taken_over", "checksums", "matrix"]
+)
 def test_a_changed_bit_is_computed_again(job, undisturbed, array):
     expected, batches = undisturbed
     again = job("again")
@@ -159,7 +186,7 @@ def test_each_byte_of_the_structure_may_be_wrong(job, undisturbed):
     again = job("again")
     again.cut(4)
     content = again.working.read_bytes()
-    for _ in range(40):
+    for _ in range(12):
         damaged = bytearray(content)
         start = draw.randrange(len(content))
         damaged[start : start + 512] = bytes(len(damaged[start : start + 512]))
@@ -189,11 +216,53 @@ def test_other_sequences_of_the_same_name_are_no_beginning(job):
     assert again.launched == whole.launched
 
 
-def test_a_job_that_another_one_overtook_ends_with_what_is_there(job, undisturbed):
+def test_what_a_job_of_a_killed_run_made_is_not_made_again(job, undisturbed):
+    """Snakemake removes a result that it does not know to be complete before it starts the job again."""
     again = job("again")
     again.run()
+    again.output.unlink()
     assert again.run() == undisturbed[0]
     assert again.launched == []
+    assert remove_stale([again.output]) == [again.working.with_suffix(".lock"), again.working]
+
+
+def test_what_another_job_works_at_stays(job):
+    """Results that are there may be verified while other shards in the same folder are being embedded."""
+    again = job("again")
+    again.cut(3)
+    finished = again.output.with_name("b.h5")
+    with FileLock(again.working.with_suffix(".lock")):
+        assert remove_stale([finished]) == []
+    assert again.working in remove_stale([finished])
+
+
+def test_a_full_disk_is_not_the_older_shards_fault(job, monkeypatch):
+    again = job("again")
+    again.write(proteins()[:5])
+    again.run()
+    again.output.rename(again.output.with_name("older.h5"))
+    again.working.unlink()
+    again.write(proteins())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lucaflow.shard_writer.ShardWriter.take_over", full)
+    with pytest.raises(OSError, match="No space left"):
+        again.run()
+    assert again.launched == []
+
+
+def test_rows_of_an_unfinished_shard_are_taken_over(job):
+    """A record was added while the shard was being embedded."""
+    again = job("again")
+    again.cut(3)
+    again.working.rename(again.working.with_name(".older.h5.working"))
+    again.write([*proteins(), "MWWWWWWW"])
+    again.run()
+    with h5py.File(again.output) as file:
+        taken_over = int(file["taken_over"][:].sum())
+    assert 0 < taken_over == 13 - sum(map(len, again.launched))
 
 
 def test_batches_of_automatic_size_stay_what_they_were(job, monkeypatch):

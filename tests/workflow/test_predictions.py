@@ -162,6 +162,7 @@ def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(workflow):
     assert not workflow.run().succeeded().jobs
 
 
+@pytest.mark.long
 def test_d30_a_task_is_fetched_by_itself(golden):
     """LucaOne's server has one of the ten; without a connection what was fetched serves."""
     prefix = "/DownstreamTasksTrainedModels/ProtLoc"

@@ -108,6 +108,7 @@ def test_a_wrong_configuration(protein, change, words):
     ("row", "words"),
     [
         ({"dataset": "../p"}, "line 2: dataset: '../p' does not match"),
+        ({"path": "{a}.fasta"}, "line 2: path: '{a}.fasta' has a brace in it"),
         ({"seq_type": "dna"}, "line 2: seq_type: 'dna' is not one of ['gene', 'prot']"),
         ({"seq_type": ""}, "line 2: seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"),
         ({"seqtype": "prot"}, "line 2: seqtype: there is no such key; did you mean seq_type?"),

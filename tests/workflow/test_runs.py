@@ -84,6 +84,7 @@ def test_two_types_in_one_run_and_nothing_in_the_next(workflow):
     assert NOTHING in workflow.run().succeeded().output
 
 
+@pytest.mark.long
 def test_one_more_sequence_runs_one_shard(small):
     shards = small.run().succeeded().jobs["embed"]
     assert shards >= 3
@@ -108,6 +109,7 @@ def test_another_size_of_shards_computes_nothing(small):
     assert all(np.array_equal(mean, several[identifier]) for identifier, mean in means(small).items())
 
 
+@pytest.mark.long
 def test_a_rename_embeds_nothing(small):
     small.run().succeeded()
     renamed = {f"{key}-renamed": sequence for key, sequence in reversed(small.sequences.items())}
@@ -135,6 +137,28 @@ def test_an_option_changed_there_and_back(small, forget):
     assert NOTHING in small.run().succeeded().output
 
 
+def test_older_embeddings_are_listed_and_removed_when_asked(small):
+    small.run().succeeded()
+    small.config["embedding"] = {"layer": 2}
+    small.run().succeeded()
+    (older,) = set(small.result("p", "shards").iterdir()) - {folder_of_results(small)}
+    listed = small.run("older").succeeded().output
+    assert str(older.relative_to(small.directory)) in listed
+    assert str(folder_of_results(small).name) not in listed
+    assert older.is_dir()
+    small.run("remove_older").succeeded()
+    assert [folder_of_results(small)] == list(small.result("p", "shards").iterdir())
+    small.run("verify").succeeded()
+    assert NOTHING in small.run().succeeded().output
+    assert "nothing is there but what" in small.run("older").succeeded().output
+
+
+def folder_of_results(workflow):
+    """Return the folder of the shards that embeddings.h5 is made of."""
+    with h5py.File(workflow.result("p", "embeddings.h5")) as file:
+        return workflow.result("p", "shards") / file.attrs["fingerprint"][:12]
+
+
 def test_truncation_is_recorded(small):
     small.config["embedding"] = {"embedding_complete": False, "truncation_seq_length": 10, "outputs": ["matrix"]}
     small.run().succeeded()
@@ -157,6 +181,7 @@ def test_values_do_not_depend_on_shards_or_batches(small):
         np.testing.assert_allclose(second[key], vector, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_deleted_shard_is_rebuilt(small):
     small.config["embedding"] = {"outputs": ["matrix"]}
     small.run().succeeded()
@@ -167,6 +192,7 @@ def test_a_deleted_shard_is_rebuilt(small):
     assert shard.read_bytes() == content
 
 
+@pytest.mark.long
 def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(small):
     small.config["embedding"] = {"outputs": ["matrix"]}
     small.run().succeeded()
@@ -181,6 +207,7 @@ def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(small):
     small.run("verify").succeeded()
 
 
+@pytest.mark.long
 def test_the_size_of_shards_changes_no_value(small):
     assert small.run().succeeded().jobs["embed"] > 2
     several = means(small)

@@ -155,6 +155,8 @@ def test_a_job_of_a_lost_node_is_tried_again(on_slurm, undisturbed):
     time.sleep(1)
     on_slurm.cluster.start_node()
     there.end(process).succeeded()
+    embedding = [job for job in on_slurm.jobs().values() if job["Comment"].startswith("rule_embed_")]
+    assert len(embedding) + sum(int(job["Restarts"]) for job in embedding) > 1
     assert there.shards() == undisturbed(100_000, tokens_per_batch=200)
 
 

@@ -1,0 +1,191 @@
+"""Results that are damaged, moved, on a full disk, or without what a machine usually has."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from workflow_runs import Run, Workflow
+
+# One worker makes the finished run that most of them start from.
+pytestmark = pytest.mark.xdist_group("results")
+NOTHING = "Nothing to be done"
+PROTEINS = {f"p{i}": "M" + "".join(random.Random(i).choices("DEFGHIKL", k=8 + i)) for i in range(12)}
+DAMAGED = {
+    "the file of embeddings": "results/p/mini-1/embeddings.h5",
+    "a shard": "results/p/mini-1/shards/*/*.h5",
+    "the records": "results/p/records.tsv",
+    "what was verified": "results/p/mini-1/verified.json",
+    "predictions": "results/p/predictions/MiniProtLoc.csv",
+    "rows that were not predicted": "results/p/predictions/MiniProtLoc.failed.csv",
+    "what was predicted": "results/p/predictions/MiniProtLoc.json",
+    "a shard for predictions": "results/p/heads/mini-1/*/*.h5",
+    "a checkpoint": "checkpoints/mini-1-*/model.safetensors",
+    "what a checkpoint is": "checkpoints/mini-1-*/checkpoint.json",
+    "a downstream model": "checkpoints/head-*/model.safetensors",
+}
+
+
+def prepare(workflow: Workflow) -> None:
+    workflow.directory.mkdir(exist_ok=True)
+    workflow.fasta("p.fasta", PROTEINS)
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", "tasks": "MiniProtLoc"})
+    workflow.config |= {
+        "checkpoints": {"directory": "checkpoints"},
+        "embedding": {"outputs": ["mean", "max"]},
+        "compute": {"device": "cpu", "shard_tokens": 90},
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Workflow:
+    workflow = Workflow(tmp_path_factory.mktemp("finished") / "work", Path())
+    prepare(workflow)
+    workflow.run().succeeded()
+    return workflow
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of a finished run, elsewhere, without what Snakemake remembers."""
+    shutil.copytree(finished.directory, tmp_path / "elsewhere")
+    workflow = Workflow(tmp_path / "elsewhere", Path())
+    workflow.config = finished.config
+    workflow.forget()
+    return workflow
+
+
+def test_a_copy_elsewhere_is_as_good(copied):
+    assert NOTHING in copied.run().succeeded().output
+    copied.run("verify").succeeded()
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size * 2 // 3)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def check_damage(workflow: Workflow, pattern: str, damage: Callable[[Path], None]) -> None:
+    path = min(workflow.directory.glob(pattern))
+    content, place = path.read_bytes(), str(path.relative_to(workflow.directory))
+    damage(path)
+    workflow.run("verify").failed(place)
+    workflow.run().succeeded()
+    assert path.read_bytes() == content or path.suffix == ".json"
+    workflow.run("verify").succeeded()
+
+
+def test_a_damaged_file_is_named_and_made_again(copied):
+    check_damage(copied, DAMAGED["the file of embeddings"], flip)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("damage", [truncate, flip])
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_each_kind_of_file(copied, kind, damage):
+    check_damage(copied, DAMAGED[kind], damage)
+
+
+def test_clocks_that_differ_run_nothing(finished):
+    """Some files come from a machine whose clock is an hour ahead, or one that is a year behind."""
+    for pattern, seconds in (("p.fasta", 3600), ("results/p/records.tsv", 3600), ("results/p/mini-1/*.h5", -(10**7))):
+        for path in finished.directory.glob(pattern):
+            moment = path.stat().st_mtime + seconds
+            os.utime(path, (moment, moment))
+    assert NOTHING in finished.run().succeeded().output
+
+
+@pytest.mark.long
+def test_two_runs_at_once(tmp_path):
+    """The second is refused, and the first goes on."""
+    workflow = Workflow(tmp_path / "work", Path())
+    prepare(workflow)
+    command = workflow.command()
+    first = subprocess.Popen(
+        command, cwd=workflow.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while not list((workflow.directory / ".snakemake").glob("locks/*")):
+        assert first.poll() is None
+    workflow.run().failed("LockException")
+    output, _ = first.communicate()
+    Run(first.returncode, output).succeeded()
+    workflow.run("verify").succeeded()
+
+
+@pytest.mark.long
+def test_few_open_files(tmp_path):
+    """A limit of open files below the number of shards."""
+    workflow = Workflow(tmp_path / "work", Path())
+    prepare(workflow)
+    workflow.fasta("p.fasta", {f"p{i}": "M" + "".join(random.Random(i).choices("DEFGHIKL", k=9)) for i in range(30)})
+    workflow.config |= {"embedding": {"outputs": ["matrix"]}, "compute": {"device": "cpu", "shard_tokens": 20}}
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    done = subprocess.run(
+        workflow.command(), cwd=workflow.directory, preexec_fn=limited, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list(workflow.result("p", "shards").glob("*/*.h5"))) > 25
+
+
+@contextmanager
+def mounted(folder: Path, options: str):
+    """Mount a small file system in memory, where a test may."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.long
+def test_a_disk_that_is_full_again_and_again(tmp_path, finished):
+    """Each time there is a little more room, until all of it fits."""
+    workflow = Workflow(tmp_path / "work", Path())
+    prepare(workflow)
+    workflow.config["checkpoints"] = {"directory": str(finished.directory / "checkpoints")}
+    with mounted(workflow.directory / "results", "size=32k"):
+        failed = 0
+        for kilobytes in range(64, 2000, 64):
+            run = workflow.run()
+            if run.code == 0:
+                break
+            run.failed("Make room")
+            failed += 1
+            options = f"remount,size={kilobytes}k"
+            subprocess.run(["mount", "-o", options, str(workflow.directory / "results")], check=True)
+        assert failed > 3
+        workflow.run("verify").succeeded()
+        for name in ("records.tsv", "mini-1/embeddings.h5", "predictions/MiniProtLoc.csv"):
+            path = Path("results/p") / name
+            assert (workflow.directory / path).read_bytes() == (finished.directory / path).read_bytes()
+
+
+@pytest.mark.long
+def test_inputs_that_cannot_be_written(tmp_path):
+    """The data, the configuration and the clone of a shared installation may be read-only."""
+    workflow = Workflow(tmp_path / "work", Path())
+    prepare(workflow)
+    data = tmp_path / "data"
+    with mounted(data, "size=1m"):
+        shutil.move(workflow.directory / "p.fasta", data / "p.fasta")
+        subprocess.run(["mount", "-o", "remount,ro", str(data)], check=True)
+        workflow.datasets({"dataset": "p", "path": str(data / "p.fasta"), "seq_type": "prot"})
+        workflow.run().succeeded()
