@@ -163,7 +163,7 @@ def test_a_disk_that_is_full_again_and_again(tmp_path, finished):
     workflow.config["checkpoints"] = {"directory": str(finished.directory / "checkpoints")}
     with mounted(workflow.directory / "results", "size=32k"):
         failed = 0
-        for kilobytes in range(64, 2000, 64):
+        for kilobytes in (64, 100, 160, 250, 400, 640, 1000, 8000):
             run = workflow.run()
             if run.code == 0:
                 break
@@ -171,7 +171,7 @@ def test_a_disk_that_is_full_again_and_again(tmp_path, finished):
             failed += 1
             options = f"remount,size={kilobytes}k"
             subprocess.run(["mount", "-o", options, str(workflow.directory / "results")], check=True)
-        assert failed > 3
+        assert failed >= 3
         workflow.run("verify").succeeded()
         for name in ("records.tsv", "mini-1/embeddings.h5", "predictions/MiniProtLoc.csv"):
             path = Path("results/p") / name
