@@ -10,7 +10,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +63,22 @@ def publish(file: Path, path: Path, mode: int | None = None, keep: bool = False)
         file.chmod(0o666 & ~_umask() if mode is None else mode)
     synchronise(file)
     if keep:
-        with suppress(OSError), temporary_beside(path) as second:
+        with temporary_beside(path) as second:
             second.unlink()
-            second.hardlink_to(file)
-            second.replace(path)
-    if not (keep and path.exists()):
+            (second if _is_linked(second, file) else file).replace(path)
+    else:
         file.replace(path)
     synchronise(path.parent)
+
+
+def _is_linked(path: Path, file: Path) -> bool:
+    """Give a file a second name; say whether the file system allows that."""
+    try:
+        path.hardlink_to(file)
+    except OSError as error:
+        logger.info("%s gets no second name (%s)", file, error)
+        return False
+    return True
 
 
 @contextmanager
