@@ -235,7 +235,10 @@ def changed_files(report_path: Path) -> list[tuple[Path, str]]:
     """Compare the files that verified.json names with what they were; return those that differ, and how."""
     try:
         files = json.loads(report_path.read_text(encoding="utf-8"))["files"]
-        expected = {report_path.parent / name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
+        expected = {
+            Path(os.path.normpath(report_path.parent / name)): (entry["bytes"], entry["sha256"])
+            for name, entry in files.items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [(report_path, f"damaged ({error})")]
     return [(path, how) for path, (size, digest) in expected.items() if (how := _difference(path, size, digest))]

@@ -147,13 +147,13 @@ def test_vectors_outlive_the_process_that_computed_them(job):
 @needs_strace
 @pytest.mark.long
 def test_killed_at_any_write(job, whole):
-    check_moments(job, whole, "signal=KILL", 25)
+    check_moments(job, whole, "signal=KILL", 8)
 
 
 @needs_strace
 @pytest.mark.long
 def test_a_disk_that_fails(job, whole):
-    check_moments(job, whole, "error=EIO", 8)
+    check_moments(job, whole, "error=EIO", 4)
 
 
 @needs_strace
