@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import filelock
+
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 # More cores than there may be: the jobs of these tests are small, and several should run at once.
@@ -90,7 +92,6 @@ class Cluster:
         for device in devices:
             os.mknod(device, 0o20666, os.makedev(1, 3))
         values = {"host": self.host, "folder": self.folder, "cores": CORES, "megabytes": MEGABYTES, "gpus": GPUS}
-        CONFIGURATION.parent.mkdir(exist_ok=True)
         CONFIGURATION.write_text(TEMPLATE.format(**values))
         gres = "".join(f"NodeName={self.host} Name=gpu File={device}\n" for device in devices)
         CONFIGURATION.with_name("gres.conf").write_text(f"AutoDetect=off\n{gres}")
@@ -149,12 +150,14 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
-    """Give a running cluster."""
-    started = Cluster(folder)
-    try:
-        started.start()
-        yield started
-    finally:
-        started.stop()
-        for name in ("slurm.conf", "gres.conf"):
-            CONFIGURATION.with_name(name).unlink(missing_ok=True)
+    """Give a running cluster. Raises filelock.Timeout if another process has one on this machine."""
+    CONFIGURATION.parent.mkdir(exist_ok=True)
+    with filelock.FileLock(CONFIGURATION.with_name(".lucaflow.lock"), blocking=False):
+        started = Cluster(folder)
+        try:
+            started.start()
+            yield started
+        finally:
+            started.stop()
+            for name in ("slurm.conf", "gres.conf"):
+                CONFIGURATION.with_name(name).unlink(missing_ok=True)

@@ -30,6 +30,11 @@ ATTENTION = {
     "cuda": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION],
 }
 
+# The first call of one of these, where several threads make it at once, may give four digits instead of seven (MKL's
+# choice of a kernel: https://github.com/pytorch/pytorch/issues/188792). A single number takes a single thread.
+for _function in (torch.cos, torch.sin, torch.tanh):
+    _function(torch.zeros(1))
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
