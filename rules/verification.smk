@@ -15,6 +15,7 @@ rule verify:
     resources:
         mem_mb=1000,
     params:
+        guarded=lambda wildcards: [*dataset_folders(wildcards), "results/settings"],
         results=result_folders,
         checkpoints=checkpoint_folders,
         predictions=prediction_reports,

@@ -1,13 +1,22 @@
 """Read all results again, name and remove what is not what was verified; the next run rebuilds it."""
 
 import logging
+import shutil
 from pathlib import Path
 
 from lucaflow.checkpoints import RECORD_NAME
 from lucaflow.errors import StoreError
+from lucaflow.files import guard_of
 from lucaflow.logs import reporting_to
 from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME
-from lucaflow.verification import changed_checkpoint, changed_files, changed_head, damage_of_shard
+from lucaflow.verification import (
+    changed_checkpoint,
+    changed_files,
+    changed_head,
+    damage_of_shard,
+    damaged_results,
+    guarded_results,
+)
 from lucaflow.wanted import Plan
 
 logger = logging.getLogger("lucaflow")
@@ -26,8 +35,12 @@ def main() -> None:
     for folder in map(Path, snakemake.params.heads):
         if (folder / HEAD_RECORD_NAME).is_file():
             bad += changed_head(folder)
+    places = [("results", ".*.sha256"), *((folder, "**/.*.sha256") for folder in snakemake.params.guarded)]
+    guarded = [path for folder, pattern in places for path in guarded_results(Path(folder), pattern)]
+    known = {path for path, _ in bad}
+    bad += damaged_results(path for path in guarded if path not in known)
     for path, _ in bad:
-        path.unlink(missing_ok=True)
+        remove(path)
     problems = [f"{path}: {problem}" for path, problem in bad]
     if problems:
         raise StoreError(
@@ -36,6 +49,14 @@ def main() -> None:
         )
     if missing:
         raise StoreError(f"not there yet: {', '.join(missing)}. Run `snakemake` first.")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder that one job wrote, and the checksum of it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    guard_of(path).unlink(missing_ok=True)
 
 
 def damaged_for_heads(plan: Path) -> list[tuple[Path, str]]:

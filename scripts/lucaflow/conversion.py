@@ -299,7 +299,7 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n")
+    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n", guarded=False)
     return record
 
 

@@ -44,7 +44,7 @@ def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder:
     weights_only=False alone) or as a tensor. Raises StoreError for names that the file system cannot tell apart.
     """
     count = 0
-    with Embeddings(embeddings_path) as embeddings, replacing_folder(folder) as temporary:
+    with Embeddings(embeddings_path) as embeddings, replacing_folder(folder, guarded=True) as temporary:
         names = {output: "vector" if output in VECTORS else "matrix" for output in embeddings.outputs}
         names.pop("contacts", None)
         for identifier, name in zip(embeddings.ids, file_names(records), strict=True):

@@ -186,5 +186,5 @@ def _record(place: Place, folder: Path, address: str, commit: str | None, names:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n")
+    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n", guarded=False)
     logger.info("%s is complete in %s", place.name, folder)

@@ -124,7 +124,7 @@ def plain(text: str) -> str:
 
 def save_png(drawn: Any, path: Path) -> None:
     """Write a figure of matplotlib, completely or not at all."""
-    with replacing(path) as temporary:
+    with replacing(path, guarded=True) as temporary:
         drawn.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
     plt.close(drawn)
 

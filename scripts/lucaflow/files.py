@@ -28,15 +28,31 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, guarded: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; make it durable and rename it when the block succeeds.
 
     If the block raises, the temporary file goes and whatever stood at `path` stays. What processes of this machine that
-    were killed left of the same file goes as well.
+    were killed left of the same file goes as well. guarded: whether a checksum of it is kept, for `verify`.
     """
     with temporary_beside(path) as temporary:
         yield temporary
+        if guarded:
+            write_guard(path, temporary)
         publish(temporary, path)
+
+
+def guard_of(path: Path) -> Path:
+    """Return where the checksum of a result, or those of a folder's files, stand: a file for `sha256sum --check`."""
+    return path.with_name(f".{path.name}.sha256")
+
+
+def write_guard(path: Path, written: Path) -> None:
+    """Write the checksum of what will be called `path` and is still at `written`: a file, or a folder of files."""
+    if written.is_dir():
+        named = {f"{path.name}/{file.name}": file for file in sorted(written.iterdir())}
+    else:
+        named = {path.name: written}
+    write_text(guard_of(path), "".join(f"{sha256_of(file)}  {name}\n" for name, file in named.items()), guarded=False)
 
 
 @contextmanager
@@ -82,11 +98,11 @@ def _is_linked(path: Path, file: Path) -> bool:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, *, guarded: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside `path`; make its files durable and rename it when the block succeeds.
 
     If the block raises, the temporary folder goes and whatever stood at `path` stays. What processes of this machine
-    that were killed left of the same folder goes as well.
+    that were killed left of the same folder goes as well. guarded: as for a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in _left_behind(path):
@@ -98,6 +114,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         for file in temporary.iterdir():
             synchronise(file)
         synchronise(temporary)
+        if guarded:
+            write_guard(path, temporary)
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
@@ -194,9 +212,9 @@ def synchronise(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text under its final name, completely or not at all."""
-    with replacing(path) as temporary:
+def write_text(path: Path, text: str, *, guarded: bool = True) -> None:
+    """Write UTF-8 text under its final name, completely or not at all. guarded: whether its checksum is kept."""
+    with replacing(path, guarded=guarded) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 

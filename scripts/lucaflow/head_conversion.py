@@ -107,7 +107,7 @@ def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n")
+    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n", guarded=False)
     return read_head(folder)
 
 

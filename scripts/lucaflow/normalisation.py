@@ -105,7 +105,8 @@ def normalise_dataset(
     """
     with Problems(files.problems) as problems, ExitStack() as stack:
         records, sequences, labels = (
-            stack.enter_context(replacing(path)) for path in (files.records, files.sequences, files.labels)
+            stack.enter_context(replacing(path, guarded=True))
+            for path in (files.records, files.sequences, files.labels)
         )
         decided = with_partners(Normaliser(policies, demands), raw_records, seq_type)
         counts, ledger = _write_all(decided, seq_type, records, sequences, labels)

@@ -17,7 +17,7 @@ from typing import Any
 
 from lucaflow import __version__, records, shards
 from lucaflow.checkpoints import CONVERTER_VERSION, Model
-from lucaflow.files import replacing, sha256_of
+from lucaflow.files import guard_of, sha256_of, write_text
 from lucaflow.records import NO_DEMANDS
 from lucaflow.settings import (
     COMPARISON_VERSION,
@@ -195,8 +195,8 @@ def settings_name(step: str, settings: Mapping[str, Any]) -> str:
 
 def write_settings(path: Path, step: str, settings: Mapping[str, Any]) -> None:
     """Write a file of settings, and remove the ones it replaces."""
-    with replacing(path) as temporary:
-        temporary.write_text(as_json(settings), encoding="utf-8")
+    write_text(path, as_json(settings))
     for other in path.parent.glob(f"{step}-{'[0-9a-f]' * DIGEST_LENGTH}.json"):
         if other != path:
             other.unlink()
+            guard_of(other).unlink(missing_ok=True)

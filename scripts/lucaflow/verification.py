@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.assembly import Accepted
 from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, read_record
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
-from lucaflow.files import describe, is_free, sha256_of
+from lucaflow.files import describe, guard_of, is_free, sha256_of
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import COUNTS, FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error, read_rows
 from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME
@@ -242,6 +242,34 @@ def changed_files(report_path: Path) -> list[tuple[Path, str]]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [(report_path, f"damaged ({error})")]
     return [(path, how) for path, (size, digest) in expected.items() if (how := _difference(path, size, digest))]
+
+
+def damaged_results(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Return the results, of those beside which a checksum stands, that are not what was written, and how.
+
+    What is not there is no damage: the next run makes it.
+    """
+    return [(path, how) for path in paths if path.exists() and (how := _difference_from_guard(path))]
+
+
+def guarded_results(folder: Path, pattern: str) -> list[Path]:
+    """Return what was written with a checksum beside it whose name fits a pattern."""
+    return [guard.with_name(guard.name[1:].removesuffix(".sha256")) for guard in sorted(folder.glob(pattern))]
+
+
+def _difference_from_guard(path: Path) -> str:
+    guard = guard_of(path)
+    try:
+        digests = {name: digest for digest, name in (line.split("  ", 1) for line in guard.read_text().splitlines())}
+    except ValueError as error:
+        return f"its checksum in {guard.name} is damaged ({error})"
+    files = {f"{path.name}/{file.name}": file for file in path.iterdir()} if path.is_dir() else {path.name: path}
+    if differing := sorted(files.keys() ^ digests.keys()):
+        return f"{differing[0]} is missing or new" + (f", and {len(differing) - 1} more" if differing[1:] else "")
+    changed = [name for name, file in files.items() if sha256_of(file) != digests[name]]
+    if changed:
+        return "not what was written" + (f": {', '.join(changed[:3])}" if path.is_dir() else "")
+    return ""
 
 
 def damage_of_shard(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -89,6 +90,25 @@ def check_damage(workflow: Workflow, pattern: str, damage: Callable[[Path], None
 
 def test_a_damaged_file_is_named_and_made_again(copied):
     check_damage(copied, DAMAGED["the file of embeddings"], flip)
+
+
+def test_all_that_is_not_hdf5_is_guarded(copied):
+    """A bit of every text, table and picture changes, all at once."""
+    results = copied.directory / "results"
+    paths = {path for path in results.rglob("*") if path.is_file() and not path.name.startswith(".")}
+    # Sequences of a shard are named by their digests, which embeddings are compared with.
+    paths -= {path for path in paths if path.suffix == ".h5" or re.fullmatch(r"[0-9a-f]{16}\.fasta", path.name)}
+    contents = {path: path.read_bytes() for path in paths}
+    assert len(paths) > 15
+    for path in paths:
+        flip(path)
+    copied.run("verify").failed(*(str(path.relative_to(copied.directory)) for path in paths))
+    assert not any(path.exists() for path in paths)
+    copied.run().succeeded()
+    # Reports and summaries say how long something took; a page has identifiers that are drawn anew.
+    changed = {path.name for path in paths if path.read_bytes() != contents[path]}
+    assert not {name for name in changed if not name.endswith((".json", ".html")) and name != "summary.tsv"}
+    copied.run("verify").succeeded()
 
 
 @pytest.mark.long

@@ -10,7 +10,8 @@ import sys
 import pytest
 from workflow_runs import ROOT
 
-from lucaflow.files import replacing, replacing_folder, write_text
+from lucaflow.files import guard_of, replacing, replacing_folder, write_text
+from lucaflow.verification import damaged_results
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -31,7 +32,23 @@ def test_what_stood_there_stays_when_writing_fails(tmp_path):
         temporary.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == [guard_of(path), path]
+
+
+def test_a_guard_is_what_sha256sum_reads(tmp_path):
+    write_text(tmp_path / "a b.txt", "text")
+    with replacing_folder(tmp_path / "folder", guarded=True) as temporary:
+        (temporary / "1.txt").write_text("one")
+    for guard in (guard_of(tmp_path / "a b.txt"), guard_of(tmp_path / "folder")):
+        subprocess.run(["sha256sum", "--check", "--strict", guard.name], cwd=tmp_path, check=True)
+    assert not damaged_results([tmp_path / "a b.txt", tmp_path / "folder"])
+    (tmp_path / "folder/2.txt").touch()
+    (tmp_path / "a b.txt").write_text("test")
+    found = dict(damaged_results([tmp_path / "a b.txt", tmp_path / "folder"]))
+    assert found == {
+        tmp_path / "a b.txt": "not what was written",
+        tmp_path / "folder": "folder/2.txt is missing or new",
+    }
 
 
 def test_what_a_killed_process_left_goes(tmp_path):
@@ -45,7 +62,7 @@ def test_what_a_killed_process_left_goes(tmp_path):
     others = [f".a[1].txt.{platform.node()}-{os.getppid()}.x.part", ".a[1].txt.elsewhere-1.x.part", ".b.txt.x.part"]
     for name in others:
         (tmp_path / name).write_text("another's")
-    write_text(path, "whole")
+    write_text(path, "whole", guarded=False)
     assert not left.exists()
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([path.name, *others])
 

@@ -239,4 +239,4 @@ def test_settings_replace_the_ones_before(tmp_path):
         write_settings(tmp_path / f"{settings_name('step', settings)}.json", "step", settings)
         write_settings(tmp_path / f"{settings_name('step-two', settings)}.json", "step-two", settings)
     kept = {f"{settings_name(step, second)}.json" for step in ("step", "step-two")}
-    assert {path.name for path in tmp_path.iterdir()} == kept
+    assert {path.name for path in tmp_path.iterdir()} == kept | {f".{name}.sha256" for name in kept}
