@@ -27,3 +27,51 @@ rule export_lucaone:
         "Exporting {wildcards.dataset} as LucaOneApp's files"
     script:
         "../scripts/export_lucaone.py"
+
+
+rule export_hdf5:
+    input:
+        embeddings="results/{dataset}/{model}/embeddings.h5",
+        verified="results/{dataset}/{model}/verified.json",
+        shards=linked_shards_of_dataset,
+    output:
+        "results/{dataset}/{model}/export/{layout}.h5",
+    log:
+        "logs/export_hdf5/{dataset}/{model}/{layout}.log",
+    benchmark:
+        "benchmarks/export_hdf5/{dataset}/{model}/{layout}.tsv"
+    wildcard_constraints:
+        layout="standalone|by_id",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=growing(2000),
+    params:
+        outputs=OPTIONS.outputs,
+    message:
+        "Exporting {wildcards.dataset} as one file, {wildcards.layout}"
+    script:
+        "../scripts/export_hdf5.py"
+
+
+rule export_npy:
+    input:
+        embeddings="results/{dataset}/{model}/embeddings.h5",
+        verified="results/{dataset}/{model}/verified.json",
+    output:
+        vectors=expand("results/{{dataset}}/{{model}}/export/{output}.npy", output=OPTIONS.vectors),
+        ids="results/{dataset}/{model}/export/ids.tsv",
+    log:
+        "logs/export_npy/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/export_npy/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=growing(2000),
+    params:
+        outputs=OPTIONS.vectors,
+    message:
+        "Exporting the vectors of {wildcards.dataset} for numpy"
+    script:
+        "../scripts/export_npy.py"

@@ -54,6 +54,16 @@ def figures_of_outputs():
     return figures + ["contacts.png"] * ("contacts" in OPTIONS.outputs)
 
 
+def exported_files():
+    """Return the files of the exports that are asked for, but for those of LucaOneApp."""
+    of_export = {
+        "standalone": ["standalone.h5"],
+        "by_id": ["by_id.h5"],
+        "npy": [*(f"{name}.npy" for name in OPTIONS.vectors), "ids.tsv"],
+    }
+    return [name for choice in config["export"] for name in of_export.get(choice, [])]
+
+
 def final_files(wildcards):
     """Return what every dataset ends in.
 
@@ -69,6 +79,7 @@ def final_files(wildcards):
         final.append(dataset_settings_file(dataset, "split"))
         final += [f"{folder}/{dataset.model.name}/{name}" for name in ("embeddings.h5", "verified.json")]
         final += [f"{folder}/{dataset.model.name}/figures/{name}" for name in figures_of_outputs()]
+        final += [f"{folder}/{dataset.model.name}/export/{name}" for name in exported_files()]
         if "lucaone" in config["export"]:
             final += [
                 dataset_settings_file(dataset, f"lucaone-{dataset.model.name}"),

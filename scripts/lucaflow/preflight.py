@@ -124,10 +124,18 @@ def _bytes(
         found[name] = 2 * values[name] * item if name in VECTORS else values[name] * item + more
     if "lucaone" in exports:
         exported = [name for name in options.outputs if name != "contacts"]
-        of_distinct = sum(
+        in_float32 = sum(
             values[name] * _ITEM_BYTES["float32"] + _BYTES_PER_ARRAY * counts.distinct for name in exported
         )
-        found["export lucaone"] = of_distinct * counts.status["accepted"] // counts.distinct
+        found["export lucaone"] = in_float32 * counts.status["accepted"] // counts.distinct
+    of_distinct = {name: values[name] * item for name in options.outputs}
+    vectors = {name: of_distinct[name] * counts.status["accepted"] // counts.distinct for name in options.vectors}
+    sizes = {
+        "standalone": sum(of_distinct.values()),
+        "by_id": sum({**of_distinct, **vectors}.values()),
+        "npy": sum(vectors.values()),
+    }
+    found |= {f"export {name}": size for name, size in sizes.items() if name in exports}
     found["ids and lengths"] = _BYTES_PER_RECORD * (counts.status["accepted"] + 2 * counts.distinct)
     return found
 

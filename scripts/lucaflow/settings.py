@@ -204,11 +204,9 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems.append(
             "embedding.outputs: `mini` has no contact head; take `contacts` out, or take another checkpoint"
         )
-    missing = [name for name in config["export"] if name != "lucaone"]
-    if missing:
+    if missing := [name for name in config["export"] if name in ("parquet", "anndata")]:
         problems.append(f"export: {', '.join(missing)} is not available in this version of LucaFlow")
-    if "lucaone" in config["export"]:
-        problems += _lucaone_export_doubts(config["embedding"]["outputs"])
+    problems += _export_doubts(config["export"], config["embedding"]["outputs"])
     directory = Path(config["checkpoints"]["directory"])
     if directory.exists() and not directory.is_dir():
         problems.append(f"checkpoints.directory: {directory} is a file; name a directory, which need not exist yet")
@@ -264,13 +262,17 @@ def _places_that_lack(datasets: Iterable[Dataset], source: str, registry: Regist
             yield str(error)
 
 
-def _lucaone_export_doubts(outputs: Sequence[str]) -> Iterator[str]:
+def _export_doubts(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
     """LucaOneApp's files are called `matrix_` and `vector_`, whatever kind of vector they hold."""
     vectors = [name for name in outputs if name in VECTORS]
-    if len(vectors) > 1:
+    if "lucaone" in exports and len(vectors) > 1:
         yield f"export: `lucaone` holds one kind of vector, but embedding.outputs has {', '.join(vectors)}; keep one"
-    if not vectors and "matrix" not in outputs:
+    if "lucaone" in exports and not vectors and "matrix" not in outputs:
         yield "export: `lucaone` holds matrices or vectors; add `matrix`, `mean`, `max` or `cls` to embedding.outputs"
+    if "npy" in exports and not vectors:
+        yield "export: `npy` holds vectors; add `mean`, `max` or `cls` to embedding.outputs"
+    if "by_id" in exports and len(outputs) > 1:
+        yield f"export: `by_id` holds one kind of array, but embedding.outputs has {', '.join(outputs)}; keep one"
 
 
 def _huggingface_doubts(fetched: list[str], path: str, datasets: Mapping[str, Dataset]) -> Iterator[str]:

@@ -86,7 +86,12 @@ def test_every_problem_is_said_at_once():
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"export": ["npy", "lucaone"]}, "export: npy is not available"),
+        ({"export": ["parquet", "lucaone"]}, "export: parquet is not available"),
+        ({"export": ["npy"], "embedding": {"outputs": ["matrix"]}}, "`npy` holds vectors; add `mean`"),
+        (
+            {"export": ["by_id"], "embedding": {"outputs": ["mean", "matrix"]}},
+            "`by_id` holds one kind of array, but embedding.outputs has mean, matrix; keep one",
+        ),
         (
             {"export": ["lucaone"], "embedding": {"outputs": ["mean", "max", "matrix"]}},
             "holds one kind of vector, but embedding.outputs has mean, max",

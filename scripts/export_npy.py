@@ -1,0 +1,10 @@
+"""Write the vectors of a dataset as numpy's files."""
+
+from pathlib import Path
+
+from lucaflow.hdf5_exports import export_npy
+from lucaflow.logs import reporting_to
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        export_npy(Path(snakemake.input.embeddings), snakemake.params.outputs, Path(snakemake.output.ids).parent)

@@ -1,0 +1,116 @@
+"""Embeddings as single HDF5 files and as numpy's: what needs no shards beside it, or no HDF5 at all.
+
+Everything is copied in blocks, so that memory does not grow with the dataset.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from lucaflow.files import replacing
+from lucaflow.settings import VECTORS
+from lucaflow.store import FORMAT, blocks_of, key_of, open_hdf5
+
+_RECORDS_AT_ONCE = 4096
+
+
+def records_of(file: h5py.File) -> Iterator[tuple[slice, list[str], np.ndarray]]:
+    """Yield blocks of records in input order: which they are, their ids, and their rows (n,) in arrays of length U."""
+    count = len(file["ids"])
+    for start in range(0, count, _RECORDS_AT_ONCE):
+        block = slice(start, min(start + _RECORDS_AT_ONCE, count))
+        yield block, file["ids"].asstr()[block].tolist(), file["sequence"][block]
+
+
+def rows_of(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return rows (n, H) in any order: neighbours are read at once, which most of a block of records are."""
+    distinct, places = np.unique(rows, return_inverse=True)
+    runs = np.split(distinct, np.flatnonzero(np.diff(distinct) != 1) + 1)
+    return np.concatenate([dataset[run[0] : run[-1] + 1] for run in runs])[places]
+
+
+def _array_of(file: h5py.File, output: str, identifier: str) -> h5py.Dataset:
+    """Return the array behind an id's link, having read all of it: StoreError if it is damaged."""
+    dataset = file[f"{output}/{key_of(identifier)}"]
+    for _ in blocks_of(dataset):
+        pass
+    return dataset
+
+
+def _copy_arrays(source: h5py.File, output: str, target: h5py.Group) -> None:
+    """Copy each distinct array once; the other ids that have it get a second name for it."""
+    first: dict[int, str] = {}
+    for _, ids, rows in records_of(source):
+        for identifier, row in zip(ids, rows.tolist(), strict=True):
+            key = key_of(identifier)
+            if row in first:
+                target[key] = target[first[row]]
+            else:
+                source.copy(_array_of(source, output, identifier), target, key)
+                first[row] = key
+
+
+def export_standalone(embeddings: Path, outputs: Sequence[str], path: Path) -> None:
+    """Write one file that `open_embeddings` opens like the original, with the matrices inside, each distinct one once.
+
+    Raises StoreError where an array is damaged.
+    """
+    with _copying(embeddings, path) as (source, file):
+        file.attrs.update(source.attrs)
+        for name in source:
+            if name not in outputs or name in VECTORS:
+                source.copy(name, file)
+        for output in outputs:
+            if output not in VECTORS:
+                _copy_arrays(source, output, file.create_group(output))
+
+
+def export_by_id(embeddings: Path, output: str, path: Path) -> None:
+    """Write one file with an array for each id at its root: a vector (H,) or a matrix (rows, w)."""
+    with _copying(embeddings, path) as (source, file):
+        if output not in VECTORS:
+            _copy_arrays(source, output, file)
+            return
+        for _, ids, rows in records_of(source):
+            for identifier, vector in zip(ids, rows_of(source[output], rows), strict=True):
+                file[key_of(identifier)] = vector
+
+
+@contextmanager
+def _copying(embeddings: Path, path: Path) -> Iterator[tuple[h5py.File, h5py.File]]:
+    """Open embeddings.h5, and a new file that gets its name when it is complete."""
+    with (
+        open_hdf5(embeddings, FORMAT) as source,
+        replacing(path, guarded=True) as temporary,
+        h5py.File(temporary, "w") as file,
+    ):
+        yield source, file
+
+
+def export_npy(embeddings: Path, outputs: Sequence[str], folder: Path) -> None:
+    """Write `<output>.npy` (N, H) of each kind of vector, and ids.tsv, whose row i says what row i is of."""
+    with ExitStack() as stack:
+        source = stack.enter_context(open_hdf5(embeddings, FORMAT))
+        table_path = stack.enter_context(replacing(folder / "ids.tsv", guarded=True))
+        lengths, digests = source["lengths"][:], source["digests"]
+        arrays = {}
+        for output in outputs:
+            temporary = stack.enter_context(replacing(folder / f"{output}.npy", guarded=True))
+            shape = len(source["ids"]), source[output].shape[1]
+            arrays[output] = np.lib.format.open_memmap(temporary, mode="w+", dtype=source[output].dtype, shape=shape)
+        with table_path.open("w", encoding="utf-8", newline="") as lines:
+            table = csv.writer(lines, delimiter="\t", lineterminator="\n")
+            table.writerow(("row", "id", "length", "digest"))
+            for block, ids, rows in records_of(source):
+                digest = np.char.decode(rows_of(digests, rows))
+                table.writerows(zip(range(block.start, block.stop), ids, lengths[rows], digest, strict=True))
+                for output, array in arrays.items():
+                    array[block] = rows_of(source[output], rows)
+        for array in arrays.values():
+            array.flush()
