@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from lucaflow.errors import InputError
+from lucaflow.files import guard_of
 from lucaflow.logs import reporting_to
 from lucaflow.normalisation import NormalisedFiles, normalise_dataset
 from lucaflow.readers import read_records
@@ -31,7 +32,8 @@ def main() -> None:
         )
     except InputError as error:
         # Snakemake puts the older files back, as new as now: without the settings it knows that they are not of these.
-        Path(snakemake.input.settings).unlink(missing_ok=True)
+        for path in (Path(snakemake.input.settings), guard_of(Path(snakemake.input.settings))):
+            path.unlink(missing_ok=True)
         older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]
         note = f"\nAn older result is still there: {', '.join(map(str, older))}." if older else ""
         raise InputError(f"dataset {dataset.name}: {error}{note}") from error

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from lucaflow.checkpoints import RECORD_NAME
-from lucaflow.errors import StoreError
+from lucaflow.errors import StoreError, UnreadableError
 from lucaflow.files import guard_of
 from lucaflow.logs import reporting_to
 from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME
@@ -13,8 +13,8 @@ from lucaflow.verification import (
     changed_checkpoint,
     changed_files,
     changed_head,
+    damage_of_result,
     damage_of_shard,
-    damaged_results,
     guarded_results,
 )
 from lucaflow.wanted import Plan
@@ -38,10 +38,16 @@ def main() -> None:
     places = [("results", ".*.sha256"), *((folder, "**/.*.sha256") for folder in snakemake.params.guarded)]
     guarded = [path for folder, pattern in places for path in guarded_results(Path(folder), pattern)]
     known = {path for path, _ in bad}
-    bad += damaged_results(path for path in guarded if path not in known)
+    unreadable = []
+    for path in guarded:
+        try:
+            bad += [(path, how)] if path not in known and (how := damage_of_result(path)) else []
+        except UnreadableError as error:
+            unreadable.append(str(error))
+    logger.info("%d texts, tables, pictures and exports: compared with their checksums", len(guarded))
     for path, _ in bad:
         remove(path)
-    problems = [f"{path}: {problem}" for path, problem in bad]
+    problems = [f"{path}: {problem}" for path, problem in bad] + unreadable
     if problems:
         raise StoreError(
             "these files are missing or not what they were, and what is left of them was removed; run again to rebuild "

@@ -48,11 +48,25 @@ def guard_of(path: Path) -> Path:
 
 def write_guard(path: Path, written: Path) -> None:
     """Write the checksum of what will be called `path` and is still at `written`: a file, or a folder of files."""
-    if written.is_dir():
-        named = {f"{path.name}/{file.name}": file for file in sorted(written.iterdir())}
-    else:
-        named = {path.name: written}
-    write_text(guard_of(path), "".join(f"{sha256_of(file)}  {name}\n" for name, file in named.items()), guarded=False)
+    with replacing(guard_of(path)) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
+        if written.is_dir():
+            lines.writelines(f"{sha256_of(file)}  {path.name}/{file.name}\n" for file in written.iterdir())
+        else:
+            lines.write(f"{sha256_of(written)}  {path.name}\n")
+
+
+def differences_from_guard(path: Path) -> Iterator[str]:
+    """Yield how a guarded result differs from what was written. Files that were added to a folder are no difference."""
+    with guard_of(path).open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            digest, _, name = line.removesuffix("\n").partition("  ")
+            file = path.parent / name
+            if not name or not file.is_relative_to(path):
+                yield f"its checksum in {guard_of(path).name} is damaged"
+            elif not file.is_file():
+                yield f"{name} is missing"
+            elif sha256_of(file) != digest:
+                yield f"{name} is not what was written" if path.is_dir() else "not what was written"
 
 
 @contextmanager

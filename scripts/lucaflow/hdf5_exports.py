@@ -1,6 +1,6 @@
 """Embeddings as single HDF5 files and as numpy's: what needs no shards beside it, or no HDF5 at all.
 
-Everything is copied in blocks, so that memory does not grow with the dataset.
+Everything is copied in blocks: of a sequence some bytes stay in memory, never its arrays.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import csv
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from lucaflow.files import replacing
+from lucaflow.files import guard_of, replacing
 from lucaflow.settings import VECTORS
 from lucaflow.store import FORMAT, blocks_of, key_of, open_hdf5
 
-_RECORDS_AT_ONCE = 4096
+BY_ID_FORMAT = "lucaflow-embeddings-by-id"
+_RECORDS_AT_ONCE = 1024
 
 
 def records_of(file: h5py.File) -> Iterator[tuple[slice, list[str], np.ndarray]]:
@@ -45,15 +47,15 @@ def _array_of(file: h5py.File, output: str, identifier: str) -> h5py.Dataset:
 
 def _copy_arrays(source: h5py.File, output: str, target: h5py.Group) -> None:
     """Copy each distinct array once; the other ids that have it get a second name for it."""
-    first: dict[int, str] = {}
-    for _, ids, rows in records_of(source):
-        for identifier, row in zip(ids, rows.tolist(), strict=True):
-            key = key_of(identifier)
-            if row in first:
-                target[key] = target[first[row]]
+    first = np.full(len(source["lengths"]), -1)
+    ids_of = source["ids"].asstr()
+    for block, ids, rows in records_of(source):
+        for record, identifier, row in zip(range(block.start, block.stop), ids, rows.tolist(), strict=True):
+            if first[row] >= 0:
+                target[key_of(identifier)] = target[key_of(ids_of[first[row]])]
             else:
-                source.copy(_array_of(source, output, identifier), target, key)
-                first[row] = key
+                source.copy(_array_of(source, output, identifier), target, key_of(identifier))
+                first[row] = record
 
 
 def export_standalone(embeddings: Path, outputs: Sequence[str], path: Path) -> None:
@@ -74,6 +76,7 @@ def export_standalone(embeddings: Path, outputs: Sequence[str], path: Path) -> N
 def export_by_id(embeddings: Path, output: str, path: Path) -> None:
     """Write one file with an array for each id at its root: a vector (H,) or a matrix (rows, w)."""
     with _copying(embeddings, path) as (source, file):
+        file.attrs.update({**source.attrs, "format": BY_ID_FORMAT})
         if output not in VECTORS:
             _copy_arrays(source, output, file)
             return
@@ -94,23 +97,31 @@ def _copying(embeddings: Path, path: Path) -> Iterator[tuple[h5py.File, h5py.Fil
 
 
 def export_npy(embeddings: Path, outputs: Sequence[str], folder: Path) -> None:
-    """Write `<output>.npy` (N, H) of each kind of vector, and ids.tsv, whose row i says what row i is of."""
+    """Write `<output>.npy` (N, H) of each kind of vector, and ids.tsv, whose row i says what row i is of.
+
+    Those of kinds that are not asked for any more go: their rows may be of other records.
+    """
+    for output in set(VECTORS) - set(outputs):
+        for path in (folder / f"{output}.npy", guard_of(folder / f"{output}.npy")):
+            path.unlink(missing_ok=True)
     with ExitStack() as stack:
         source = stack.enter_context(open_hdf5(embeddings, FORMAT))
-        table_path = stack.enter_context(replacing(folder / "ids.tsv", guarded=True))
-        lengths, digests = source["lengths"][:], source["digests"]
-        arrays = {}
-        for output in outputs:
-            temporary = stack.enter_context(replacing(folder / f"{output}.npy", guarded=True))
+        lines = _opened(stack, folder / "ids.tsv", "w", encoding="utf-8", newline="")
+        arrays = {output: _opened(stack, folder / f"{output}.npy", "wb") for output in outputs}
+        for output, file in arrays.items():
             shape = len(source["ids"]), source[output].shape[1]
-            arrays[output] = np.lib.format.open_memmap(temporary, mode="w+", dtype=source[output].dtype, shape=shape)
-        with table_path.open("w", encoding="utf-8", newline="") as lines:
-            table = csv.writer(lines, delimiter="\t", lineterminator="\n")
-            table.writerow(("row", "id", "length", "digest"))
-            for block, ids, rows in records_of(source):
-                digest = np.char.decode(rows_of(digests, rows))
-                table.writerows(zip(range(block.start, block.stop), ids, lengths[rows], digest, strict=True))
-                for output, array in arrays.items():
-                    array[block] = rows_of(source[output], rows)
-        for array in arrays.values():
-            array.flush()
+            described = np.lib.format.dtype_to_descr(source[output].dtype)
+            header = {"descr": described, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+        table = csv.writer(lines, delimiter="\t", lineterminator="\n")
+        table.writerow(("row", "id", "length", "digest"))
+        for block, ids, rows in records_of(source):
+            lengths, digests = rows_of(source["lengths"], rows), np.char.decode(rows_of(source["digests"], rows))
+            table.writerows(zip(range(block.start, block.stop), ids, lengths, digests, strict=True))
+            for output, file in arrays.items():
+                file.write(np.ascontiguousarray(rows_of(source[output], rows)))
+
+
+def _opened(stack: ExitStack, path: Path, mode: str, **options: Any) -> Any:
+    """Open a file that gets its name when the stack is left."""
+    return stack.enter_context(stack.enter_context(replacing(path, guarded=True)).open(mode, **options))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.assembly import Accepted
 from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, read_record
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
-from lucaflow.files import describe, guard_of, is_free, sha256_of
+from lucaflow.files import describe, differences_from_guard, guard_of, is_free, sha256_of
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import COUNTS, FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error, read_rows
 from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME
@@ -26,6 +27,7 @@ from lucaflow.wanted import Plan
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
+_SHOWN = 3
 
 
 @dataclass
@@ -244,32 +246,24 @@ def changed_files(report_path: Path) -> list[tuple[Path, str]]:
     return [(path, how) for path, (size, digest) in expected.items() if (how := _difference(path, size, digest))]
 
 
-def damaged_results(paths: Iterable[Path]) -> list[tuple[Path, str]]:
-    """Return the results, of those beside which a checksum stands, that are not what was written, and how.
-
-    What is not there is no damage: the next run makes it.
-    """
-    return [(path, how) for path in paths if path.exists() and (how := _difference_from_guard(path))]
-
-
 def guarded_results(folder: Path, pattern: str) -> list[Path]:
-    """Return what was written with a checksum beside it whose name fits a pattern."""
-    return [guard.with_name(guard.name[1:].removesuffix(".sha256")) for guard in sorted(folder.glob(pattern))]
+    """Return what was written with a checksum beside it whose name fits a pattern, and is there."""
+    guarded = (guard.with_name(guard.name[1:].removesuffix(".sha256")) for guard in sorted(folder.glob(pattern)))
+    return [path for path in guarded if path.exists()]
 
 
-def _difference_from_guard(path: Path) -> str:
-    guard = guard_of(path)
+def damage_of_result(path: Path) -> str:
+    """Compare a result with the checksum beside it; say what is wrong, or nothing.
+
+    Raises UnreadableError where it cannot be read now.
+    """
     try:
-        digests = {name: digest for digest, name in (line.split("  ", 1) for line in guard.read_text().splitlines())}
-    except ValueError as error:
-        return f"its checksum in {guard.name} is damaged ({error})"
-    files = {f"{path.name}/{file.name}": file for file in path.iterdir()} if path.is_dir() else {path.name: path}
-    if differing := sorted(files.keys() ^ digests.keys()):
-        return f"{differing[0]} is missing or new" + (f", and {len(differing) - 1} more" if differing[1:] else "")
-    changed = [name for name, file in files.items() if sha256_of(file) != digests[name]]
-    if changed:
-        return "not what was written" + (f": {', '.join(changed[:3])}" if path.is_dir() else "")
-    return ""
+        found = list(islice(differences_from_guard(path), _SHOWN + 1))
+    except UnicodeDecodeError:
+        return f"its checksum in {guard_of(path).name} is damaged"
+    except OSError as error:
+        raise UnreadableError(f"{path} cannot be read now, and was left as it is: {error}") from error
+    return "; ".join(found[:_SHOWN]) + ("; and more" if found[_SHOWN:] else "")
 
 
 def damage_of_shard(path: Path) -> str:

@@ -28,15 +28,18 @@ def prepare(workflow: Workflow) -> None:
     workflow.config |= SETTINGS
 
 
+def is_the_same_each_time(path: Path) -> bool:
+    """Whether a result, or its checksum, is free of times, dates, sizes of pages, and the space left on the disk."""
+    name = path.name.removeprefix(".").removesuffix(".sha256")
+    others = ("summary.tsv", "preflight.json", "counts.json", "snakemake_timestamp")
+    return name not in others and not name.endswith((".png", ".html"))
+
+
 def results(workflow: Workflow) -> dict[str, bytes]:
-    """Every result but pictures, and what holds times, dates, sizes of pages, or the space that is left on the disk."""
+    """Return every such result, and what else was left among them."""
     folder = workflow.directory / "results"
-    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".png", ".html"))
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in files
-        if path.name not in ("summary.tsv", "preflight.json", "counts.json")
-    }
+    files = (path for path in folder.rglob("*") if path.is_file() and is_the_same_each_time(path))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def read_all(folder: Path) -> int:

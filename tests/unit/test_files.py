@@ -11,7 +11,7 @@ import pytest
 from workflow_runs import ROOT
 
 from lucaflow.files import guard_of, replacing, replacing_folder, write_text
-from lucaflow.verification import damaged_results
+from lucaflow.verification import damage_of_result
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -38,17 +38,19 @@ def test_what_stood_there_stays_when_writing_fails(tmp_path):
 def test_a_guard_is_what_sha256sum_reads(tmp_path):
     write_text(tmp_path / "a b.txt", "text")
     with replacing_folder(tmp_path / "folder", guarded=True) as temporary:
-        (temporary / "1.txt").write_text("one")
+        (temporary / "1\x1c\u2028.txt").write_text("one")
     for guard in (guard_of(tmp_path / "a b.txt"), guard_of(tmp_path / "folder")):
         subprocess.run(["sha256sum", "--check", "--strict", guard.name], cwd=tmp_path, check=True)
-    assert not damaged_results([tmp_path / "a b.txt", tmp_path / "folder"])
-    (tmp_path / "folder/2.txt").touch()
+    (tmp_path / "folder/notes.txt").write_text("somebody's own")
+    assert not damage_of_result(tmp_path / "a b.txt") and not damage_of_result(tmp_path / "folder")
     (tmp_path / "a b.txt").write_text("test")
-    found = dict(damaged_results([tmp_path / "a b.txt", tmp_path / "folder"]))
-    assert found == {
-        tmp_path / "a b.txt": "not what was written",
-        tmp_path / "folder": "folder/2.txt is missing or new",
-    }
+    assert damage_of_result(tmp_path / "a b.txt") == "not what was written"
+    (tmp_path / "folder/1\x1c\u2028.txt").write_text("other")
+    assert damage_of_result(tmp_path / "folder") == "folder/1\x1c\u2028.txt is not what was written"
+    (tmp_path / "folder/1\x1c\u2028.txt").unlink()
+    assert damage_of_result(tmp_path / "folder") == "folder/1\x1c\u2028.txt is missing"
+    guard_of(tmp_path / "folder").write_text("rubbish")
+    assert "checksum in .folder.sha256 is damaged" in damage_of_result(tmp_path / "folder")
 
 
 def test_what_a_killed_process_left_goes(tmp_path):
