@@ -92,6 +92,7 @@ def test_a_damaged_file_is_named_and_made_again(copied):
     check_damage(copied, DAMAGED["the file of embeddings"], flip)
 
 
+@pytest.mark.long
 def test_all_that_is_not_hdf5_is_guarded(copied):
     """A bit of every text, table and picture changes, all at once."""
     results = copied.directory / "results"

@@ -153,7 +153,9 @@ def test_one_file_with_all_inside_and_one_for_numpy(workflow, tmp_path):
     assert {path.name for path in folder.glob("*.npy")} == {"mean.npy"}
 
 
-@pytest.mark.parametrize(("output", "dtype"), [("mean", "float16"), ("matrix", "float32")])
+@pytest.mark.parametrize(
+    ("output", "dtype"), [pytest.param("mean", "float16", marks=pytest.mark.long), ("matrix", "float32")]
+)
 def test_an_array_for_each_id(workflow, output, dtype):
     workflow.fasta("p.fasta", RECORDS)
     workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
