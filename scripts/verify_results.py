@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from lucaflow.checkpoints import RECORD_NAME
@@ -35,26 +36,38 @@ def main() -> None:
     for folder in map(Path, snakemake.params.heads):
         if (folder / HEAD_RECORD_NAME).is_file():
             bad += changed_head(folder)
-    places = [("results", ".*.sha256"), *((folder, "**/.*.sha256") for folder in snakemake.params.guarded)]
-    guarded = [path for folder, pattern in places for path in guarded_results(Path(folder), pattern)]
-    known = {path for path, _ in bad}
-    unreadable = []
-    for path in guarded:
-        try:
-            bad += [(path, how)] if path not in known and (how := damage_of_result(path)) else []
-        except UnreadableError as error:
-            unreadable.append(str(error))
-    logger.info("%d texts, tables, pictures and exports: compared with their checksums", len(guarded))
+    damaged, unreadable = damaged_results(known={path for path, _ in bad})
+    bad += damaged
     for path, _ in bad:
         remove(path)
-    problems = [f"{path}: {problem}" for path, problem in bad] + unreadable
-    if problems:
-        raise StoreError(
+    said = []
+    if bad:
+        said.append(
             "these files are missing or not what they were, and what is left of them was removed; run again to rebuild "
-            "exactly these:\n  " + "\n  ".join(problems)
+            "exactly these:\n  " + "\n  ".join(f"{path}: {problem}" for path, problem in bad)
         )
+    if unreadable:
+        said.append("these were not checked; verify again when they can be read:\n  " + "\n  ".join(unreadable))
+    if said:
+        raise StoreError("\n".join(said))
     if missing:
         raise StoreError(f"not there yet: {', '.join(missing)}. Run `snakemake` first.")
+
+
+def damaged_results(known: Collection[Path]) -> tuple[list[tuple[Path, str]], list[str]]:
+    """Return the other results that differ from the checksum beside them, and how; and those that cannot be read."""
+    places = [("results", ".*.sha256"), *((folder, "**/.*.sha256") for folder in snakemake.params.guarded)]
+    guarded = [path for folder, pattern in places for path in guarded_results(Path(folder), pattern)]
+    damaged, unreadable = [], []
+    for path in guarded:
+        try:
+            how = "" if path in known else damage_of_result(path)
+        except UnreadableError as error:
+            unreadable.append(str(error))
+        else:
+            damaged += [(path, how)] if how else []
+    logger.info("%d texts, tables, pictures and exports: compared with their checksums", len(guarded))
+    return damaged, unreadable
 
 
 def remove(path: Path) -> None:

@@ -57,12 +57,15 @@ def write_guard(path: Path, written: Path) -> None:
 
 def differences_from_guard(path: Path) -> Iterator[str]:
     """Yield how a guarded result differs from what was written. Files that were added to a folder are no difference."""
+    damaged = f"its checksum in {guard_of(path).name} is damaged"
     with guard_of(path).open(encoding="utf-8", newline="\n") as lines:
+        if not guard_of(path).stat().st_size:
+            yield damaged
         for line in lines:
             digest, _, name = line.removesuffix("\n").partition("  ")
             file = path.parent / name
             if not name or not file.is_relative_to(path):
-                yield f"its checksum in {guard_of(path).name} is damaged"
+                yield damaged
             elif not file.is_file():
                 yield f"{name} is missing"
             elif sha256_of(file) != digest:
@@ -257,13 +260,15 @@ def human_bytes(size: float) -> str:
     return f"{size:,.1f} TB"
 
 
-def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise SpaceError if a disk has less than `needed` bytes left."""
+def require_space(
+    folder: Path, needed: int, what: str, otherwise: str = "set checkpoints.directory to another disk"
+) -> None:
+    """Raise SpaceError if a disk has less than `needed` bytes left. otherwise: what to do but make room."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise SpaceError(
             f"{what} needs {human_bytes(needed)}, but the disk of {folder.resolve()} has {human_bytes(free)} left. "
-            "Make room, or set checkpoints.directory to another disk."
+            f"Make room, or {otherwise}."
         )
 
 

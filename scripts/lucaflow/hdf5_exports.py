@@ -6,6 +6,7 @@ Everything is copied in blocks: of a sequence some bytes stay in memory, never i
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lucaflow.files import guard_of, replacing
+from lucaflow.files import guard_of, replacing, require_space
 from lucaflow.settings import VECTORS
 from lucaflow.store import FORMAT, blocks_of, key_of, open_hdf5
 
@@ -63,7 +64,7 @@ def export_standalone(embeddings: Path, outputs: Sequence[str], path: Path) -> N
 
     Raises StoreError where an array is damaged.
     """
-    with _copying(embeddings, path) as (source, file):
+    with _copying(embeddings, outputs, path) as (source, file):
         file.attrs.update(source.attrs)
         for name in source:
             if name not in outputs or name in VECTORS:
@@ -75,7 +76,7 @@ def export_standalone(embeddings: Path, outputs: Sequence[str], path: Path) -> N
 
 def export_by_id(embeddings: Path, output: str, path: Path) -> None:
     """Write one file with an array for each id at its root: a vector (H,) or a matrix (rows, w)."""
-    with _copying(embeddings, path) as (source, file):
+    with _copying(embeddings, [output], path) as (source, file):
         file.attrs.update({**source.attrs, "format": BY_ID_FORMAT})
         if output not in VECTORS:
             _copy_arrays(source, output, file)
@@ -86,14 +87,24 @@ def export_by_id(embeddings: Path, output: str, path: Path) -> None:
 
 
 @contextmanager
-def _copying(embeddings: Path, path: Path) -> Iterator[tuple[h5py.File, h5py.File]]:
-    """Open embeddings.h5, and a new file that gets its name when it is complete."""
-    with (
-        open_hdf5(embeddings, FORMAT) as source,
-        replacing(path, guarded=True) as temporary,
-        h5py.File(temporary, "w") as file,
-    ):
-        yield source, file
+def _copying(embeddings: Path, outputs: Sequence[str], path: Path) -> Iterator[tuple[h5py.File, h5py.File]]:
+    """Open embeddings.h5, and a new file that gets its name when it is complete. Raises SpaceError beforehand.
+
+    HDF5 does not survive a disk that is full while it makes many arrays: it may end the process.
+    """
+    with open_hdf5(embeddings, FORMAT) as source:
+        without = f"take `{path.stem}` out of `export`"
+        require_space(path.parent, _values(source, outputs), f"the export {path.name}", without)
+        with replacing(path, guarded=True) as temporary, h5py.File(temporary, "w") as file:
+            yield source, file
+
+
+def _values(source: h5py.File, outputs: Sequence[str]) -> int:
+    """Return the bytes of all values of the outputs, each distinct sequence once; names and arrays take more."""
+    residues = source["residues_embedded"][:]
+    width, item = int(source.attrs["hidden_size"]), np.dtype(json.loads(source.attrs["options"])["dtype"]).itemsize
+    of_output = {"matrix": int(residues.sum()) * width, "contacts": int((residues**2).sum())}
+    return sum(of_output.get(output, len(residues) * width) for output in outputs) * item
 
 
 def export_npy(embeddings: Path, outputs: Sequence[str], folder: Path) -> None:

@@ -117,11 +117,11 @@ def _bytes(
     values = dict.fromkeys(VECTORS, counts.distinct * width)
     values["matrix"] = sum((rows + special) * width * counts.lengths[length] for length, rows in embedded.items())
     values["contacts"] = sum(rows * rows * counts.lengths[length] for length, rows in embedded.items())
-    names = _BYTES_PER_ARRAY * counts.distinct + _BYTES_PER_LINK * counts.status["accepted"]
+    of_names = _BYTES_PER_ARRAY * counts.distinct + _BYTES_PER_LINK * counts.status["accepted"]
     found = {}
     for name in options.outputs:
         # Vectors are in the shards and in embeddings.h5, arrays in the shards, behind links.
-        found[name] = 2 * values[name] * item if name in VECTORS else values[name] * item + names
+        found[name] = 2 * values[name] * item if name in VECTORS else values[name] * item + of_names
     if "lucaone" in exports:
         exported = [name for name in options.outputs if name != "contacts"]
         in_float32 = sum(
@@ -131,8 +131,8 @@ def _bytes(
     of_distinct = {name: values[name] * item for name in options.outputs}
     vectors = {name: of_distinct[name] * counts.status["accepted"] // counts.distinct for name in options.vectors}
     sizes = {
-        "standalone": sum(of_distinct.values()) + (len(options.linked) * names),
-        "by_id": sum({**of_distinct, **vectors}.values()) + names,
+        "standalone": sum(of_distinct.values()) + len(options.linked) * of_names,
+        "by_id": sum({**of_distinct, **vectors}.values()) + of_names,
         "npy": sum(vectors.values()),
     }
     found |= {f"export {name}": size for name, size in sizes.items() if name in exports}

@@ -264,7 +264,10 @@ def _places_that_lack(datasets: Iterable[Dataset], source: str, registry: Regist
 
 
 def _export_doubts(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
-    """LucaOneApp's files are called `matrix_` and `vector_`, whatever kind of vector they hold."""
+    """Yield what an export cannot hold of the outputs, or lacks.
+
+    LucaOneApp's files are called `matrix_` and `vector_`, whatever kind of vector they hold.
+    """
     vectors = [name for name in outputs if name in VECTORS]
     if "lucaone" in exports and len(vectors) > 1:
         yield f"export: `lucaone` holds one kind of vector, but embedding.outputs has {', '.join(vectors)}; keep one"

@@ -10,6 +10,7 @@ import sys
 import pytest
 from workflow_runs import ROOT
 
+from lucaflow.errors import UnreadableError
 from lucaflow.files import guard_of, replacing, replacing_folder, write_text
 from lucaflow.verification import damage_of_result
 
@@ -49,8 +50,13 @@ def test_a_guard_is_what_sha256sum_reads(tmp_path):
     assert damage_of_result(tmp_path / "folder") == "folder/1\x1c\u2028.txt is not what was written"
     (tmp_path / "folder/1\x1c\u2028.txt").unlink()
     assert damage_of_result(tmp_path / "folder") == "folder/1\x1c\u2028.txt is missing"
-    guard_of(tmp_path / "folder").write_text("rubbish")
-    assert "checksum in .folder.sha256 is damaged" in damage_of_result(tmp_path / "folder")
+    for rubbish in ("rubbish", ""):
+        guard_of(tmp_path / "folder").write_text(rubbish)
+        assert "checksum in .folder.sha256 is damaged" in damage_of_result(tmp_path / "folder")
+    guard_of(tmp_path / "folder").unlink()
+    guard_of(tmp_path / "folder").mkdir()
+    with pytest.raises(UnreadableError, match="left as it is"):
+        damage_of_result(tmp_path / "folder")
 
 
 def test_what_a_killed_process_left_goes(tmp_path):

@@ -6,6 +6,7 @@ import pickletools
 import shutil
 import tracemalloc
 import zipfile
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -16,7 +17,8 @@ from golden_cases import GOLDEN, TOLERANCE
 
 from lucaflow import open_embeddings
 from lucaflow.alphabet import TOKEN_TYPE, encode
-from lucaflow.hdf5_exports import export_npy
+from lucaflow.errors import SpaceError
+from lucaflow.hdf5_exports import export_by_id, export_npy, export_standalone
 from lucaflow.loading import load_contact_head, load_encoder
 from lucaflow.settings import FORMAT_VERSION
 from lucaflow.store import FORMAT
@@ -168,6 +170,18 @@ def test_an_array_for_each_id(workflow, output, dtype):
                 found = file[identifier.replace("%", "%25").replace("/", "%2F")]
                 assert found.dtype == dtype
                 assert np.array_equal(found[:], embeddings[identifier])
+
+
+def test_an_export_that_finds_no_room(workflow, monkeypatch):
+    workflow.fasta("p.fasta", RECORDS)
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    workflow.run().succeeded()
+    embeddings = workflow.result("p", "embeddings.h5")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 128 * 4 - 1))
+    for export, name, outputs in ((export_standalone, "standalone", ["mean"]), (export_by_id, "by_id", "mean")):
+        with pytest.raises(SpaceError, match=rf"{name}.h5 needs 1.54 kB, .* take `{name}` out of `export`"):
+            export(embeddings, outputs, workflow.directory / f"{name}.h5")
+        assert not (workflow.directory / f"{name}.h5").exists()
 
 
 def test_exports_take_little_memory(tmp_path):
