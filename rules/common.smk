@@ -320,7 +320,12 @@ def comparison_files(step):
 
 def note_of_model(wildcards):
     """Return what must be said of a model wherever its results are shown."""
-    return "untrained" if dataset_of(wildcards).model.llm_version == "mini" else ""
+    return "for demonstration" if dataset_of(wildcards).model.llm_version == "mini" else ""
+
+
+def threads_of_map(wildcards):
+    """Return the threads that draw a map: principal components take none worth asking for."""
+    return 4 if wildcards.map == "tsne" else 1
 
 
 def threads_of_embed(wildcards):

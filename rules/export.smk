@@ -77,3 +77,30 @@ rule export_npy:
         "Exporting the vectors of {wildcards.dataset} for numpy"
     script:
         "../scripts/export_npy.py"
+
+
+rule export_table:
+    input:
+        embeddings="results/{dataset}/{model}/embeddings.h5",
+        verified="results/{dataset}/{model}/verified.json",
+        records="results/{dataset}/records.tsv",
+        labels="results/{dataset}/sequences/labels.tsv",
+    output:
+        "results/{dataset}/{model}/export/embeddings.{suffix}",
+    log:
+        "logs/export_table/{dataset}/{model}/{suffix}.log",
+    benchmark:
+        "benchmarks/export_table/{dataset}/{model}/{suffix}.tsv"
+    wildcard_constraints:
+        suffix="parquet|h5ad",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=growing(2000),
+    params:
+        outputs=OPTIONS.vectors,
+        algorithm=settings.EXPORT_VERSION,
+    message:
+        "Exporting the vectors of {wildcards.dataset} as one table, {wildcards.suffix}"
+    script:
+        "../scripts/export_table.py"

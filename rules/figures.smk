@@ -1,6 +1,6 @@
 """What people look at.
 
-Requires: verified embeddings. Produces: a map of each dataset, and the table of all of them.
+Requires: verified embeddings. Produces: maps of each dataset; of all together a table, lengths, and what was checked.
 """
 
 
@@ -12,29 +12,28 @@ rule draw_map:
         labels="results/{dataset}/sequences/labels.tsv",
     output:
         png=report(
-            "results/{dataset}/{model}/figures/map.png",
+            "results/{dataset}/{model}/figures/{map}.png",
             category="Maps",
-            labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "{map}"},
             caption="../resources/report/map.rst",
         ),
-        html=report(
-            "results/{dataset}/{model}/figures/map.html",
-            category="Maps",
-            labels={"dataset": "{dataset}", "model": "{model}", "kind": "interactive"},
-            caption="../resources/report/map.rst",
-        ),
+        # In a report it would not show: browsers leave frames of more than 2 MB empty.
+        html="results/{dataset}/{model}/figures/{map}.html",
     log:
-        "logs/draw_map/{dataset}/{model}.log",
+        "logs/draw_map/{dataset}/{model}/{map}.log",
     benchmark:
-        "benchmarks/draw_map/{dataset}/{model}.tsv"
+        "benchmarks/draw_map/{dataset}/{model}/{map}.tsv"
+    wildcard_constraints:
+        map="map|tsne",
     conda:
         ENVIRONMENT
+    threads: threads_of_map
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, records=True),
     params:
         note=note_of_model,
     message:
-        "Drawing the map of {wildcards.dataset}"
+        "Drawing a map of {wildcards.dataset}: {wildcards.map}"
     script:
         "../scripts/draw_map.py"
 
@@ -72,12 +71,7 @@ rule compare_precisions:
         settings=comparison_settings_file("precisions"),
         checkpoint=ancient(record_of_dataset),
     output:
-        table=report(
-            "results/{dataset}/{model}/figures/precisions.tsv",
-            category="Numerics",
-            labels={"dataset": "{dataset}", "model": "{model}", "kind": "table"},
-            caption="../resources/report/precisions.rst",
-        ),
+        table="results/{dataset}/{model}/figures/precisions.tsv",
         figure=report(
             "results/{dataset}/{model}/figures/precisions.png",
             category="Numerics",
@@ -108,12 +102,7 @@ rule compare_stitchings:
         settings=comparison_settings_file("stitchings"),
         checkpoint=ancient(record_of_dataset),
     output:
-        table=report(
-            "results/{dataset}/{model}/figures/stitchings.tsv",
-            category="Windows",
-            labels={"dataset": "{dataset}", "model": "{model}", "kind": "table"},
-            caption="../resources/report/stitchings.rst",
-        ),
+        table="results/{dataset}/{model}/figures/stitchings.tsv",
         figure=report(
             "results/{dataset}/{model}/figures/stitchings.png",
             category="Windows",
@@ -162,7 +151,21 @@ rule summarise:
         settings=summary_settings_file,
     output:
         table="results/summary.tsv",
-        html=report("results/summary.html", category="Overview", caption="../resources/report/summary.rst"),
+        html=report(
+            "results/summary.html",
+            category="Overview",
+            labels={"what": "records, time and size"},
+            caption="../resources/report/summary.rst",
+        ),
+        lengths=report(
+            "results/lengths.png",
+            category="Overview",
+            labels={"what": "lengths"},
+            caption="../resources/report/lengths.rst",
+        ),
+        validation=report(
+            "results/validation.html", category="Validation", caption="../resources/report/validation.rst"
+        ),
     log:
         "logs/summarise.log",
     retries: 0

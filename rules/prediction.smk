@@ -149,8 +149,9 @@ rule evaluate_predictions:
         predictions="results/{dataset}/predictions/{task}.csv",
         about="results/{dataset}/predictions/{task}.json",
     output:
-        report(
-            "results/{dataset}/predictions/{task}.metrics.tsv",
+        tsv="results/{dataset}/predictions/{task}.metrics.tsv",
+        html=report(
+            "results/{dataset}/predictions/{task}.metrics.html",
             category="Predictions",
             labels={"dataset": "{dataset}", "task": "{task}", "kind": "metrics"},
             caption="../resources/report/metrics.rst",

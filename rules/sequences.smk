@@ -1,6 +1,6 @@
 """From a file of records to distinct normalised sequences, divided into shards.
 
-Requires: the table of datasets. Produces: records.tsv, run.yaml, and results/{dataset}/sequences.
+Requires: the table of datasets. Produces: records.tsv, run.yaml (and .html), and results/{dataset}/sequences.
 """
 
 
@@ -77,7 +77,13 @@ rule record_run:
         settings=run_settings_file,
         checkpoint=ancient(record_for_run),
     output:
-        "results/{dataset}/run.yaml",
+        yaml="results/{dataset}/run.yaml",
+        html=report(
+            "results/{dataset}/run.html",
+            category="Provenance",
+            labels={"dataset": "{dataset}"},
+            caption="../resources/report/provenance.rst",
+        ),
     log:
         "logs/record_run/{dataset}.log",
     retries: 0

@@ -50,8 +50,10 @@ def comparisons_of(dataset):
 
 def figures_of_outputs():
     """Return the figures that the outputs allow: a map takes vectors, or matrices to pool."""
-    figures = ["map.png", "map.html"] if set(OPTIONS.outputs) - {"contacts"} else []
-    return figures + ["contacts.png"] * ("contacts" in OPTIONS.outputs)
+    maps = ["map"] + ["tsne"] * config["figures"]["tsne"] if set(OPTIONS.outputs) - {"contacts"} else []
+    return [f"{name}.{suffix}" for name in maps for suffix in ("png", "html")] + ["contacts.png"] * (
+        "contacts" in OPTIONS.outputs
+    )
 
 
 def exported_files():
@@ -60,6 +62,8 @@ def exported_files():
         "standalone": ["standalone.h5"],
         "by_id": ["by_id.h5"],
         "npy": [*(f"{name}.npy" for name in OPTIONS.vectors), "ids.tsv"],
+        "parquet": ["embeddings.parquet"],
+        "anndata": ["embeddings.h5ad"],
     }
     return [name for choice in config["export"] for name in of_export.get(choice, [])]
 
@@ -69,10 +73,16 @@ def final_files(wildcards):
 
     The settings are among it because Snakemake would not miss a file that only serves a result which is there.
     """
-    final = ["results/summary.tsv", summary_settings_file(wildcards)]
+    final = [f"results/{name}" for name in ("summary.tsv", "summary.html", "lengths.png", "validation.html")]
+    final.append(summary_settings_file(wildcards))
     for dataset in DATASETS.values():
         folder = f"results/{dataset.name}"
-        final += [f"{folder}/run.yaml", f"{folder}/records.tsv", dataset_settings_file(dataset, "normalize")]
+        final += [
+            f"{folder}/run.yaml",
+            f"{folder}/run.html",
+            f"{folder}/records.tsv",
+            dataset_settings_file(dataset, "normalize"),
+        ]
         final += prediction_files(dataset)
     for dataset in SINGLES:
         folder = f"results/{dataset.name}"

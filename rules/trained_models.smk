@@ -147,12 +147,12 @@ def own_shards_for_heads(wildcards):
 
 def note_of_task(wildcards):
     """Return what must be said of a trained model wherever its predictions are shown."""
-    return "untrained" if HEADS[wildcards.task].source == "packaged" else ""
+    return "for demonstration" if HEADS[wildcards.task].source == "packaged" else ""
 
 
 def prediction_files(dataset):
     """Return what the tasks of a dataset end in."""
-    suffixes = [".csv", ".failed.csv", ".json", ".png", ".html"] + [".metrics.tsv"] * bool(
+    suffixes = [".csv", ".failed.csv", ".json", ".png", ".html"] + [".metrics.tsv", ".metrics.html"] * bool(
         dataset.columns.label
     )
     return [

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from lucaflow.figures import draw_html, draw_png, make_map
 from lucaflow.logs import reporting_to
+from lucaflow.map_pages import draw_html
+from lucaflow.maps import draw_png, make_map
 
 
 def main() -> None:
@@ -13,6 +14,8 @@ def main() -> None:
         Path(snakemake.input.records),
         Path(snakemake.input.labels),
         snakemake.params.note,
+        snakemake.wildcards.map,
+        snakemake.threads,
     )
     draw_png(drawing, Path(snakemake.output.png))
     draw_html(drawing, Path(snakemake.output.html))

@@ -5,8 +5,9 @@ import logging
 from pathlib import Path
 
 from lucaflow.evaluation import compare, evaluate, read_predictions
-from lucaflow.files import write_table
+from lucaflow.files import write_table, write_text
 from lucaflow.logs import reporting_to
+from lucaflow.summary import page
 
 logger = logging.getLogger("lucaflow")
 
@@ -15,7 +16,9 @@ if __name__ == "__main__":
         about = json.loads(Path(snakemake.input.about).read_text(encoding="utf-8"))
         predictions = read_predictions(Path(snakemake.input.predictions))
         comparison = compare(predictions, about["task_type"], about["labels"])
-        write_table(Path(snakemake.output[0]), evaluate(comparison, about["task_type"]))
+        found = evaluate(comparison, about["task_type"])
+        write_table(Path(snakemake.output.tsv), found)
+        write_text(Path(snakemake.output.html), page(found, f"{about['dataset']}: {about['task']} against the labels"))
         if comparison.not_compared:
             logger.warning(
                 "%s, %s: %d of %d rows have a label that is none of the task's classes, and were not compared",

@@ -1,54 +1,64 @@
-"""Draw the weights of `mini`, the small checkpoint that comes with LucaFlow, in LucaOne's own layout.
+"""Train `mini`, the small checkpoint that comes with LucaFlow, and two downstream models; measure what they know.
 
-The weights have learned nothing: each tensor is drawn from a generator whose seed is a digest of the tensor's name.
+Everything follows from the seed in `mini.training.Setting` and the packages that `mini.sources` names. A run that was
+cut off goes on where it was.
 """
 
-import hashlib
+import argparse
 import json
+import logging
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from lucaflow.conversion import expected_shapes
-from lucaflow.encoder import EncoderConfig
+from mini import card, downstream, heads, weights
+from mini.corpus import corpus, evaluated, nucleotides, proteins
+from mini.evidence import evidence
+from mini.network import MaskedLanguageModel
+from mini.pairs import chloroplast_genes, kept_apart, shown_genes, write_pairs
+from mini.training import SMALL, Setting, train
 
-SEED = "lucaflow/mini/1/"
-CONFIG = EncoderConfig(
-    num_hidden_layers=6,
-    hidden_size=128,
-    num_attention_heads=4,
-    no_position_embeddings=True,
-    token_dropout=False,
-    use_embed_layer_norm=False,
-)
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def draw(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """Return a tensor by a fixed rule: norms start neutral, matrices keep the scale of what they multiply."""
-    if name.endswith("inv_freq"):
-        return torch.from_numpy(10000.0 ** (-np.arange(shape[0]) / shape[0])).float()
-    if "layer_norm" in name:
-        return torch.full(shape, float(name.endswith("weight")), dtype=torch.float16)
-    if name.endswith("bias"):
-        return torch.zeros(shape, dtype=torch.float16)
-    seed = int.from_bytes(hashlib.sha256((SEED + name).encode()).digest()[:8], "little")
-    scale = 1.0 if name.startswith("embed_") else shape[1] ** -0.5
-    return torch.from_numpy(scale * np.random.default_rng(seed).standard_normal(shape)).half()
-
-
-def main(root: Path) -> None:
-    """Write config.json, pytorch.pth and logs.txt below `root`."""
-    folder = root / "llm/models/lucaone/mini/checkpoint-step1"
-    logs = root / "llm/logs/lucaone/mini"
-    folder.mkdir(parents=True, exist_ok=True)
-    logs.mkdir(parents=True, exist_ok=True)
-    architecture = CONFIG.to_dict()
-    state = {name: draw(name, shape) for name, shape in expected_shapes(CONFIG).items()}
-    torch.save(state, folder / "pytorch.pth")
-    (folder / "config.json").write_text(json.dumps({"model_type": "lucaone", **architecture}, indent=2) + "\n")
-    (logs / "logs.txt").write_text(json.dumps({"model_type": "lucaone", "tokenization": False, **architecture}) + "\n")
+def main(root: Path, folder: Path, setting: Setting, threads: int) -> None:
+    """Write resources/mini, resources/heads and what was measured below `root`; `folder` keeps packages and states."""
+    torch.set_num_threads(threads)
+    resources, packages = root / "resources", folder / "packages"
+    shown = shown_genes(chloroplast_genes(packages), packages)
+    write_pairs(shown, resources / "demo/chloroplast_pairs.csv")
+    apart = evaluated(packages, resources / "demo")
+    everything_apart = apart + kept_apart(shown)
+    corpora = [
+        corpus(nucleotides(packages), everything_apart, "gene"),
+        corpus([sequence for sequence, _ in proteins(packages)[0]], everything_apart, "prot"),
+    ]
+    apart = [each.first(setting.evaluated) for each in apart]
+    trained = train(corpora, setting, folder / "training", threads)
+    weights.save(trained, resources / "mini")
+    # What is measured, and what the downstream models read, are the weights as they were saved.
+    model = weights.load(resources / "mini")
+    torch.manual_seed(setting.seed)
+    found = {"masked tokens and neighbours": evidence(model, MaskedLanguageModel().eval(), corpora, apart)}
+    for name, (head, task, labels, measured) in {
+        "location": downstream.locations(model.encoder, packages, apart, setting),
+        "central dogma": downstream.central_dogma(model.encoder, packages, shown, setting),
+    }.items():
+        heads.save_head(head, resources / "heads", task, labels)
+        found[name] = measured
+    weights.register(resources)
+    (resources / "mini/evidence.json").write_text(json.dumps(found, indent=2) + "\n")
+    card.write(found, folder / "training/losses.csv", root / "docs")
 
 
 if __name__ == "__main__":
-    main(Path(__file__).resolve().parent.parent / "resources/mini")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=ROOT, help="whose resources and docs are written")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build/mini", help="packages, states and losses")
+    parser.add_argument("--small", action="store_true", help="all of it in minutes, to see that it runs")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    chosen = parser.parse_args()
+    if chosen.small and ROOT in (chosen.root, chosen.folder.parent.parent):
+        parser.error("--small: give --root and --folder, so that what knows nothing replaces nothing")
+    main(chosen.root, chosen.folder, SMALL if chosen.small else Setting(), chosen.threads)

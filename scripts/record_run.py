@@ -1,4 +1,4 @@
-"""Write run.yaml: the resolved configuration of a dataset, with the versions and digests its results rest on."""
+"""Write run.yaml, and a page of it: the resolved configuration, versions and digests that results rest on."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import yaml
 from lucaflow.checkpoints import read_record
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
+from lucaflow.summary import page_of_text
 
 OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "model", "encoder", "parameters")
 
@@ -19,7 +20,8 @@ def main() -> None:
         record = read_record(Path(snakemake.input.checkpoint).parent)
         settings["checkpoint"] = {name: record[name] for name in OF_CHECKPOINT}
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-    write_text(Path(snakemake.output[0]), text)
+    write_text(Path(snakemake.output.yaml), text)
+    write_text(Path(snakemake.output.html), page_of_text(text, f"{snakemake.wildcards.dataset}: run.yaml"))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,25 @@
-"""Write the table that a run ends in."""
+"""Write what a run ends in: the table of its datasets, and the pages and figure of all of them that a report shows."""
 
 from pathlib import Path
 
 from lucaflow.files import write_table, write_text
 from lucaflow.logs import reporting_to
+from lucaflow.normalisation import Counts
+from lucaflow.reports import draw_lengths, validation
 from lucaflow.summary import page, summarise
+
+
+def main() -> None:
+    """Read what the datasets' jobs counted and checked."""
+    verified = {path.parent.parent.name: path for path in map(Path, snakemake.input.verified)}
+    counts = {path.parent.parent.name: Counts.read(path) for path in map(Path, snakemake.input.counts)}
+    rows = summarise(counts, verified, map(Path, snakemake.input.predicted), Path("benchmarks/embed"))
+    write_table(Path(snakemake.output.table), rows)
+    write_text(Path(snakemake.output.html), page(rows, "Summary"))
+    write_text(Path(snakemake.output.validation), page(validation(counts, verified), "Validation"))
+    draw_lengths(counts, Path(snakemake.output.lengths))
+
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):
-        rows = summarise(
-            map(Path, snakemake.input.counts),
-            map(Path, snakemake.input.verified),
-            map(Path, snakemake.input.predicted),
-            Path("benchmarks/embed"),
-        )
-        write_table(Path(snakemake.output.table), rows)
-        write_text(Path(snakemake.output.html), page(rows, "Summary"))
+        main()

@@ -1,13 +1,15 @@
 """LucaFlow: LucaOne embeddings of nucleotide and protein sequences, as a Snakemake workflow."""
 
+from importlib import import_module
+
 __version__ = "0.1.0"
-__all__ = ["Embeddings", "__version__", "open_embeddings"]
+__all__ = ["Embeddings", "__version__", "embed", "load_encoder", "open_embeddings"]
+
+_PLACES = {"Embeddings": "store", "open_embeddings": "store", "embed": "notebook", "load_encoder": "loading"}
 
 
 def __getattr__(name: str) -> object:
-    """Load what needs h5py only when it is asked for."""
-    if name in ("Embeddings", "open_embeddings"):
-        from lucaflow import store  # noqa: PLC0415
-
-        return getattr(store, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load what needs h5py or torch only when it is asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"lucaflow.{_PLACES[name]}"), name)

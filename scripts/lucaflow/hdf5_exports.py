@@ -17,25 +17,18 @@ import numpy as np
 
 from lucaflow.files import guard_of, replacing, require_space
 from lucaflow.settings import VECTORS
-from lucaflow.store import FORMAT, blocks_of, key_of, open_hdf5
+from lucaflow.store import FORMAT, blocks_of, key_of, open_hdf5, rows_of
 
 BY_ID_FORMAT = "lucaflow-embeddings-by-id"
 _RECORDS_AT_ONCE = 1024
 
 
-def records_of(file: h5py.File) -> Iterator[tuple[slice, list[str], np.ndarray]]:
+def records_of(file: h5py.File, at_once: int = _RECORDS_AT_ONCE) -> Iterator[tuple[slice, list[str], np.ndarray]]:
     """Yield blocks of records in input order: which they are, their ids, and their rows (n,) in arrays of length U."""
     count = len(file["ids"])
-    for start in range(0, count, _RECORDS_AT_ONCE):
-        block = slice(start, min(start + _RECORDS_AT_ONCE, count))
+    for start in range(0, count, at_once):
+        block = slice(start, min(start + at_once, count))
         yield block, file["ids"].asstr()[block].tolist(), file["sequence"][block]
-
-
-def rows_of(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return rows (n, H) in any order: neighbours are read at once, which most of a block of records are."""
-    distinct, places = np.unique(rows, return_inverse=True)
-    runs = np.split(distinct, np.flatnonzero(np.diff(distinct) != 1) + 1)
-    return np.concatenate([dataset[run[0] : run[-1] + 1] for run in runs])[places]
 
 
 def _array_of(file: h5py.File, output: str, identifier: str) -> h5py.Dataset:

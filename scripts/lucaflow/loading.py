@@ -19,13 +19,16 @@ from lucaflow.files import sha256_of
 from lucaflow.products import can_pack, check_digits, pack
 
 
-def load_encoder(folder: Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32) -> Encoder:
+def load_encoder(
+    folder: str | Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32
+) -> Encoder:
     """Load a converted checkpoint for embedding; matrix products run in `arithmetic`, norms in float32.
 
     The file is memory-mapped, and read a block at a time on the way to the device or, on a processor, into the form
     its products are fastest in, so that at no time more than one block is held twice. Its digest is computed meanwhile.
     Raises CheckpointError for a file that is not what its record says.
     """
+    folder = Path(folder)
     config = _recorded_config(folder)
     with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
         checked = pool.submit(_check_digest, folder)

@@ -134,6 +134,7 @@ def _bytes(
         "standalone": sum(of_distinct.values()) + len(options.linked) * of_names,
         "by_id": sum({**of_distinct, **vectors}.values()) + of_names,
         "npy": sum(vectors.values()),
+        **dict.fromkeys(("parquet", "anndata"), sum(vectors.values()) * _ITEM_BYTES["float32"] // item),
     }
     found |= {f"export {name}": size for name, size in sizes.items() if name in exports}
     found["ids and lengths"] = _BYTES_PER_RECORD * (counts.status["accepted"] + 2 * counts.distinct)

@@ -205,8 +205,8 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems.append(
             "embedding.outputs: `mini` has no contact head; take `contacts` out, or take another checkpoint"
         )
-    if missing := [name for name in config["export"] if name in ("parquet", "anndata")]:
-        problems.append(f"export: {', '.join(missing)} is not available in this version of LucaFlow")
+    if config["figures"]["tsne"] and set(config["embedding"]["outputs"]) == {"contacts"}:
+        problems.append("figures.tsne: a map takes vectors or matrices; add `mean` to embedding.outputs")
     problems += _export_doubts(config["export"], config["embedding"]["outputs"])
     directory = Path(config["checkpoints"]["directory"])
     if directory.exists() and not directory.is_dir():
@@ -273,8 +273,10 @@ def _export_doubts(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[s
         yield f"export: `lucaone` holds one kind of vector, but embedding.outputs has {', '.join(vectors)}; keep one"
     if "lucaone" in exports and not vectors and "matrix" not in outputs:
         yield "export: `lucaone` holds matrices or vectors; add `matrix`, `mean`, `max` or `cls` to embedding.outputs"
-    if "npy" in exports and not vectors:
-        yield "export: `npy` holds vectors; add `mean`, `max` or `cls` to embedding.outputs"
+    of_vectors = [name for name in exports if name in ("npy", "parquet", "anndata")]
+    if of_vectors and not vectors:
+        named = ", ".join(f"`{name}`" for name in of_vectors)
+        yield f"export: {named} hold vectors; add `mean`, `max` or `cls` to embedding.outputs"
     if "by_id" in exports and len(outputs) > 1:
         yield f"export: `by_id` holds one kind of array, but embedding.outputs has {', '.join(outputs)}; keep one"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from lucaflow.normalisation import Counts
 
-UNTRAINED = "The weights of `mini` are drawn at random, not trained: to try LucaFlow out, not for science."
+DEMONSTRATION = "`mini` is a small network that comes with LucaFlow: for demonstration, not for science."
 _NOT_EMBEDDED = dict.fromkeys(
     ("truncated", "windowed", "seconds", "residues_per_second", "embeddings_mb", "shards_mb", "embeddings")
 )
@@ -26,12 +26,12 @@ _SHORT_NAMES = {
 
 
 def summarise(
-    counts: Iterable[Path], verified: Iterable[Path], predicted: Iterable[Path], benchmarks: Path
+    counts: Mapping[str, Counts], verified: Mapping[str, Path], predicted: Iterable[Path], benchmarks: Path
 ) -> pd.DataFrame:
     """Return a row for each dataset: what became of its records and, where it was embedded, time and space.
 
-    counts: the counts.json of each dataset, in results/<dataset>/sequences; verified: the verified.json of those that
-    were embedded, in results/<dataset>/<model>; predicted: the <task>.json of predictions.
+    counts: by dataset; verified: the verified.json of those that were embedded; predicted: the <task>.json of
+    predictions.
     """
     predictions: dict[str, list[str]] = {}
     for path in predicted:
@@ -39,13 +39,11 @@ def summarise(
         doubts = [f"{about['failed']} failed"] * bool(about["failed"]) + [about["note"]] * bool(about["note"])
         said = f" ({', '.join(doubts)})" if doubts else ""
         predictions.setdefault(about["dataset"], []).append(f"{about['predicted']} of {about['task']}{said}")
-    embedded = {path.parent.parent.name: path for path in verified}
     rows = []
-    for path in counts:
-        dataset = path.parent.parent.name
-        results = _embedding(embedded[dataset], benchmarks) if dataset in embedded else _NOT_EMBEDDED
+    for dataset, found in counts.items():
+        results = _embedding(verified[dataset], benchmarks) if dataset in verified else _NOT_EMBEDDED
         made = "; ".join(predictions.get(dataset, []))
-        rows.append({"dataset": dataset, "model": "", **_outcomes(Counts.read(path)), **results, "predictions": made})
+        rows.append({"dataset": dataset, "model": "", **_outcomes(found), **results, "predictions": made})
     return pd.DataFrame(rows).convert_dtypes()
 
 
@@ -93,18 +91,30 @@ def as_text(table: Path) -> str:
     made = zip(rows["dataset"], rows.pop("predictions"), strict=True)
     predictions = "\n".join(f"  results/{dataset}/predictions/: {done}" for dataset, done in made if done)
     text = rows.rename(columns=_SHORT_NAMES).replace("", "-").to_string(index=False)
-    untrained = f"\n{UNTRAINED}\n" if rows["model"].str.startswith("mini-").any() else ""
+    warning = f"\n{DEMONSTRATION}\n" if rows["model"].str.startswith("mini-").any() else ""
     where = f"\nEmbeddings (embeddings.h5) and figures are in:\n{folders}\n" if folders else ""
     where += f"\nPredictions are in:\n{predictions}\n" if predictions else ""
     return (
         f"\n{text}\n\nSeconds are those of the embedding jobs, starting Python and loading the network included.\n"
-        f"{untrained}{where}"
+        f"{warning}{where}"
     )
 
 
 def page(rows: pd.DataFrame, title: str) -> str:
     """Return a table as a page of its own; every cell is escaped."""
-    style = "body{font-family:sans-serif}table{border-collapse:collapse}td,th{padding:.3em .8em;text-align:right}"
-    table = rows.to_html(index=False, border=0, na_rep="-", escape=True)
+    table = rows.rename(columns=lambda name: name.replace("_", " "))
+    return _page(table.to_html(index=False, border=0, na_rep="-", escape=True), title)
+
+
+def page_of_text(text: str, title: str) -> str:
+    """Return a text as a page of its own, line by line."""
+    return _page(f"<pre>{html.escape(text)}</pre>", title)
+
+
+def _page(body: str, title: str) -> str:
+    style = (
+        "body{font:14px sans-serif;margin:1em}pre{font-size:13px}table{border-collapse:collapse}"
+        "td,th{padding:.3em .6em;text-align:right;vertical-align:top;min-width:3em;border-bottom:1px solid #ddd}"
+    )
     name = html.escape(title)
-    return f"<!doctype html><meta charset=utf-8><title>{name}</title><style>{style}</style><p>{name}</p>{table}\n"
+    return f"<!doctype html><meta charset=utf-8><title>{name}</title><style>{style}</style><p>{name}</p>{body}\n"

@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lucaflow.figures import MOST_LABELS, OTHER, Map, draw_html, draw_png, project, sample_rows
+from lucaflow.figures import sample_rows
+from lucaflow.map_pages import draw_html
+from lucaflow.maps import FEWEST_NEIGHBOURS, MOST_LABELS, OTHER, Map, draw_png, principal_components, project
 from lucaflow.summary import as_text
 
 
@@ -19,7 +21,7 @@ def drawing(labels, title="a map"):
             "y": np.arange(count, dtype=float) % 3,
         }
     )
-    return Map(points, title, (0.5, 0.25))
+    return Map(points, title, ("x", "y"))
 
 
 @pytest.mark.parametrize(
@@ -43,13 +45,38 @@ def test_maps_are_drawn(tmp_path, labels):
     assert page.count("</script>") == page.count("<script")
 
 
-@pytest.mark.parametrize("shape", [(1, 4), (2, 4), (5, 1), (50, 8)])
-def test_projection(shape):
+@pytest.mark.parametrize("shape", [(1, 4), (2, 4), (5, 1), (50, 8), (8, 50)])
+def test_components(shape):
     vectors = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    coordinates, explained = project(vectors)
+    coordinates, shares = principal_components(vectors)
     assert coordinates.shape == (shape[0], 2)
     assert np.isfinite(coordinates).all()
-    assert 0 <= explained[1] <= explained[0] <= 1.0001
+    assert 0 <= shares[1] <= shares[0] <= 1.0001
+
+
+def test_components_of_many_are_those_of_few():
+    """From the covariance, as from the vectors themselves, up to their signs."""
+    vectors = (np.random.default_rng(0).standard_normal((80, 40)) * np.arange(1, 41)).astype(np.float32)
+    many, shares = principal_components(vectors)
+    centred = vectors - vectors.mean(0)
+    singular, axes = np.linalg.svd(centred, full_matrices=False)[1:]
+    assert shares == pytest.approx(singular[:2] ** 2 / (singular**2).sum(), rel=1e-4)
+    assert np.abs(many) == pytest.approx(np.abs(centred @ axes[:2].T), abs=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, FEWEST_NEIGHBOURS - 1, FEWEST_NEIGHBOURS, 60])
+def test_neighbours_stay_together(count):
+    """Three groups far apart; the same points twice; fewer points than it takes are shown by components."""
+    draw = np.random.default_rng(0)
+    group = np.arange(count) % 3
+    vectors = (draw.standard_normal((count, 16)) + 30 * group[:, None]).astype(np.float32)
+    found, axes = project(vectors, "tsne")
+    assert found.shape == (count, 2) and np.isfinite(found).all()
+    assert np.array_equal(found, project(vectors, "tsne")[0])
+    assert ("too few for t-SNE" in axes[0]) == (count < FEWEST_NEIGHBOURS)
+    if count == 60:
+        distances = ((found[:, None] - found[None]) ** 2).sum(2)
+        assert (group[np.argsort(distances)[:, 1]] == group).all()
 
 
 def test_large_datasets_are_sampled_evenly():
@@ -64,10 +91,10 @@ def test_the_table_of_a_run(tmp_path):
     table = tmp_path / "summary.tsv"
     table.write_text(f"{header}p\tmini-1\t10\t9\t1234567\t\tresults/p/mini-1/embeddings.h5\t10 of A\n")
     text = as_text(table)
-    assert "not trained" in text
+    assert "not for science" in text
     assert "results/p/mini-1/" in text
     assert "1234567" in text
     assert "Predictions are in:\n  results/p/predictions/: 10 of A\n" in text
     table.write_text(f"{header}p\tlucaone-36000000\t10\t9\t12\t3.5\tresults/p/l/embeddings.h5\t\n")
-    assert "not trained" not in as_text(table)
+    assert "not for science" not in as_text(table)
     assert "Predictions" not in as_text(table)

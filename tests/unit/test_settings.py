@@ -86,8 +86,10 @@ def test_every_problem_is_said_at_once():
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"export": ["parquet", "lucaone"]}, "export: parquet is not available"),
-        ({"export": ["npy"], "embedding": {"outputs": ["matrix"]}}, "`npy` holds vectors; add `mean`"),
+        (
+            {"export": ["npy", "parquet"], "embedding": {"outputs": ["matrix"]}},
+            "`npy`, `parquet` hold vectors; add `mean`",
+        ),
         (
             {"export": ["by_id"], "embedding": {"outputs": ["mean", "matrix"]}},
             "`by_id` holds one kind of array, but embedding.outputs has mean, matrix; keep one",
@@ -95,6 +97,10 @@ def test_every_problem_is_said_at_once():
         (
             {"export": ["lucaone"], "embedding": {"outputs": ["mean", "max", "matrix"]}},
             "holds one kind of vector, but embedding.outputs has mean, max",
+        ),
+        (
+            {"figures": {"tsne": True}, "embedding": {"outputs": ["contacts"]}},
+            "figures.tsne: a map takes vectors",
         ),
         ({"export": ["lucaone"], "embedding": {"outputs": ["contacts"]}}, "`lucaone` holds matrices or vectors"),
         (

@@ -76,7 +76,7 @@ def shell(command: str, folder: Path) -> str:
 def test_the_readme_way(clone, tmp_path):
     """Everything the README says, in its order, but for `make test`, which is what runs this."""
     said = shell("make demo", clone)
-    assert "drawn at random, not trained" in said
+    assert "for demonstration, not for science" in said
     for dataset, count in (("demo_proteins", 184), ("demo_dna", 60), ("demo_rna", 100)):
         assert re.search(rf"{dataset} +mini-1 +{count} +0 +0 +\d+ +{count} ", said), said
         folder = clone / "results" / dataset / "mini-1"
@@ -84,7 +84,7 @@ def test_the_readme_way(clone, tmp_path):
         assert not re.search(r"<(script|link|img)[^>]+https?://", page)
         assert (folder / "figures/map.png").stat().st_size > 20_000
     for dataset, task, count in (("demo_locations", "MiniProtLoc", 120), ("demo_pairs", "MiniCentralDogma", 48)):
-        assert f"results/{dataset}/predictions/: {count} of {task} (untrained)" in said
+        assert f"results/{dataset}/predictions/: {count} of {task} (for demonstration)" in said
         folder = clone / "results" / dataset / "predictions"
         assert len((folder / f"{task}.csv").read_text(encoding="utf-8").splitlines()) == count + 1
         assert (folder / f"{task}.metrics.tsv").is_file()

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import pickletools
-import shutil
-import tracemalloc
 import zipfile
-from types import SimpleNamespace
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,11 +13,7 @@ from golden_cases import GOLDEN, TOLERANCE
 
 from lucaflow import open_embeddings
 from lucaflow.alphabet import TOKEN_TYPE, encode
-from lucaflow.errors import SpaceError
-from lucaflow.hdf5_exports import export_by_id, export_npy, export_standalone
 from lucaflow.loading import load_contact_head, load_encoder
-from lucaflow.settings import FORMAT_VERSION
-from lucaflow.store import FORMAT
 
 MODEL = "lucaone-36000000"
 
@@ -119,84 +111,3 @@ def test_precisions_and_windows_are_compared(lucaone):
     assert set(table["window"]) == {15}
     assert table["division"].tolist()[-1] == "centered"
     assert lucaone.result("p", "figures/stitchings.png", MODEL).stat().st_size > 10_000
-
-
-RECORDS = {"a/b%": "MKVLAW", "same": "MKVLAW", "b": "MWWWKKAA", "c": "MKV", "again": "MWWWKKAA"}
-
-
-def test_one_file_with_all_inside_and_one_for_numpy(workflow, tmp_path):
-    """Read by what their users use, away from the shards; a sequence that two records have is there once."""
-    workflow.fasta("p.fasta", RECORDS)
-    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
-    workflow.config |= {"export": ["standalone", "npy"], "embedding": {"outputs": ["matrix", "mean", "max"]}}
-    workflow.run().succeeded()
-    folder = workflow.result("p", "export")
-    alone = shutil.copy(folder / "standalone.h5", tmp_path / "alone.h5")
-    table = pd.read_csv(folder / "ids.tsv", sep="\t")
-    with open_embeddings(workflow.result("p", "embeddings.h5")) as linked, open_embeddings(alone) as whole:
-        assert list(whole) == list(linked) == list(RECORDS) == table["id"].tolist()
-        assert dict(whole.attrs).keys() == dict(linked.attrs).keys()
-        assert set(whole.file) == set(linked.file)
-        for number, identifier in enumerate(RECORDS):
-            for output in ("matrix", "mean", "max"):
-                assert np.array_equal(whole.read(output, identifier), linked.read(output, identifier))
-            for output in ("mean", "max"):
-                array = np.load(folder / f"{output}.npy", mmap_mode="r")
-                assert (array.shape, array.dtype) == ((5, 128), np.float32)
-                assert np.array_equal(array[number], linked.read(output, identifier))
-        assert table["length"].tolist() == [len(sequence) for sequence in RECORDS.values()]
-        assert whole.file["matrix/same"] == whole.file["matrix/a%2Fb%25"] != whole.file["matrix/b"]
-    workflow.run("verify").succeeded()
-    (folder / "max.npy").unlink()
-    assert set(workflow.run().succeeded().jobs) <= {"export_npy", "summarise"}
-    assert (folder / "max.npy").exists()
-    workflow.config["embedding"] = {"outputs": ["mean"]}
-    workflow.run().succeeded()
-    assert {path.name for path in folder.glob("*.npy")} == {"mean.npy"}
-
-
-@pytest.mark.parametrize(
-    ("output", "dtype"), [pytest.param("mean", "float16", marks=pytest.mark.long), ("matrix", "float32")]
-)
-def test_an_array_for_each_id(workflow, output, dtype):
-    workflow.fasta("p.fasta", RECORDS)
-    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
-    workflow.config |= {"export": ["by_id"], "embedding": {"outputs": [output], "dtype": dtype}}
-    workflow.run().succeeded()
-    with h5py.File(workflow.result("p", "export/by_id.h5")) as file:
-        assert set(file) == {"a%2Fb%25", "same", "b", "c", "again"}
-        with open_embeddings(workflow.result("p", "embeddings.h5")) as embeddings:
-            for identifier in RECORDS:
-                found = file[identifier.replace("%", "%25").replace("/", "%2F")]
-                assert found.dtype == dtype
-                assert np.array_equal(found[:], embeddings[identifier])
-
-
-def test_an_export_that_finds_no_room(workflow, monkeypatch):
-    workflow.fasta("p.fasta", RECORDS)
-    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
-    workflow.run().succeeded()
-    embeddings = workflow.result("p", "embeddings.h5")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 128 * 4 - 1))
-    for export, name, outputs in ((export_standalone, "standalone", ["mean"]), (export_by_id, "by_id", "mean")):
-        with pytest.raises(SpaceError, match=rf"{name}.h5 needs 1.54 kB, .* take `{name}` out of `export`"):
-            export(embeddings, outputs, workflow.directory / f"{name}.h5")
-        assert not (workflow.directory / f"{name}.h5").exists()
-
-
-def test_exports_take_little_memory(tmp_path):
-    """Twenty thousand records in any order, of which every other one has a sequence of an earlier one."""
-    path, count = tmp_path / "embeddings.h5", 20_000
-    rows = np.minimum(np.arange(count), np.random.default_rng(0).integers(0, count // 2, count))
-    values = np.random.default_rng(1).standard_normal((count // 2, 512), dtype=np.float32)
-    with h5py.File(path, "w") as file:
-        file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION})
-        file.create_dataset("ids", data=[f"r{i}" for i in range(count)], dtype=h5py.string_dtype())
-        file["sequence"], file["mean"] = rows, values
-        file["lengths"] = np.arange(count // 2)
-        file["digests"] = np.array([f"{i:064d}" for i in range(count // 2)], dtype="S64")
-    tracemalloc.start()
-    export_npy(path, ["mean"], tmp_path)
-    assert tracemalloc.get_traced_memory()[1] < values.nbytes / 2
-    tracemalloc.stop()
-    assert np.array_equal(np.load(tmp_path / "mean.npy"), values[rows])

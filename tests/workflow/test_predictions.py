@@ -74,10 +74,10 @@ def test_singles_and_pairs_in_one_run_and_what_cannot_be_predicted(workflow):
     ]
     predictions = workflow.directory / "results/t/predictions"
     about = json.loads((predictions / "MiniCentralDogma.json").read_text())
-    assert (about["predicted"], about["failed"], about["note"]) == (2, 2, "untrained")
+    assert (about["predicted"], about["failed"], about["note"]) == (2, 2, "for demonstration")
     metrics = list(csv.DictReader((predictions / "MiniCentralDogma.metrics.tsv").open(), delimiter="\t"))
     assert {row["rows"] for row in metrics} == {"2"}
-    assert "results/t/predictions/: 2 of MiniCentralDogma (2 failed, untrained)" in run.output
+    assert "results/t/predictions/: 2 of MiniCentralDogma (2 failed, for demonstration)" in run.output
     assert not workflow.run().succeeded().jobs
     workflow.forget()
     assert not workflow.run().succeeded().jobs

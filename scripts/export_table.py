@@ -1,0 +1,12 @@
+"""Write the vectors of a dataset, with what is known of its records, as one table."""
+
+from pathlib import Path
+
+from lucaflow.logs import reporting_to
+from lucaflow.table_exports import export_anndata, export_parquet
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0]):
+        export = {"parquet": export_parquet, "h5ad": export_anndata}[snakemake.wildcards.suffix]
+        embeddings, records, labels = (Path(snakemake.input[name]) for name in ("embeddings", "records", "labels"))
+        export(embeddings, records, labels, snakemake.params.outputs, Path(snakemake.output[0]))

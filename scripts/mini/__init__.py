@@ -1,0 +1,1 @@
+"""How `mini`, the small checkpoint that comes with LucaFlow, was trained: LucaOne's architecture on open sequences."""

@@ -1,0 +1,85 @@
+"""The tables and the figure of docs/mini.md, from what `make mini` measured."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from mini.evidence import Share
+
+MARK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+AVERAGED = 100
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def shares(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
+    """Return a table of the sets that were kept apart, with a column for each way of telling."""
+    names = list(rows[0][kind])
+    body = [
+        [row["set"], str(row[kind]["mini"]["of"]), *(str(Share(**row[kind][name])) for name in names)] for row in rows
+    ]
+    return table(["set", "of", *names], body)
+
+
+def downstream(measured: Mapping[str, Any]) -> str:
+    """Return a table of how well the two downstream models do."""
+    rows = []
+    for name in ("location", "location, test set"):
+        for who, scores in measured["location"][name].items():
+            rows.append([f"MiniProtLoc: {name}", who, *_scores(scores), ""])
+    for name in ("against any other", "against the most similar other"):
+        for who, scores in measured["central dogma"][name].items():
+            area = f"{scores['area under the curve']:.3f}" if "area under the curve" in scores else ""
+            rows.append([f"MiniCentralDogma: {name}", who, *_scores(scores), area])
+    return table(["on", "by", "of", "accuracy (95 %)", "macro F1", "area under the curve"], rows)
+
+
+def _scores(scores: Mapping[str, Any]) -> list[str]:
+    low, high = scores["interval"]
+    return [str(scores["of"]), f"{scores['accuracy']:.3f} ({low:.3f} to {high:.3f})", f"{scores['macro F1']:.3f}"]
+
+
+def filled(page: str, measured: Mapping[str, Any]) -> str:
+    """Return the page with its tables as measured."""
+    rows = measured["masked tokens and neighbours"]
+    tables = {
+        "masked": shares(rows, "masked"),
+        "neighbours": shares(rows, "neighbours"),
+        "downstream": downstream(measured),
+    }
+    return MARK.sub(lambda match: f"{match[1]}{tables[match[2]]}{match[3]}", page)
+
+
+def draw_losses(losses: Path, path: Path) -> None:
+    """Draw the losses of training, averaged over neighbouring steps, for both alphabets."""
+    with losses.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    figure, axes = plt.subplots(figsize=(7.2, 4.0), layout="constrained")
+    for seq_type, name, letters in (("gene", "nucleotides", 4), ("prot", "residues of proteins", 20)):
+        steps, values = np.array([(int(r["step"]), float(r["loss"])) for r in rows if r["seq_type"] == seq_type]).T
+        width = min(AVERAGED, len(values))
+        smooth = np.convolve(values, np.ones(width) / width, mode="valid")
+        (line,) = axes.plot(steps[width - 1 :], smooth, label=name)
+        axes.axhline(np.log(letters), color=line.get_color(), linestyle=":", linewidth=1)
+    axes.set(xlabel="step", ylabel="loss (nats a hidden token)", ylim=(0, None))
+    axes.legend(title="dotted: guessing among all letters")
+    figure.savefig(path, dpi=150, metadata={"Software": None})
+    plt.close(figure)
+
+
+def write(measured: Mapping[str, Any], losses: Path, docs: Path) -> None:
+    """Bring docs/mini.md and its figure up to date."""
+    page = docs / "mini.md"
+    page.write_text(filled(page.read_text(encoding="utf-8"), measured), encoding="utf-8")
+    draw_losses(losses, docs / "images/mini_training.png")

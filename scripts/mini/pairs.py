@@ -1,0 +1,81 @@
+"""Genes of the Arabidopsis chloroplast: which the demonstration shows, and pairs of coding DNA with a protein."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from Bio import SeqIO
+
+from mini.corpus import Labelled, near_duplicates, normalised, proteins, tokens
+from mini.sources import CHLOROPLAST, read
+
+SHOWN = 24
+LONGEST_SHOWN = 250
+HEADER = ("seq_id_a", "seq_id_b", "seq_type_a", "seq_type_b", "seq_a", "seq_b", "label")
+
+
+@dataclass(frozen=True)
+class Gene:
+    """Coding DNA and the protein it encodes."""
+
+    locus: str
+    protein_id: str
+    dna: str
+    protein: str
+
+
+def chloroplast_genes(packages: Path) -> list[Gene]:
+    """Return each gene once, in the genome's order."""
+    record = SeqIO.read(io.StringIO(read(CHLOROPLAST, packages).decode()), "genbank")
+    found: dict[tuple[str, str], Gene] = {}
+    for feature in record.features:
+        if feature.type == "CDS" and "translation" in feature.qualifiers:
+            named = {name: feature.qualifiers[name][0] for name in ("locus_tag", "protein_id", "translation")}
+            dna = normalised(str(feature.extract(record.seq)), "gene")
+            gene = Gene(named["locus_tag"], named["protein_id"], dna, named["translation"])
+            found.setdefault((dna, gene.protein), gene)
+    return list(found.values())
+
+
+def shown_genes(genes: Sequence[Gene], packages: Path) -> list[Gene]:
+    """Return the first short genes whose proteins are not nearly one of those that are trained on."""
+    short = [gene for gene in genes if len(gene.protein) <= LONGEST_SHOWN]
+    known = [tokens(sequence, "prot") for sequence, _ in proteins(packages)[0]]
+    near = near_duplicates([tokens(gene.protein, "prot") for gene in short], known, "prot")
+    return [gene for gene, is_near in zip(short, near, strict=True) if not is_near][:SHOWN]
+
+
+def kept_apart(genes: Iterable[Gene]) -> list[Labelled]:
+    """Return both sides of genes, so that no training text holds them."""
+    genes = list(genes)
+    return [
+        Labelled("genes of the pairs", "gene", [gene.dna for gene in genes], [gene.locus for gene in genes]),
+        Labelled("proteins of the pairs", "prot", [gene.protein for gene in genes], [gene.locus for gene in genes]),
+    ]
+
+
+def hardest_others(proteins: Sequence[str]) -> list[int]:
+    """Return for each protein another one that is most like it in composition and length: for a negative."""
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    features = np.array([[p.count(x) / len(p) for x in letters] + [np.log(len(p))] for p in proteins])
+    distances = ((features[:, None] - features[None]) ** 2).sum(2)
+    same = np.array([[p == q for q in proteins] for p in proteins])
+    return [int(row) for row in np.where(same, np.inf, distances).argmin(1)]
+
+
+def write_pairs(genes: Sequence[Gene], path: Path) -> None:
+    """Write each gene with its protein, and each with the other protein that is most like its own."""
+    others = hardest_others([gene.protein for gene in genes])
+    pairs = [(gene, gene, 1) for gene in genes] + [
+        (gene, genes[other], 0) for gene, other in zip(genes, others, strict=True)
+    ]
+    with path.open("w", encoding="utf-8", newline="") as lines:
+        table = csv.writer(lines, lineterminator="\n")
+        table.writerow(HEADER)
+        for coding, coded, label in pairs:
+            table.writerow((coding.locus, coded.protein_id, "gene", "prot", coding.dna, coded.protein, label))

@@ -1,0 +1,94 @@
+"""How long a map of many points takes to draw, to open in a browser, to search and to zoom.
+
+Usage: python tests/benchmarks/maps.py. Needs Chromium and its driver; graphics are computed by the processor.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from browser import browser, open_page, wait_for_map
+
+from lucaflow.map_pages import draw_html
+from lucaflow.maps import Map, project
+
+COUNTS = (1_000, 10_000, 100_000)
+FAMILIES = 15
+# Two frames: the first may have been asked for before the change.
+AFTER = "requestAnimationFrame(() => requestAnimationFrame(() => arguments_done(performance.now() - start)))"
+SEARCH = f"""
+const arguments_done = arguments[0], start = performance.now()
+Bokeh.documents[0].get_model_by_name("search").value_input = "PROT77"
+{AFTER}"""
+ZOOM = f"""
+const arguments_done = arguments[0], start = performance.now()
+const range = Bokeh.documents[0].roots()[0].children[1].x_range
+range.setv({{start: range.start + 0.1, end: range.end - 0.1}})
+{AFTER}"""
+
+
+def big_map(count: int) -> Map:
+    """Return a map of groups of points, with texts as long as those of Swiss-Prot."""
+    draw = np.random.default_rng(0)
+    family = draw.integers(0, FAMILIES, count)
+    points = pd.DataFrame(
+        {
+            "id": [f"sp|Q{i:05d}|PROT{i}" for i in range(count)],
+            "description": [
+                f"Protein {i} OS=Escherichia coli (strain K12) OX=83333 GN=g{i} PE=1 SV=1" for i in range(count)
+            ],
+            "label": [f"family {number}" for number in family],
+            "length": draw.integers(20, 2000, count),
+            "x": draw.standard_normal(count) + 3 * (family % 4),
+            "y": draw.standard_normal(count) + 3 * (family // 4),
+        }
+    )
+    return Map(points, f"{count} points", ("x", "y"))
+
+
+def measure(count: int, path: Path) -> list[str]:
+    """Return what drawing, opening, searching and zooming took."""
+    start = time.perf_counter()
+    draw_html(big_map(count), path)
+    drawn = time.perf_counter() - start
+    with browser() as driver:
+        driver.set_script_timeout(120)
+        start = time.perf_counter()
+        open_page(driver, path)
+        wait_for_map(driver)
+        opened = time.perf_counter() - start
+        searched = driver.execute_async_script(SEARCH) / 1000
+        zoomed = sorted(driver.execute_async_script(ZOOM) for _ in range(9))[4] / 1000
+    return [f"{count:,}", f"{path.stat().st_size / 1e6:.1f}", *(f"{t:.2f}" for t in (drawn, opened, searched, zoomed))]
+
+
+def main() -> None:
+    """Print a row for each number of points; then what t-SNE takes."""
+    print(
+        "| points | page, MB | to write, s | to open, s | to search, s | a step of zoom, s |\n|---|---|---|---|---|---|"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for count in COUNTS:
+            print(f"| {' | '.join(measure(count, Path(folder) / 'map.html'))} |", flush=True)
+    draw = np.random.default_rng(0)
+    for count in COUNTS:
+        vectors = draw.standard_normal((count, 2560), dtype=np.float32) + 3 * draw.integers(
+            0, 2, (count, 1), dtype=np.int8
+        )
+        for projection in ("map", "tsne"):
+            start = time.perf_counter()
+            project(vectors, projection, threads=2)
+            print(f"{projection} of {count:,} vectors: {time.perf_counter() - start:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

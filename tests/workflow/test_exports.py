@@ -1,0 +1,195 @@
+"""Exports, read back by the libraries that their users use."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tracemalloc
+from types import SimpleNamespace
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import scanpy
+from workflow_runs import ROOT
+
+from lucaflow import open_embeddings
+from lucaflow.errors import SpaceError, StoreError
+from lucaflow.hdf5_exports import export_by_id, export_npy, export_standalone
+from lucaflow.settings import FORMAT_VERSION
+from lucaflow.store import FORMAT
+from lucaflow.table_exports import export_anndata, export_parquet
+
+RECORDS = {"a/b%": "MKVLAW", "same": "MKVLAW", "b": "MWWWKKAA", "c": "MKV", "again": "MWWWKKAA"}
+
+
+def test_one_file_with_all_inside_and_one_for_numpy(workflow, tmp_path):
+    """Read by what their users use, away from the shards; a sequence that two records have is there once."""
+    workflow.fasta("p.fasta", RECORDS)
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    workflow.config |= {"export": ["standalone", "npy"], "embedding": {"outputs": ["matrix", "mean", "max"]}}
+    workflow.run().succeeded()
+    folder = workflow.result("p", "export")
+    alone = shutil.copy(folder / "standalone.h5", tmp_path / "alone.h5")
+    table = pd.read_csv(folder / "ids.tsv", sep="\t")
+    with open_embeddings(workflow.result("p", "embeddings.h5")) as linked, open_embeddings(alone) as whole:
+        assert list(whole) == list(linked) == list(RECORDS) == table["id"].tolist()
+        assert dict(whole.attrs).keys() == dict(linked.attrs).keys()
+        assert set(whole.file) == set(linked.file)
+        for number, identifier in enumerate(RECORDS):
+            for output in ("matrix", "mean", "max"):
+                assert np.array_equal(whole.read(output, identifier), linked.read(output, identifier))
+            for output in ("mean", "max"):
+                array = np.load(folder / f"{output}.npy", mmap_mode="r")
+                assert (array.shape, array.dtype) == ((5, 128), np.float32)
+                assert np.array_equal(array[number], linked.read(output, identifier))
+        assert table["length"].tolist() == [len(sequence) for sequence in RECORDS.values()]
+        assert whole.file["matrix/same"] == whole.file["matrix/a%2Fb%25"] != whole.file["matrix/b"]
+    workflow.run("verify").succeeded()
+    (folder / "max.npy").unlink()
+    assert set(workflow.run().succeeded().jobs) <= {"export_npy", "summarise"}
+    assert (folder / "max.npy").exists()
+    workflow.config["embedding"] = {"outputs": ["mean"]}
+    workflow.run().succeeded()
+    assert {path.name for path in folder.glob("*.npy")} == {"mean.npy"}
+
+
+@pytest.mark.parametrize(
+    ("output", "dtype"), [pytest.param("mean", "float16", marks=pytest.mark.long), ("matrix", "float32")]
+)
+def test_an_array_for_each_id(workflow, output, dtype):
+    workflow.fasta("p.fasta", RECORDS)
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    workflow.config |= {"export": ["by_id"], "embedding": {"outputs": [output], "dtype": dtype}}
+    workflow.run().succeeded()
+    with h5py.File(workflow.result("p", "export/by_id.h5")) as file:
+        assert set(file) == {"a%2Fb%25", "same", "b", "c", "again"}
+        with open_embeddings(workflow.result("p", "embeddings.h5")) as embeddings:
+            for identifier in RECORDS:
+                found = file[identifier.replace("%", "%25").replace("/", "%2F")]
+                assert found.dtype == dtype
+                assert np.array_equal(found[:], embeddings[identifier])
+
+
+def test_an_export_that_finds_no_room(workflow, monkeypatch):
+    workflow.fasta("p.fasta", RECORDS)
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    workflow.run().succeeded()
+    embeddings = workflow.result("p", "embeddings.h5")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 128 * 4 - 1))
+    for export, name, outputs in ((export_standalone, "standalone", ["mean"]), (export_by_id, "by_id", "mean")):
+        with pytest.raises(SpaceError, match=rf"{name}.h5 needs 1.54 kB, .* take `{name}` out of `export`"):
+            export(embeddings, outputs, workflow.directory / f"{name}.h5")
+        assert not (workflow.directory / f"{name}.h5").exists()
+
+
+def stored(path, count, width):
+    """Records in any order, of which every other one has a sequence of an earlier one."""
+    rows = np.minimum(np.arange(count), np.random.default_rng(0).integers(0, count // 2, count))
+    values = np.random.default_rng(1).standard_normal((count // 2, width), dtype=np.float32)
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, "hidden_size": width})
+        file.create_dataset("ids", data=[f"r{i}" for i in range(count)], dtype=h5py.string_dtype())
+        file["sequence"], file["mean"] = rows, values
+        file["lengths"] = np.arange(count // 2)
+        file["digests"] = np.array([f"{i:064d}" for i in range(count // 2)], dtype="S64")
+    return path
+
+
+def test_exports_take_little_memory(tmp_path):
+    count, width = 20_000, 512
+    path = stored(tmp_path / "embeddings.h5", count, width)
+    records, labels = tmp_path / "records.tsv", tmp_path / "labels.tsv"
+    lines = "".join(f"{i}\tr{i}\tof {i}\taccepted\n" for i in range(count))
+    records.write_text(f"record\tid\tdescription\tstatus\n{lines}")
+    labels.write_text("record\tlabel\n" + "".join(f"{i}\tl{i}\n" for i in range(0, count, 3)))
+    with h5py.File(path) as file:
+        expected = file["mean"][:][file["sequence"][:]]
+    tracemalloc.start()
+    export_npy(path, ["mean"], tmp_path)
+    export_anndata(path, records, labels, ["mean"], tmp_path / "embeddings.h5ad")
+    export_parquet(path, records, labels, ["mean"], tmp_path / "embeddings.parquet")
+    assert tracemalloc.get_traced_memory()[1] < expected.nbytes / 2
+    tracemalloc.stop()
+    assert np.array_equal(np.load(tmp_path / "mean.npy"), expected)
+    assert np.array_equal(anndata.read_h5ad(tmp_path / "embeddings.h5ad").X, expected)
+    table = pd.read_parquet(tmp_path / "embeddings.parquet")
+    assert np.array_equal(np.stack(table["mean"]), expected)
+    assert table["description"].tolist() == [f"of {i}" for i in range(count)]
+    assert table["label"].tolist() == [f"l{i}" * (i % 3 == 0) for i in range(count)]
+
+
+def test_tables_for_pandas_and_scanpy(workflow):
+    """A row for each accepted record, also where others were dropped; `"` and tabs are what they were."""
+    workflow.write(
+        "g.csv",
+        'id,sequence,kind\n1,ACGT,"a, ""b"""\n001,,y\nNA,ACGT,\nα,GGGAAAC,ß\n2,ACGT,\n2,ACGT,z\n',
+    )
+    workflow.datasets(
+        {"dataset": "g", "path": "g.csv", "seq_type": "gene", "seq_column": "sequence", "label_column": "kind"}
+    )
+    workflow.config |= {
+        "export": ["parquet", "anndata"],
+        "embedding": {"outputs": ["max", "mean"], "dtype": "float16"},
+        "input": {"empty_sequences": "drop", "duplicate_ids": "first"},
+    }
+    workflow.run().succeeded()
+    folder = workflow.result("g", "export")
+    table, observed = pd.read_parquet(folder / "embeddings.parquet"), anndata.read_h5ad(folder / "embeddings.h5ad")
+    with open_embeddings(workflow.result("g", "embeddings.h5")) as embeddings:
+        assert table["id"].tolist() == observed.obs_names.tolist() == list(embeddings) == ["1", "NA", "α", "2"]
+        for output, vectors in (("mean", observed.X), ("max", observed.obsm["max"])):
+            expected = embeddings.to_frame(output).to_numpy()
+            assert vectors.dtype == np.stack(table[output]).dtype == np.float32
+            assert np.array_equal(vectors, expected) and np.array_equal(np.stack(table[output]), expected)
+        fingerprint = embeddings.attrs["fingerprint"]
+    for found in (table, observed.obs):
+        assert found["label"].tolist() == ['a, "b"', "", "ß", ""]
+        assert found["length"].tolist() == [4, 4, 7, 4]
+        assert found["digest"].nunique() == 2
+    about = json.loads(pq.read_schema(folder / "embeddings.parquet").metadata[b"lucaflow"])
+    assert about["fingerprint"] == observed.uns["fingerprint"] == fingerprint
+    assert observed.n_vars == 128
+
+
+@pytest.mark.long
+def test_scanpy_finds_neighbours(workflow):
+    with (ROOT / "resources/demo/mirna_hairpins.csv").open() as lines:
+        workflow.write("r.csv", lines.read())
+    workflow.datasets(
+        {"dataset": "r", "path": "r.csv", "seq_type": "gene", "seq_column": "sequence", "label_column": "label"}
+    )
+    workflow.config["export"] = ["anndata"]
+    workflow.run().succeeded()
+    embeddings = scanpy.read_h5ad(workflow.result("r", "export/embeddings.h5ad"))
+    scanpy.pp.neighbors(embeddings, use_rep="X")
+    scanpy.tl.umap(embeddings)
+    assert np.isfinite(embeddings.obsm["X_umap"]).all()
+    scanpy.pl.umap(embeddings, color="label", show=False)
+
+
+def test_a_table_of_other_records_is_refused(tmp_path):
+    embeddings = stored(tmp_path / "embeddings.h5", 5, 8)
+    (tmp_path / "labels.tsv").write_text("record\tlabel\n")
+    columns = "record\tid\tdescription\tstatus\n"
+    orders = ((0, 1, 3, 2, 4), "not of the same"), (range(4), "not of the same"), (range(6), "more records")
+    for order, said in orders:
+        (tmp_path / "records.tsv").write_text(columns + "".join(f"{i}\tr{i}\t\taccepted\n" for i in order))
+        for export in (export_parquet, export_anndata):
+            with pytest.raises(StoreError, match=said):
+                export(embeddings, tmp_path / "records.tsv", tmp_path / "labels.tsv", ["mean"], tmp_path / "export")
+            assert not (tmp_path / "export").exists()
+
+
+def test_a_description_with_a_nul(tmp_path):
+    embeddings = stored(tmp_path / "embeddings.h5", 2, 8)
+    (tmp_path / "labels.tsv").write_text("record\tlabel\n")
+    rows = "1\tr0\ta\0b\taccepted\n2\tr1\t\taccepted\n"
+    (tmp_path / "records.tsv").write_text(f"record\tid\tdescription\tstatus\n{rows}")
+    for export, name in ((export_parquet, "e.parquet"), (export_anndata, "e.h5ad")):
+        export(embeddings, tmp_path / "records.tsv", tmp_path / "labels.tsv", ["mean"], tmp_path / name)
+    assert pd.read_parquet(tmp_path / "e.parquet")["description"][0] == "a\0b"
+    assert anndata.read_h5ad(tmp_path / "e.h5ad").obs["description"].iloc[0] == "ab"

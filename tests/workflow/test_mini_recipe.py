@@ -1,0 +1,51 @@
+"""All that `make mini` does, in its small setting, in a copy of what it writes to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from workflow_runs import ROOT
+
+from lucaflow.registry import read_checkpoints
+from lucaflow.schemas import read_yaml
+from mini import sources
+
+
+@pytest.mark.long
+def test_make_mini(tmp_path):
+    packages = tmp_path / "packages"
+    try:
+        for source in (sources.PROTEINS, sources.ORCHIDS, sources.HAIRPINS, sources.RIBOSOMAL):
+            sources.read(source, packages)
+    except (RuntimeError, FileNotFoundError) as error:
+        pytest.skip(f"the packages that mini was trained on are not to be had here: {error}")
+    for name in ("resources/demo", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("checkpoints.tsv", "tasks.tsv"):
+        shutil.copy(ROOT / "resources" / name, tmp_path / "resources")
+    shown = (tmp_path / "resources/demo/chloroplast_pairs.csv").read_bytes()
+    command = [sys.executable, "scripts/make_mini.py", "--small", "--root", tmp_path, "--folder", tmp_path]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+    assert (tmp_path / "resources/demo/chloroplast_pairs.csv").read_bytes() == shown
+    found = json.loads((tmp_path / "resources/mini/evidence.json").read_text())
+    assert [row["sequences"] for row in found["masked tokens and neighbours"]] == [30] * 6
+    page = (tmp_path / "docs/mini.md").read_text()
+    assert page.count("\n| location") >= 4
+    assert (tmp_path / "docs/images/mini_training.png").stat().st_size > 5_000
+    schema = read_yaml(ROOT / "config/schemas/checkpoints.schema.yaml")
+    ours, packaged = (read_checkpoints(root / "resources/checkpoints.tsv", schema) for root in (tmp_path, ROOT))
+    assert ours != packaged
+    assert len(list((tmp_path / "resources/heads").rglob("pytorch_model.bin"))) == 2
+
+
+def test_what_knows_nothing_replaces_nothing():
+    done = subprocess.run(
+        [sys.executable, "scripts/make_mini.py", "--small"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "give --root and --folder" in done.stderr
