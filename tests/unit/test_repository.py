@@ -118,3 +118,11 @@ def test_the_tests_that_pages_name_are_there():
     named = {name for page in pages for name in re.findall(r"\b(test_\w+\.py)", page.read_text(encoding="utf-8"))}
     assert len(named) > 10
     assert named <= {path.name for path in ROOT.glob("tests/*/test_*.py")}
+
+
+def test_the_messages_that_pages_explain_are_said():
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "scripts").rglob("*.py"))
+    said = re.sub(r'"\s*\n\s*f?"', "", sources)
+    explained = re.findall(r"^\| `([^`]+)` \|", read("docs/troubleshooting.md"), re.MULTILINE)
+    assert len(explained) > 10
+    assert [message for message in explained if message not in said] == []
