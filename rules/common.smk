@@ -323,11 +323,6 @@ def note_of_model(wildcards):
     return "for demonstration" if dataset_of(wildcards).model.llm_version == "mini" else ""
 
 
-def threads_of_map(wildcards):
-    """Return the threads that draw a map: principal components take none worth asking for."""
-    return 4 if wildcards.map == "tsne" else 1
-
-
 def threads_of_embed(wildcards):
     """Return the threads an embedding job gets, to estimate its time. Where jobs go elsewhere, no cores bound them."""
     return min(EMBED_THREADS, workflow.resource_settings.cores or EMBED_THREADS)

@@ -1,6 +1,6 @@
 """What people look at.
 
-Requires: verified embeddings. Produces: maps of each dataset; of all together a table, lengths, and what was checked.
+Requires: verified embeddings. Produces: maps of each dataset; of all together a table, and what was checked.
 """
 
 
@@ -10,32 +10,59 @@ rule draw_map:
         verified="results/{dataset}/{model}/verified.json",
         records="results/{dataset}/records.tsv",
         labels="results/{dataset}/sequences/labels.tsv",
+        counts="results/{dataset}/sequences/counts.json",
     output:
         png=report(
-            "results/{dataset}/{model}/figures/{map}.png",
+            "results/{dataset}/{model}/figures/map.png",
             category="Maps",
-            labels={"dataset": "{dataset}", "model": "{model}", "kind": "{map}"},
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "components"},
             caption="../resources/report/map.rst",
         ),
         # In a report it would not show: browsers leave frames of more than 2 MB empty.
-        html="results/{dataset}/{model}/figures/{map}.html",
+        html="results/{dataset}/{model}/figures/map.html",
+        lengths=report(
+            "results/{dataset}/{model}/figures/lengths.png",
+            category="Lengths",
+            labels={"dataset": "{dataset}"},
+            caption="../resources/report/lengths.rst",
+        ),
     log:
-        "logs/draw_map/{dataset}/{model}/{map}.log",
+        "logs/draw_map/{dataset}/{model}.log",
     benchmark:
-        "benchmarks/draw_map/{dataset}/{model}/{map}.tsv"
-    wildcard_constraints:
-        map="map|tsne",
+        "benchmarks/draw_map/{dataset}/{model}.tsv"
     conda:
         ENVIRONMENT
-    threads: threads_of_map
+    threads: 1
     resources:
         mem_mb=growing(4000, records=True),
     params:
         note=note_of_model,
+        projection="components",
     message:
-        "Drawing a map of {wildcards.dataset}: {wildcards.map}"
+        "Drawing the map of {wildcards.dataset}"
     script:
         "../scripts/draw_map.py"
+
+
+use rule draw_map as draw_tsne with:
+    output:
+        png=report(
+            "results/{dataset}/{model}/figures/tsne.png",
+            category="Maps",
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "t-SNE"},
+            caption="../resources/report/tsne.rst",
+        ),
+        html="results/{dataset}/{model}/figures/tsne.html",
+    log:
+        "logs/draw_tsne/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/draw_tsne/{dataset}/{model}.tsv"
+    threads: 4
+    params:
+        note=note_of_model,
+        projection="tsne",
+    message:
+        "Drawing the map of {wildcards.dataset} by t-SNE"
 
 
 rule draw_contacts:
@@ -154,14 +181,7 @@ rule summarise:
         html=report(
             "results/summary.html",
             category="Overview",
-            labels={"what": "records, time and size"},
             caption="../resources/report/summary.rst",
-        ),
-        lengths=report(
-            "results/lengths.png",
-            category="Overview",
-            labels={"what": "lengths"},
-            caption="../resources/report/lengths.rst",
         ),
         validation=report(
             "results/validation.html", category="Validation", caption="../resources/report/validation.rst"

@@ -51,8 +51,11 @@ def comparisons_of(dataset):
 def figures_of_outputs():
     """Return the figures that the outputs allow: a map takes vectors, or matrices to pool."""
     maps = ["map"] + ["tsne"] * config["figures"]["tsne"] if set(OPTIONS.outputs) - {"contacts"} else []
-    return [f"{name}.{suffix}" for name in maps for suffix in ("png", "html")] + ["contacts.png"] * (
-        "contacts" in OPTIONS.outputs
+    lengths = ["lengths.png"] * bool(maps)
+    return (
+        [f"{name}.{suffix}" for name in maps for suffix in ("png", "html")]
+        + lengths
+        + ["contacts.png"] * ("contacts" in OPTIONS.outputs)
     )
 
 
@@ -73,7 +76,7 @@ def final_files(wildcards):
 
     The settings are among it because Snakemake would not miss a file that only serves a result which is there.
     """
-    final = [f"results/{name}" for name in ("summary.tsv", "summary.html", "lengths.png", "validation.html")]
+    final = [f"results/{name}" for name in ("summary.tsv", "summary.html", "validation.html")]
     final.append(summary_settings_file(wildcards))
     for dataset in DATASETS.values():
         folder = f"results/{dataset.name}"

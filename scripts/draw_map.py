@@ -2,23 +2,28 @@
 
 from pathlib import Path
 
+from lucaflow.figures import draw_lengths
 from lucaflow.logs import reporting_to
 from lucaflow.map_pages import draw_html
 from lucaflow.maps import draw_png, make_map
+from lucaflow.normalisation import Counts
 
 
 def main() -> None:
-    """Make the map once and draw it twice."""
+    """Make the map once and draw it twice; the lengths beside it, where they are asked for."""
     drawing = make_map(
         Path(snakemake.input.embeddings),
         Path(snakemake.input.records),
         Path(snakemake.input.labels),
         snakemake.params.note,
-        snakemake.wildcards.map,
+        snakemake.params.projection,
         snakemake.threads,
     )
     draw_png(drawing, Path(snakemake.output.png))
     draw_html(drawing, Path(snakemake.output.html))
+    if snakemake.params.projection == "components":
+        counts = Counts.read(Path(snakemake.input.counts))
+        draw_lengths(counts.lengths, snakemake.wildcards.dataset, Path(snakemake.output.lengths))
 
 
 if __name__ == "__main__":

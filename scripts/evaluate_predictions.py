@@ -7,7 +7,7 @@ from pathlib import Path
 from lucaflow.evaluation import compare, evaluate, read_predictions
 from lucaflow.files import write_table, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.summary import page
+from lucaflow.pages import page
 
 logger = logging.getLogger("lucaflow")
 

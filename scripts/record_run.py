@@ -8,7 +8,7 @@ import yaml
 from lucaflow.checkpoints import read_record
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
-from lucaflow.summary import page_of_text
+from lucaflow.pages import page_of_text
 
 OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "model", "encoder", "parameters")
 

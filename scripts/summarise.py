@@ -1,12 +1,12 @@
-"""Write what a run ends in: the table of its datasets, and the pages and figure of all of them that a report shows."""
+"""Write what a run ends in: the table of its datasets, and the pages of all of them that a report shows."""
 
 from pathlib import Path
 
 from lucaflow.files import write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.normalisation import Counts
-from lucaflow.reports import draw_lengths, validation
-from lucaflow.summary import page, summarise
+from lucaflow.pages import page
+from lucaflow.summary import summarise, validation
 
 
 def main() -> None:
@@ -17,7 +17,6 @@ def main() -> None:
     write_table(Path(snakemake.output.table), rows)
     write_text(Path(snakemake.output.html), page(rows, "Summary"))
     write_text(Path(snakemake.output.validation), page(validation(counts, verified), "Validation"))
-    draw_lengths(counts, Path(snakemake.output.lengths))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What all pictures have in common, and contact maps."""
+"""What all pictures have in common, lengths, and contact maps."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 MOST_CONTACT_MAPS = 6
+BINS = 40
+# Lengths that differ by more than this factor are shown on a logarithmic axis.
+WIDE = 20
 
 
 def sample_rows(count: int, most: int) -> np.ndarray:
@@ -32,6 +36,31 @@ def save_png(drawn: Any, path: Path) -> None:
     with replacing(path, guarded=True) as temporary:
         drawn.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
     plt.close(drawn)
+
+
+def bounds_of(lengths: Sequence[int]) -> np.ndarray:
+    """Return the bounds of a histogram's bars: equally wide, or growing by a factor where lengths differ much.
+
+    They lie between whole numbers, and bars that grow begin with one length each.
+    """
+    shortest, longest = min(lengths), max(lengths)
+    if longest > WIDE * shortest:
+        return np.unique(np.geomspace(shortest, longest + 1, BINS + 1).round()) - 0.5
+    width = -(-(longest - shortest + 1) // BINS)
+    return np.arange(shortest, longest + width + 1, width) - 0.5
+
+
+def draw_lengths(lengths: Mapping[int, int], dataset: str, path: Path) -> None:
+    """Draw how many distinct sequences of a dataset have which length in residues."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    bounds = bounds_of(list(lengths))
+    axes.hist(list(lengths), bins=bounds.tolist(), weights=list(lengths.values()), color="#4c78a8")
+    if len(np.unique(np.diff(bounds))) > 1:
+        axes.set_xscale("log")
+    axes.set(xlabel="length (residues)", ylabel="distinct sequences")
+    axes.set_title(plain(f"{dataset}: {sum(lengths.values()):,} distinct sequences"), fontsize="small")
+    axes.spines[["top", "right"]].set_visible(False)
+    save_png(figure, path)
 
 
 def draw_contacts(embeddings_path: Path, path: Path) -> None:

@@ -84,7 +84,7 @@ def neighbour_embedding(vectors: np.ndarray, threads: int) -> np.ndarray:
 
 
 def project(vectors: np.ndarray, projection: str, threads: int = 1) -> tuple[np.ndarray, tuple[str, str]]:
-    """Return coordinates (n, 2) of vectors (n, H), and what the axes are. projection: `map` (components) or `tsne`.
+    """Return coordinates (n, 2) of vectors (n, H), and what the axes are. projection: `components` or `tsne`.
 
     Too few different vectors for t-SNE are shown by their components, which the axes say.
     """

@@ -15,8 +15,8 @@ from sklearn.metrics import confusion_matrix
 
 from lucaflow.evaluation import Comparison, compare
 from lucaflow.figures import plain, save_png
+from lucaflow.pages import page
 from lucaflow.prediction_tables import GROUND_TRUTH
-from lucaflow.summary import page
 
 MOST_CLASSES = 20
 MOST_ROWS = 1000

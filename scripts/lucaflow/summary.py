@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -100,21 +99,26 @@ def as_text(table: Path) -> str:
     )
 
 
-def page(rows: pd.DataFrame, title: str) -> str:
-    """Return a table as a page of its own; every cell is escaped."""
-    table = rows.rename(columns=lambda name: name.replace("_", " "))
-    return _page(table.to_html(index=False, border=0, na_rep="-", escape=True), title)
+def validation(counts: Mapping[str, Counts], verified: Mapping[str, Path]) -> pd.DataFrame:
+    """Return a row for each dataset: what became of its records, and what was compared in its embeddings.
 
-
-def page_of_text(text: str, title: str) -> str:
-    """Return a text as a page of its own, line by line."""
-    return _page(f"<pre>{html.escape(text)}</pre>", title)
-
-
-def _page(body: str, title: str) -> str:
-    style = (
-        "body{font:14px sans-serif;margin:1em}pre{font-size:13px}table{border-collapse:collapse}"
-        "td,th{padding:.3em .6em;text-align:right;vertical-align:top;min-width:3em;border-bottom:1px solid #ddd}"
-    )
-    name = html.escape(title)
-    return f"<!doctype html><meta charset=utf-8><title>{name}</title><style>{style}</style><p>{name}</p>{body}\n"
+    verified: the verified.json of the datasets that were embedded.
+    """
+    rows = []
+    for dataset, found in counts.items():
+        row: dict[str, Any] = {"dataset": dataset, "records": found.status.total()}
+        row |= {status: found.status[status] for status in ("accepted", "duplicate", "dropped")}
+        row |= {"records with changed characters": found.records_changed, "characters changed": found.changed}
+        if dataset in verified:
+            report = json.loads(verified[dataset].read_text(encoding="utf-8"))
+            row |= {
+                "records in embeddings.h5": report["records"],
+                "longest sequence": report["longest"],
+                "shortened": report["truncated_sequences"],
+                "in windows": report["windowed_sequences"],
+                "files": len(report["files"]),
+                "compared": "; ".join(report["checked"]),
+                "checkpoint": report["checkpoint_sha256"][:12],
+            }
+        rows.append(row)
+    return pd.DataFrame(rows).convert_dtypes()

@@ -84,7 +84,7 @@ def main() -> None:
         vectors = draw.standard_normal((count, 2560), dtype=np.float32) + 3 * draw.integers(
             0, 2, (count, 1), dtype=np.int8
         )
-        for projection in ("map", "tsne"):
+        for projection in ("components", "tsne"):
             start = time.perf_counter()
             project(vectors, projection, threads=2)
             print(f"{projection} of {count:,} vectors: {time.perf_counter() - start:.1f} s", flush=True)

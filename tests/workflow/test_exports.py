@@ -26,6 +26,7 @@ from lucaflow.table_exports import export_anndata, export_parquet
 RECORDS = {"a/b%": "MKVLAW", "same": "MKVLAW", "b": "MWWWKKAA", "c": "MKV", "again": "MWWWKKAA"}
 
 
+@pytest.mark.long
 def test_one_file_with_all_inside_and_one_for_numpy(workflow, tmp_path):
     """Read by what their users use, away from the shards; a sequence that two records have is there once."""
     workflow.fasta("p.fasta", RECORDS)
@@ -99,6 +100,7 @@ def stored(path, count, width):
     return path
 
 
+@pytest.mark.long
 def test_exports_take_little_memory(tmp_path):
     count, width = 20_000, 512
     path = stored(tmp_path / "embeddings.h5", count, width)

@@ -12,6 +12,7 @@ from workflow_runs import ROOT, Workflow
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
     pytest.mark.xdist_group("pages"),
+    pytest.mark.long,
 ]
 DEMO = ROOT / "resources/demo"
 EYES = "a[iconname=eye]"
@@ -60,7 +61,8 @@ def test_every_result_of_the_report_shows(finished):
         WebDriverWait(driver, 30).until(lambda driver: "To cite:" in driver.find_element(By.TAG_NAME, "body").text)
         texts = {}
         for category, results in (
-            ("Maps", 2), ("Numerics", 2), ("Overview", 2), ("Predictions", 3), ("Provenance", 2), ("Validation", 1),
+            ("Lengths", 2), ("Maps", 2), ("Numerics", 2), ("Overview", 1), ("Predictions", 3), ("Provenance", 2),
+            ("Validation", 1),
         ):  # fmt: skip
             link(driver, category).click()
             WebDriverWait(driver, 30).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, EYES))

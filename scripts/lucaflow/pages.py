@@ -1,0 +1,31 @@
+"""Tables and texts as pages that need nothing else."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a page of text needs no pandas, which takes half a second to load
+    import pandas as pd
+LONG = 60
+
+
+def page(rows: pd.DataFrame, title: str) -> str:
+    """Return a table as a page of its own; every cell is escaped, and long text gets room."""
+    table = rows.rename(columns=lambda name: name.replace("_", " "))
+    room = {name: "24em" for name in table if table[name].astype(str).str.len().max() > LONG}
+    return _page(table.to_html(index=False, border=0, na_rep="-", escape=True, col_space=room), title)
+
+
+def page_of_text(text: str, title: str) -> str:
+    """Return a text as a page of its own, line by line."""
+    return _page(f"<pre>{html.escape(text)}</pre>", title)
+
+
+def _page(body: str, title: str) -> str:
+    style = (
+        "body{font:14px sans-serif;margin:1em}pre{font-size:13px}table{border-collapse:collapse}"
+        "td,th{padding:.3em .6em;text-align:right;vertical-align:top;min-width:3em;border-bottom:1px solid #ddd}"
+    )
+    name = html.escape(title)
+    return f"<!doctype html><meta charset=utf-8><title>{name}</title><style>{style}</style><p>{name}</p>{body}\n"
