@@ -122,6 +122,10 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
 
+    def halt(self, number: int) -> None:
+        """Let the processes of a job stand still; its time runs on."""
+        ask("scancel", "--full", "--signal=STOP", str(number))
+
     def stop(self) -> None:
         subprocess.run(["scancel", "-u", "root"], capture_output=True, check=False)
         for name in ("slurmd", "slurmctld"):

@@ -176,18 +176,27 @@ class Block(nn.Module):
             rows.add_(self.fc2(self.gelu(self.fc1(self.post_layer_norm(rows).to(arithmetic)))))
 
 
+def table(rows: int, size: int) -> nn.Embedding:
+    """Return an embedding without values, which a checkpoint gives.
+
+    Drawing some, as torch does, on the meta device loads torch's compiler first: a second for each process.
+    """
+    values = torch.empty(rows, size)
+    return nn.Embedding.from_pretrained(values, freeze=False)  # type: ignore[no-untyped-call]
+
+
 class Encoder(nn.Module):
-    """The part of LucaOne that turns token ids into embeddings."""
+    """The part of LucaOne that turns token ids into embeddings. Its tables are empty until a checkpoint fills them."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         size = config.hidden_size
         self.config = config
-        self.embed_tokens = nn.Embedding(len(VOCABULARY), size)
+        self.embed_tokens = table(len(VOCABULARY), size)
         if not config.no_position_embeddings:
-            self.embed_pos = nn.Embedding(config.max_position_embeddings, size)
+            self.embed_pos = table(config.max_position_embeddings, size)
         if not config.no_token_type_embeddings:
-            self.embed_type = nn.Embedding(config.type_vocab_size, size)
+            self.embed_type = table(config.type_vocab_size, size)
         if config.use_embed_layer_norm:
             self.embed_layer_norm = nn.LayerNorm(size)
         self.layers = nn.ModuleList(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a page of text needs no pandas, which takes half a second to load
     import pandas as pd
+# Characters from which a cell gets room.
 LONG = 60
 
 

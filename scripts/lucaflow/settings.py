@@ -23,9 +23,9 @@ from lucaflow.registry import Registry
 from lucaflow.schemas import unknown_keys, violations, with_defaults
 from lucaflow.windows import Windowing
 
-EMBEDDING_ALGORITHM_VERSION = 2
+EMBEDDING_ALGORITHM_VERSION = 3
 FORMAT_VERSION = 1
-SHARD_VERSION = 2
+SHARD_VERSION = 3
 LUCAONE_EXPORT_VERSION = 1
 EXPORT_VERSION = 1
 COMPARISON_VERSION = 1

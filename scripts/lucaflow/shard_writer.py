@@ -12,7 +12,6 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -94,8 +93,7 @@ class ShardWriter:
     def __enter__(self) -> Self:
         _prepare(self.path, self.content)
         self._file = _open_unbuffered(self.path)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checksums")
-        self._matrices = _Matrices(self._file, self.content.options.dtype, self._thread)
+        self._matrices = _Matrices(self._file, self.content.options.dtype)
         self._flushed = time.monotonic()
         self.complete = self._sound_rows()
         self.taken_over = self._file["taken_over"][:] & self.complete
@@ -104,7 +102,6 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown()
         self._file.close()
         if kind is None and not self.complete.all():
             raise StoreError(f"{self.path}: {self.complete.sum()} of {len(self.complete)} sequences were embedded")
@@ -274,22 +271,20 @@ def _as_slice(rows: np.ndarray) -> slice | np.ndarray:
 
 
 class _Matrices:
-    """Writes matrices and contacts piece by piece, and computes their checksums in another thread meanwhile."""
+    """Writes matrices and contacts piece by piece, and in the end their checksums."""
 
-    def __init__(self, file: h5py.File, dtype: str, thread: Executor) -> None:
+    def __init__(self, file: h5py.File, dtype: str) -> None:
         self.file = file
         self.dtype = dtype
-        self.thread = thread
         self._open: dict[tuple[int, str], tuple[h5py.Dataset, int]] = {}
 
     def add(self, piece: Any, digest: str) -> None:
         """Write a piece (`lucaflow.pooling.Piece`) of the sequence with a digest."""
         values = stored(piece.rows, self.dtype, [digest])
-        added = self.thread.submit(checksum, values, piece.start_row)
         key = piece.sequence, piece.output
         dataset, total = self._open.get(key) or (self.file[f"{piece.output}/{digest}"], 0)
         dataset[piece.start_row : piece.start_row + len(values)] = values
-        self._open[key] = dataset, total + added.result()
+        self._open[key] = dataset, total + checksum(values, piece.start_row)
 
     def complete(self, last: int) -> None:
         """Write the checksums of sequences up to `last`, whose pieces have all come."""

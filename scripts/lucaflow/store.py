@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -42,12 +43,34 @@ def id_of(key: str) -> str:
 
 
 def checksum(rows: np.ndarray, first: int) -> int:
-    """Return the sum of the CRC-32 of rows (r, w), each times the row's number, counted from 1 and so from `first` + 1.
+    """Return a checksum of rows (r, w), counted from `first`: sums of it over the pieces of an array are the array's.
 
-    So rows may come in any order, and in any pieces; a changed, exchanged or missing row changes the sum.
+    It is a sum over rows, modulo 2**64: an odd number that stands for the row, times the sum of the row's 32-bit words,
+    each times an odd 64-bit number that stands for its place. So pieces may come in any order, a change within a word
+    always changes it, and any other but for a chance of some 2**-32. Unlike CRC-32 it takes one call for many rows.
     """
-    numbered = enumerate(np.ascontiguousarray(rows), first + 1)
-    return sum(number * zlib.crc32(row) for number, row in numbered) % CHECKSUMS
+    words = _words(rows)
+    weights = _weights(words.shape[1] + 1)
+    of_rows = np.einsum("ij,j->i", words, weights[1:]) + weights[:1]
+    numbers = 2 * np.arange(first, first + len(rows), dtype=np.uint64) + 1
+    return int((numbers * of_rows).sum(dtype=np.uint64))
+
+
+def _words(rows: np.ndarray) -> np.ndarray:
+    """Return the bytes of rows (r, w) as 32-bit numbers (r, n), with zeros behind rows that end between two."""
+    octets = np.ascontiguousarray(rows).view(np.uint8)
+    if missing := -octets.shape[1] % 4:
+        octets = np.pad(octets, ((0, 0), (0, missing)))
+    return octets.view(np.uint32)
+
+
+@lru_cache(maxsize=100)
+def _weights(count: int) -> np.ndarray:
+    """Return odd 64-bit numbers (count,): the output of SplitMix64 (https://doi.org/10.1145/2660193.2660195)."""
+    z: np.ndarray = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> 30)) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> 27)) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> 31)) | 1
 
 
 def blocks_of(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:

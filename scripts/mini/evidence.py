@@ -11,10 +11,10 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from lucaflow.alphabet import MASK, TOKEN_TYPE, VOCABULARY
+from lucaflow.alphabet import MASK, VOCABULARY
 from lucaflow.encoder import Encoder
 from mini.corpus import Corpus, Labelled, tokens, with_ends
-from mini.network import MaskedLanguageModel
+from mini.network import MaskedLanguageModel, residue_rows
 from mini.training import hide
 
 # Residues of a held-out sequence that are shown at once, as in training.
@@ -44,15 +44,10 @@ class Share:
         return f"{self.value:.3f} ({low:.3f} to {high:.3f})"
 
 
-@torch.inference_mode()
 def mean_vectors(encoder: Encoder, labelled: Labelled) -> np.ndarray:
     """Return the mean (N, H) over the residues of each sequence, as LucaFlow computes it."""
-    vectors = []
-    for sequence in labelled.sequences:
-        ids = torch.from_numpy(with_ends(tokens(sequence, labelled.seq_type)[None].astype(np.int64))[0])
-        types = torch.full_like(ids, TOKEN_TYPE[labelled.seq_type])
-        vectors.append(encoder(ids, types, [len(ids)])[1:-1].mean(0))
-    return torch.stack(vectors).numpy()
+    means = [residue_rows(encoder, sequence, labelled.seq_type).mean(0) for sequence in labelled.sequences]
+    return torch.stack(means).numpy()
 
 
 def word_counts(size: int) -> Embedding:

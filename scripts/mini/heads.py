@@ -13,12 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lucaflow.alphabet import TOKEN_TYPE
 from lucaflow.encoder import Encoder
 from lucaflow.heads import Head
 from lucaflow.structures import HeadStructure
-from mini.corpus import tokens, with_ends
-from mini.network import CONFIG
+from mini.network import CONFIG, residue_rows
 
 logger = logging.getLogger(__name__)
 
@@ -59,15 +57,9 @@ class Example:
     label: int
 
 
-@torch.inference_mode()
 def rows_of(encoder: Encoder, sequences: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Tensor]:
     """Return the rows (L, H) of each distinct sequence, as they are stored: no special tokens; float16 saves memory."""
-    found = {}
-    for sequence, seq_type in dict.fromkeys(sequences):
-        ids = torch.from_numpy(with_ends(tokens(sequence, seq_type)[None].astype(np.int64))[0])
-        hidden = encoder(ids, torch.full_like(ids, TOKEN_TYPE[seq_type]), [len(ids)])
-        found[sequence, seq_type] = hidden[1:-1].half()
-    return found
+    return {side: residue_rows(encoder, *side).half() for side in dict.fromkeys(sequences)}
 
 
 def logits(head: Head, examples: Sequence[Example], rows: Mapping[tuple[str, str], Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lucaflow.alphabet import TOKEN_TYPE, VOCABULARY
 from lucaflow.encoder import Block, Encoder, EncoderConfig, rotary_angles
+from mini.corpus import tokens, with_ends
 
 CONFIG = EncoderConfig(
     num_hidden_layers=6,
@@ -47,6 +48,13 @@ def block_output(block: Block, x: Tensor, turns: Tensor) -> Tensor:
     out = attention.out_proj
     x = x + F.linear(attended.reshape(count, length, size), out.weight[:, order[:size]], out.bias)
     return x + block.fc2(F.gelu(block.fc1(block.post_layer_norm(x))))
+
+
+@torch.inference_mode()
+def residue_rows(encoder: Encoder, sequence: str, seq_type: str) -> Tensor:
+    """Return the rows (L, H) of a sequence's residues, as LucaFlow stores them: without [CLS] and [SEP]."""
+    ids = torch.from_numpy(with_ends(tokens(sequence, seq_type)[None].astype("int64"))[0])
+    return encoder(ids, torch.full_like(ids, TOKEN_TYPE[seq_type]), [len(ids)])[1:-1]
 
 
 class MaskedLanguageModel(nn.Module):

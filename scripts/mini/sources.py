@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -36,24 +36,8 @@ PROTEINS = Source(
     "p_scldata-2026.2.0/scldata/data/scl2205.csv",
     "MIT; sequences and locations: UniProt, CC BY 4.0",
 )
-LOCATIONS = Source(
-    "pypi",
-    "p-scldata",
-    "2026.2.0",
-    "p_scldata-2026.2.0.tar.gz",
-    "2e7c8a3991b9aea334ac583c36e6610f8a41324d9a5ecc5a10415b9591d743e4",
-    "p_scldata-2026.2.0/scldata/data/labels.json",
-    "MIT",
-)
-SPLITS = Source(
-    "pypi",
-    "p-scldata",
-    "2026.2.0",
-    "p_scldata-2026.2.0.tar.gz",
-    "2e7c8a3991b9aea334ac583c36e6610f8a41324d9a5ecc5a10415b9591d743e4",
-    "p_scldata-2026.2.0/scldata/data/splits.json",
-    "MIT",
-)
+LOCATIONS = replace(PROTEINS, member="p_scldata-2026.2.0/scldata/data/labels.json", licence="MIT")
+SPLITS = replace(LOCATIONS, member="p_scldata-2026.2.0/scldata/data/splits.json")
 ORCHIDS = Source(
     "pypi",
     "biopython",
@@ -63,15 +47,7 @@ ORCHIDS = Source(
     "biopython-1.88/Doc/examples/ls_orchid.gbk",
     "Biopython licence",
 )
-CHLOROPLAST = Source(
-    "pypi",
-    "biopython",
-    "1.88",
-    "biopython-1.88.tar.gz",
-    "9aaa31c0bda4d059f7b2ee00bfdb5cbb73ade3057aa4b737a7cc0187091d071a",
-    "biopython-1.88/Tests/GenBank/NC_000932.gb",
-    "Biopython licence",
-)
+CHLOROPLAST = replace(ORCHIDS, member="biopython-1.88/Tests/GenBank/NC_000932.gb")
 HAIRPINS = Source(
     "debian",
     "seqkit-examples",

@@ -75,6 +75,8 @@ def random_encoder(shape: Shape, device: torch.device) -> Encoder:
     torch.manual_seed(0)
     with device:
         encoder = Encoder(shape.config)
+        for table in (encoder.embed_tokens, encoder.embed_type):
+            nn.init.normal_(table.weight)
         half = shape.config.head_size // 2
         for block in encoder.layers:
             block.self_attn.inv_freq = 10000.0 ** (-torch.arange(half) / half)

@@ -72,6 +72,8 @@ def test_a_product_with_fewer_digits_is_refused(linear):
 def test_a_whole_block():
     torch.manual_seed(0)
     network = Encoder(EncoderConfig(10, 2, 1, 64, 4, no_position_embeddings=True, use_embed_layer_norm=False)).eval()
+    torch.nn.init.normal_(network.embed_tokens.weight)
+    torch.nn.init.normal_(network.embed_type.weight)
     network.layers[0].self_attn.inv_freq = torch.ones(8)
     ids, types = torch.arange(30) % 39, torch.zeros(30, dtype=torch.int64)
     with torch.inference_mode():

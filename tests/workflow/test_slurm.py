@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import h5py
 import pytest
 import yaml
 from slurm_cluster import cluster, why_not
@@ -74,6 +75,17 @@ class OnSlurm:
 
     def log_of_embed(self) -> str:
         return "".join(path.read_text() for path in self.workflow.directory.glob("logs/embed/**/*.log"))
+
+    def wait_for_rows(self, seconds: float = 60) -> None:
+        """Wait until the job of a shard has written results."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for path in self.workflow.directory.glob("results/p/*/shards/*/.*.working"):
+                with h5py.File(path, locking=False) as shard:
+                    if shard["checksums"][:].any():
+                        return
+            time.sleep(0.1)
+        raise TimeoutError("the job has written nothing")
 
     def shards(self) -> dict[str, bytes]:
         folder = self.workflow.directory / "results"
@@ -161,14 +173,18 @@ def test_a_job_of_a_lost_node_is_tried_again(on_slurm, undisturbed):
 
 
 def test_a_job_out_of_time_goes_on_with_more(on_slurm, undisturbed):
-    """A limit of one minute, which SLURM may stretch by half of one, then of two, for some two minutes of work."""
+    """A job that has begun to compute and then stands still, as beside a hung file system, until its minute is over."""
     there = on_slurm("--set-resources", "embed:runtime=attempt")
-    prepare(there.workflow, 1_000_000, tokens_per_batch=100)
-    there.run().succeeded()
-    assert "TIMEOUT" in {job["JobState"] for job in on_slurm.jobs().values()}
+    prepare(there.workflow, 100_000, tokens_per_batch=200)
+    process = there.start()
+    number = on_slurm.cluster.wait_for("embed")
+    there.wait_for_rows()
+    on_slurm.cluster.halt(number)
+    there.end(process).succeeded()
+    assert on_slurm.jobs()[number]["JobState"] == "TIMEOUT"
     (said,) = re.findall(r"(\d+) of (\d+) sequences are there already", there.log_of_embed())
     assert 0 < int(said[0]) < int(said[1])
-    assert there.shards() == undisturbed(1_000_000, tokens_per_batch=100)
+    assert there.shards() == undisturbed(100_000, tokens_per_batch=200)
 
 
 def test_a_job_out_of_memory_gets_more(on_slurm):
