@@ -5,6 +5,25 @@ Produces: the published files with SHA256SUMS where they are fetched, model.safe
 """
 
 
+rule record_origin:
+    output:
+        f"{CHECKPOINTS}/{{kept}}/settings/origin-{{digest}}.json",
+    log:
+        "logs/record_origin/{kept}-{digest}.log",
+    retries: 0
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+    params:
+        settings=origin_of_kept,
+    message:
+        "Recording what {wildcards.kept} is made of"
+    script:
+        "../scripts/record_settings.py"
+
+
 # The files themselves are no outputs: Snakemake would remove what has come of them before it is gone on with.
 rule fetch_checkpoint:
     output:

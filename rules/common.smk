@@ -57,6 +57,11 @@ try:
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
 
+# As a module with a prefix: Snakemake moves what rules read and write, but not what functions find by themselves.
+MOVED = workflow.modifier.path_modifier.modify
+if MOVED("results") != "results":
+    config["checkpoints"]["directory"] = str(Path(config["checkpoints"]["directory"]).absolute())
+
 CHECKPOINTS = config["checkpoints"]["directory"]
 ENVIRONMENT = "../envs/lucaflow.yaml"
 # Of each job that computes embeddings.
@@ -70,8 +75,9 @@ wildcard_constraints:
     # Trained models are kept beside checkpoints.
     folder=f"(?!{trained.PREFIX})[^/]+",
     published="[^/]+",
-    place=rf"results(/[^/]+)?|{re.escape(CHECKPOINTS)}/[^/]+",
-    step=r"origin|normalize|split|heads|predict-[^/]+|(assemble|lucaone|precisions|stitchings)-[^/]+|run|summary",
+    kept="[^/]+",
+    place="results(/[^/]+)?",
+    step=r"normalize|split|heads|predict-[^/]+|(assemble|lucaone|precisions|stitchings)-[^/]+|run|summary",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
     shard="[0-9a-f]{16}",
@@ -196,9 +202,12 @@ def origin_file_of_folder(wildcards):
 
 
 def dataset_file(wildcards):
-    """Return the input file; nothing if it is missing, which the job then says without stopping the others."""
+    """Return the input file; nothing if it is missing, which the job then says without stopping the others.
+
+    It is `local`: where a table of datasets says, whatever prefix a module gives to results.
+    """
     path = dataset_of(wildcards).path
-    return [str(path)] if path.is_file() else []
+    return [local(str(path))] if path.is_file() else []
 
 
 def settings_file(place, step, values):
@@ -208,12 +217,16 @@ def settings_file(place, step, values):
 
 def settings_of_step(wildcards):
     """Return the settings that belong into a file of settings."""
-    name = Path(wildcards.place).name
-    if wildcards.step == "origin":
-        return origin_of_head(name) if name.startswith(trained.PREFIX) else origin_of(model_in(name))
     if wildcards.step == "summary":
         return steps.summary_settings(DATASETS.values())
-    return dataset_settings(DATASETS[name], wildcards.step)
+    return dataset_settings(DATASETS[Path(wildcards.place).name], wildcards.step)
+
+
+def origin_of_kept(wildcards):
+    """Return what the checkpoint or the trained model that belongs into a folder is to be converted from."""
+    if wildcards.kept.startswith(trained.PREFIX):
+        return origin_of_head(wildcards.kept)
+    return origin_of(model_in(wildcards.kept))
 
 
 def dataset_settings(dataset, step):

@@ -26,6 +26,20 @@ def dataset_folders(wildcards):
     return [f"results/{name}" for name in DATASETS]
 
 
+def where_they_lie(paths):
+    """Return what names the places of results for a job that finds them itself, with a module's prefix before them."""
+
+    def places(wildcards):
+        return [str(MOVED(path)) for path in paths(wildcards)]
+
+    return places
+
+
+def guarded_folders(wildcards):
+    """Return the folder of all results, and those in it where results of any depth have their checksums beside them."""
+    return ["results", "results/settings", *dataset_folders(wildcards)]
+
+
 def fingerprints_now(wildcards):
     """Return the names of the folders of shards that the configuration asks for."""
     digests = {dataset.model: checkpoint_sha256(dataset) for dataset in SINGLES}

@@ -15,11 +15,11 @@ rule verify:
     resources:
         mem_mb=1000,
     params:
-        guarded=lambda wildcards: [*dataset_folders(wildcards), "results/settings"],
-        results=result_folders,
+        guarded=where_they_lie(guarded_folders),
+        results=where_they_lie(result_folders),
         checkpoints=checkpoint_folders,
-        predictions=prediction_reports,
-        plans=head_plans,
+        predictions=where_they_lie(prediction_reports),
+        plans=where_they_lie(head_plans),
         heads=head_folders,
     message:
         "Reading all results again"
@@ -40,7 +40,7 @@ rule older:
     resources:
         mem_mb=1000,
     params:
-        folders=dataset_folders,
+        folders=where_they_lie(dataset_folders),
         now=fingerprints_now,
         removing=False,
     message:
@@ -53,7 +53,7 @@ use rule older as remove_older with:
     log:
         "logs/remove_older.log",
     params:
-        folders=dataset_folders,
+        folders=where_they_lie(dataset_folders),
         now=fingerprints_now,
         removing=True,
     message:

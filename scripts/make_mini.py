@@ -51,14 +51,18 @@ def main(root: Path, folder: Path, setting: Setting, threads: int) -> None:
     card.write(found, folder / "training/losses.csv", root / "docs")
 
 
+def placed(path: str) -> Path:
+    return Path(path).resolve()
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, default=ROOT, help="whose resources and docs are written")
-    parser.add_argument("--folder", type=Path, default=ROOT / "build/mini", help="packages, states and losses")
+    parser.add_argument("--root", type=placed, default=ROOT, help="whose resources and docs are written")
+    parser.add_argument("--folder", type=placed, default=ROOT / "build/mini", help="packages, states and losses")
     parser.add_argument("--small", action="store_true", help="all of it in minutes, to see that it runs")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args()
-    if chosen.small and ROOT in (chosen.root, chosen.folder.parent.parent):
+    if chosen.small and (chosen.root == ROOT or chosen.folder.is_relative_to(ROOT)):
         parser.error("--small: give --root and --folder, so that what knows nothing replaces nothing")
     main(chosen.root, chosen.folder, SMALL if chosen.small else Setting(), chosen.threads)

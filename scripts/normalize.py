@@ -38,9 +38,15 @@ def main() -> None:
         note = f"\nAn older result is still there: {', '.join(map(str, older))}." if older else ""
         raise InputError(f"dataset {dataset.name}: {error}{note}") from error
     outcomes = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.status.items()))
-    changes = f"{counts.changed:,} characters changed in {counts.records_changed:,} records" if counts.changed else ""
+    changed = f"{number(counts.changed, 'character')} changed in {number(counts.records_changed, 'record')}"
+    changes = changed if counts.changed else ""
     logger.info("%s: %s", dataset.name, "; ".join(filter(None, [outcomes, changes])))
     logger.info("%s: %s distinct sequences, %s residues", dataset.name, f"{counts.distinct:,}", f"{counts.residues:,}")
+
+
+def number(count: int, of: str) -> str:
+    """Return how many there are of something, in words."""
+    return f"{count:,} {of}{'s' * (count != 1)}"
 
 
 if __name__ == "__main__":

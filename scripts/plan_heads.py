@@ -64,7 +64,7 @@ def look_ahead(group: Group, lengths: np.ndarray, record: dict, folder: Path, fr
     counts = Counts(Counter(accepted=len(lengths)), lengths=distinct)
     device = snakemake.config["compute"]["device"]
     speed = assumed_speed(device, group.options.precision, min(THREADS, os.cpu_count() or 1))
-    rate = measured_rate(Path("results/summary.tsv"), group.model.name)
+    rate = measured_rate(folder.parents[1] / "summary.tsv", group.model.name)
     expected = estimate(counts, group.options, record, speed, rate)
     logger.info("%s, for trained models: %s", snakemake.wildcards.dataset, expected.describe())
     present = sum(path.stat().st_size for path in (folder / group.model.name / group.short).glob("*.h5"))

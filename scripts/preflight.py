@@ -27,7 +27,7 @@ def main() -> None:
         options,
         checkpoint,
         assumed_speed(snakemake.config["compute"]["device"], options.precision, snakemake.params.threads),
-        measured_rate(Path("results/summary.tsv"), snakemake.wildcards.model),
+        measured_rate(output.parents[2] / "summary.tsv", snakemake.wildcards.model),
         snakemake.config["export"],
     )
     logger.info("%s: %s", snakemake.wildcards.dataset, expected.describe())

@@ -1,4 +1,4 @@
-"""Write the settings of one step under a name that holds their digest."""
+"""Write the settings of one step under a name that holds the step and their digest."""
 
 from pathlib import Path
 
@@ -7,4 +7,5 @@ from lucaflow.steps import write_settings
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):
-        write_settings(Path(snakemake.output[0]), snakemake.wildcards.step, snakemake.params.settings)
+        path = Path(snakemake.output[0])
+        write_settings(path, path.stem.rpartition("-")[0], snakemake.params.settings)

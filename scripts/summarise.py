@@ -13,8 +13,10 @@ def main() -> None:
     """Read what the datasets' jobs counted and checked."""
     verified = {path.parent.parent.name: path for path in map(Path, snakemake.input.verified)}
     counts = {path.parent.parent.name: Counts.read(path) for path in map(Path, snakemake.input.counts)}
-    rows = summarise(counts, verified, map(Path, snakemake.input.predicted), Path("benchmarks/embed"))
-    write_table(Path(snakemake.output.table), rows)
+    table = Path(snakemake.output.table)
+    benchmarks = table.parents[1] / "benchmarks/embed"
+    rows = summarise(counts, verified, map(Path, snakemake.input.predicted), benchmarks)
+    write_table(table, rows)
     write_text(Path(snakemake.output.html), page(rows, "Summary"))
     write_text(Path(snakemake.output.validation), page(validation(counts, verified), "Validation"))
 

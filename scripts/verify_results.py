@@ -56,7 +56,8 @@ def main() -> None:
 
 def damaged_results(known: Collection[Path]) -> tuple[list[tuple[Path, str]], list[str]]:
     """Return the other results that differ from the checksum beside them, and how; and those that cannot be read."""
-    places = [("results", ".*.sha256"), *((folder, "**/.*.sha256") for folder in snakemake.params.guarded)]
+    above, *folders = snakemake.params.guarded
+    places = [(above, ".*.sha256"), *((folder, "**/.*.sha256") for folder in folders)]
     guarded = [path for folder, pattern in places for path in guarded_results(Path(folder), pattern)]
     damaged, unreadable = [], []
     for path in guarded:
@@ -88,7 +89,8 @@ def damaged_for_heads(plan: Path) -> list[tuple[Path, str]]:
     except StoreError as error:
         return [(plan, str(error))]
     bad = [(path, how) for path in shards if (how := damage_of_shard(path))]
-    reports = [Path(report) for report in snakemake.params.predictions if Path(report).parts[1] == plan.parts[1]]
+    dataset = plan.parent.parent
+    reports = [Path(report) for report in snakemake.params.predictions if Path(report).is_relative_to(dataset)]
     return bad + [(report, "rests on embeddings that are damaged") for report in reports if bad and report.is_file()]
 
 

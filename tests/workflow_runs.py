@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,18 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent
+
+
+def copy_clone(folder: Path) -> None:
+    """Copy what is under version control, or will be, as it stands here."""
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    for name in filter(None, files.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
 
 
 @dataclass(frozen=True)

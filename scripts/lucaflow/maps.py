@@ -67,6 +67,8 @@ def read_vectors(embeddings: Embeddings, records: np.ndarray) -> tuple[np.ndarra
 def principal_components(vectors: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Return the first principal components (n, count) of vectors (n, H), and their shares of the variance (count,)."""
     there = min(count, *vectors.shape)
+    # The covariance of vectors that are close together would be lost in that of their common part.
+    vectors = vectors - vectors.mean(0, dtype=np.float64).astype(np.float32)
     # Of many vectors the covariance (H, H) is less work, and far less memory, than the vectors themselves.
     pca = PCA(n_components=there, svd_solver="full" if len(vectors) <= vectors.shape[1] else "covariance_eigh")
     with np.errstate(invalid="ignore"):  # one point has no variance to share out

@@ -210,6 +210,12 @@ class Embeddings(Mapping[str, Any]):
                 f"{self.path}: the {output} of {identifier!r} should be in {self.path.parent / shard.filename}, "
                 "which is missing or damaged. Keep the shards beside embeddings.h5, or run LucaFlow again."
             ) from error
+        found = dataset.file.attrs.get("format"), dataset.file.attrs.get("format_version")
+        if found[0] == SHARD_FORMAT and found[1] != SHARD_VERSION:
+            raise StoreError(
+                f"{dataset.file.filename}: expected format {SHARD_FORMAT} {SHARD_VERSION}, found {found[1]}, which "
+                "another version of LucaFlow wrote. Read it with that one, or run this one again."
+            )
         try:
             return read_checked(dataset)
         except StoreError as error:

@@ -13,12 +13,15 @@ from lucaflow.normalisation import Counts
 
 DEMONSTRATION = "`mini` is a small network that comes with LucaFlow: for demonstration, not for science."
 _NOT_EMBEDDED = dict.fromkeys(
-    ("truncated", "windowed", "seconds", "residues_per_second", "embeddings_mb", "shards_mb", "embeddings")
+    ("truncated", "windowed", "seconds", "residues_per_second", "memory_mb", "embeddings_mb", "shards_mb", "embeddings")
 )
+# Columns that the terminal shows only where there is something in them.
+_SELDOM = ("truncated", "windowed")
 _SHORT_NAMES = {
     "changed_records": "changed",
     "distinct_sequences": "distinct",
     "residues_per_second": "residues/s",
+    "memory_mb": "memory MB",
     "embeddings_mb": "h5 MB",
     "shards_mb": "shards MB",
 }
@@ -60,27 +63,33 @@ def _outcomes(counts: Counts) -> dict[str, int]:
 def _embedding(path: Path, benchmarks: Path) -> dict[str, Any]:
     report = json.loads(path.read_text(encoding="utf-8"))
     sizes = {name: entry["bytes"] for name, entry in report["files"].items()}
-    seconds = embedding_seconds(benchmarks / path.parent.parent.name / path.parent.name, list(sizes))
+    seconds, memory = cost_of_embedding(benchmarks / path.parent.parent.name / path.parent.name, list(sizes))
     return {
         "model": path.parent.name,
         "truncated": report["truncated_sequences"],
         "windowed": report["windowed_sequences"],
-        "seconds": None if seconds is None else round(seconds, 1),
+        "seconds": seconds,
         "residues_per_second": None if seconds is None else round(report["residues_embedded"] / seconds),
+        "memory_mb": memory,
         "embeddings_mb": round(sizes["embeddings.h5"] / 1e6, 2),
         "shards_mb": round(sum(size for name, size in sizes.items() if name.startswith("shards/")) / 1e6, 2),
         "embeddings": str(path.with_name("embeddings.h5")),
     }
 
 
-def embedding_seconds(benchmarks: Path, files: list[str]) -> float | None:
-    """Return the time of the embedding jobs, start-up included; None where it was not measured."""
+def cost_of_embedding(benchmarks: Path, files: list[str]) -> tuple[float | None, int | None]:
+    """Return the seconds of the embedding jobs, start-up included, and the MB of memory that the largest took.
+
+    Each is None where it was not measured.
+    """
     tables = [
         benchmarks / Path(name).relative_to("shards").with_suffix(".tsv") for name in files if name[:7] == "shards/"
     ]
     if not tables or not all(table.is_file() for table in tables):
-        return None
-    return float(sum(pd.read_csv(table, sep="\t")["s"].sum() for table in tables))
+        return None, None
+    measured = pd.concat([pd.read_csv(table, sep="\t", na_values="-") for table in tables])
+    memory = measured["max_rss"].max()
+    return round(float(measured["s"].sum()), 1), None if pd.isna(memory) else round(memory)
 
 
 def as_text(table: Path) -> str:
@@ -89,6 +98,7 @@ def as_text(table: Path) -> str:
     folders = "\n".join(f"  {Path(path).parent}/" for path in rows.pop("embeddings") if path)
     made = zip(rows["dataset"], rows.pop("predictions"), strict=True)
     predictions = "\n".join(f"  results/{dataset}/predictions/: {done}" for dataset, done in made if done)
+    rows = rows.drop(columns=[name for name in _SELDOM if name in rows and set(rows[name]) <= {"0", ""}])
     text = rows.rename(columns=_SHORT_NAMES).replace("", "-").to_string(index=False)
     warning = f"\n{DEMONSTRATION}\n" if rows["model"].str.startswith("mini-").any() else ""
     where = f"\nEmbeddings (embeddings.h5) and figures are in:\n{folders}\n" if folders else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from Bio import SeqIO
+from scipy.spatial.distance import cdist
 
 from mini.corpus import Labelled, near_duplicates, normalised, proteins, tokens
 from mini.sources import CHLOROPLAST, read
@@ -63,9 +64,10 @@ def hardest_others(proteins: Sequence[str]) -> list[int]:
     """Return for each protein another one that is most like it in composition and length: for a negative."""
     letters = "ACDEFGHIKLMNPQRSTVWY"
     features = np.array([[p.count(x) / len(p) for x in letters] + [np.log(len(p))] for p in proteins])
-    distances = ((features[:, None] - features[None]) ** 2).sum(2)
-    same = np.array([[p == q for q in proteins] for p in proteins])
-    return [int(row) for row in np.where(same, np.inf, distances).argmin(1)]
+    distances = cdist(features, features, "sqeuclidean")
+    kinds = np.unique(proteins, return_inverse=True)[1]
+    distances[kinds[:, None] == kinds] = np.inf
+    return distances.argmin(1).tolist()
 
 
 def write_pairs(genes: Sequence[Gene], path: Path) -> None:

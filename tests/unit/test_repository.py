@@ -113,6 +113,12 @@ def test_files_answer_one_question_each():
     assert len(read("Snakefile").splitlines()) < 60
 
 
+def test_the_torch_that_a_page_installs_is_the_locked_one():
+    assert set(re.findall(r"torch==([\d.]+)", read("docs/installation.md"))) == set(
+        re.findall(r"^torch==([\d.]+)$", read("envs/lock.txt"), re.MULTILINE)
+    )
+
+
 def test_the_tests_that_pages_name_are_there():
     pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
     named = {name for page in pages for name in re.findall(r"\b(test_\w+\.py)", page.read_text(encoding="utf-8"))}

@@ -254,6 +254,17 @@ def test_a_damaged_matrix_is_not_given_to_a_reader(result, damage):
             embeddings["again"]
 
 
+def test_a_shard_of_another_version_is_not_called_damaged(result):
+    path, _, shards = result
+    with h5py.File(shards[0], "r+") as file:
+        file.attrs.modify("format_version", 2)
+    with (
+        open_embeddings(path) as embeddings,
+        pytest.raises(StoreError, match=r"one\.h5: expected format lucaflow-shard 3, found 2, which another version"),
+    ):
+        embeddings["again"]
+
+
 @pytest.mark.parametrize(("dtype", "width"), [("float32", 4), ("float32", 5), ("float16", 7)])
 def test_a_checksum_does_not_depend_on_the_pieces(dtype, width):
     rows = np.random.default_rng(0).standard_normal((9, width)).astype(dtype)

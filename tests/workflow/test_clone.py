@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_runs import ROOT
+from workflow_runs import ROOT, copy_clone
 
 from lucaflow.registry import read_tasks
 from lucaflow.schemas import read_yaml
@@ -19,9 +19,25 @@ from lucaflow.settings import read_datasets, resolve
 from lucaflow.trained import refuse_unfit
 from lucaflow.trained import resolve as resolve_heads
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-COMMANDS = [line for kind, text in SNIPPETS if kind == "console" for line in text.splitlines()]
+
+def snippets_of(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands_of(page: Path) -> list[str]:
+    return [line for kind, text in snippets_of(page) if kind == "console" for line in text.splitlines()]
+
+
+SNIPPETS = snippets_of(ROOT / "README.md")
+COMMANDS = commands_of(ROOT / "README.md")
+PAGES = sorted(ROOT.glob("docs/*.md"))
+# What the pages say and is run by another test, or by what runs all tests.
+ELSEWHERE = {
+    "make test": "test_clone.py",
+    "make mini": "test_mini_recipe.py",
+    ".venv/bin/snakemake --workflow-profile profiles/slurm --configfile my.yaml": "test_slurm.py",
+    "docs/workflows.md": "test_module.py",
+}
 
 
 def at_site(command: str, clone: Path, work: Path) -> str:
@@ -34,22 +50,18 @@ def snippets(kind: str) -> list[str]:
     return [text for found, text in SNIPPETS if found == kind]
 
 
+def commands_run_here(page: Path) -> list[str]:
+    """Return the commands of a page that no other test runs."""
+    if f"docs/{page.name}" in ELSEWHERE:
+        return []
+    return [command for command in commands_of(page) if command not in ELSEWHERE]
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """What is under version control, as it stands here, at a path with blanks."""
+    """A clone at a path with blanks."""
     folder = tmp_path_factory.mktemp("a newcomer's") / "Luca Flow"
-    files = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    for name in filter(None, files.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
-            target.chmod((ROOT / name).stat().st_mode)
+    copy_clone(folder)
     return folder
 
 
@@ -73,9 +85,12 @@ def shell(command: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_readme_way(clone, tmp_path):
-    """Everything the README says, in its order, but for `make test`, which is what runs this."""
-    said = shell("make demo", clone)
+    """Everything the README says, in its order, and then the pages; packages come as on a machine without internet."""
+    wheels, offline = (command for command in commands_of(ROOT / "docs/installation.md"))
+    shell(f"{sys.executable} -m venv apart && {wheels.replace('.venv/', 'apart/')}", clone)
+    said = shell(offline, clone)
     assert "for demonstration, not for science" in said
     for dataset, count in (("demo_proteins", 184), ("demo_dna", 60), ("demo_rna", 100)):
         assert re.search(rf"{dataset} +mini-1 +{count} +0 +0 +\d+ +{count} ", said), said
@@ -97,8 +112,9 @@ def test_the_readme_way(clone, tmp_path):
     (clone / "my.yaml").write_text(snippets("yaml")[0])
     for name in ("my_proteins.fasta", "my_genes.csv", "my_datasets.tsv"):
         (tmp_path / name).write_bytes((clone / name).read_bytes())
-    for command in COMMANDS:
-        if not command.startswith("make"):
+    of_pages = [command for page in PAGES for command in commands_run_here(page) if command not in (wheels, offline)]
+    for command in dict.fromkeys(COMMANDS + of_pages):
+        if command not in ("make demo", "make test"):
             shell(at_site(command, clone, tmp_path), clone)
     assert (clone / "report.html").stat().st_size > 100_000
     assert (tmp_path / "results/my_genes/mini-1/embeddings.h5").is_file()
@@ -114,6 +130,7 @@ def test_the_readme_way(clone, tmp_path):
 
 def test_each_command_of_the_readme_is_one_that_runs():
     assert {"make demo", "make test"} <= set(COMMANDS)
+    assert {path.name for path in ROOT.glob("tests/workflow/test_*.py")} >= set(ELSEWHERE.values())
     assert all(command.startswith(("make ", ".venv/bin/snakemake ")) for command in COMMANDS)
     assert "local" in snippets("yaml")[1]
     yaml.safe_load(snippets("yaml")[1])

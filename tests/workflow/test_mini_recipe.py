@@ -12,6 +12,7 @@ from workflow_runs import ROOT
 
 from lucaflow.registry import read_checkpoints
 from lucaflow.schemas import read_yaml
+from mini.card import filled
 
 
 @pytest.mark.long
@@ -21,6 +22,7 @@ def test_make_mini(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("checkpoints.tsv", "tasks.tsv"):
         shutil.copy(ROOT / "resources" / name, tmp_path / "resources")
+    (tmp_path / "docs/images/mini_training.png").unlink()
     shown = (tmp_path / "resources/demo/chloroplast_pairs.csv").read_bytes()
     command = [sys.executable, "scripts/make_mini.py", "--small", "--root", tmp_path, "--folder", tmp_path]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -29,7 +31,7 @@ def test_make_mini(tmp_path):
     found = json.loads((tmp_path / "resources/mini/evidence.json").read_text())
     assert [row["sequences"] for row in found["masked tokens and neighbours"]] == [30] * 6
     page = (tmp_path / "docs/mini.md").read_text()
-    assert page.count("\n| location") >= 4
+    assert page == filled((ROOT / "docs/mini.md").read_text(), found) != (ROOT / "docs/mini.md").read_text()
     assert (tmp_path / "docs/images/mini_training.png").stat().st_size > 5_000
     schema = read_yaml(ROOT / "config/schemas/checkpoints.schema.yaml")
     ours, packaged = (read_checkpoints(root / "resources/checkpoints.tsv", schema) for root in (tmp_path, ROOT))
@@ -37,9 +39,11 @@ def test_make_mini(tmp_path):
     assert len(list((tmp_path / "resources/heads").rglob("pytorch_model.bin"))) == 2
 
 
-def test_what_knows_nothing_replaces_nothing():
-    done = subprocess.run(
-        [sys.executable, "scripts/make_mini.py", "--small"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize(
+    "places", [(), ("--root", ".", "--folder", "/nowhere"), ("--root", "/nowhere", "--folder", "a/b")]
+)
+def test_what_knows_nothing_replaces_nothing(places):
+    command = [sys.executable, "scripts/make_mini.py", "--small", *places]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "give --root and --folder" in done.stderr

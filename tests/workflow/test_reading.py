@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import doctest
+import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
-from workflow_runs import ROOT
+from workflow_runs import ROOT, Workflow
 
 from lucaflow import embed, load_encoder, open_embeddings
 from lucaflow.errors import ConfigError, InputError
 
 RECORDS = {"P12345": "MKVLAWRRKLAW", "sp|P2|X": "MWWKKLLA"}
+PAGE = ROOT / "docs/reading.md"
 
 
-def test_the_page_about_reading(workflow, monkeypatch):
-    """And what is embedded in memory is what the workflow stores."""
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, shared_checkpoints):
+    """Results of the README's example, with what the page reads."""
+    workflow = Workflow(tmp_path_factory.mktemp("reading"), shared_checkpoints)
     workflow.fasta("p.fasta", RECORDS)
     workflow.datasets({"dataset": "my_proteins", "path": "p.fasta", "seq_type": "prot"})
     workflow.config |= {
@@ -24,17 +30,41 @@ def test_the_page_about_reading(workflow, monkeypatch):
         "export": ["parquet", "anndata"],
     }
     workflow.run().succeeded()
-    monkeypatch.chdir(workflow.directory)
-    tried = doctest.testfile(str(ROOT / "docs/reading.md"), module_relative=False, verbose=False)
+    return workflow
+
+
+def test_the_page_about_reading(finished, monkeypatch):
+    """And what is embedded in memory is what the workflow stores."""
+    monkeypatch.chdir(finished.directory)
+    tried = doctest.testfile(str(PAGE), module_relative=False, verbose=False)
     assert (tried.failed, tried.attempted > 12) == (0, True)
 
-    (folder,) = workflow.directory.glob("resources/checkpoints/mini-1-*")
+    (folder,) = finished.directory.glob("resources/checkpoints/mini-1-*")
     found = embed(load_encoder(str(folder)), {**RECORDS, "again": "mwwkklla*"}, "prot", ["matrix", "mean"])
-    with open_embeddings(workflow.result("my_proteins", "embeddings.h5")) as stored:
+    with open_embeddings(finished.result("my_proteins", "embeddings.h5")) as stored:
         for identifier in RECORDS:
             for output in ("matrix", "mean"):
                 assert np.allclose(found[identifier][output], stored.read(output, identifier), rtol=0, atol=1e-5)
     assert np.array_equal(found["again"]["matrix"], found["sp|P2|X"]["matrix"])
+
+
+def r_reads_hdf5() -> bool:
+    found = shutil.which("Rscript")
+    return (
+        bool(found) and not subprocess.run([found, "-e", "library(hdf5r)"], capture_output=True, check=False).returncode
+    )
+
+
+@pytest.mark.skipif(not r_reads_hdf5(), reason="not installed: R with hdf5r")
+def test_the_page_from_r(finished):
+    (script,) = re.findall(r"^```r\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    script += 'cat(sprintf("%.9g", c(vectors["sp|P2|X", 3], matrix[7, 100])), sep = "\\n")\n'
+    done = subprocess.run(["Rscript", "-e", script], cwd=finished.directory, capture_output=True, text=True, check=True)
+    *shapes, vector, matrix = done.stdout.splitlines()
+    assert [shape.split()[1:] for shape in shapes] == [["2", "128"], ["12", "128"]]
+    with open_embeddings(finished.result("my_proteins", "embeddings.h5")) as stored:
+        assert float(vector) == pytest.approx(stored.read("mean", "sp|P2|X")[2], rel=1e-6)
+        assert float(matrix) == pytest.approx(stored.read("matrix", "P12345")[6, 99], rel=1e-6)
 
 
 @pytest.mark.parametrize(
