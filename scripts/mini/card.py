@@ -32,6 +32,12 @@ def shares(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
     return table(["set", "of", *names], body)
 
 
+def losses(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of the losses on the sets that were kept apart, with a column for each way of telling."""
+    names = list(rows[0]["loss"])
+    return table(["set", *names], [[row["set"], *(f"{row['loss'][name]:.3f}" for name in names)] for row in rows])
+
+
 def downstream(measured: Mapping[str, Any]) -> str:
     """Return a table of how well the two downstream models do."""
     rows = []
@@ -55,15 +61,16 @@ def filled(page: str, measured: Mapping[str, Any]) -> str:
     rows = measured["masked tokens and neighbours"]
     tables = {
         "masked": shares(rows, "masked"),
+        "losses": losses(rows),
         "neighbours": shares(rows, "neighbours"),
         "downstream": downstream(measured),
     }
     return MARK.sub(lambda match: f"{match[1]}{tables[match[2]]}{match[3]}", page)
 
 
-def draw_losses(losses: Path, path: Path) -> None:
+def draw_losses(table_of_losses: Path, path: Path) -> None:
     """Draw the losses of training, averaged over neighbouring steps, for both alphabets."""
-    with losses.open(newline="") as file:
+    with table_of_losses.open(newline="") as file:
         rows = list(csv.DictReader(file))
     figure, axes = plt.subplots(figsize=(7.2, 4.0), layout="constrained")
     for seq_type, name, letters in (("gene", "nucleotides", 4), ("prot", "residues of proteins", 20)):
@@ -78,8 +85,8 @@ def draw_losses(losses: Path, path: Path) -> None:
     plt.close(figure)
 
 
-def write(measured: Mapping[str, Any], losses: Path, docs: Path) -> None:
+def write(measured: Mapping[str, Any], table_of_losses: Path, docs: Path) -> None:
     """Bring docs/mini.md and its figure up to date."""
     page = docs / "mini.md"
     page.write_text(filled(page.read_text(encoding="utf-8"), measured), encoding="utf-8")
-    draw_losses(losses, docs / "images/mini_training.png")
+    draw_losses(table_of_losses, docs / "images/mini_training.png")

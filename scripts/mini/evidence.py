@@ -19,6 +19,8 @@ from mini.training import hide
 
 # Residues of a held-out sequence that are shown at once, as in training.
 LONGEST = 382
+# What is known without neighbours counts as much as so many times that these were seen.
+PRIOR = 20
 Embedding = Callable[[Labelled], np.ndarray]
 
 
@@ -115,21 +117,27 @@ def neighbour_counts(corpus: Corpus) -> np.ndarray:
     return counts
 
 
-def guessed_tokens(corpus: Corpus, labelled: Labelled, neighbours: bool) -> Share:
-    """Return how many hidden tokens are told right by the commonest token: of all, or by neighbours that show."""
+def told_by_counts(corpus: Corpus, labelled: Labelled, neighbours: bool) -> tuple[Share, float]:
+    """Return how many hidden tokens are told right, and the mean loss in nats, by how often tokens are in a text.
+
+    neighbours: whether they are counted beside the same neighbours, as far as these show; where they were seldom seen,
+    what is known without one or both of them counts for more.
+    """
     counts = neighbour_counts(corpus)
-    right = of = 0
+    everywhere = (counts.sum((0, 1)) + 1) / (counts.sum() + len(VOCABULARY))
+    right, of, loss = 0, 0, 0.0
     for truth, shown, asked in questions(labelled):
         rows, places = np.nonzero(asked)
-        best = np.full(len(places), counts.sum((0, 1)).argmax())
+        chances = np.tile(everywhere, (len(places), 1))
         if neighbours:
             left, following = shown[rows, places - 1], shown[rows, places + 1]
             # From the least that is known to the most; a hidden neighbour, and an end, stands beside nothing.
             for found in (counts.sum(1)[left], counts.sum(0)[following], counts[left, following]):
-                best = np.where(found.any(1), found.argmax(1), best)
-        right += int((best == truth[asked]).sum())
+                chances = (found + PRIOR * chances) / (found.sum(1, keepdims=True) + PRIOR)
+        right += int((chances.argmax(1) == truth[asked]).sum())
         of += len(places)
-    return Share(right, of)
+        loss -= float(np.log(chances[np.arange(len(places)), truth[asked]]).sum())
+    return Share(right, of), loss / of
 
 
 def evidence(
@@ -139,12 +147,11 @@ def evidence(
     text = {corpus.seq_type: corpus for corpus in corpora}
     rows = []
     for labelled in apart:
-        told, loss = masked_tokens(model, labelled)
         masked = {
-            "mini": told,
-            "untrained": masked_tokens(untrained, labelled)[0],
-            "commonest": guessed_tokens(text[labelled.seq_type], labelled, neighbours=False),
-            "beside the same neighbours": guessed_tokens(text[labelled.seq_type], labelled, neighbours=True),
+            "mini": masked_tokens(model, labelled),
+            "untrained": masked_tokens(untrained, labelled),
+            "commonest": told_by_counts(text[labelled.seq_type], labelled, neighbours=False),
+            "beside the same neighbours": told_by_counts(text[labelled.seq_type], labelled, neighbours=True),
         }
         vectors = {
             "mini": mean_vectors(model.encoder, labelled),
@@ -155,8 +162,9 @@ def evidence(
         near = {name: neighbours_agree(found, labelled.labels) for name, found in vectors.items()}
         rows.append(
             {
-                "set": labelled.name, "seq_type": labelled.seq_type, "sequences": len(labelled.sequences), "loss": loss,
-                "masked": {name: asdict(share) for name, share in masked.items()},
+                "set": labelled.name, "seq_type": labelled.seq_type, "sequences": len(labelled.sequences),
+                "masked": {name: asdict(share) for name, (share, _) in masked.items()},
+                "loss": {name: loss for name, (_, loss) in masked.items()},
                 "neighbours": {name: asdict(share) for name, share in near.items()},
             }
         )  # fmt: skip

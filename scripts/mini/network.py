@@ -63,6 +63,9 @@ class MaskedLanguageModel(nn.Module):
     def __init__(self, config: EncoderConfig = CONFIG) -> None:
         super().__init__()
         size = config.hidden_size
+        # Numbers that the tables were drawn from when the packaged weights began: what follows is drawn as it was then.
+        for rows in (len(VOCABULARY), config.type_vocab_size):
+            torch.empty(rows, size).normal_()
         self.encoder = Encoder(config)
         self.frequencies = 10000.0 ** (-torch.arange(config.head_size // 2) / (config.head_size // 2))
         self.blocks: list[Block] = list(self.encoder.layers)  # type: ignore[arg-type]
