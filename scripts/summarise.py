@@ -5,7 +5,7 @@ from pathlib import Path
 from lucaflow.files import write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.normalisation import Counts
-from lucaflow.pages import page
+from lucaflow.pages import page_by_dataset
 from lucaflow.summary import summarise, validation
 
 
@@ -17,8 +17,8 @@ def main() -> None:
     benchmarks = table.parents[1] / "benchmarks/embed"
     rows = summarise(counts, verified, map(Path, snakemake.input.predicted), benchmarks)
     write_table(table, rows)
-    write_text(Path(snakemake.output.html), page(rows, "Summary"))
-    write_text(Path(snakemake.output.validation), page(validation(counts, verified), "Validation"))
+    write_text(Path(snakemake.output.html), page_by_dataset(rows, "Summary"))
+    write_text(Path(snakemake.output.validation), page_by_dataset(validation(counts, verified), "Validation"))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,23 @@ LONG = 60
 
 def page(rows: pd.DataFrame, title: str) -> str:
     """Return a table as a page of its own; every cell is escaped, and long text gets room."""
-    table = rows.rename(columns=lambda name: name.replace("_", " "))
+    return _page_of_table(rows.rename(columns=_in_words), title)
+
+
+def page_by_dataset(rows: pd.DataFrame, title: str) -> str:
+    """Return a table of datasets as a page with a column for each: they are few, and what is said of them is much."""
+    turned = rows.rename(columns=_in_words).set_index("dataset").astype(object).T
+    return _page_of_table(turned.rename_axis("", axis=0).rename_axis(None, axis=1).reset_index(), title)
+
+
+def _in_words(name: str) -> str:
+    return name.replace("_mb", " MB").replace("_", " ")
+
+
+def _page_of_table(rows: pd.DataFrame, title: str) -> str:
+    table = rows.astype(object).where(rows.notna() & (rows != ""), "-")
     room = {name: "24em" for name in table if table[name].astype(str).str.len().max() > LONG}
-    return _page(table.to_html(index=False, border=0, na_rep="-", escape=True, col_space=room), title)
+    return _page(table.to_html(index=False, border=0, escape=True, col_space=room), title)
 
 
 def page_of_text(text: str, title: str) -> str:
