@@ -6,6 +6,7 @@ Requires: config, the two schemas in config/schemas. Produces: DATASETS, OPTIONS
 import json
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -334,6 +335,13 @@ def comparison_files(step):
 def note_of_model(wildcards):
     """Return what must be said of a model wherever its results are shown."""
     return "for demonstration" if dataset_of(wildcards).model.llm_version == "mini" else ""
+
+
+def device_to_guess_by(wildcards):
+    """Return which device an embedding job may find, to estimate its time: where jobs run here, the GPU that is here."""
+    device = config["compute"]["device"]
+    runs_here = workflow.resource_settings.cores is not None
+    return "cpu" if device == "auto" and runs_here and shutil.which("nvidia-smi") is None else device
 
 
 def threads_of_embed(wildcards):

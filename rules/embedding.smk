@@ -21,6 +21,7 @@ checkpoint preflight:
         mem_mb=1000,
     params:
         threads=threads_of_embed,
+        device=device_to_guess_by,
     message:
         "Estimating what embedding {wildcards.dataset} takes"
     script:

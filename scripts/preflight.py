@@ -26,7 +26,7 @@ def main() -> None:
         Counts.read(Path(snakemake.input.counts)),
         options,
         checkpoint,
-        assumed_speed(snakemake.config["compute"]["device"], options.precision, snakemake.params.threads),
+        assumed_speed(snakemake.params.device, options.precision, snakemake.params.threads),
         measured_rate(output.parents[2] / "summary.tsv", snakemake.wildcards.model),
         snakemake.config["export"],
     )

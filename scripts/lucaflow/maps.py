@@ -21,7 +21,7 @@ MOST_POINTS = 100_000
 # Where vectors have to be pooled from matrices first, each point costs reading one.
 MOST_POOLED_POINTS = 2_000
 MOST_LABELS = 19
-OTHER = "other"
+OTHER, NONE = "other", "(none)"
 # t-SNE looks at so many principal components, and needs so many different points at least.
 COMPONENTS = 50
 FEWEST_NEIGHBOURS = 8
@@ -106,6 +106,8 @@ def make_map(embeddings_path: Path, records: Path, labels: Path, note: str, proj
     table = table.merge(pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False), how="left", on="record")
     table["label"] = table["label"].fillna("")
     table = table[table["status"] == "accepted"].reset_index(drop=True)
+    if (table["label"] != "").any():
+        table["label"] = table["label"].replace("", NONE)
     with Embeddings(embeddings_path) as embeddings:
         packed = any(name in embeddings.outputs for name in VECTORS)
         chosen = sample_rows(len(embeddings), MOST_POINTS if packed else MOST_POOLED_POINTS)
@@ -128,7 +130,7 @@ def colour_of_labels(labels: list[str]) -> dict[str, str]:
     """Return a colour for each label, grey for the rest."""
     palette = plt.get_cmap("tab10" if len(labels) <= 10 else "tab20").colors  # type: ignore[attr-defined]
     colours = {label: to_hex(palette[i % len(palette)]) for i, label in enumerate(labels)}
-    return colours | ({OTHER: "#bbbbbb"} if OTHER in colours else {})
+    return colours | {label: "#bbbbbb" for label in (OTHER, NONE) if label in colours}
 
 
 def draw_png(drawing: Map, path: Path) -> None:

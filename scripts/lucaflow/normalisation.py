@@ -34,6 +34,7 @@ PROBLEM_COLUMNS = ("record", "line", "id", "problem")
 _LINE, _ID, _SEQ_TYPE, _SIDE, _STATUS, _REASON, _DIGEST = (
     RECORD_COLUMNS.index(name) for name in ("line", "id", "seq_type", "side", "status", "reason", "digest")
 )
+_SHOWN_LETTERS = 40
 _SHOWN_PROBLEMS = 10
 _BUFFER_BYTES = 1 << 20
 _PART_BYTES = 16 << 20
@@ -299,13 +300,16 @@ class Problems:
         self.count += 1
         self._table.writerow((record, line, identifier, problem))
         if self.count <= _SHOWN_PROBLEMS:
-            self.shown.append(f"  line {line}, id {identifier!r}: {problem}")
+            shown = identifier if len(identifier) <= _SHOWN_LETTERS else f"{identifier[:_SHOWN_LETTERS]}…"
+            self.shown.append(f"  line {line}, id {shown!r}: {problem}")
 
     def refuse(self, source: Path, records: int) -> None:
         """Raise InputError if there is any problem."""
         if self.count:
             hidden = self.count - len(self.shown)
             more = [f"  and {hidden} more"] if hidden else []
+            if 2 * self.count > records:
+                more.append("Is it the right file, and are seq_type, id_column and seq_column right?")
             raise InputError(
                 "\n".join(
                     [

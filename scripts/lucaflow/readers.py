@@ -186,7 +186,9 @@ def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
     if columns.header is False:
         rows = chain([(line, row)], rows)
     else:
-        logger.info("%s: names of columns: %s", path, ", ".join(row))
+        used = [("ids", id_index), ("sequences", sequence_index), ("labels", label_index)]
+        said = (f"{what} from column {row[index]!r}" for what, index in used if index is not None)
+        logger.info("%s: %s", path, ", ".join(said))
     for line, row in rows:
         fault = _misfit(row, last, width, delimiter)
         if fault:

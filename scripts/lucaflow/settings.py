@@ -278,7 +278,11 @@ def _export_doubts(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[s
         named = ", ".join(f"`{name}`" for name in of_vectors)
         yield f"export: {named} hold vectors; add `mean`, `max` or `cls` to embedding.outputs"
     if "by_id" in exports and len(outputs) > 1:
-        yield f"export: `by_id` holds one kind of array, but embedding.outputs has {', '.join(outputs)}; keep one"
+        several = ", ".join(outputs)
+        yield (
+            f"export: `by_id` holds one kind of array, but embedding.outputs has {several}; keep one, or ask for "
+            "`standalone`, which holds them all"
+        )
 
 
 def _huggingface_doubts(fetched: list[str], path: str, datasets: Mapping[str, Dataset]) -> Iterator[str]:

@@ -198,7 +198,9 @@ class Embeddings(Mapping[str, Any]):
 
     def read(self, output: str, identifier: str) -> np.ndarray:
         """Return one output of an id. Raises KeyError for an id that is not there."""
-        row = self._rows[identifier]
+        if (row := self._rows.get(identifier)) is None:
+            alike = next((other for other in self.ids if identifier and identifier in other), None)
+            raise KeyError(f"there is no id {identifier!r}" + (f", but {alike!r}" if alike else ""))
         if output in VECTORS:
             return self.file[output][row]
         link = f"{output}/{key_of(identifier)}"
@@ -235,7 +237,10 @@ class Embeddings(Mapping[str, Any]):
         """Return one kind of vector as a table (N, H), a row for each id; the first kind there is by default."""
         vectors = [name for name in self.outputs if name in VECTORS]
         if output not in (vectors if output else [None]) or not vectors:
-            raise StoreError(f"{self.path} holds no vectors {output or ''}; it holds {', '.join(self.outputs)}")
+            raise StoreError(
+                f"{self.path}: a table holds vectors, {output or 'which are not there'} is none; there are "
+                f"{', '.join(self.outputs)}. Read a matrix by its id: embeddings[id]."
+            )
         values = self.file[output or vectors[0]][:]
         return pd.DataFrame(values[self.file["sequence"][:]], index=pd.Index(self.ids, name="id"))
 

@@ -95,13 +95,16 @@ def cost_of_embedding(benchmarks: Path, files: list[str]) -> tuple[float | None,
 def as_text(table: Path) -> str:
     """Return the table of a run for the terminal, and where to look."""
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
-    folders = "\n".join(f"  {Path(path).parent}/" for path in rows.pop("embeddings") if path)
+    embedded = [Path(path).parent for path in rows.pop("embeddings") if path]
+    folders = "\n".join(f"  {folder}/" for folder in embedded)
+    pages = [folder / "figures/map.html" for folder in embedded]
     made = zip(rows["dataset"], rows.pop("predictions"), strict=True)
     predictions = "\n".join(f"  results/{dataset}/predictions/: {done}" for dataset, done in made if done)
     rows = rows.drop(columns=[name for name in _SELDOM if name in rows and set(rows[name]) <= {"0", ""}])
     text = rows.rename(columns=_SHORT_NAMES).replace("", "-").to_string(index=False)
     warning = f"\n{DEMONSTRATION}\n" if rows["model"].str.startswith("mini-").any() else ""
-    where = f"\nEmbeddings (embeddings.h5) and figures are in:\n{folders}\n" if folders else ""
+    maps = ", as a page figures/map.html," if any(path.is_file() for path in pages) else ""
+    where = f"\nEmbeddings (embeddings.h5) and figures{maps} are in:\n{folders}\n" if folders else ""
     where += f"\nPredictions are in:\n{predictions}\n" if predictions else ""
     return (
         f"\n{text}\n\nSeconds are those of the embedding jobs, starting Python and loading the network included.\n"

@@ -90,7 +90,7 @@ def _origin(
         known = sorted({task for task, _ in published})
         meant = nearest(name, known)
         raise ConfigError(
-            f"tasks: there is no task {name!r}{f'; did you mean {meant}?' if meant else ''} There is: "
+            f"tasks: there is no task {name!r}{f'; did you mean {meant}?' if meant else '.'} There is: "
             f"{', '.join(known)}. One of your own needs heads.source `local` and heads.path."
         )
     kept = f"{PREFIX}{name}-server"

@@ -119,7 +119,7 @@ def test_opening(result):
         assert frame.loc["again"].tolist() == [5, 5, 5, 5]
         with pytest.raises(KeyError):
             embeddings["nobody"]
-        with pytest.raises(StoreError, match="holds no vectors max; it holds mean, matrix"):
+        with pytest.raises(StoreError, match=r"max is none; there are mean, matrix\. Read a matrix by its id"):
             embeddings.to_frame("max")
     shards[1].unlink()
     with open_embeddings(path) as embeddings, pytest.raises(StoreError, match=r"two\.h5, which is missing"):
@@ -252,6 +252,14 @@ def test_a_damaged_matrix_is_not_given_to_a_reader(result, damage):
         damage = rf"one\.h5: /matrix/{DIGESTS[0]} is damaged: .*`snakemake verify` removes"
         with pytest.raises(StoreError, match=damage):
             embeddings["again"]
+
+
+def test_an_id_that_is_not_there_names_one_like_it(result):
+    with open_embeddings(result[0]) as embeddings:
+        with pytest.raises(KeyError, match="there is no id 'gain', but 'again'"):
+            embeddings["gain"]
+        with pytest.raises(KeyError, match=r"there is no id 'xyz'"):
+            embeddings["xyz"]
 
 
 def test_a_shard_of_another_version_is_not_called_damaged(result):
