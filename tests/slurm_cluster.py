@@ -77,6 +77,22 @@ def ask(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def processes_of_jobs() -> tuple[set[int], set[int]]:
+    """Return SLURM's own processes that look after running jobs, and all that these started."""
+    table = [line.split(None, 2) for line in ask("ps", "-e", "-o", "pid=,ppid=,args=").splitlines()]
+    keepers = {int(pid) for pid, _, name in table if name.startswith("slurmstepd")}
+    known = set(keepers)
+    while more := {int(pid) for pid, parent, _ in table if int(parent) in known} - known:
+        known |= more
+    return keepers, known - keepers
+
+
+def signal_all(processes: set[int], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
 class Cluster:
     """What a user and an administrator do with a cluster."""
 
@@ -114,17 +130,12 @@ class Cluster:
 
     def stop_node(self) -> None:
         """Take the node away at once, with all that runs on it."""
-        table = [line.split(None, 2) for line in ask("ps", "-e", "-o", "pid=,ppid=,args=").splitlines()]
-        doomed = {pid for pid, _, name in table if name.startswith("slurmstepd")}
-        while more := {pid for pid, parent, _ in table if parent in doomed} - doomed:
-            doomed |= more
-        for pid in [(self.folder / "slurmd.pid").read_text(), *doomed]:
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        signal_all({int((self.folder / "slurmd.pid").read_text())}.union(*processes_of_jobs()), signal.SIGKILL)
 
-    def halt(self, number: int) -> None:
-        """Let the processes of a job stand still; its time runs on."""
-        ask("scancel", "--full", "--signal=STOP", str(number))
+    def halt(self) -> None:
+        """Let all that jobs started stand still, however deep; their time runs on."""
+        _, started = processes_of_jobs()
+        signal_all(started, signal.SIGSTOP)
 
     def stop(self) -> None:
         subprocess.run(["scancel", "-u", "root"], capture_output=True, check=False)

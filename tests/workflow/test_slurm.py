@@ -175,16 +175,16 @@ def test_a_job_of_a_lost_node_is_tried_again(on_slurm, undisturbed):
 def test_a_job_out_of_time_goes_on_with_more(on_slurm, undisturbed):
     """A job that has begun to compute and then stands still, as beside a hung file system, until its minute is over."""
     there = on_slurm("--set-resources", "embed:runtime=attempt")
-    prepare(there.workflow, 400_000, tokens_per_batch=200)
+    prepare(there.workflow, 200_000, tokens_per_batch=200)
     process = there.start()
     number = on_slurm.cluster.wait_for("embed")
     there.wait_for_rows()
-    on_slurm.cluster.halt(number)
+    on_slurm.cluster.halt()
     there.end(process).succeeded()
     assert on_slurm.jobs()[number]["JobState"] == "TIMEOUT"
     (said,) = re.findall(r"(\d+) of (\d+) sequences are there already", there.log_of_embed())
     assert 0 < int(said[0]) < int(said[1])
-    assert there.shards() == undisturbed(400_000, tokens_per_batch=200)
+    assert there.shards() == undisturbed(200_000, tokens_per_batch=200)
 
 
 def test_a_job_out_of_memory_gets_more(on_slurm):
