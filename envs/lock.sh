@@ -7,7 +7,7 @@ trap 'rm -rf "$folder"' EXIT
 marker='/^backports\.zstd==/s/$/ ; python_version < "3.14"/'
 pins() { "$folder/venv/bin/python" -m pip freeze --exclude lucaflow | sed -e 's/+cpu$//' -e "$marker"; }
 head='# Exact versions of all packages, written by `make lock`. What a platform needs beyond them, pip resolves.'
-"$folder/venv/bin/python" -m pip install --quiet .
+"$folder/venv/bin/python" -m pip install --quiet '.[workflow]'
 { echo "$head"; pins; } > envs/lock.txt
 "$folder/venv/bin/python" -m pip install --quiet '.[test]'
 { echo "$head"; pins; } > envs/lock-test.txt

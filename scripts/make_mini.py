@@ -7,6 +7,7 @@ cut off goes on where it was.
 import argparse
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -60,9 +61,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=placed, default=ROOT, help="whose resources and docs are written")
     parser.add_argument("--folder", type=placed, default=ROOT / "build/mini", help="packages, states and losses")
+    parser.add_argument("--seed", type=int, help="another than the packaged weights', to see how much that changes")
     parser.add_argument("--small", action="store_true", help="all of it in minutes, to see that it runs")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args()
-    if chosen.small and (chosen.root == ROOT or chosen.folder.is_relative_to(ROOT)):
-        parser.error("--small: give --root and --folder, so that what knows nothing replaces nothing")
-    main(chosen.root, chosen.folder, SMALL if chosen.small else Setting(), chosen.threads)
+    setting = SMALL if chosen.small else Setting()
+    if chosen.seed is not None:
+        setting = replace(setting, seed=chosen.seed)
+    if setting != Setting() and (chosen.root == ROOT or chosen.folder.is_relative_to(ROOT)):
+        parser.error("--small, --seed: give --root and --folder, so that the packaged weights are not replaced")
+    main(chosen.root, chosen.folder, setting, chosen.threads)

@@ -12,4 +12,9 @@ def __getattr__(name: str) -> object:
     """Load what needs h5py or torch only when it is asked for."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"lucaflow.{_PLACES[name]}"), name)
+    try:
+        return getattr(import_module(f"lucaflow.{_PLACES[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"lucaflow.{name} needs {error.name}, which is not installed: pip install '/path/to/LucaFlow[embed]' brings it"
+        ) from error

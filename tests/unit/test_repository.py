@@ -41,8 +41,11 @@ def read(name: str) -> str:
 
 def test_the_conda_environment_has_the_pins_of_the_lock():
     lock, conda = pins(read("envs/lock.txt")), pins(read("envs/lucaflow.yaml"))
-    wanted = tomllib.loads(read("pyproject.toml"))["project"]["dependencies"]
-    assert set(conda) == {canonical(re.split(r"[><=~]", name)[0]) for name in wanted}
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = {canonical(re.split(r"[><=~[]", name)[0]) for name in project["dependencies"] + extras["embed"]}
+    wanted |= {canonical(re.split(r"[><=~[]", name)[0]) for name in extras["workflow"]} - {"lucaflow"}
+    assert set(conda) == wanted
     assert conda.items() <= lock.items()
     assert lock.items() <= pins(read("envs/lock-test.txt")).items()
 

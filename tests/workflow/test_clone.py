@@ -35,6 +35,7 @@ PAGES = sorted(ROOT.glob("docs/*.md"))
 ELSEWHERE = {
     "make test": "test_clone.py",
     "make mini": "test_mini_recipe.py",
+    "python3 -m pip install /path/to/LucaFlow": "test_reading.py",
     ".venv/bin/snakemake --workflow-profile profiles/slurm --configfile my.yaml": "test_slurm.py",
     "docs/workflows.md": "test_module.py",
 }

@@ -6,10 +6,11 @@ import doctest
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
-from workflow_runs import ROOT, Workflow
+from workflow_runs import ROOT, Workflow, copy_clone
 
 from lucaflow import embed, load_encoder, open_embeddings
 from lucaflow.errors import ConfigError, InputError
@@ -46,6 +47,25 @@ def test_the_page_about_reading(finished, monkeypatch):
             for output in ("matrix", "mean"):
                 assert np.allclose(found[identifier][output], stored.read(output, identifier), rtol=0, atol=1e-5)
     assert np.array_equal(found["again"]["matrix"], found["sp|P2|X"]["matrix"])
+
+
+@pytest.mark.long
+def test_the_library_alone_reads(finished, tmp_path):
+    """In an environment that holds what it needs for that, and nothing that embeds."""
+    copy_clone(tmp_path / "LucaFlow")
+    (command,) = re.findall(r"^python3 (-m pip install) /path/to/LucaFlow$", PAGE.read_text(encoding="utf-8"), re.M)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "apart"], check=True)
+    python = tmp_path / "apart/bin/python"
+    subprocess.run([python, *command.split(), "--quiet", tmp_path / "LucaFlow"], check=True)
+    read = """
+from lucaflow import open_embeddings
+with open_embeddings("results/my_proteins/mini-1/embeddings.h5") as embeddings:
+    print(embeddings["P12345"]["matrix"].shape, list(embeddings.to_frame("mean").index))
+from lucaflow import embed
+"""
+    done = subprocess.run([python, "-c", read], cwd=finished.directory, capture_output=True, text=True, check=False)
+    assert done.stdout == f"(12, 128) {list(RECORDS)}\n"
+    assert done.stderr.splitlines()[-1].startswith("ImportError: lucaflow.embed needs torch, which is not installed: ")
 
 
 def r_reads_hdf5() -> bool:
