@@ -45,3 +45,7 @@ rule fetch:
 
 onsuccess:
     show_summary()
+
+
+onerror:
+    show_failures(log)

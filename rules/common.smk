@@ -25,6 +25,7 @@ sys.path.append(str(ROOT / "scripts"))
 import lucaflow
 from lucaflow import checkpoints as lucaone_checkpoints
 from lucaflow import (
+    failures,
     preflight,
     published,
     registry,

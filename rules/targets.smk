@@ -138,3 +138,8 @@ def show_summary():
     table = Path("results/summary.tsv")
     if table.is_file():
         print(summary.as_text(table), file=sys.stderr)
+
+
+def show_failures(logs_of_run):
+    """Show what failed in a run, and why, where a reader looks first: at its end."""
+    print(failures.as_text(logs_of_run), file=sys.stderr)

@@ -16,5 +16,6 @@ def __getattr__(name: str) -> object:
         return getattr(import_module(f"lucaflow.{_PLACES[name]}"), name)
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"lucaflow.{name} needs {error.name}, which is not installed: pip install '/path/to/LucaFlow[embed]' brings it"
+            f"lucaflow.{name} needs {error.name}, which is not installed; "
+            "pip install '/path/to/LucaFlow[embed]' brings it"
         ) from error

@@ -65,7 +65,7 @@ from lucaflow import embed
 """
     done = subprocess.run([python, "-c", read], cwd=finished.directory, capture_output=True, text=True, check=False)
     assert done.stdout == f"(12, 128) {list(RECORDS)}\n"
-    assert done.stderr.splitlines()[-1].startswith("ImportError: lucaflow.embed needs torch, which is not installed: ")
+    assert done.stderr.splitlines()[-1].startswith("ImportError: lucaflow.embed needs torch, which is not installed; ")
 
 
 def r_reads_hdf5() -> bool:

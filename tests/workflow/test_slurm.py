@@ -199,7 +199,7 @@ def test_what_would_fail_again_is_not_tried_again(on_slurm):
     there = on_slurm()
     prepare(there.workflow, 3000)
     there.workflow.fasta("p.fasta", {"a": "MK-VLA"})
-    there.run().failed("normalize")
+    there.run().failed("Failed, and why:\n  logs/normalize/p.log\n    InputError: dataset p: p.fasta: 1 of 1 records")
     assert rules_of(on_slurm.jobs()) == ["normalize"]
 
 
