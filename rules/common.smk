@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # Snakemake puts the interpreter's path into shell commands as it stands, blanks and all.
 if Path(sys.executable).exists():
@@ -58,6 +59,12 @@ try:
     OPTIONS = settings.EmbeddingOptions.from_config(config["embedding"])
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
+
+# The job that reads it will refuse it, without stopping the others; said at once, a dry run says it too.
+if workflow.is_main_process:
+    for dataset in DATASETS.values():
+        if not dataset.path.exists():
+            logger.warning(f"dataset {dataset.name}: {dataset.path}: there is no such file.")
 
 # As a module with a prefix: Snakemake moves what rules read and write, but not what functions find by themselves.
 MOVED = workflow.modifier.path_modifier.modify

@@ -7,7 +7,8 @@ from pathlib import Path
 from lucaflow.checkpoints import Model, Origin, is_fetched, published_files, published_folder
 from lucaflow.conversion import convert_apart, converted_bytes, is_converted
 from lucaflow.errors import CheckpointError
-from lucaflow.files import explaining_a_full_disk, locked, require_space, sha256_of
+from lucaflow.files import explaining_a_full_disk, require_space, sha256_of
+from lucaflow.locks import locked
 from lucaflow.logs import reporting_to
 from lucaflow.published import LOCK_NAME, discard_damaged
 

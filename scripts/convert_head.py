@@ -7,8 +7,9 @@ from typing import Any
 from lucaflow.checkpoints import RECORD_NAME as CHECKPOINT_RECORD
 from lucaflow.checkpoints import converted_folder, is_fetched, published_files
 from lucaflow.errors import CheckpointError
-from lucaflow.files import explaining_a_full_disk, locked, sha256_of
+from lucaflow.files import explaining_a_full_disk, sha256_of
 from lucaflow.head_conversion import convert_head
+from lucaflow.locks import locked
 from lucaflow.logs import reporting_to
 from lucaflow.published import LOCK_NAME, discard_damaged
 from lucaflow.registry import read_checkpoints

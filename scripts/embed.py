@@ -6,8 +6,10 @@ import torch
 
 from lucaflow.checkpoints import Model, converted_folder
 from lucaflow.embedding import embed_shard
+from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.settings import EmbeddingOptions
+from lucaflow.summary import computed_beside
 
 CLONE = Path(snakemake.scriptdir).parent
 
@@ -16,7 +18,7 @@ def main() -> None:
     """Find the checkpoint, which is no input: where it is kept is no reason to embed again."""
     torch.set_num_threads(snakemake.threads)
     compute = snakemake.config["compute"]
-    embed_shard(
+    residues = embed_shard(
         Path(snakemake.input[0]) / f"{snakemake.wildcards.shard}.fasta",
         Path(snakemake.output[0]),
         converted_folder(Model(*snakemake.params.model), snakemake.config["checkpoints"], CLONE),
@@ -24,6 +26,8 @@ def main() -> None:
         compute["device"],
         compute["tokens_per_batch"],
     )
+    # What the job's benchmark is the time of.
+    write_text(computed_beside(Path(snakemake.log[0])), f"{residues}\n", guarded=False)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def main(root: Path, folder: Path, setting: Setting, threads: int) -> None:
         found[name] = measured
     weights.register(resources)
     (resources / "mini/evidence.json").write_text(json.dumps(found, indent=2) + "\n")
-    card.write(found, folder / "training/losses.csv", root / "docs")
+    card.write(found, folder / "training/losses.csv", root)
 
 
 def placed(path: str) -> Path:

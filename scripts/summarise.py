@@ -14,8 +14,7 @@ def main() -> None:
     verified = {path.parent.parent.name: path for path in map(Path, snakemake.input.verified)}
     counts = {path.parent.parent.name: Counts.read(path) for path in map(Path, snakemake.input.counts)}
     table = Path(snakemake.output.table)
-    benchmarks = table.parents[1] / "benchmarks/embed"
-    rows = summarise(counts, verified, map(Path, snakemake.input.predicted), benchmarks)
+    rows = summarise(counts, verified, map(Path, snakemake.input.predicted), table.parents[1])
     write_table(table, rows)
     write_text(Path(snakemake.output.html), page_by_dataset(rows, "Summary"))
     write_text(Path(snakemake.output.validation), page_by_dataset(validation(counts, verified), "Validation"))

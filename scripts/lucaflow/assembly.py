@@ -11,16 +11,15 @@ from typing import Any
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from lucaflow import __version__
 from lucaflow.errors import StoreError
 from lucaflow.files import replacing
+from lucaflow.record_table import accepted_records
 from lucaflow.settings import FORMAT_VERSION, EmbeddingOptions
 from lucaflow.store import COUNTS, FORMAT, PER_SEQUENCE, SHARD_FORMAT, key_of, open_hdf5, read_rows
 
 _ROWS_AT_ONCE = 1000
-_RECORDS_AT_ONCE = 500_000
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,7 @@ def read_accepted(records: Path) -> Accepted:
     ids: list[str] = []
     digests: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
-    for chunk in pd.read_csv(
-        records,
-        sep="\t",
-        dtype=str,
-        keep_default_na=False,
-        usecols=["id", "status", "length", "digest"],
-        chunksize=_RECORDS_AT_ONCE,
-    ):
-        accepted = chunk[chunk["status"] == "accepted"]
+    for accepted in accepted_records(records, ["id", "length", "digest"]):
         ids += accepted["id"].tolist()
         digests.append(accepted["digest"].to_numpy(dtype=object).astype("S64"))
         lengths.append(accepted["length"].to_numpy(dtype=object).astype(np.int64))

@@ -23,6 +23,7 @@ from lucaflow.engine import Engine
 from lucaflow.errors import ConfigError
 from lucaflow.leases import take
 from lucaflow.loading import load_encoder
+from lucaflow.record_table import accepted_records
 from lucaflow.sequences import NormalisedSequence, SequenceIndex
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.windows import Window, Windowing
@@ -93,10 +94,9 @@ def read_chosen(path: Path, index: SequenceIndex, rows: np.ndarray) -> list[Norm
 
 def first_ids(records: Path, digests: Sequence[str]) -> dict[str, str]:
     """Return the first id of each digest in records.tsv."""
-    columns = ["id", "status", "digest"]
     ids: dict[str, str] = {}
-    for chunk in pd.read_csv(records, sep="\t", dtype=str, keep_default_na=False, usecols=columns, chunksize=500_000):
-        wanted = chunk[(chunk["status"] == "accepted") & chunk["digest"].isin(digests)]
+    for accepted in accepted_records(records, ["id", "digest"]):
+        wanted = accepted[accepted["digest"].isin(digests)]
         for digest, identifier in zip(wanted["digest"], wanted["id"], strict=True):
             ids.setdefault(digest, identifier)
     return ids

@@ -16,9 +16,10 @@ from lucaflow.checkpoints import read_record
 from lucaflow.devices import ARITHMETIC, device_name, peak_memory, require_precision, resolve_device, set_arithmetic
 from lucaflow.engine import Engine
 from lucaflow.errors import StoreError
-from lucaflow.files import human_bytes, is_full_disk, locked, publish
+from lucaflow.files import human_bytes, is_full_disk, publish
 from lucaflow.leases import take
 from lucaflow.loading import load_contact_head, load_encoder
+from lucaflow.locks import locked
 from lucaflow.logs import Progress
 from lucaflow.pooling import EmbeddedBatch
 from lucaflow.products import has_bfloat16
@@ -29,12 +30,16 @@ from lucaflow.store import SHARD_FORMAT, open_hdf5
 
 logger = logging.getLogger(__name__)
 
+# Seconds to wait for another job at the same shard, of a Snakemake that was killed.
+_PATIENCE = 600
+
 
 def embed_shard(
     fasta: Path, output: Path, checkpoint: Path, options: EmbeddingOptions, device: str, tokens_per_batch: int | str
-) -> None:
+) -> int:
     """Embed the sequences of a shard with a converted checkpoint; the file gets its name when it is complete.
 
+    Returns how many residues were computed: not those of sequences that were there already, or are copied.
     Until then it stands beside `output` as a working file, from which the next job goes on if this one does not end.
     What another shard has that the dataset is no longer divided into (its sequences lie not beside `fasta`) is copied.
     """
@@ -50,7 +55,9 @@ def embed_shard(
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     working = output.with_name(f".{output.name}.working")
-    with locked(output.with_name(f".{output.name}.lock"), f"shard {output.stem}", always=False):
+    residues = 0
+    lock = output.with_name(f".{output.name}.lock")
+    with locked(lock, f"embedding shard {output.stem}", always=False, patience=_PATIENCE):
         with ShardWriter(working, content) as writer:
             if writer.complete.any():
                 logger.info("%d of %d sequences are there already", writer.complete.sum(), len(sequences))
@@ -58,9 +65,10 @@ def embed_shard(
             if not writer.complete.all():
                 free = take(resolved)
                 require_precision(free, options.precision)
-                _compute(sequences, writer, checkpoint, free, tokens_per_batch, output.stem)
+                residues = _compute(sequences, writer, checkpoint, free, tokens_per_batch, output.stem)
         # The working file stays until all is verified: Snakemake may take away what a job of a killed run made.
         publish(working, output, keep=True)
+    return residues
 
 
 def _older_shards(output: Path, sequences: Path) -> list[Path]:
@@ -101,8 +109,11 @@ def _compute(
     device: torch.device,
     tokens_per_batch: int | str,
     name: str,
-) -> None:
-    """Embed what is not complete, in the batches of a job that nothing was complete for when it began."""
+) -> int:
+    """Embed what is not complete, in the batches of a job that nothing was complete for when it began.
+
+    Returns how many residues that were.
+    """
     writer.device = device_name(device)
     measured = writer.measured_budget if tokens_per_batch == "auto" else None
     engine = _engine(checkpoint, writer.content.options, device, measured or tokens_per_batch)
@@ -110,7 +121,7 @@ def _compute(
         writer.measured_budget = engine.budget
     rows = np.flatnonzero(~writer.taken_over)
     known = writer.complete[rows]
-    lengths = np.array(writer.content.lengths)[rows]
+    lengths, _ = writer.content.options.windowing.counts(np.array(writer.content.lengths)[rows])
     progress = Progress(
         initial=int(lengths[known].sum()), total=int(lengths.sum()), unit=" residues", desc=f"shard {name}"
     )
@@ -123,6 +134,7 @@ def _compute(
         "%d sequences, %d residues in %.1f s: %.0f residues/s, %s of memory",
         (~known).sum(), residues, seconds, residues / seconds, human_bytes(peak_memory(device)),
     )  # fmt: skip
+    return residues
 
 
 def _followed(

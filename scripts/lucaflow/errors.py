@@ -37,3 +37,7 @@ class EmbeddingError(LucaFlowError):
 
 class SpaceError(LucaFlowError):
     """The disk cannot hold a result."""
+
+
+class LockError(LucaFlowError):
+    """Another process works at the same, and does not end."""

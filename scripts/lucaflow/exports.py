@@ -10,29 +10,19 @@ from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
-import pandas as pd
 import torch
 
 from lucaflow.errors import StoreError
 from lucaflow.files import replacing_folder
+from lucaflow.record_table import accepted_records
 from lucaflow.records import file_name_of
 from lucaflow.settings import VECTORS
 from lucaflow.store import Embeddings
 
-_RECORDS_AT_ONCE = 100_000
-
 
 def file_names(records: Path) -> Iterator[str]:
     """Yield what LucaOneApp calls each accepted record, in the order of records.tsv."""
-    for chunk in pd.read_csv(
-        records,
-        sep="\t",
-        dtype=str,
-        keep_default_na=False,
-        usecols=["id", "description", "status"],
-        chunksize=_RECORDS_AT_ONCE,
-    ):
-        accepted = chunk[chunk["status"] == "accepted"]
+    for accepted in accepted_records(records, ["id", "description"]):
         for identifier, description in zip(accepted["id"], accepted["description"], strict=True):
             yield file_name_of(identifier, description)
 

@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 from lucaflow import __version__, hub
 from lucaflow.downloads import PATIENCE, NotThere, Patience, discard, download, part_of, publish
 from lucaflow.errors import CheckpointError
-from lucaflow.files import describe, explaining_a_full_disk, human_bytes, locked, require_space, sha256_of, write_text
+from lucaflow.files import describe, explaining_a_full_disk, human_bytes, require_space, sha256_of, write_text
+from lucaflow.locks import locked
 from lucaflow.published import LOCK_NAME, RECORD_NAME, SUMS_NAME, damaged, read_sums, write_sums
 from lucaflow.registry import Place, PublishedFile
 

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
-
 from lucaflow.errors import SpaceError
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -93,7 +90,7 @@ def publish(file: Path, path: Path, mode: int | None = None, keep: bool = False)
     keep: whether it keeps its old name as well, where the file system allows a file two names.
     """
     if file.stat().st_uid == os.geteuid():
-        file.chmod(0o666 & ~_umask() if mode is None else mode)
+        file.chmod(0o666 & ~current_umask() if mode is None else mode)
     synchronise(file)
     if keep:
         with temporary_beside(path) as second:
@@ -127,7 +124,7 @@ def replacing_folder(path: Path, *, guarded: bool = False) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=".part"))
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
+        temporary.chmod(0o777 & ~current_umask())
         for file in temporary.iterdir():
             synchronise(file)
         synchronise(temporary)
@@ -166,54 +163,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-@contextmanager
-def locked(path: Path, what: str, *, always: bool = True) -> Iterator[None]:
-    """Hold the lock at `path`, which goes with the process that holds it; say so while another process does.
-
-    Where the file system has no such locks, a file stands for one, which may outlive a machine that is lost; unless
-    `always`, nothing does. Raises PermissionError, or another OSError, where the folder cannot be written.
-    """
-    mode = 0o666 & ~_umask()
-    lock: BaseFileLock = FileLock(path, mode=mode, fallback_to_soft=False)
-    try:
-        _wait_for(lock, what)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        logger.warning("The file system of %s has no locks: start no second run that works at %s.", path.parent, what)
-        if not always:
-            yield
-            return
-        lock = SoftFileLock(path, mode=mode)
-        _wait_for(lock, what)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def is_free(path: Path) -> bool:
-    """Say whether no process holds the lock at `path`, as far as the file system can tell."""
-    try:
-        with FileLock(path, fallback_to_soft=False).acquire(timeout=0):
-            return True
-    except Timeout:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return True
-
-
-def _wait_for(lock: BaseFileLock, what: str) -> None:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.warning("Another run is at %s. Waiting until it is done (it holds %s).", what, lock.lock_file)
-        lock.acquire()
-
-
-def _umask() -> int:
+def current_umask() -> int:
     """Return the process's umask: mkstemp makes private files, results follow the umask."""
     mask = os.umask(0)
     os.umask(mask)

@@ -1,4 +1,7 @@
-"""What is remembered of each accepted record: 48 bytes, in which repeated ids and sequences are found by sorting."""
+"""What is remembered of accepted records: 48 bytes each, in which repeated ids and sequences are found by sorting.
+
+Sorting takes as much again for a while.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ class Ledger:
         self._identities = array("q")
         self._digests = bytearray()
         self._lengths = array("q")
+        self._pairs = array("q")
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -24,6 +28,10 @@ class Ledger:
         self._digests += digest
         self._lengths.append(length)
 
+    def add_pair(self, identity: int) -> None:
+        """Note a pair of accepted records. Equal pairs must have equal integers."""
+        self._pairs.append(identity)
+
     @property
     def lengths(self) -> np.ndarray:
         """Residues of each record, (N,) int64."""
@@ -32,6 +40,10 @@ class Ledger:
     def repeated_identities(self) -> np.ndarray:
         """Return which records (N,) have an integer that another has, too; their ids are probably the same."""
         return repeated(np.frombuffer(self._identities, dtype=np.int64))
+
+    def repeated_pairs(self) -> np.ndarray:
+        """Return which pairs have an integer that another has, too."""
+        return repeated(np.frombuffer(self._pairs, dtype=np.int64))
 
     def first_of_digest(self) -> np.ndarray:
         """Return which records (N,) are the first with their sequence."""

@@ -13,6 +13,7 @@ from openTSNE import TSNE
 from sklearn.decomposition import PCA
 
 from lucaflow.figures import plain, sample_rows, save_png
+from lucaflow.record_table import accepted_records
 from lucaflow.settings import VECTORS
 from lucaflow.store import Embeddings, rows_of
 
@@ -59,8 +60,8 @@ def read_vectors(embeddings: Embeddings, records: np.ndarray) -> tuple[np.ndarra
     name = next((name for name in VECTORS if name in embeddings.outputs), None)
     if name is None:
         first, last = (1, -1) if embeddings.options["matrix_add_special_token"] else (0, None)
-        matrices = (embeddings[embeddings.ids[record]] for record in records)
-        return np.stack([np.asarray(matrix[first:last], dtype=np.float32).mean(0) for matrix in matrices]), "mean"
+        matrices = (embeddings.read("matrix", embeddings.ids[record])[first:last] for record in records)
+        return np.stack([np.asarray(matrix, dtype=np.float32).mean(0) for matrix in matrices]), "mean"
     return rows_of(embeddings.file[name], embeddings.file["sequence"][:][records]).astype(np.float32), name
 
 
@@ -98,16 +99,18 @@ def project(vectors: np.ndarray, projection: str, threads: int = 1) -> tuple[np.
     return coordinates, (x, y)
 
 
+def described(records: Path, labels: Path, chosen: np.ndarray) -> pd.DataFrame:
+    """Return description, label and length of the accepted records at some places (n,), in their order."""
+    columns = ["record", "description", "length"]
+    rows = pd.concat([part[part.index.isin(chosen)] for part in accepted_records(records, columns)])
+    of_record = pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False, index_col="record")["label"]
+    label = rows["record"].map(of_record).astype(object)
+    rows["label"] = label.fillna(NONE if label.notna().any() else "")
+    return rows.astype({"length": int}).drop(columns="record")
+
+
 def make_map(embeddings_path: Path, records: Path, labels: Path, note: str, projection: str, threads: int = 1) -> Map:
     """Project a dataset's embeddings to two dimensions."""
-    table = pd.read_csv(
-        records, sep="\t", dtype=str, keep_default_na=False, usecols=["record", "status", "description", "length"]
-    )
-    table = table.merge(pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False), how="left", on="record")
-    table["label"] = table["label"].fillna("")
-    table = table[table["status"] == "accepted"].reset_index(drop=True)
-    if (table["label"] != "").any():
-        table["label"] = table["label"].replace("", NONE)
     with Embeddings(embeddings_path) as embeddings:
         packed = any(name in embeddings.outputs for name in VECTORS)
         chosen = sample_rows(len(embeddings), MOST_POINTS if packed else MOST_POOLED_POINTS)
@@ -116,9 +119,7 @@ def make_map(embeddings_path: Path, records: Path, labels: Path, note: str, proj
         model = f"{embeddings.attrs['llm_version']} {embeddings.attrs['llm_step']}"
         dataset, count = embeddings.attrs["dataset"], len(embeddings)
     coordinates, axes = project(vectors, projection, threads)
-    points = table.iloc[chosen][["description", "label", "length"]].assign(
-        id=ids, x=coordinates[:, 0], y=coordinates[:, 1], length=lambda chosen: chosen["length"].astype(int)
-    )
+    points = described(records, labels, chosen).assign(id=ids, x=coordinates[:, 0], y=coordinates[:, 1])
     frequent = points["label"].value_counts().index[:MOST_LABELS]
     points["label"] = points["label"].where(points["label"].isin(frequent), OTHER)
     shown = f"{count} sequences" if len(ids) == count else f"{len(ids)} of {count} sequences, spread evenly"

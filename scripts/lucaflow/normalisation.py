@@ -111,9 +111,8 @@ def normalise_dataset(
         )
         decided = with_partners(Normaliser(policies, demands), raw_records, seq_type)
         counts, ledger = _write_all(decided, seq_type, records, sequences, labels)
-        repeated = ledger.repeated_identities()
-        if counts.status["problem"] or repeated.any():
-            _settle(records, repeated, policies.duplicate_ids, counts, problems)
+        if counts.status["problem"] or ledger.repeated_identities().any():
+            _settle(records, Repeats(ledger, policies.duplicate_ids), counts, problems)
         if problems.count != counts.status["problem"]:
             raise RuntimeError(
                 f"{source}: {counts.status['problem']} problems, of which {problems.count} were found again"
@@ -139,7 +138,6 @@ def with_partners(
 ) -> Iterator[tuple[RawRecord, Outcome]]:
     """Yield each record with its outcome; one side of a pair is dropped with the other."""
     held: tuple[RawRecord, Outcome] | None = None
-    pairs: dict[tuple[tuple[str, str], ...], tuple[int, str, str]] = {}
     for raw in raw_records:
         outcome = normaliser.outcome(raw, raw.seq_type or seq_type)
         if not raw.side:
@@ -147,21 +145,13 @@ def with_partners(
         elif held is None:
             held = raw, outcome
         else:
-            yield from _agree(*held, raw, outcome, pairs, normaliser.policies)
+            yield from _agree(*held, raw, outcome)
             held = None
 
 
-def _agree(
-    raw_a: RawRecord,
-    a: Outcome,
-    raw_b: RawRecord,
-    b: Outcome,
-    pairs: dict[tuple[tuple[str, str], ...], tuple[int, str, str]],
-    policies: Policies,
-) -> Iterator[tuple[RawRecord, Outcome]]:
-    """Yield both sides of a pair, which end alike: dropped if either is, a duplicate if the pair stood there before."""
-    statuses = {a.status, b.status}
-    if statuses == {"accepted", "dropped"}:
+def _agree(raw_a: RawRecord, a: Outcome, raw_b: RawRecord, b: Outcome) -> Iterator[tuple[RawRecord, Outcome]]:
+    """Yield both sides of a pair, which end alike: dropped if either is."""
+    if {a.status, b.status} == {"accepted", "dropped"}:
         a, b = (
             outcome
             if outcome.status == "dropped"
@@ -170,18 +160,6 @@ def _agree(
             )
             for outcome in (a, b)
         )
-    if statuses == {"accepted"}:
-        key = tuple(identity_of(raw.seq_type, raw.id) for raw in (raw_a, raw_b))
-        line, *digests = pairs.setdefault(key, (raw_a.line, a.digest, b.digest))
-        # With other sequences it is no duplicate, but an id with two sequences, which is found later.
-        again = line != raw_a.line and digests == [a.digest, b.digest]
-        if again and policies.duplicate_ids == "error":
-            hint = "remove one, or set input.duplicate_ids to `first`"
-            b = Outcome("problem", f"the same pair of ids stands on line {line}; {hint}")
-        elif again:
-            a, b = (
-                outcome._replace(status="duplicate", reason=f"same pair of ids as on line {line}") for outcome in (a, b)
-            )
     for raw, outcome in ((raw_a, a), (raw_b, b)):
         named = f"side {raw.side}: {outcome.reason}"
         yield raw, outcome._replace(reason=named) if outcome.status == "problem" else outcome
@@ -192,7 +170,7 @@ def _write_all(
 ) -> tuple[Counts, Ledger]:
     """Write every record as it is by itself, problems among them, and the sequence of each accepted one."""
     counts, ledger, other_ends = Counts(), Ledger(), Counter[str]()
-    number = 0
+    number, side_a = 0, None
     with ExitStack() as stack:
         record_file, record_table = _table(stack, records, RECORD_COLUMNS)
         _, label_table = _table(stack, labels, ("record", "label"))
@@ -215,8 +193,12 @@ def _write_all(
                 record_table.writerow((*of_record, status, reason, length, changed, digest))
             if label:
                 label_table.writerow((number, label))
-            if status == "accepted":
-                ledger.add(hash(identity_of(seq_type, identifier)), bytes.fromhex(digest), length)
+            known = (identity_of(seq_type, identifier), digest) if status == "accepted" else None
+            if side == "b" and side_a and known:
+                ledger.add_pair(hash((side_a, known)))
+            side_a = known
+            if known:
+                ledger.add(hash(known[0]), bytes.fromhex(digest), length)
                 sequence_file.write(f">{digest} {seq_type}\n{sequence}\n")
             else:
                 other_ends[status] += 1
@@ -226,36 +208,73 @@ def _write_all(
     return counts, ledger
 
 
-def _settle(records: Path, repeated: np.ndarray, duplicate_ids: str, counts: Counts, problems: Problems) -> None:
+def _settle(records: Path, repeats: Repeats, counts: Counts, problems: Problems) -> None:
     """Read records.tsv again and write it anew: report every problem in order, and find what repeats a record."""
-    seen: dict[tuple[str, str], tuple[str, str]] = {}
-    accepted = -1
     csv.field_size_limit(sys.maxsize)
+    side_a: list[list[str]] = []
     with replacing(records) as temporary, ExitStack() as stack:
         rows = csv.reader(stack.enter_context(records.open(encoding="utf-8", newline="")), delimiter="\t")
         _, table = _table(stack, temporary, next(rows))
         for row in rows:
-            if row[_STATUS] == "accepted":
-                accepted += 1
-                if repeated[accepted]:
-                    key = identity_of(row[_SEQ_TYPE], row[_ID])
-                    line, digest = seen.setdefault(key, (row[_LINE], row[_DIGEST]))
-                    again = line != row[_LINE] and not row[_SIDE]
-                    if digest != row[_DIGEST]:
-                        side = f"side {row[_SIDE]}: " if row[_SIDE] else ""
-                        row[_STATUS] = "problem"
-                        row[_REASON] = f"{side}the id stands on line {line} with another sequence; ids must be unique"
-                    elif again and duplicate_ids == "error":
-                        hint = "remove one, or set input.duplicate_ids to `first`"
-                        row[_STATUS] = "problem"
-                        row[_REASON] = f"the same id and sequence stand on line {line}; {hint}"
-                    elif again:
-                        row[_STATUS], row[_REASON] = "duplicate", f"same id and sequence as on line {line}"
-                    counts.status["accepted"] -= 1
-                    counts.status[row[_STATUS]] += 1
-            if row[_STATUS] == "problem":
-                problems.add(row[0], row[_LINE], row[_ID], row[_REASON])
-            table.writerow(row)
+            if row[_SIDE] == "a":
+                side_a = [row]
+                continue
+            together = [*side_a, row]
+            before = Counter(each[_STATUS] for each in together)
+            repeats.settle(together)
+            counts.status.subtract(before)
+            counts.status.update(each[_STATUS] for each in together)
+            for each in together:
+                if each[_STATUS] == "problem":
+                    problems.add(each[0], each[_LINE], each[_ID], each[_REASON])
+                table.writerow(each)
+    counts.status = +counts.status
+
+
+class Repeats:
+    """Finds the accepted records, and the pairs, that stand further up as well. Sees rows of records.tsv in order."""
+
+    def __init__(self, ledger: Ledger, duplicate_ids: str) -> None:
+        self._records = iter(ledger.repeated_identities().tolist())
+        self._pairs = iter(ledger.repeated_pairs().tolist())
+        self._refused = duplicate_ids == "error"
+        self._seen: dict[tuple[str, str], tuple[str, str]] = {}
+        self._seen_pairs: dict[tuple[tuple[tuple[str, str], str], ...], str] = {}
+
+    def settle(self, together: Sequence[list[str]]) -> None:
+        """Correct status and reason of a record, or of both sides of a pair, if they repeat earlier ones."""
+        accepted = [row for row in together if row[_STATUS] == "accepted"]
+        if len(accepted) == 2 and next(self._pairs):
+            self._settle_pair(*accepted)
+        for row in accepted:
+            if next(self._records) and row[_STATUS] == "accepted":
+                self._settle_record(row)
+
+    def _settle_pair(self, a: list[str], b: list[str]) -> None:
+        key = tuple((identity_of(row[_SEQ_TYPE], row[_ID]), row[_DIGEST]) for row in (a, b))
+        line = self._seen_pairs.setdefault(key, a[_LINE])
+        if line == a[_LINE]:
+            return
+        if self._refused:
+            hint = "remove one, or set input.duplicate_ids to `first`"
+            b[_STATUS], b[_REASON] = "problem", f"side b: the same pair of ids stands on line {line}; {hint}"
+        else:
+            for row in (a, b):
+                row[_STATUS], row[_REASON] = "duplicate", f"same pair of ids as on line {line}"
+
+    def _settle_record(self, row: list[str]) -> None:
+        line, digest = self._seen.setdefault(identity_of(row[_SEQ_TYPE], row[_ID]), (row[_LINE], row[_DIGEST]))
+        if digest != row[_DIGEST]:
+            side = f"side {row[_SIDE]}: " if row[_SIDE] else ""
+            reason = f"{side}the id stands on line {line} with another sequence; ids must be unique"
+            row[_STATUS], row[_REASON] = "problem", reason
+        elif line == row[_LINE] or row[_SIDE]:
+            return  # the first, or one of several pairs that an id is in
+        elif self._refused:
+            hint = "remove one, or set input.duplicate_ids to `first`"
+            row[_STATUS], row[_REASON] = "problem", f"the same id and sequence stand on line {line}; {hint}"
+        else:
+            row[_STATUS], row[_REASON] = "duplicate", f"same id and sequence as on line {line}"
 
 
 def _keep_sequences(sequences: Path, kept: np.ndarray, lengths: np.ndarray) -> None:

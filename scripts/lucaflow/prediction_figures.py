@@ -17,6 +17,7 @@ from lucaflow.evaluation import Comparison, compare
 from lucaflow.figures import plain, save_png
 from lucaflow.pages import page
 from lucaflow.prediction_tables import GROUND_TRUTH
+from lucaflow.record_table import accepted_records
 
 MOST_CLASSES = 20
 MOST_ROWS = 1000
@@ -111,11 +112,9 @@ def described(table: pd.DataFrame, records: Path, seq_types: Sequence[str]) -> p
     seq_types: what the task reads, for each side; ids are compared by type.
     """
     shown = table.head(MOST_ROWS)
-    accepted = pd.read_csv(
-        records, sep="\t", dtype=str, keep_default_na=False,
-        usecols=["id", "description", "seq_type", "side", "status", "length"],
-    )  # fmt: skip
-    accepted = accepted[accepted["status"] == "accepted"].drop_duplicates(["id", "seq_type", "side"])
+    ids = np.unique(shown.filter(regex="^seq_id"))
+    columns = ["id", "description", "seq_type", "side", "length"]
+    accepted = pd.concat([part[part["id"].isin(ids)] for part in accepted_records(records, columns)])
     for side, seq_type in zip(("a", "b") if len(seq_types) == 2 else ("",), seq_types, strict=True):
         suffix = f"_{side}" if side else ""
         column = f"seq_id{suffix}"

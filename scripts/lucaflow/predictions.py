@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from lucaflow.batches import plan_batches
 from lucaflow.devices import is_lack_of_memory
 from lucaflow.errors import DeviceError, StoreError
 from lucaflow.heads import Head, framed
+from lucaflow.record_table import accepted_records
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import SHARD_FORMAT, open_hdf5, read_checked
 from lucaflow.tasks import Reading, Task
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 # Rows that go through a head at once.
 ROWS_PER_BATCH = {"cpu": 4096, "cuda": 32768}
 _PAIRS_PER_BATCH = 65536
-_RECORDS_AT_ONCE = 500_000
 
 
 @dataclass(frozen=True)
@@ -72,13 +71,7 @@ class Sides(NamedTuple):
 
 def read_sides(records: Path, task: Task) -> Sides:
     """Read which types the accepted records have, from records.tsv."""
-    parts = [
-        chunk.loc[chunk["status"] == "accepted", "seq_type"].to_numpy(dtype="U4")
-        for chunk in pd.read_csv(
-            records, sep="\t", dtype=str, keep_default_na=False, usecols=["status", "seq_type"],
-            chunksize=_RECORDS_AT_ONCE,
-        )
-    ]  # fmt: skip
+    parts = [accepted["seq_type"].to_numpy(dtype="U4") for accepted in accepted_records(records, ["seq_type"])]
     types = np.concatenate(parts).reshape(-1, len(task.seq_types))
     return Sides(types, (types == np.array(task.seq_types)).all(axis=1))
 

@@ -156,7 +156,7 @@ def measured_rate(summary: Path, model: str) -> float | None:
     if not summary.is_file():
         return None
     rows = pd.read_csv(summary, sep="\t", dtype={"model": str})
-    rows = rows[(rows["model"] == model) & (rows["seconds"] >= _WORTH_MEASURING)]
+    rows = rows[(rows["model"] == model) & (rows["seconds"] >= _WORTH_MEASURING)].dropna(subset="residues_per_second")
     return None if rows.empty else float(rows.sort_values("residues")["residues_per_second"].iloc[-1])
 
 

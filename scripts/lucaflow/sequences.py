@@ -105,6 +105,7 @@ def read_sequences(path: Path) -> list[NormalisedSequence]:
                 if digest_of(seq_type, residues) != digest:
                     raise StoreError(f"{path}: the sequence under {digest} is not the one it was. Delete its folder.")
                 sequences.append(NormalisedSequence(digest, seq_type, residues))
-        except ValueError as error:
+        # Of an alphabet that is none: KeyError.
+        except (ValueError, KeyError) as error:
             raise StoreError(f"{path}: damaged ({error}). Delete its folder and run again.") from error
     return sequences

@@ -36,7 +36,7 @@ LINKED = ("matrix", "contacts")
 
 
 # Names that results/ uses itself.
-_RESERVED = ("settings", "summary.tsv", "summary.html")
+_RESERVED = ("settings", "summary.tsv", "summary.html", "validation.html")
 
 
 def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

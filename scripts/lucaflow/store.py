@@ -197,7 +197,8 @@ class Embeddings(Mapping[str, Any]):
         return found[self.outputs[0]] if len(found) == 1 else found
 
     def read(self, output: str, identifier: str) -> np.ndarray:
-        """Return one output of an id. Raises KeyError for an id that is not there."""
+        """Return one output of an id. Raises KeyError for an id, StoreError for an output, that is not there."""
+        self._require(output)
         if (row := self._rows.get(identifier)) is None:
             alike = next((other for other in self.ids if identifier and identifier in other), None)
             raise KeyError(f"there is no id {identifier!r}" + (f", but {alike!r}" if alike else ""))
@@ -235,14 +236,16 @@ class Embeddings(Mapping[str, Any]):
 
     def to_frame(self, output: str | None = None) -> pd.DataFrame:
         """Return one kind of vector as a table (N, H), a row for each id; the first kind there is by default."""
-        vectors = [name for name in self.outputs if name in VECTORS]
-        if output not in (vectors if output else [None]) or not vectors:
-            raise StoreError(
-                f"{self.path}: a table holds vectors, {output or 'which are not there'} is none; there are "
-                f"{', '.join(self.outputs)}. Read a matrix by its id: embeddings[id]."
-            )
-        values = self.file[output or vectors[0]][:]
+        chosen = output or next((name for name in self.outputs if name in VECTORS), self.outputs[0])
+        self._require(chosen)
+        if chosen not in VECTORS:
+            raise StoreError(f"{self.path}: a table holds vectors, {chosen} is none; read it by its id: embeddings[id]")
+        values = self.file[chosen][:]
         return pd.DataFrame(values[self.file["sequence"][:]], index=pd.Index(self.ids, name="id"))
+
+    def _require(self, output: str) -> None:
+        if output not in self.outputs:
+            raise StoreError(f"{self.path}: there is no {output!r}; there are {', '.join(self.outputs)}")
 
     def close(self) -> None:
         self.file.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,12 @@ _SHORT_NAMES = {
 
 
 def summarise(
-    counts: Mapping[str, Counts], verified: Mapping[str, Path], predicted: Iterable[Path], benchmarks: Path
+    counts: Mapping[str, Counts], verified: Mapping[str, Path], predicted: Iterable[Path], working: Path
 ) -> pd.DataFrame:
     """Return a row for each dataset: what became of its records and, where it was embedded, time and space.
 
     counts: by dataset; verified: the verified.json of those that were embedded; predicted: the <task>.json of
-    predictions.
+    predictions; working: the folder that holds logs and benchmarks.
     """
     predictions: dict[str, list[str]] = {}
     for path in predicted:
@@ -43,7 +43,7 @@ def summarise(
         predictions.setdefault(about["dataset"], []).append(f"{about['predicted']} of {about['task']}{said}")
     rows = []
     for dataset, found in counts.items():
-        results = _embedding(verified[dataset], benchmarks) if dataset in verified else _NOT_EMBEDDED
+        results = _embedding(verified[dataset], working) if dataset in verified else _NOT_EMBEDDED
         made = "; ".join(predictions.get(dataset, []))
         rows.append({"dataset": dataset, "model": "", **_outcomes(found), **results, "predictions": made})
     return pd.DataFrame(rows).convert_dtypes()
@@ -60,16 +60,21 @@ def _outcomes(counts: Counts) -> dict[str, int]:
     }
 
 
-def _embedding(path: Path, benchmarks: Path) -> dict[str, Any]:
+def _embedding(path: Path, working: Path) -> dict[str, Any]:
     report = json.loads(path.read_text(encoding="utf-8"))
     sizes = {name: entry["bytes"] for name, entry in report["files"].items()}
-    seconds, memory = cost_of_embedding(benchmarks / path.parent.parent.name / path.parent.name, list(sizes))
+    jobs = [
+        Path("embed", path.parent.parent.name, path.parent.name, Path(name).relative_to("shards").with_suffix(""))
+        for name in sizes
+        if name.startswith("shards/")
+    ]
+    seconds, memory, computed = cost_of_embedding(working, jobs)
     return {
         "model": path.parent.name,
         "truncated": report["truncated_sequences"],
         "windowed": report["windowed_sequences"],
         "seconds": seconds,
-        "residues_per_second": None if seconds is None else round(report["residues_embedded"] / seconds),
+        "residues_per_second": round(computed / seconds) if computed and seconds else None,
         "memory_mb": memory,
         "embeddings_mb": round(sizes["embeddings.h5"] / 1e6, 2),
         "shards_mb": round(sum(size for name, size in sizes.items() if name.startswith("shards/")) / 1e6, 2),
@@ -77,19 +82,29 @@ def _embedding(path: Path, benchmarks: Path) -> dict[str, Any]:
     }
 
 
-def cost_of_embedding(benchmarks: Path, files: list[str]) -> tuple[float | None, int | None]:
-    """Return the seconds of the embedding jobs, start-up included, and the MB of memory that the largest took.
+def computed_beside(log: Path) -> Path:
+    """Return the file beside an embedding job's log that says how many residues the job computed."""
+    return log.with_suffix(".residues")
 
-    Each is None where it was not measured.
+
+def cost_of_embedding(working: Path, jobs: Sequence[Path]) -> tuple[float | None, int | None, int | None]:
+    """Return the seconds of the embedding jobs, start-up included, MB of memory of the largest, and residues computed.
+
+    The residues are those of that time: not what an earlier try had, or another shard. Each is None where it was not
+    measured. jobs: where their logs and benchmarks lie in those folders of `working`, without suffix.
     """
-    tables = [
-        benchmarks / Path(name).relative_to("shards").with_suffix(".tsv") for name in files if name[:7] == "shards/"
-    ]
+    tables = [working / "benchmarks" / f"{job}.tsv" for job in jobs]
     if not tables or not all(table.is_file() for table in tables):
-        return None, None
+        return None, None, None
     measured = pd.concat([pd.read_csv(table, sep="\t", na_values="-") for table in tables])
     memory = measured["max_rss"].max()
-    return round(float(measured["s"].sum()), 1), None if pd.isna(memory) else round(memory)
+    residues = [computed_beside(working / "logs" / f"{job}.log") for job in jobs]
+    known = all(path.is_file() for path in residues)
+    return (
+        round(float(measured["s"].sum()), 1),
+        None if pd.isna(memory) else round(memory),
+        sum(int(path.read_text(encoding="ascii")) for path in residues) if known else None,
+    )
 
 
 def as_text(table: Path) -> str:

@@ -18,7 +18,8 @@ from lucaflow.alphabet import CLS_AND_SEP
 from lucaflow.assembly import Accepted
 from lucaflow.checkpoints import MODEL_NAME, RECORD_NAME, read_record
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
-from lucaflow.files import describe, differences_from_guard, guard_of, is_free, sha256_of
+from lucaflow.files import describe, differences_from_guard, guard_of, sha256_of
+from lucaflow.locks import is_free
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import COUNTS, FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error, read_rows
 from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,14 +57,37 @@ def _scores(scores: Mapping[str, Any]) -> list[str]:
     return [str(scores["of"]), f"{scores['accuracy']:.3f} ({low:.3f} to {high:.3f})", f"{scores['macro F1']:.3f}"]
 
 
-def filled(page: str, measured: Mapping[str, Any]) -> str:
-    """Return the page with its tables as measured."""
+def numbers(measured: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """Return what the trained weights reached, by what was measured and on what."""
+    rows = measured["masked tokens and neighbours"]
+    found = {("hidden tokens", row["set"]): Share(**row["masked"]["mini"]).value for row in rows}
+    found |= {("loss (nats)", row["set"]): row["loss"]["mini"] for row in rows}
+    found |= {("neighbours", row["set"]): Share(**row["neighbours"]["mini"]).value for row in rows}
+    for head, model in (("location", "MiniProtLoc"), ("central dogma", "MiniCentralDogma")):
+        of_sets = {name: scores["head"] for name, scores in measured[head].items() if isinstance(scores, dict)}
+        found |= {(model, name): scores["accuracy"] for name, scores in of_sets.items()}
+    return found
+
+
+def again(measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table of what several trainings reached, and how much they differ."""
+    trainings = [numbers(each) for each in (measured, *repeats.values())]
+    rows = []
+    for what, on in trainings[0]:
+        values = [training[what, on] for training in trainings]
+        rows.append([what, on, *(f"{value:.3f}" for value in (*values, np.std(values, ddof=1)))])
+    return table(["", "on", "packaged", *repeats, "standard deviation"], rows)
+
+
+def filled(page: str, measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page with its tables as measured. repeats: what other trainings reached, by their names."""
     rows = measured["masked tokens and neighbours"]
     tables = {
         "masked": shares(rows, "masked"),
         "losses": losses(rows),
         "neighbours": shares(rows, "neighbours"),
         "downstream": downstream(measured),
+        "again": again(measured, repeats),
     }
     return MARK.sub(lambda match: f"{match[1]}{tables[match[2]]}{match[3]}", page)
 
@@ -85,8 +109,18 @@ def draw_losses(table_of_losses: Path, path: Path) -> None:
     plt.close(figure)
 
 
-def write(measured: Mapping[str, Any], table_of_losses: Path, docs: Path) -> None:
+def read_repeats(resources: Path) -> dict[str, Any]:
+    """Return what was measured of other trainings by the same recipe, by their names: resources/mini/again/*.json."""
+    return {
+        path.stem.replace("_", " "): json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(resources.glob("mini/again/*.json"))
+    }
+
+
+def write(measured: Mapping[str, Any], table_of_losses: Path, root: Path) -> None:
     """Bring docs/mini.md and its figure up to date."""
+    docs = root / "docs"
     page = docs / "mini.md"
-    page.write_text(filled(page.read_text(encoding="utf-8"), measured), encoding="utf-8")
+    text = filled(page.read_text(encoding="utf-8"), measured, read_repeats(root / "resources"))
+    page.write_text(text, encoding="utf-8")
     draw_losses(table_of_losses, docs / "images/mini_training.png")

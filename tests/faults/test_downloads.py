@@ -359,4 +359,4 @@ def test_two_runs_at_once(server, tmp_path):
     assert [process.returncode for process in processes] == [0, 0], said
     assert_complete(tmp_path)
     assert len(server.asked) == 2
-    assert sum("Another run is at fetching lucaone-1. Waiting" in text for text in said) == 1
+    assert sum("Another run is fetching lucaone-1. Waiting" in text for text in said) == 1

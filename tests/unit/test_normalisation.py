@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import unicodedata
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -177,6 +178,27 @@ def test_pairs(tmp_path):
     assert rows[7]["reason"] == "same pair of ids as on line 2"
     assert (counts.distinct, counts.residues) == (3, 9)
     assert files.sequences.read_text().splitlines()[1::2] == ["ACGT", "MKV", "MW"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from("xuv")), min_size=1, max_size=20))
+def test_repeated_pairs_are_what_a_plain_table_says(tmp_path_factory, ids):
+    """The first of two ids stays, whatever other pairs they are in; without a sequence of either, it is dropped."""
+    text = {"gene": {"x": "acgt", "y": "ACGT", "z": ""}, "prot": {"x": "MKV", "u": "MKV", "v": ""}}
+    folder = tmp_path_factory.mktemp("plain")
+    records, expected = list[RawRecord](), list[str]()
+    for number, (a, b) in enumerate(ids, start=1):
+        records += pair(number, (a, "gene", text["gene"][a]), (b, "prot", text["prot"][b]))
+        dropped, again = "z" in a or "v" in b, (a, b) in ids[: number - 1]
+        expected += ["dropped" if dropped else "duplicate" if again else "accepted"] * 2
+    files = files_in(folder)
+    try:
+        counts = normalise_dataset(records, folder / "in", "", ACCEPTING, files)
+    except InputError:
+        assert "accepted" not in expected
+        return
+    assert [row["status"] for row in rows_of(files.records)] == expected
+    assert counts.status == Counter(expected)
+    assert files.sequences.read_text().splitlines()[1::2] in (["ACGT", "MKV"], ["MKV", "ACGT"])
 
 
 @pytest.mark.parametrize(

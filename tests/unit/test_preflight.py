@@ -73,7 +73,7 @@ def test_the_rate_of_the_last_run(tmp_path):
     assert measured_rate(table, "mini-1") is None
     table.write_text(
         "model\tresidues\tseconds\tresidues_per_second\nmini-1\t10\t70\t5\nmini-1\t1000\t60\t700\n"
-        "x-1\t9999\t80\t1\nmini-1\t5000\t\t\n\t5\t\t\nmini-1\t99999\t59\t3\n"
+        "x-1\t9999\t80\t1\nmini-1\t5000\t\t\n\t5\t\t\nmini-1\t99999\t59\t3\nmini-1\t99999\t90\t\n"
     )
     assert measured_rate(table, "mini-1") == 700
     assert measured_rate(table, "lucaone-1") is None

@@ -45,6 +45,7 @@ class Job:
         self.output = folder / "shards" / "a.h5"
         self.working = self.output.with_name(".a.h5.working")
         self.launched: list[int] = []
+        self.computed = 0
         folder.mkdir(exist_ok=True)
         self.write(proteins())
 
@@ -66,7 +67,7 @@ class Job:
 
         with self.monkeypatch.context() as patched:
             patched.setattr(Engine, "_launch", noted)
-            embed_shard(self.fasta, self.output, self.checkpoint, chosen, "cpu", budget)
+            self.computed = embed_shard(self.fasta, self.output, self.checkpoint, chosen, "cpu", budget)
         return self.output.read_bytes()
 
     def cut(self, number: int, chosen=OPTIONS, budget: int | str = BUDGET) -> None:
@@ -96,6 +97,7 @@ def test_a_job_goes_on_with_the_batch_it_was_cut_off_in(job, undisturbed, number
     again.cut(number)
     assert again.run() == expected
     assert again.launched == batches[number:]
+    assert again.computed == sum(map(sum, batches[number:]))
 
 
 def test_it_may_be_cut_off_again_and_again(job, undisturbed):

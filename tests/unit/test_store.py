@@ -119,8 +119,11 @@ def test_opening(result):
         assert frame.loc["again"].tolist() == [5, 5, 5, 5]
         with pytest.raises(KeyError):
             embeddings["nobody"]
-        with pytest.raises(StoreError, match=r"max is none; there are mean, matrix\. Read a matrix by its id"):
-            embeddings.to_frame("max")
+        for read in (embeddings.to_frame, lambda output: embeddings.read(output, "001")):
+            with pytest.raises(StoreError, match=r"there is no 'max'; there are mean, matrix"):
+                read("max")
+        with pytest.raises(StoreError, match=r"a table holds vectors, matrix is none; read it by its id"):
+            embeddings.to_frame("matrix")
     shards[1].unlink()
     with open_embeddings(path) as embeddings, pytest.raises(StoreError, match=r"two\.h5, which is missing"):
         embeddings["."]

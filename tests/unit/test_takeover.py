@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import h5py
 import numpy as np
@@ -30,7 +31,9 @@ def embed(golden_checkpoints, tmp_path, caplog):
         ordered = sorted(sequences, key=len, reverse=True)
         fasta.write_text("".join(f">{digest_of('prot', text)} prot\n{text}\n" for text in ordered))
         caplog.clear()
-        embed_shard(fasta, folder / f"{name}.h5", golden_checkpoints["T1"].folder, chosen, "cpu", 2048)
+        computed = embed_shard(fasta, folder / f"{name}.h5", golden_checkpoints["T1"].folder, chosen, "cpu", 2048)
+        counted = re.search(r" sequences, (\d+) residues in", caplog.text)
+        assert computed == (int(counted[1]) if counted else 0)
         return folder / f"{name}.h5", caplog.text
 
     return embedded

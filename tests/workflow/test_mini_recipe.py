@@ -12,13 +12,13 @@ from workflow_runs import ROOT
 
 from lucaflow.registry import read_checkpoints
 from lucaflow.schemas import read_yaml
-from mini.card import filled
+from mini.card import filled, read_repeats
 
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="not installed: apt-get, which fetches Debian's packages")
 def test_make_mini(tmp_path):
-    for name in ("resources/demo", "docs"):
+    for name in ("resources/demo", "resources/mini/again", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("checkpoints.tsv", "tasks.tsv"):
         shutil.copy(ROOT / "resources" / name, tmp_path / "resources")
@@ -31,7 +31,8 @@ def test_make_mini(tmp_path):
     found = json.loads((tmp_path / "resources/mini/evidence.json").read_text())
     assert [row["sequences"] for row in found["masked tokens and neighbours"]] == [30] * 6
     page = (tmp_path / "docs/mini.md").read_text()
-    assert page == filled((ROOT / "docs/mini.md").read_text(), found) != (ROOT / "docs/mini.md").read_text()
+    packaged = (ROOT / "docs/mini.md").read_text()
+    assert page == filled(packaged, found, read_repeats(ROOT / "resources")) != packaged
     assert (tmp_path / "docs/images/mini_training.png").stat().st_size > 5_000
     schema = read_yaml(ROOT / "config/schemas/checkpoints.schema.yaml")
     ours, packaged = (read_checkpoints(root / "resources/checkpoints.tsv", schema) for root in (tmp_path, ROOT))
@@ -39,11 +40,12 @@ def test_make_mini(tmp_path):
     assert len(list((tmp_path / "resources/heads").rglob("pytorch_model.bin"))) == 2
 
 
+@pytest.mark.parametrize("other", [("--small",), ("--seed", "2")])
 @pytest.mark.parametrize(
     "places", [(), ("--root", ".", "--folder", "/nowhere"), ("--root", "/nowhere", "--folder", "a/b")]
 )
-def test_what_knows_nothing_replaces_nothing(places):
-    command = [sys.executable, "scripts/make_mini.py", "--small", *places]
+def test_another_setting_replaces_nothing(other, places):
+    command = [sys.executable, "scripts/make_mini.py", *other, *places]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "give --root and --folder" in done.stderr

@@ -60,7 +60,9 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
         "no column 'identifier' for the ids. There is: name, seq.",
     )
     assert run.output.count("Traceback") == 0
-    _, summed_up = run.output.split("\nFailed, and why:\n")
+    planned, summed_up = run.output.split("\nFailed, and why:\n")
+    warning = "dataset missing: nowhere/p.fasta: there is no such file."
+    assert planned.index(warning) < planned.index("Building DAG of jobs")
     assert "  logs/normalize/missing.log\n    InputError: dataset missing: nowhere/p.fasta: there is no" in summed_up
     assert summed_up.count("InputError") == len(rows)
     assert workflow.result("good", "verified.json").is_file()

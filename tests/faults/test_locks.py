@@ -1,0 +1,82 @@
+"""Two processes at the same thing: one waits, says for whom, and goes on when the other is gone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lucaflow.errors import LockError
+from lucaflow.locks import is_free, locked
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+HOLDER = """
+import sys, time
+from pathlib import Path
+from lucaflow.locks import locked
+with locked(Path(sys.argv[1]), "fetching a", always=sys.argv[2] == "always"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def holder(path: Path, when: str = "always", *around: str) -> subprocess.Popen[str]:
+    """Start a process that holds a lock until it is told to end."""
+    return subprocess.Popen(
+        [*around, sys.executable, "-c", HOLDER, str(path), when],
+        env={"PYTHONPATH": str(SCRIPTS), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def held(process: subprocess.Popen[str]) -> bool:
+    assert process.stdout is not None
+    return process.stdout.readline() == "held\n"
+
+
+def test_one_waits_and_says_for_whom(tmp_path, caplog):
+    lock = tmp_path / "lock"
+    first = holder(lock)
+    assert held(first)
+    assert not is_free(lock)
+    owner = f"{lock} (process {first.pid} on "
+    too_long = pytest.raises(LockError, match=re.escape(f"for more than 0 minutes; it holds {owner}"))
+    with too_long, locked(lock, "fetching a", patience=0.3):
+        pass
+    assert f"Another run is fetching a. Waiting until it is done; it holds {owner}" in caplog.text
+    second = holder(lock)
+    first.communicate("\n")
+    assert held(second)
+    second.send_signal(signal.SIGKILL)
+    second.communicate()
+    assert is_free(lock)
+    with locked(lock, "fetching a", patience=0):
+        assert lock.read_text().startswith(f"process {os.getpid()} on ")
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed here")
+@pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK"])
+def test_a_file_system_without_locks(tmp_path, error):
+    """What must not be done twice is guarded by a second file; the rest goes on."""
+    lock = tmp_path / "lock"
+    without = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", f"inject=flock:error={error}")
+    for _ in range(2):
+        first = holder(lock, "always", *without)
+        assert held(first)
+        second = holder(lock, "always", *without)
+        assert second.stderr is not None
+        assert "has no locks: start no second run there while this one is fetching a." in second.stderr.readline()
+        assert f"Another run is fetching a. Waiting until it is done; it holds {lock}.held" in second.stderr.readline()
+        unguarded = holder(lock, "where there are locks", *without)
+        assert held(unguarded)
+        for process in (unguarded, first):
+            process.communicate("\n")
+        assert held(second)
+        second.communicate("\n")
+        assert [process.returncode for process in (first, second, unguarded)] == [0, 0, 0]
