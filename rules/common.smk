@@ -219,6 +219,12 @@ def dataset_file(wildcards):
     return [local(str(path))] if path.is_file() else []
 
 
+def memory_of_normalize(wildcards):
+    """Return megabytes: of each record some 70 bytes are remembered, and few take less than 140 in a file."""
+    path = dataset_of(wildcards).path
+    return 4000 + (path.stat().st_size // (2 * 10**6) if path.is_file() else 0)
+
+
 def settings_file(place, step, values):
     """Return the file of a step's settings; its name holds their digest."""
     return f"{place}/settings/{steps.settings_name(step, values)}.json"
@@ -287,7 +293,7 @@ def shards_of(dataset):
     """Return the shards of a dataset, once it is split, its checkpoint converted, and its results found to fit the disk."""
     checkpoints.preflight.get(dataset=dataset.name, model=dataset.model.name)
     table = checkpoints.split.get(dataset=dataset.name).output.table
-    fingerprint = OPTIONS.fingerprint(checkpoint_sha256(dataset))[: steps.DIGEST_LENGTH]
+    fingerprint = OPTIONS.fingerprint(checkpoint_sha256(dataset))[: settings.DIGEST_LENGTH]
     folder = f"results/{dataset.name}/{dataset.model.name}/shards/{fingerprint}"
     return [f"{folder}/{shard}.h5" for shard in sequences.read_shard_names(Path(table))]
 

@@ -25,7 +25,7 @@ rule record_settings:
 
 rule normalize:
     input:
-        # What the file holds is part of the settings: its time of change does not matter.
+        # What the file holds, or of a large one its size and time of change, is part of the settings.
         file=ancient(dataset_file),
         settings=normalize_settings_file,
     output:
@@ -42,7 +42,7 @@ rule normalize:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=4000,
+        mem_mb=memory_of_normalize,
     params:
         dataset=dataset_of,
     message:

@@ -83,7 +83,7 @@ def head_origin_file_of_wildcards(wildcards):
 def wanted_by(task):
     """Return the embedding that a task's model was trained on, once it is converted."""
     reading = trained.read_head(Path(head_record(task)).parent).reading
-    return wanted.Wanted.by(reading, config["heads"]["llm_truncation_seq_length"])
+    return wanted.EmbeddingRequest.by(reading, config["heads"]["llm_truncation_seq_length"])
 
 
 def models_of_heads(dataset):
@@ -104,7 +104,7 @@ def checkpoints_of_all_heads(wildcards):
 
 def embeddings_of(dataset):
     """Return the embeddings that a dataset has anyway, or None."""
-    return None if dataset.is_pairs else wanted.Own(dataset.model, OPTIONS)
+    return None if dataset.is_pairs else wanted.OwnEmbeddings(dataset.model, OPTIONS)
 
 
 def heads_settings(dataset):

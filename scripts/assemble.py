@@ -6,6 +6,7 @@ from pathlib import Path
 from lucaflow.assembly import assemble, read_accepted
 from lucaflow.logs import reporting_to
 from lucaflow.settings import EmbeddingOptions
+from lucaflow.store import ATTRIBUTES
 
 
 def main() -> None:
@@ -13,7 +14,7 @@ def main() -> None:
     settings = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))
     assemble(
         Path(snakemake.output[0]),
-        {name: settings[name] for name in ("dataset", "llm_version", "llm_step", "checkpoint_sha256", "fingerprint")},
+        {name: settings[name] for name in ATTRIBUTES},
         EmbeddingOptions.from_config(snakemake.config["embedding"]),
         read_accepted(Path(snakemake.input.records)),
         [Path(shard) for shard in snakemake.input.shards],

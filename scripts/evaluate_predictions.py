@@ -12,7 +12,7 @@ from lucaflow.pages import page
 logger = logging.getLogger("lucaflow")
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], shown=logging.WARNING):
+    with reporting_to(snakemake.log[0]):
         about = json.loads(Path(snakemake.input.about).read_text(encoding="utf-8"))
         predictions = read_predictions(Path(snakemake.input.predictions))
         comparison = compare(predictions, about["task_type"], about["labels"])

@@ -1,7 +1,6 @@
 """Find out which embeddings the trained models of a dataset need, and place the sequences that lack them in shards."""
 
 import logging
-import os
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -13,11 +12,11 @@ from lucaflow.checkpoints import converted_folder, read_record
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.normalisation import Counts
-from lucaflow.preflight import THREADS, assumed_speed, check_space, estimate, measured_rate
+from lucaflow.preflight import assumed_speed, check_space, estimate, measured_rate
 from lucaflow.sequences import index_sequences, split_sequences
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.trained import read_head
-from lucaflow.wanted import Group, Own, Plan, Wanted, missing_embeddings
+from lucaflow.wanted import EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
 
 logger = logging.getLogger("lucaflow")
 
@@ -32,7 +31,7 @@ def main() -> None:
     readings = [read_head(Path(record).parent).reading for record in snakemake.input.heads]
     truncation = snakemake.config["heads"]["llm_truncation_seq_length"]
     missing, own = missing_embeddings(
-        lengths, [Wanted.by(reading, truncation) for reading in readings], own_embeddings()
+        lengths, [EmbeddingRequest.by(reading, truncation) for reading in readings], own_embeddings()
     )
     free = shutil.disk_usage(folder).free
     groups = []
@@ -49,10 +48,14 @@ def main() -> None:
     write_text(Path(snakemake.output.plan), Plan(tuple(groups), own).to_json())
 
 
-def own_embeddings() -> Own | None:
+def own_embeddings() -> OwnEmbeddings | None:
     """Return the embeddings that the dataset has anyway: pairs have none."""
     dataset = snakemake.params.dataset
-    return None if dataset.is_pairs else Own(dataset.model, EmbeddingOptions.from_config(snakemake.config["embedding"]))
+    return (
+        None
+        if dataset.is_pairs
+        else OwnEmbeddings(dataset.model, EmbeddingOptions.from_config(snakemake.config["embedding"]))
+    )
 
 
 def look_ahead(group: Group, lengths: np.ndarray, record: dict, folder: Path, free: int) -> int:
@@ -62,8 +65,7 @@ def look_ahead(group: Group, lengths: np.ndarray, record: dict, folder: Path, fr
     """
     distinct = dict(zip(*(values.tolist() for values in np.unique(lengths, return_counts=True)), strict=True))
     counts = Counts(Counter(accepted=len(lengths)), lengths=distinct)
-    device = snakemake.config["compute"]["device"]
-    speed = assumed_speed(device, group.options.precision, min(THREADS, os.cpu_count() or 1))
+    speed = assumed_speed(snakemake.params.device, group.options.precision, snakemake.params.threads)
     rate = measured_rate(folder.parents[1] / "summary.tsv", group.model.name)
     expected = estimate(counts, group.options, record, speed, rate)
     logger.info("%s, for trained models: %s", snakemake.wildcards.dataset, expected.describe())

@@ -15,11 +15,11 @@ from lucaflow.head_conversion import load_head
 from lucaflow.leases import take
 from lucaflow.logs import reporting_to
 from lucaflow.prediction_tables import Formatter, write_predictions
-from lucaflow.predictions import Predictor, predict, read_sides, shelves_of
+from lucaflow.predictions import Predictor, predict, read_sides, sources_of
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.trained import read_head
 from lucaflow.verification import remove_stale
-from lucaflow.wanted import Own, Plan, Wanted
+from lucaflow.wanted import EmbeddingRequest, OwnEmbeddings, Plan
 
 logger = logging.getLogger("lucaflow")
 
@@ -33,16 +33,18 @@ def main() -> None:
     device = take(resolve_device(snakemake.config["compute"]["device"], "float32"))
     set_arithmetic("float32")
     plan = Plan.read(Path(snakemake.input.plan))
-    wanted = Wanted.by(trained.reading, settings["llm_truncation_seq_length"])
-    own = Own(dataset.model, EmbeddingOptions.from_config(snakemake.config["embedding"])) if plan.own else None
+    wanted = EmbeddingRequest.by(trained.reading, settings["llm_truncation_seq_length"])
+    own = (
+        OwnEmbeddings(dataset.model, EmbeddingOptions.from_config(snakemake.config["embedding"])) if plan.own else None
+    )
     own_shards = [Path(path) for path in snakemake.input.own]
-    shelves = shelves_of(wanted, plan, Path(snakemake.input.plan).parent, own, own_shards)
+    sources = sources_of(wanted, plan, Path(snakemake.input.plan).parent, own, own_shards)
     topk = settings["topk"] if trained.task.task_type == "multi_class" else None
     longest = trained.reading.rows_read(settings["llm_truncation_seq_length"])
     started = time.monotonic()
     predictor = Predictor(load_head(folder, device), device)
     found = predict(
-        predictor, trained, wanted, longest, shelves, read_accepted(records), read_sides(records, trained.task), topk
+        predictor, trained, wanted, longest, sources, read_accepted(records), read_sides(records, trained.task), topk
     )
     seconds = time.monotonic() - started
     formatter = Formatter(trained.task, trained.labels, settings["threshold"], topk)

@@ -10,7 +10,7 @@ from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.normalisation import Counts
 from lucaflow.preflight import assumed_speed, check_checkpoint, check_space, estimate, measured_rate
-from lucaflow.settings import EmbeddingOptions
+from lucaflow.settings import DIGEST_LENGTH, EmbeddingOptions
 
 logger = logging.getLogger("lucaflow")
 
@@ -32,7 +32,7 @@ def main() -> None:
     )
     logger.info("%s: %s", snakemake.wildcards.dataset, expected.describe())
     # Of an earlier run; what of it has no place in this one goes only after this one, so that this is the least needed.
-    shards = output.parent / "shards" / fingerprint[:12]
+    shards = output.parent / "shards" / fingerprint[:DIGEST_LENGTH]
     present = sum(path.stat().st_size for path in shards.glob("*.h5"))
     free = shutil.disk_usage(output.parent).free
     check_space(expected, present, free, output.parent.resolve())

@@ -9,6 +9,7 @@ from lucaflow.errors import StoreError
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.settings import EmbeddingOptions
+from lucaflow.store import ATTRIBUTES
 from lucaflow.verification import remove_stale, verified_report, verify_embeddings
 
 logger = logging.getLogger("lucaflow")
@@ -21,8 +22,7 @@ def main() -> None:
     settings = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))
     accepted = read_accepted(records)
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    named = ("dataset", "llm_version", "llm_step", "checkpoint_sha256", "fingerprint")
-    attributes = {name: settings[name] for name in named}
+    attributes = {name: settings[name] for name in ATTRIBUTES}
     finding = verify_embeddings(embeddings, accepted, options, attributes, shards)
     if finding.problems:
         for path in {embeddings, *finding.problems}:

@@ -12,11 +12,16 @@ import numpy as np
 import pytest
 from fetching_cases import CONFIG, WEIGHTS
 from golden_cases import GOLDEN, GoldenCheckpoint
+from hypothesis import settings
 from workflow_runs import Workflow
 
 from lucaflow.checkpoints import Model, locate
 from lucaflow.conversion import convert
 from lucaflow.loading import load_encoder
+
+# How long an example takes says something of the machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

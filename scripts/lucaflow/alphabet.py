@@ -13,7 +13,6 @@ PAD, UNK, CLS, SEP, MASK = range(5)
 # Tokens around the residues of every sequence: [CLS] before, [SEP] after.
 CLS_AND_SEP = 2
 
-SEQ_TYPES = ("gene", "prot")
 TOKEN_TYPE = {"gene": 0, "prot": 1}
 
 _NUCLEOTIDE_DIGIT = {"A": "1", "T": "2", "U": "2", "C": "3", "G": "4"}

@@ -236,8 +236,8 @@ def convert_apart(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         except (BrokenProcessPool, MemoryError) as error:
             raise CheckpointError(
                 f"the process that read {', '.join(path.name for path in origin.weights)} in {origin.config.parent} "
-                f"was ended ({type(error).__name__}), most likely for lack of memory: give it "
-                f"{human_bytes(2 * size + _MEMORY_OF_TORCH)}."
+                f"was ended ({type(error).__name__}), most likely for lack of memory: it takes about as much as the "
+                f"files, {human_bytes(size)}."
             ) from error
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from lucaflow.batches import Planned, plan_batches, plan_windows, tokenise
 from lucaflow.devices import bytes_per_token, is_lack_of_memory, token_budget
 from lucaflow.encoder import ContactHead, Encoder
-from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
+from lucaflow.errors import DeviceError, EmbeddingError
 from lucaflow.files import human_bytes
 from lucaflow.pooling import EmbeddedBatch, Piece, Pooling, matrix_pieces, pool
 from lucaflow.sequences import NormalisedSequence
@@ -59,9 +59,7 @@ class Engine:
         # Attention maps grow with the square of the length: with contacts, each sequence goes alone.
         self.budget = 1 if contact_head else budget
         self.windowing = options.windowing
-        layers = encoder.config.num_hidden_layers
-        if options.layer is not None and options.layer > layers:
-            raise ConfigError(f"embedding.layer is {options.layer}, but this checkpoint has layers 0 to {layers}.")
+        options.require_layer(encoder.config.num_hidden_layers)
 
     @classmethod
     def sized(
@@ -93,7 +91,10 @@ class Engine:
         for index, sequence in enumerate(sequences):
             windows = self.windowing.windows(len(sequence.residues))
             if self.contact_head and len(windows) > 1:
-                raise EmbeddingError(f"{sequence.digest} is embedded in windows, which cannot give contacts.")
+                raise EmbeddingError(
+                    f"the sequence with digest {sequence.digest} (records.tsv has its id) is embedded in windows, "
+                    "which give no contacts. Take `contacts` out of embedding.outputs, or leave the record out."
+                )
             if longest is not None and max(window.length for window in windows) > longest:
                 raise EmbeddingError(
                     f"the sequence with digest {sequence.digest} (records.tsv has its id) has {len(sequence.residues)} "
@@ -193,7 +194,10 @@ class Engine:
         finite = np.isfinite(pooled["sum"]).all(axis=1)
         if not finite.all():
             digest = sequences[batch.planned[int(np.argmin(finite))].sequence].digest
-            raise EmbeddingError(f"the embedding of the sequence with digest {digest} is not finite.")
+            raise EmbeddingError(
+                f"the embedding of the sequence with digest {digest} (records.tsv has its id) is not finite. Set "
+                "embedding.precision to `float32`; if it is that, the checkpoint is not sound."
+            )
         pieces = []
         if batch.contacts is not None:
             (item,) = batch.planned

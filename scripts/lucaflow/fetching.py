@@ -11,6 +11,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,7 +77,7 @@ def _moved(place: Place, server: str | None) -> Place:
     if server is None:
         return place
     path = urlsplit(place.url).path.split("/", 2)[2]
-    return Place(place.name, place.source, f"{server.rstrip('/')}/{path}", place.files, place.licence, place.note)
+    return replace(place, url=f"{server.rstrip('/')}/{path}")
 
 
 def _fetch_from_servers(places: Sequence[Place], folder: Path, patience: Patience) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils.sha import git_hash
 from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_attempt, wait_exponential
 
 from lucaflow.downloads import PASSING_STATUS, Patience
@@ -47,7 +47,7 @@ class HubFile:
         found = sha256_of(path)
         if self.sha256 and found == self.sha256:
             return found
-        if not self.sha256 and _git_digest(path) == self.blob:
+        if not self.sha256 and git_hash(path.read_bytes()) == self.blob:
             return found
         path.unlink()
         raise CheckpointError(
@@ -67,12 +67,6 @@ class Repository:
     @property
     def address(self) -> str:
         return f"{constants.ENDPOINT}/{self.name}"
-
-
-def _git_digest(path: Path) -> str:
-    """Return the digest by which git knows a file's content."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def _attempts(patience: Patience) -> Retrying:

@@ -119,11 +119,12 @@ def normalise_dataset(
             )
         problems.refuse(source, counts.status.total())
         if not counts.status["accepted"]:
-            raise InputError(
-                f"{source}: no record is left of {counts.status.total()}, all were dropped. See input.empty_sequences."
-                if counts.status
-                else f"{source}: the file holds no records. Correct the path, or take the dataset out of the table."
-            )
+            if not counts.status:
+                raise InputError(
+                    f"{source}: the file holds no records. Correct the path, or take the dataset out of the table."
+                )
+            _refuse_dropped(records, problems)
+            problems.refuse(source, counts.status.total())
         first = ledger.first_of_digest()
         if not first.all():
             _keep_sequences(sequences, first, ledger.lengths)
@@ -170,7 +171,7 @@ def _write_all(
 ) -> tuple[Counts, Ledger]:
     """Write every record as it is by itself, problems among them, and the sequence of each accepted one."""
     counts, ledger, other_ends = Counts(), Ledger(), Counter[str]()
-    number, side_a = 0, None
+    number, side_a, doubtful = 0, None, 0
     with ExitStack() as stack:
         record_file, record_table = _table(stack, records, RECORD_COLUMNS)
         _, label_table = _table(stack, labels, ("record", "label"))
@@ -193,18 +194,20 @@ def _write_all(
                 record_table.writerow((*of_record, status, reason, length, changed, digest))
             if label:
                 label_table.writerow((number, label))
-            known = (identity_of(seq_type, identifier), digest) if status == "accepted" else None
+            known = (identity_of(seq_type, identifier), digest) if digest else None
             if side == "b" and side_a and known:
                 ledger.add_pair(hash((side_a, known)))
             side_a = known
             if known:
                 ledger.add(hash(known[0]), bytes.fromhex(digest), length)
+            if status == "accepted":
                 sequence_file.write(f">{digest} {seq_type}\n{sequence}\n")
             else:
                 other_ends[status] += 1
+                doubtful += bool(digest)
     counts.status = other_ends
-    if len(ledger):
-        counts.status["accepted"] = len(ledger)
+    if len(ledger) > doubtful:
+        counts.status["accepted"] = len(ledger) - doubtful
     return counts, ledger
 
 
@@ -243,11 +246,11 @@ class Repeats:
 
     def settle(self, together: Sequence[list[str]]) -> None:
         """Correct status and reason of a record, or of both sides of a pair, if they repeat earlier ones."""
-        accepted = [row for row in together if row[_STATUS] == "accepted"]
-        if len(accepted) == 2 and next(self._pairs):
-            self._settle_pair(*accepted)
-        for row in accepted:
-            if next(self._records) and row[_STATUS] == "accepted":
+        known = [row for row in together if row[_DIGEST]]
+        if len(known) == 2 and next(self._pairs) and {row[_STATUS] for row in known} == {"accepted"}:
+            self._settle_pair(*known)
+        for row in known:
+            if next(self._records) and row[_STATUS] != "duplicate":
                 self._settle_record(row)
 
     def _settle_pair(self, a: list[str], b: list[str]) -> None:
@@ -264,17 +267,27 @@ class Repeats:
 
     def _settle_record(self, row: list[str]) -> None:
         line, digest = self._seen.setdefault(identity_of(row[_SEQ_TYPE], row[_ID]), (row[_LINE], row[_DIGEST]))
+        refused = row[_STATUS] == "problem"
         if digest != row[_DIGEST]:
             side = f"side {row[_SIDE]}: " if row[_SIDE] else ""
-            reason = f"{side}the id stands on line {line} with another sequence; ids must be unique"
-            row[_STATUS], row[_REASON] = "problem", reason
-        elif line == row[_LINE] or row[_SIDE]:
-            return  # the first, or one of several pairs that an id is in
+            reason = f"the id stands on line {line} with another sequence; ids must be unique"
+            row[_STATUS], row[_REASON] = "problem", f"{row[_REASON]}; and {reason}" if refused else f"{side}{reason}"
+        elif refused or line == row[_LINE] or row[_SIDE]:
+            return  # known to be a problem, the first, or one of several pairs that an id is in
         elif self._refused:
             hint = "remove one, or set input.duplicate_ids to `first`"
             row[_STATUS], row[_REASON] = "problem", f"the same id and sequence stand on line {line}; {hint}"
         else:
             row[_STATUS], row[_REASON] = "duplicate", f"same id and sequence as on line {line}"
+
+
+def _refuse_dropped(records: Path, problems: Problems) -> None:
+    """Report every record: all were dropped."""
+    with records.open(encoding="utf-8", newline="") as handle:
+        rows = csv.reader(handle, delimiter="\t")
+        next(rows)
+        for row in rows:
+            problems.add(row[0], row[_LINE], row[_ID], f"dropped, and no record is left: {row[_REASON]}")
 
 
 def _keep_sequences(sequences: Path, kept: np.ndarray, lengths: np.ndarray) -> None:

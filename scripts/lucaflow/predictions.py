@@ -21,9 +21,9 @@ from lucaflow.heads import Head, framed
 from lucaflow.record_table import accepted_records
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.store import SHARD_FORMAT, open_hdf5, read_checked
-from lucaflow.tasks import Reading, Task
+from lucaflow.tasks import HeadInput, Task
 from lucaflow.trained import TrainedHead
-from lucaflow.wanted import Own, Plan, Wanted
+from lucaflow.wanted import EmbeddingRequest, OwnEmbeddings, Plan
 
 logger = logging.getLogger(__name__)
 
@@ -33,23 +33,25 @@ _PAIRS_PER_BATCH = 65536
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ShardSource:
     """A shard from which a head may read, and what its matrices are."""
 
     path: Path
     options: EmbeddingOptions
-    own: Own | None = None
+    own: OwnEmbeddings | None = None
 
-    def serves(self, wanted: Wanted, length: int) -> bool:
+    def serves(self, wanted: EmbeddingRequest, length: int) -> bool:
         """Say whether a sequence of `length` residues lies here as a head wants it."""
         return self.own.serves(wanted, length) if self.own else wanted.options_of(length) == self.options
 
 
-def shelves_of(wanted: Wanted, plan: Plan, folder: Path, own: Own | None, own_shards: Sequence[Path]) -> list[Shelf]:
+def sources_of(
+    wanted: EmbeddingRequest, plan: Plan, folder: Path, own: OwnEmbeddings | None, own_shards: Sequence[Path]
+) -> list[ShardSource]:
     """Return the shards of a plan (folder: results/<dataset>/heads), and the dataset's own."""
-    shelves = [Shelf(path, own.options, own) for path in own_shards] if own else []
+    sources = [ShardSource(path, own.options, own) for path in own_shards] if own else []
     groups = plan.groups_for(wanted)
-    return shelves + [Shelf(path, group.options) for group in groups for path in group.files(folder)]
+    return sources + [ShardSource(path, group.options) for group in groups for path in group.files(folder)]
 
 
 class Batch(NamedTuple):
@@ -111,26 +113,26 @@ class Predictor:
 
 
 def read_batches(
-    shelves: Sequence[Shelf], wanted: Wanted, reading: Reading, longest: int, accepted: Accepted, needed: np.ndarray,
-    budget: int,
+    sources: Sequence[ShardSource], wanted: EmbeddingRequest, reading: HeadInput, longest: int, accepted: Accepted,
+    needed: np.ndarray, budget: int,
 ) -> Iterator[Batch]:  # fmt: skip
     """Read the embeddings of the sequences that are needed, (U,), each once, in batches of at most `budget` rows.
 
     longest: rows of residues that the head reads at most. Raises StoreError where one is missing or damaged.
     """
     open_rows = needed.copy()
-    for shelf in shelves:
-        with open_hdf5(shelf.path, SHARD_FORMAT) as shard:
+    for source in sources:
+        with open_hdf5(source.path, SHARD_FORMAT) as shard:
             digests, lengths = shard["digests"][:], shard["lengths"][:]
             rows = accepted.rows_of(digests)
-            fits = {length: shelf.serves(wanted, length) for length in np.unique(lengths).tolist()}
+            fits = {length: source.serves(wanted, length) for length in np.unique(lengths).tolist()}
             chosen = [
                 index
                 for index, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True))
                 if row >= 0 and open_rows[row] and fits[length]
             ]
             open_rows[rows[chosen]] = False
-            drop_special = shelf.options.matrix_add_special_token and not wanted.special
+            drop_special = source.options.matrix_add_special_token and not wanted.special
             for start, stop in plan_batches([int(lengths[index]) for index in chosen], budget):
                 part = chosen[start:stop]
                 matrices = [read_checked(shard[f"matrix/{digests[index].decode()}"]) for index in part]
@@ -143,7 +145,7 @@ def read_batches(
         raise StoreError(f"no shard holds the embedding of {digest} and {int(open_rows.sum()) - 1} others. Run again.")
 
 
-class Kept:
+class KeptPredictions:
     """What is kept of predictions: all outputs, or of classes the most probable ones.
 
     values: (R, k) float32, NaN where nothing was predicted.
@@ -180,7 +182,7 @@ class Predictions:
     """What was predicted for accepted records. place: (R,) the row of `kept` that each has."""
 
     sides: Sides
-    kept: Kept
+    kept: KeptPredictions
     place: np.ndarray
 
     def of(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -189,7 +191,7 @@ class Predictions:
 
 
 def predict(
-    predictor: Predictor, trained: TrainedHead, wanted: Wanted, longest: int, shelves: Sequence[Shelf],
+    predictor: Predictor, trained: TrainedHead, wanted: EmbeddingRequest, longest: int, sources: Sequence[ShardSource],
     accepted: Accepted, sides: Sides, topk: int | None,
 ) -> Predictions:  # fmt: skip
     """Predict for all accepted records that a task reads: R single sequences or pairs, of U distinct sequences.
@@ -199,9 +201,9 @@ def predict(
     rows = accepted.sequence.reshape(-1, sides.types.shape[1])
     needed = np.zeros(len(accepted.digests), dtype=bool)
     needed[rows[sides.fits]] = True
-    batches = read_batches(shelves, wanted, trained.reading, longest, accepted, needed, predictor.budget)
+    batches = read_batches(sources, wanted, trained.reading, longest, accepted, needed, predictor.budget)
     of_pairs = rows.shape[1] == 2
-    kept = Kept(len(rows) if of_pairs else len(needed), trained.task.task_type, predictor.outputs, topk)
+    kept = KeptPredictions(len(rows) if of_pairs else len(needed), trained.task.task_type, predictor.outputs, topk)
     if of_pairs:
         predict_pairs(predictor, batches, rows, sides.fits, kept)
     else:
@@ -209,7 +211,7 @@ def predict(
     return Predictions(sides, kept, np.arange(len(rows)) if of_pairs else rows[:, 0])
 
 
-def predict_singles(predictor: Predictor, batches: Iterator[Batch], kept: Kept) -> None:
+def predict_singles(predictor: Predictor, batches: Iterator[Batch], kept: KeptPredictions) -> None:
     """Predict for distinct sequences, while the next embeddings are read."""
 
     def consume(items: Iterator[Batch]) -> None:
@@ -220,7 +222,7 @@ def predict_singles(predictor: Predictor, batches: Iterator[Batch], kept: Kept) 
 
 
 def predict_pairs(
-    predictor: Predictor, batches: Iterator[Batch], sides: np.ndarray, wanted: np.ndarray, kept: Kept
+    predictor: Predictor, batches: Iterator[Batch], sides: np.ndarray, wanted: np.ndarray, kept: KeptPredictions
 ) -> None:
     """Predict for pairs. sides: (R, 2) rows of the distinct sequences; wanted: (R,) the pairs to predict for."""
     structure = predictor.head.structure

@@ -162,9 +162,7 @@ def measured_rate(summary: Path, model: str) -> float | None:
 
 def check_checkpoint(options: EmbeddingOptions, checkpoint: Mapping[str, Any]) -> None:
     """Raise ConfigError for what a checkpoint does not have, by its record: the contact head, or a layer."""
-    layers = checkpoint["encoder"]["num_hidden_layers"]
-    if options.layer is not None and options.layer > layers:
-        raise ConfigError(f"embedding.layer is {options.layer}, but this checkpoint has layers 0 to {layers}.")
+    options.require_layer(checkpoint["encoder"]["num_hidden_layers"])
     if "contacts" in options.outputs and not checkpoint["contact_head"]:
         raise ConfigError("this checkpoint has no contact head: take `contacts` out of embedding.outputs.")
 

@@ -166,27 +166,28 @@ class Normaliser:
         return Outcome("accepted", "", residues.decode(), 0, sha256(_SALT[seq_type] + residues).hexdigest())
 
     def _looked_into(self, raw: RawRecord, seq_type: str) -> Outcome:
-        """Return what becomes of any record."""
+        """Return what becomes of any record. A digest of a problem tells whether its id has other sequences, too."""
         try:
             if raw.fault:
                 raise ValueError(raw.fault)
             check_id(raw.id)
             sequence, changed = normalise(raw.text, seq_type, self.policies.invalid_characters)
         except ValueError as error:
-            return Outcome("problem", str(error))
+            return Outcome("problem", str(error), digest=_digest_of_what_is_left(raw, seq_type))
         if not sequence:
             if self.policies.empty_sequences == "drop":
                 return Outcome("dropped", "no residue in the sequence", changed=changed)
             return Outcome("problem", "no residue in the sequence; remove it, or set input.empty_sequences to `drop`")
+        digest = digest_of(seq_type, sequence)
         doubt = type_doubt(sequence, seq_type)
         short_peptide = seq_type == "prot" and len(sequence) < _SHORT
         if doubt and not short_peptide and self.policies.type_mismatch == "error":
             hint = "correct seq_type or seq_column in the table of datasets, or set input.type_mismatch to `accept`"
-            return Outcome("problem", f"{sequence[:20]!r}... {doubt}; {hint}")
+            return Outcome("problem", f"{sequence[:20]!r}... {doubt}; {hint}", digest=digest)
         unmet = self._unmet(raw, len(sequence)) if self._demanding else ""
         if unmet:
-            return Outcome("problem", unmet)
-        return Outcome("accepted", doubt, sequence, changed, digest_of(seq_type, sequence))
+            return Outcome("problem", unmet, digest=digest)
+        return Outcome("accepted", doubt, sequence, changed, digest)
 
     def _unmet(self, raw: RawRecord, length: int) -> str:
         """Say why an output or an export cannot take a record; an empty text if they can."""
@@ -209,6 +210,12 @@ class Normaliser:
         if identifier == raw.id:
             return ""
         return f"the export `lucaone` calls its file {name!r}, like that of line {line}; {hint}"
+
+
+def _digest_of_what_is_left(raw: RawRecord, seq_type: str) -> str:
+    """Return the digest of a record without its invalid characters; an empty text where there is nothing to compare."""
+    left, _ = ("", 0) if raw.fault or not raw.id else normalise(raw.text, seq_type, "drop")
+    return digest_of(seq_type, left) if left else ""
 
 
 def file_name_of(identifier: str, description: str) -> str:

@@ -42,20 +42,33 @@ def unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iter
 
 
 def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return a copy with the schema's defaults for what is not stated."""
+    """Return a copy with the schema's defaults for what is not stated. A section that is empty states nothing."""
     if not isinstance(value, Mapping) or "properties" not in schema:
         return deepcopy(value)
     filled = {key: deepcopy(inner) for key, inner in value.items() if key not in schema["properties"]}
     for key, inner in schema["properties"].items():
         if key in value or "default" in inner:
-            filled[key] = with_defaults(value.get(key, inner.get("default")), inner)
+            stated = value.get(key, inner.get("default"))
+            filled[key] = with_defaults({} if stated is None and "properties" in inner else stated, inner)
     return filled
 
 
 def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each wrong value: which key has it, and what was expected."""
+    """Yield a line for each wrong value: which key has it, and what was expected. Unknown keys are `unknown_keys`'."""
     for error in _Validator(schema).iter_errors(value):
+        if error.validator == "additionalProperties":
+            continue
         place = ".".join(str(part) for part in error.absolute_path) or "the file"
         # A pattern says little to a user, its description more.
         meaning = error.schema.get("description", "") if error.validator == "pattern" else ""
+        if error.validator == "type" and isinstance(error.instance, str) and _is_number(error.instance):
+            meaning = "YAML takes it for text: write a plain number, without quotes, such as 1000000 for 1e6"
         yield f"{place}: {error.message}" + (f". {meaning}" if meaning else "")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -30,6 +31,8 @@ LUCAONE_EXPORT_VERSION = 1
 EXPORT_VERSION = 2
 COMPARISON_VERSION = 1
 PREDICTION_ALGORITHM_VERSION = 1
+# Of a digest, in names of folders and files of settings.
+DIGEST_LENGTH = 12
 OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
 VECTORS = ("mean", "max", "cls")
 LINKED = ("matrix", "contacts")
@@ -37,6 +40,8 @@ LINKED = ("matrix", "contacts")
 
 # Names that results/ uses itself.
 _RESERVED = ("settings", "summary.tsv", "summary.html", "validation.html")
+# To Snakemake a rule that asks for itself again and again.
+_ENDLESS = re.compile(r"(.+?)\1{19}$")
 
 
 def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,10 +49,8 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
 
     Raises ConfigError that names every key that is unknown (with the nearest known one) or has a wrong value.
     """
-    problems = list(unknown_keys(config, schema))
     resolved = with_defaults(config, schema)
-    if not problems:
-        problems = list(violations(resolved, schema))
+    problems = [*unknown_keys(config, schema), *violations(resolved, schema)]
     if problems:
         raise ConfigError("the configuration cannot be used:\n  " + "\n  ".join(problems))
     return resolved
@@ -77,8 +80,7 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
     datasets: dict[str, Dataset] = {}
     problems = []
     for line, row in _read_rows(path):
-        wrong = list(unknown_keys(row, schema))
-        wrong = wrong or list(violations(row, schema))
+        wrong = [*unknown_keys(row, schema), *violations(row, schema)]
         wrong = wrong or list(_contradictions(row, config, datasets))
         if wrong:
             problems += [f"{path}, line {line}: {problem}" for problem in wrong]
@@ -158,6 +160,8 @@ def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Ma
         yield f"dataset: {row['dataset']!r} stands in the table twice (case is ignored); names must be unique"
     if row["dataset"].lower() in _RESERVED:
         yield f"dataset: {row['dataset']!r} is a name that results/ uses itself; choose another"
+    if _ENDLESS.search(row["dataset"]):
+        yield f"dataset: {row['dataset']!r} ends in the same 20 times, which Snakemake takes for a mistake; shorten it"
     if set("{}") & set(row["path"]):
         yield f"path: {row['path']!r} has a brace in it, which Snakemake would read as a wildcard; rename the file"
     if row.get("kind") == "pair":
@@ -204,6 +208,10 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
     if "contacts" in config["embedding"]["outputs"] and any(d.model.llm_version == "mini" for d in datasets.values()):
         problems.append(
             "embedding.outputs: `mini` has no contact head; take `contacts` out, or take another checkpoint"
+        )
+    if config["embedding"]["precision"] == "tfloat32" and config["compute"]["device"] == "cpu":
+        problems.append(
+            "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; take `float32` or `bfloat16`"
         )
     if config["figures"]["tsne"] and set(config["embedding"]["outputs"]) == {"contacts"}:
         problems.append("figures.tsne: a map takes vectors or matrices; add `mean` to embedding.outputs")
@@ -352,6 +360,11 @@ class EmbeddingOptions:
         if not self.embedding_complete:
             options["truncation_seq_length"] = self.embedding_fixed_len_a_time or self.truncation_seq_length
         return {name: value for name, value in options.items() if not idle.get(name)}
+
+    def require_layer(self, layers: int) -> None:
+        """Raise ConfigError if a checkpoint of so many layers has not the one that is asked for."""
+        if self.layer is not None and self.layer > layers:
+            raise ConfigError(f"embedding.layer is {self.layer}, but this checkpoint has layers 0 to {layers}.")
 
     def fingerprint(self, checkpoint_sha256: str) -> str:
         """Return the hex SHA-256 that names everything the values depend on, besides the sequences."""

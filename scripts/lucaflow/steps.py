@@ -21,6 +21,7 @@ from lucaflow.files import guard_of, sha256_of, write_text
 from lucaflow.records import NO_DEMANDS
 from lucaflow.settings import (
     COMPARISON_VERSION,
+    DIGEST_LENGTH,
     EMBEDDING_ALGORITHM_VERSION,
     FORMAT_VERSION,
     LUCAONE_EXPORT_VERSION,
@@ -33,9 +34,8 @@ from lucaflow.settings import (
 )
 from lucaflow.trained import CONVERTER_VERSION as HEAD_CONVERTER_VERSION
 from lucaflow.trained import HeadFiles, HeadOrigin, TrainedHead
-from lucaflow.wanted import Own, Wanted
+from lucaflow.wanted import EmbeddingRequest, OwnEmbeddings
 
-DIGEST_LENGTH = 12
 # Larger inputs are known by size and time of change: reading them to plan a run would take too long.
 _READ_TO_PLAN = 100_000_000
 
@@ -127,7 +127,10 @@ def fetched_head_settings(head: HeadOrigin) -> dict[str, Any]:
 
 
 def heads_settings(
-    wanted: Iterable[Wanted], checkpoints: Mapping[Model, str], own: Own | None, config: Mapping[str, Any]
+    wanted: Iterable[EmbeddingRequest],
+    checkpoints: Mapping[Model, str],
+    own: OwnEmbeddings | None,
+    config: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what the embeddings for a dataset's trained models depend on, besides its sequences.
 
@@ -142,7 +145,9 @@ def heads_settings(
     }
 
 
-def predict_settings(dataset: Dataset, head: TrainedHead, wanted: Wanted, config: Mapping[str, Any]) -> dict[str, Any]:
+def predict_settings(
+    dataset: Dataset, head: TrainedHead, wanted: EmbeddingRequest, config: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what a dataset's predictions depend on, besides its records and their embeddings."""
     used = {
         "threshold": head.task.task_type in ("binary_class", "multi_label"),

@@ -28,18 +28,18 @@ COUNTS = ("residues_embedded", "windows")
 PER_SEQUENCE = ("lengths", *COUNTS)
 CHECKSUM = "checksum"
 CHECKSUMS = 1 << 64
+# Attributes of embeddings.h5 that say what it is of.
+ATTRIBUTES = ("dataset", "llm_version", "llm_step", "checkpoint_sha256", "fingerprint")
 _BLOCK_BYTES = 1 << 24
 
 
 def key_of(identifier: str) -> str:
-    """Return the name under which an id's matrix is linked: the id, as far as HDF5 allows it."""
+    """Return the name under which an id's matrix is linked: the id, as far as HDF5 allows it.
+
+    `urllib.parse.unquote` turns it back.
+    """
     key = identifier.replace("%", "%25").replace("/", "%2F")
     return "%2E" if key == "." else key
-
-
-def id_of(key: str) -> str:
-    """Return the id that a link's name stands for."""
-    return key.replace("%2E", ".").replace("%2F", "/").replace("%25", "%")
 
 
 def checksum(rows: np.ndarray, first: int) -> int:

@@ -84,7 +84,7 @@ def _misfit(task: Task) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Reading:
+class HeadInput:
     """How a trained model reads an embedding, by its training arguments.
 
     model: the checkpoint it was trained on; longest_sequence, longest_matrix: of training, in residues and rows with
@@ -112,7 +112,7 @@ class Reading:
         return longest - CLS_AND_SEP * (self.frame or self.special)
 
 
-def reading_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> Reading:
+def reading_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> HeadInput:
     """Return how a model reads embeddings. Raises ValueError for a way that none of LucaOne's models is trained in."""
     if arguments.get("input_type", "matrix") != "matrix":
         raise ValueError(f"input_type is {arguments['input_type']!r}; only models that read a `matrix` can be used")
@@ -121,7 +121,7 @@ def reading_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> Readi
     bos, eos = (not arguments.get(name, False) for name in ("not_prepend_bos", "not_append_eos"))
     if bos != eos:
         raise ValueError("not_prepend_bos and not_append_eos differ, expected both or neither")
-    return Reading(
+    return HeadInput(
         model=_model_of(arguments),
         longest_sequence=_longest("seq_max_length", arguments, config),
         longest_matrix=_longest("matrix_max_length", arguments, config),

@@ -14,7 +14,7 @@ from lucaflow.registry import Place, PublishedTask
 from lucaflow.schemas import nearest
 from lucaflow.settings import Dataset
 from lucaflow.structures import EncoderStructure, HeadStructure
-from lucaflow.tasks import Reading, Task, doubts
+from lucaflow.tasks import HeadInput, Task, doubts
 
 # Raised when a conversion comes out differently.
 CONVERTER_VERSION = 1
@@ -143,7 +143,7 @@ class TrainedHead:
     """What the record of a converted model says."""
 
     task: Task
-    reading: Reading
+    reading: HeadInput
     structure: HeadStructure
     labels: tuple[str, ...]
     sha256: str
@@ -207,7 +207,7 @@ def read_head(folder: Path) -> TrainedHead:
         encoder = structure["encoder"]
         return TrainedHead(
             Task(**record["task"]),
-            Reading(**{**reading, "model": Model(**reading["model"])}),
+            HeadInput(**{**reading, "model": Model(**reading["model"])}),
             HeadStructure(
                 **{
                     **structure,

@@ -14,8 +14,8 @@ import numpy as np
 
 from lucaflow.checkpoints import Model
 from lucaflow.errors import StoreError
-from lucaflow.settings import EmbeddingOptions, as_json
-from lucaflow.tasks import Reading
+from lucaflow.settings import DIGEST_LENGTH, EmbeddingOptions, as_json
+from lucaflow.tasks import HeadInput
 
 # Of whole sequences, in one pass, in the arithmetic that models were trained with.
 WHOLE = EmbeddingOptions(
@@ -34,7 +34,7 @@ WHOLE = EmbeddingOptions(
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EmbeddingRequest:
     """The embedding that a trained model reads. limit: residues to which a sequence is cut before it is embedded."""
 
     model: Model
@@ -43,7 +43,7 @@ class Wanted:
     special: bool
 
     @classmethod
-    def by(cls, reading: Reading, llm_truncation_seq_length: int) -> Wanted:
+    def by(cls, reading: HeadInput, llm_truncation_seq_length: int) -> EmbeddingRequest:
         """Return what a model asks for that reads embeddings in this way."""
         limit = reading.residues_embedded(llm_truncation_seq_length)
         return cls(reading.model, limit, reading.trunc_type, reading.special)
@@ -57,13 +57,13 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Own:
+class OwnEmbeddings:
     """The embeddings that a dataset has anyway: by which checkpoint, and with which options."""
 
     model: Model
     options: EmbeddingOptions
 
-    def serves(self, wanted: Wanted, length: int) -> bool:
+    def serves(self, wanted: EmbeddingRequest, length: int) -> bool:
         """Say whether matrices of sequences of `length` residues are what a trained model wants."""
         own, asked = self.options, wanted.options_of(length)
         return (
@@ -86,7 +86,7 @@ class Group:
 
     @property
     def short(self) -> str:
-        return self.fingerprint[:12]
+        return self.fingerprint[:DIGEST_LENGTH]
 
     def files(self, folder: Path) -> list[Path]:
         """Return the files of the group's shards; folder: results/<dataset>/heads."""
@@ -121,7 +121,7 @@ class Plan:
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path} is damaged ({error!r}). Delete it and run again.") from error
 
-    def groups_for(self, wanted: Wanted) -> list[Group]:
+    def groups_for(self, wanted: EmbeddingRequest) -> list[Group]:
         """Return the groups of which a trained model reads."""
         read = {wanted.options_of(wanted.limit), wanted.options_of(wanted.limit + 1)}
         return [group for group in self.groups if group.model == wanted.model and group.options in read]
@@ -132,7 +132,7 @@ class Plan:
 
 
 def missing_embeddings(
-    lengths: np.ndarray, wanted: Iterable[Wanted], own: Own | None
+    lengths: np.ndarray, wanted: Iterable[EmbeddingRequest], own: OwnEmbeddings | None
 ) -> tuple[dict[tuple[Model, EmbeddingOptions], np.ndarray], bool]:
     """Return which sequences (U,) have to be embedded how, and whether any model reads what the dataset has.
 

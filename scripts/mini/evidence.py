@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
@@ -37,9 +38,8 @@ class Share:
 
     @property
     def interval(self) -> tuple[float, float]:
-        z, n, p = 1.96, self.of, self.value
-        middle, spread = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return float((middle - spread) / (1 + z * z / n)), float((middle + spread) / (1 + z * z / n))
+        found = binomtest(self.right, self.of).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
 
     def __str__(self) -> str:
         low, high = self.interval

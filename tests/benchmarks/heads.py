@@ -31,18 +31,20 @@ from lucaflow.devices import set_arithmetic
 from lucaflow.head_conversion import pack_encoders
 from lucaflow.heads import Head, framed
 from lucaflow.pooling import EmbeddedBatch, Piece
-from lucaflow.predictions import Kept, Predictor, Shelf, predict_singles, read_batches
+from lucaflow.predictions import KeptPredictions, Predictor, ShardSource, predict_singles, read_batches
 from lucaflow.products import can_pack
 from lucaflow.sequences import NormalisedSequence
 from lucaflow.shard_writer import ShardContent, ShardWriter
-from lucaflow.tasks import Reading, Task, renamed, structure_of
-from lucaflow.wanted import WHOLE, Wanted
+from lucaflow.tasks import HeadInput, Task, renamed, structure_of
+from lucaflow.wanted import WHOLE, EmbeddingRequest
 
 WIDTH = 2560
 REAL = Path(__file__).resolve().parents[1] / "golden/downstream/real_state_dicts.json"
 NETWORK = {"LucaBase": "luca_base", "LucaPPI": "lucappi", "LucaPPI2": "lucappi2"}
-READING = Reading(Model("lucaone", 5600000), 4096, 4096, complete=False, trunc_type="right", special=False, frame=True)
-WANTED = Wanted.by(READING, 4096)
+READING = HeadInput(
+    Model("lucaone", 5600000), 4096, 4096, complete=False, trunc_type="right", special=False, frame=True
+)
+WANTED = EmbeddingRequest.by(READING, 4096)
 
 
 def head_of(name: str, real: dict[str, Any]) -> Head:
@@ -76,13 +78,13 @@ def write_store(path: Path, sequences: list[NormalisedSequence]) -> Accepted:
     return Accepted([str(number) for number in rows], np.array(digests, dtype="S64"), np.array(lengths), rows)
 
 
-def stored(head: Head, shelf: Shelf, accepted: Accepted) -> None:
+def stored(head: Head, source: ShardSource, accepted: Accepted) -> None:
     """Predict for every sequence, or a pair of neighbours, from the store."""
     predictor = Predictor(head, torch.device("cpu"))
     needed = np.ones(len(accepted.digests), dtype=bool)
-    batches = read_batches([shelf], WANTED, READING, 4094, accepted, needed, predictor.budget)
+    batches = read_batches([source], WANTED, READING, 4094, accepted, needed, predictor.budget)
     if head.structure.sides == 1:
-        predict_singles(predictor, batches, Kept(len(needed), "multi_class", predictor.outputs, None))
+        predict_singles(predictor, batches, KeptPredictions(len(needed), "multi_class", predictor.outputs, None))
         return
     for batch in batches:
         vectors = predictor.vectors(0, batch.matrices)
@@ -122,7 +124,7 @@ def main() -> None:
         ]
         for task in ("ProtLoc", "SupKTax", "GenusTax", "PPI"):
             head = head_of(task, json.loads(REAL.read_text())[task])
-            fast = per_residue(partial(stored, head, Shelf(path, WHOLE), accepted), many)
+            fast = per_residue(partial(stored, head, ShardSource(path, WHOLE), accepted), many)
             slow = head.structure.sides * embedding + per_residue(partial(one_at_a_time, head, matrices), few)
             row("", task, f"{1 / fast:,.0f} residues/s; {slow / fast:.0f} times as fast")
 

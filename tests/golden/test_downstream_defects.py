@@ -25,7 +25,7 @@ from lucaflow.readers import RawRecord
 from lucaflow.records import Normaliser, Policies
 from lucaflow.sequences import NormalisedSequence
 from lucaflow.trained import choose_task, locate_head, read_head
-from lucaflow.wanted import Wanted
+from lucaflow.wanted import EmbeddingRequest
 
 GOLDEN = Path(__file__).parent / "downstream"
 TRUNCATION = 40
@@ -54,7 +54,7 @@ def predict(encoder, tmp_path_factory):
     def vector_of(trained, head, number, seq_type, text):
         outcome = Normaliser(Policies(invalid_characters="drop")).outcome(RawRecord(1, "x", "", text), seq_type)
         assert outcome.status == "accepted", outcome
-        options = Wanted.by(trained.reading, TRUNCATION).options_of(len(outcome.sequence))
+        options = EmbeddingRequest.by(trained.reading, TRUNCATION).options_of(len(outcome.sequence))
         sequence = NormalisedSequence(outcome.digest, seq_type, outcome.sequence)
         (matrix,) = Engine(encoder, options, torch.device("cpu"), 100).matrices([sequence])
         rows = framed(matrix, trained.reading.rows_read(TRUNCATION), trained.reading.special, trained.reading.frame)

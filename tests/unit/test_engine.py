@@ -71,7 +71,7 @@ def test_contacts_come_from_the_same_pass(encoder, layer):
 
 def test_windows_give_no_contacts(encoder):
     windowed = options(outputs=("contacts",), embedding_fixed_len_a_time=20)
-    with pytest.raises(EmbeddingError, match="in windows, which cannot give contacts"):
+    with pytest.raises(EmbeddingError, match="is embedded in windows, which give no contacts"):
         list(Engine(encoder, windowed, CPU, 100, ContactHead(CONFIG)).embed(SOME))
 
 
@@ -144,7 +144,7 @@ def test_another_error_is_raised_as_it_is(encoder, monkeypatch):
 
 def test_values_that_are_not_finite_are_named(encoder, monkeypatch):
     monkeypatch.setattr(encoder, "forward", lambda ids, *_, **__: torch.full((len(ids), 16), torch.inf))
-    with pytest.raises(EmbeddingError, match=f"{SOME[0].digest} is not finite"):
+    with pytest.raises(EmbeddingError, match=rf"{SOME[0].digest} \(records.tsv has its id\) is not finite"):
         embedded(Engine(encoder, options(), CPU, 10_000), SOME)
 
 

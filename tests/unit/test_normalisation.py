@@ -62,12 +62,6 @@ def test_a_refused_dataset_leaves_its_problems_and_nothing_else(tmp_path):
     assert not files.problems.exists()
 
 
-def test_nothing_left_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="no record is left of 1"):
-        normalise_dataset([RawRecord(1, "r", "", "-")], tmp_path / "in", "prot", ACCEPTING, files_in(tmp_path))
-    assert not list(tmp_path.iterdir())
-
-
 def test_an_interrupted_run_leaves_nothing(tmp_path):
     def records():
         yield RawRecord(1, "r", "", "M")
@@ -100,6 +94,27 @@ def test_duplicates(tmp_path):
         normalised(tmp_path, [("a", "MKV"), ("b", "MKV"), ("a", "MKW")], duplicate_ids="first")
     composed, decomposed = "\u00e9", unicodedata.normalize("NFD", "\u00e9")
     assert normalised(tmp_path, [(composed, "MKV"), (decomposed, "MKV")], duplicate_ids="first")[1][0] == "duplicate"
+
+
+def test_a_refused_record_is_compared_with_what_else_has_its_id(tmp_path):
+    """Without the characters that it is refused for; what is the same then is no other sequence."""
+    records = [("a", "MK-V"), ("a", "MKV"), ("a", "MAA"), ("b", "MKV"), ("b", "MK-"), ("c", "-"), ("c", "MK")]
+    with pytest.raises(InputError, match="4 of 7 records cannot be used") as refused:
+        normalised(tmp_path, records, duplicate_ids="first")
+    assert "line 3, id 'a': the id stands on line 1 with another sequence" in str(refused.value)
+    assert "line 5, id 'b': '-' at position 3 is no residue code" in str(refused.value)
+    assert "`unknown`; and the id stands on line 4 with another sequence" in str(refused.value)
+    assert [row["line"] for row in rows_of(tmp_path / "problems.tsv")] == ["1", "3", "5", "6"]
+
+
+def test_where_all_is_dropped_each_record_is_named(tmp_path):
+    with pytest.raises(InputError, match="2 of 2 records cannot be used:\n  line 1, id 'a': dropped, and no record is"):
+        normalised(tmp_path, [("a", ""), ("b", "--")], empty_sequences="drop", invalid_characters="drop")
+    assert [row["id"] for row in rows_of(tmp_path / "problems.tsv")] == ["a", "b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["problems.tsv"]
+    with pytest.raises(InputError, match="the file holds no records"):
+        normalised(tmp_path, [])
+    assert not (tmp_path / "problems.tsv").exists()
 
 
 def test_problems_of_all_kinds_are_listed_in_the_order_of_the_records(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from lucaflow.evaluation import compare, evaluate
 from lucaflow.prediction_tables import Formatter
-from lucaflow.predictions import Kept
+from lucaflow.predictions import KeptPredictions
 from lucaflow.tasks import Task
 
 
@@ -15,7 +15,7 @@ def formatter(task_type, labels, threshold=0.5, topk=None):
 
 
 def cells(task_type, labels, outputs, threshold=0.5, topk=None):
-    kept = Kept(1, task_type, len(outputs), topk)
+    kept = KeptPredictions(1, task_type, len(outputs), topk)
     kept.put(slice(None), np.array([outputs], dtype=np.float32))
     return formatter(task_type, labels, threshold, topk).cells(*kept.of(0))
 

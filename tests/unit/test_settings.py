@@ -60,7 +60,8 @@ def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
     [
         ({"modle": {}}, r"modle: there is no such key; did you mean model\?"),
         ({"input": {"zzz": 1}}, "input.zzz: there is no such key; known here: invalid_characters"),
-        ({"embedding": None}, "embedding: None is not of type 'object'"),
+        ({"embedding": []}, r"embedding: \[\] is not of type 'object'"),
+        ({"compute": {"shard_tokens": "1e6"}}, "shard_tokens: '1e6' is not of type 'integer'. YAML takes it for text"),
         ({"embedding": {"layer": 2.0}}, "embedding.layer: 2.0 is not of type 'integer', 'null'"),
         (
             {"checkpoints": {"server": "http://me:secret@host"}},
@@ -79,8 +80,14 @@ def test_wrong_keys_and_values(config, words):
 
 def test_every_problem_is_said_at_once():
     with pytest.raises(ConfigError) as error:
-        resolve({"a": 1, "model": {"b": 2}}, CONFIG)
+        resolve({"a": 1, "model": {"b": 2}, "compute": {"shard_tokens": 0}}, CONFIG)
     assert str(error.value).count("there is no such key") == 2
+    assert "compute.shard_tokens: 0 is less than the minimum of 1" in str(error.value)
+    assert str(error.value).count("\n") == 3
+
+
+def test_a_section_without_keys_says_nothing():
+    assert resolve({"embedding": None, "compute": {}}, CONFIG) == DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -183,6 +190,9 @@ def test_a_table_of_datasets(tmp_path):
         ("dataset path\na b\n", "Columns must be separated by tabs"),
         ("dataset\tpath\tseq_type\na\t\tprot\n", "line 2: the file: 'path' is a required property"),
         ("dataset\tpath\tseq_type\nsummary.tsv\tx\tprot\n", "is a name that results/ uses itself"),
+        ("dataset\tpath\tseq_type\nvalidation.html\tx\tprot\n", "is a name that results/ uses itself"),
+        (f"dataset\tpath\tseq_type\na{'.b' * 20}\tx\tprot\n", "ends in the same 20 times"),
+        (f"dataset\tpath\tseq_type\n{'abcdefghij' * 19}abcdefghijk\tx\tprot\n", "is too long"),
         (
             "dataset\tpath\tkind\tseq_type\na\tx\tpair\tgene\n",
             "line 2: seq_type: a file of pairs has LucaOne.s columns",

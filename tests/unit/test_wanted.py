@@ -7,11 +7,11 @@ import pytest
 from default_options import options
 
 from lucaflow.checkpoints import Model
-from lucaflow.wanted import WHOLE, Group, Own, Plan, Wanted, missing_embeddings
+from lucaflow.wanted import WHOLE, EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
 
 STEP = Model("lucaone", 5600000)
-SHORT = Wanted(STEP, 4094, "right", False)
-LONGER = Wanted(STEP, 5627, "right", False)
+SHORT = EmbeddingRequest(STEP, 4094, "right", False)
+LONGER = EmbeddingRequest(STEP, 5627, "right", False)
 LENGTHS = np.array([100, 5000, 4094, 100, 6000])
 
 
@@ -24,7 +24,7 @@ def lengths_by_limit(missing):
 
 
 def test_models_that_agree_share():
-    missing, served = missing_embeddings(LENGTHS, [SHORT, SHORT, Wanted(STEP, 4094, "right", False)], None)
+    missing, served = missing_embeddings(LENGTHS, [SHORT, SHORT, EmbeddingRequest(STEP, 4094, "right", False)], None)
     assert lengths_by_limit(missing) == {None: [100, 4094, 100], 4094: [5000, 6000]}
     assert not served
 
@@ -35,7 +35,10 @@ def test_models_with_other_limits_share_what_both_read_whole():
 
 
 def test_another_checkpoint_or_rows_of_cls_are_no_match():
-    others = [Wanted(Model("lucaone", 36000000), 4094, "right", False), Wanted(STEP, 4094, "right", True)]
+    others = [
+        EmbeddingRequest(Model("lucaone", 36000000), 4094, "right", False),
+        EmbeddingRequest(STEP, 4094, "right", True),
+    ]
     missing, _ = missing_embeddings(LENGTHS, [SHORT, *others], None)
     assert len({(model, asked.matrix_add_special_token) for model, asked in missing}) == 3
 
@@ -61,13 +64,15 @@ LONG = {4094: [5000, 6000]}
     ],
 )
 def test_what_a_dataset_has_is_not_embedded_again(own, left):
-    missing, served = missing_embeddings(LENGTHS, [SHORT], Own(STEP, options(**own)))
+    missing, served = missing_embeddings(LENGTHS, [SHORT], OwnEmbeddings(STEP, options(**own)))
     assert served == (left != EVERYTHING)
     assert lengths_by_limit(missing) == left
 
 
 def test_the_embeddings_of_another_checkpoint_do_not_serve():
-    _, served = missing_embeddings(LENGTHS, [SHORT], Own(Model("lucaone", 36000000), options(outputs=("matrix",))))
+    _, served = missing_embeddings(
+        LENGTHS, [SHORT], OwnEmbeddings(Model("lucaone", 36000000), options(outputs=("matrix",)))
+    )
     assert not served
 
 

@@ -77,6 +77,9 @@ def test_contacts(lucaone):
     encoder = load_encoder(next((lucaone.directory / "converted").glob("lucaone-*")))
     _, expected = head(encoder, ids, torch.full_like(ids, TOKEN_TYPE["prot"]))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+    lucaone.config["embedding"] = {"outputs": ["matrix", "contacts"]}
+    lucaone.run().succeeded()
+    assert lucaone.result("p", "figures/map.png", MODEL).stat().st_size > 5000
     lucaone.config["model"] = {"llm_version": "mini"}
     lucaone.run().failed("`mini` has no contact head")
 

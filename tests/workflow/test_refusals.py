@@ -91,7 +91,10 @@ def test_an_older_result_is_kept_and_said_to_be_there(protein):
         ({"embedding": {"output": ["mean"]}}, ["embedding.output", "did you mean embedding.outputs?"]),
         ({"embedding": {"outputs": ["median"]}}, ["embedding.outputs.0: 'median' is not one of"]),
         ({"compute": {"shard_tokens": 0}}, ["compute.shard_tokens: 0 is less than the minimum of 1"]),
-        ({"embedding": {"precision": "tfloat32"}}, ["`tfloat32`, which needs a GPU"]),
+        (
+            {"embedding": {"precision": "tfloat32"}},
+            ["`tfloat32` needs a GPU, but compute.device is `cpu`; take `float32` or `bfloat16`"],
+        ),
         ({"embedding": {"layer": 7}}, ["embedding.layer is 7, but this checkpoint has layers 0 to 6"]),
         ({"compute": {"device": "cuda"}}, ["compute.device is `cuda`, but torch finds no usable GPU"]),
         ({"model": {"llm_version": "lucaone-prot"}}, ["no lucaone-prot with 30000000 steps from `huggingface`"]),
