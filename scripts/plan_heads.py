@@ -51,11 +51,8 @@ def main() -> None:
 def own_embeddings() -> OwnEmbeddings | None:
     """Return the embeddings that the dataset has anyway: pairs have none."""
     dataset = snakemake.params.dataset
-    return (
-        None
-        if dataset.is_pairs
-        else OwnEmbeddings(dataset.model, EmbeddingOptions.from_config(snakemake.config["embedding"]))
-    )
+    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
+    return None if dataset.is_pairs else OwnEmbeddings(dataset.model, options)
 
 
 def look_ahead(group: Group, lengths: np.ndarray, record: dict, folder: Path, free: int) -> int:

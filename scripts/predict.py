@@ -34,9 +34,8 @@ def main() -> None:
     set_arithmetic("float32")
     plan = Plan.read(Path(snakemake.input.plan))
     wanted = EmbeddingRequest.by(trained.reading, settings["llm_truncation_seq_length"])
-    own = (
-        OwnEmbeddings(dataset.model, EmbeddingOptions.from_config(snakemake.config["embedding"])) if plan.own else None
-    )
+    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
+    own = OwnEmbeddings(dataset.model, options) if plan.own else None
     own_shards = [Path(path) for path in snakemake.input.own]
     sources = sources_of(wanted, plan, Path(snakemake.input.plan).parent, own, own_shards)
     topk = settings["topk"] if trained.task.task_type == "multi_class" else None

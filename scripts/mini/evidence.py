@@ -117,13 +117,12 @@ def neighbour_counts(corpus: Corpus) -> np.ndarray:
     return counts
 
 
-def told_by_counts(corpus: Corpus, labelled: Labelled, neighbours: bool) -> tuple[Share, float]:
+def told_by_counts(counts: np.ndarray, labelled: Labelled, neighbours: bool) -> tuple[Share, float]:
     """Return how many hidden tokens are told right, and the mean loss in nats, by how often tokens are in a text.
 
-    neighbours: whether they are counted beside the same neighbours, as far as these show; where they were seldom seen,
-    what is known without one or both of them counts for more.
+    counts: how often each stands between two others; neighbours: whether those beside the same neighbours count, as
+    far as these show; where they were seldom seen, what is known without one or both of them counts for more.
     """
-    counts = neighbour_counts(corpus)
     everywhere = (counts.sum((0, 1)) + 1) / (counts.sum() + len(VOCABULARY))
     right, of, loss = 0, 0, 0.0
     for truth, shown, asked in questions(labelled):
@@ -144,14 +143,14 @@ def evidence(
     model: MaskedLanguageModel, untrained: MaskedLanguageModel, corpora: Sequence[Corpus], apart: Sequence[Labelled]
 ) -> list[dict[str, Any]]:
     """Return for each set that was kept apart how many hidden tokens and neighbours are right, by what told them."""
-    text = {corpus.seq_type: corpus for corpus in corpora}
+    counts = {corpus.seq_type: neighbour_counts(corpus) for corpus in corpora}
     rows = []
     for labelled in apart:
         masked = {
             "mini": masked_tokens(model, labelled),
             "untrained": masked_tokens(untrained, labelled),
-            "commonest": told_by_counts(text[labelled.seq_type], labelled, neighbours=False),
-            "beside the same neighbours": told_by_counts(text[labelled.seq_type], labelled, neighbours=True),
+            "commonest": told_by_counts(counts[labelled.seq_type], labelled, neighbours=False),
+            "beside the same neighbours": told_by_counts(counts[labelled.seq_type], labelled, neighbours=True),
         }
         vectors = {
             "mini": mean_vectors(model.encoder, labelled),
