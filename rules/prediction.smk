@@ -51,8 +51,6 @@ checkpoint plan_heads:
         mem_mb=growing(4000),
     params:
         dataset=dataset_of,
-        threads=threads_of_embed,
-        device=device_to_guess_by,
     message:
         "Finding out which embeddings the trained models need for {wildcards.dataset}"
     script:

@@ -142,4 +142,6 @@ def show_summary():
 
 def show_failures(logs_of_run):
     """Show what failed in a run, and why, where a reader looks first: at its end."""
-    print(failures.as_text(logs_of_run), file=sys.stderr)
+    text = failures.as_text(logs_of_run)
+    if text:
+        print(text, file=sys.stderr)

@@ -1,5 +1,6 @@
 """Embed the sequences of one shard."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ def main() -> None:
     """Find the checkpoint, which is no input: where it is kept is no reason to embed again."""
     torch.set_num_threads(snakemake.threads)
     compute = snakemake.config["compute"]
-    residues = embed_shard(
+    computed = embed_shard(
         Path(snakemake.input[0]) / f"{snakemake.wildcards.shard}.fasta",
         Path(snakemake.output[0]),
         converted_folder(Model(*snakemake.params.model), snakemake.config["checkpoints"], CLONE),
@@ -26,8 +27,8 @@ def main() -> None:
         compute["device"],
         compute["tokens_per_batch"],
     )
-    # What the job's benchmark is the time of.
-    write_text(computed_beside(Path(snakemake.log[0])), f"{residues}\n", guarded=False)
+    # The benchmark tells the time of the whole job, also of one that had little left to compute.
+    write_text(computed_beside(Path(snakemake.log[0])), json.dumps(computed._asdict()) + "\n", guarded=False)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Find out which embeddings the trained models of a dataset need, and place the sequences that lack them in shards."""
 
 import logging
+import os
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -12,7 +13,7 @@ from lucaflow.checkpoints import converted_folder, read_record
 from lucaflow.files import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.normalisation import Counts
-from lucaflow.preflight import assumed_speed, check_space, estimate, measured_rate
+from lucaflow.preflight import THREADS, assumed_speed, check_space, estimate, measured_rate
 from lucaflow.sequences import index_sequences, split_sequences
 from lucaflow.settings import EmbeddingOptions
 from lucaflow.trained import read_head
@@ -62,7 +63,9 @@ def look_ahead(group: Group, lengths: np.ndarray, record: dict, folder: Path, fr
     """
     distinct = dict(zip(*(values.tolist() for values in np.unique(lengths, return_counts=True)), strict=True))
     counts = Counts(Counter(accepted=len(lengths)), lengths=distinct)
-    speed = assumed_speed(snakemake.params.device, group.options.precision, snakemake.params.threads)
+    # Not parameters of the rule, which would run again with another number of cores.
+    device = snakemake.config["compute"]["device"]
+    speed = assumed_speed(device, group.options.precision, min(THREADS, os.cpu_count() or 1))
     rate = measured_rate(folder.parents[1] / "summary.tsv", group.model.name)
     expected = estimate(counts, group.options, record, speed, rate)
     logger.info("%s, for trained models: %s", snakemake.wildcards.dataset, expected.describe())

@@ -3,8 +3,9 @@
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["Embeddings", "__version__", "embed", "load_encoder", "open_embeddings"]
+__all__ = ["Embeddings", "__version__", "open_embeddings"]
 
+# What `*` does not bring takes torch.
 _PLACES = {"Embeddings": "store", "open_embeddings": "store", "embed": "notebook", "load_encoder": "loading"}
 
 
@@ -15,7 +16,7 @@ def __getattr__(name: str) -> object:
     try:
         return getattr(import_module(f"lucaflow.{_PLACES[name]}"), name)
     except ModuleNotFoundError as error:
+        what = "/path/to/LucaFlow" if name in __all__ else "'/path/to/LucaFlow[embed]'"
         raise ImportError(
-            f"lucaflow.{name} needs {error.name}, which is not installed; "
-            "pip install '/path/to/LucaFlow[embed]' brings it"
+            f"lucaflow.{name} needs {error.name}, which is not installed; pip install {what} brings it"
         ) from error

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,12 +35,19 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 600
 
 
+class Computed(NamedTuple):
+    """What a job computed, and in how many seconds, the loading of the network not included."""
+
+    residues: int
+    seconds: float
+
+
 def embed_shard(
     fasta: Path, output: Path, checkpoint: Path, options: EmbeddingOptions, device: str, tokens_per_batch: int | str
-) -> int:
+) -> Computed:
     """Embed the sequences of a shard with a converted checkpoint; the file gets its name when it is complete.
 
-    Returns how many residues were computed: not those of sequences that were there already, or are copied.
+    Returns what was computed: not the sequences that were there already, or are copied.
     Until then it stands beside `output` as a working file, from which the next job goes on if this one does not end.
     What another shard has that the dataset is no longer divided into (its sequences lie not beside `fasta`) is copied.
     """
@@ -55,7 +63,7 @@ def embed_shard(
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     working = output.with_name(f".{output.name}.working")
-    residues = 0
+    computed = Computed(0, 0.0)
     lock = output.with_name(f".{output.name}.lock")
     with locked(lock, f"embedding shard {output.stem}", always=False, patience=_PATIENCE):
         with ShardWriter(working, content) as writer:
@@ -65,10 +73,10 @@ def embed_shard(
             if not writer.complete.all():
                 free = take(resolved)
                 require_precision(free, options.precision)
-                residues = _compute(sequences, writer, checkpoint, free, tokens_per_batch, output.stem)
+                computed = _compute(sequences, writer, checkpoint, free, tokens_per_batch, output.stem)
         # The working file stays until all is verified: Snakemake may take away what a job of a killed run made.
         publish(working, output, keep=True)
-    return residues
+    return computed
 
 
 def _older_shards(output: Path, sequences: Path) -> list[Path]:
@@ -109,11 +117,8 @@ def _compute(
     device: torch.device,
     tokens_per_batch: int | str,
     name: str,
-) -> int:
-    """Embed what is not complete, in the batches of a job that nothing was complete for when it began.
-
-    Returns how many residues that were.
-    """
+) -> Computed:
+    """Embed what is not complete, in the batches of a job that nothing was complete for when it began."""
     writer.device = device_name(device)
     measured = writer.measured_budget if tokens_per_batch == "auto" else None
     engine = _engine(checkpoint, writer.content.options, device, measured or tokens_per_batch)
@@ -134,7 +139,7 @@ def _compute(
         "%d sequences, %d residues in %.1f s: %.0f residues/s, %s of memory",
         (~known).sum(), residues, seconds, residues / seconds, human_bytes(peak_memory(device)),
     )  # fmt: skip
-    return residues
+    return Computed(residues, seconds)
 
 
 def _followed(

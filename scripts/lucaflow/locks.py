@@ -73,21 +73,26 @@ def _wait_for(lock: BaseFileLock, path: Path, what: str, patience: float) -> Non
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        logger.warning("Another run is %s. Waiting until it is done; it holds %s (%s).", what, path, _holder(path))
+        held = f"{path} ({_holder(lock, path)})"
+        logger.warning("Another run is %s. Waiting until it is done; it holds %s.", what, held)
     else:
         return
     try:
         lock.acquire(timeout=patience)
     except Timeout:
         raise LockError(
-            f"Another run has been {what} for more than {patience / 60:.0f} minutes; it holds {path} "
-            f"({_holder(path)}). Run again when it is done, or end that process first: what it has will be taken over."
+            f"Another run has been {what} for more than {patience / 60:.0f} minutes; it holds {held}. Run again when "
+            "it is done, or end that process first: what it has will be taken over."
         ) from None
 
 
-def _holder(path: Path) -> str:
+def _holder(lock: BaseFileLock, path: Path) -> str:
     """Return what the file of a lock says of who holds it."""
     try:
-        return " ".join(path.read_text(encoding="utf-8", errors="replace").split())
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+    if not isinstance(lock, SoftFileLock):
+        return lines[0]
+    # As filelock writes it: the process, its machine, and when that began.
+    return f"process {lines[0]} on {' '.join(lines[1:2])}; if it runs no more, delete the file"

@@ -13,7 +13,7 @@ from openTSNE import TSNE
 from sklearn.decomposition import PCA
 
 from lucaflow.figures import plain, sample_rows, save_png
-from lucaflow.record_table import accepted_records
+from lucaflow.record_table import RECORDS_AT_ONCE, accepted_records
 from lucaflow.settings import VECTORS
 from lucaflow.store import Embeddings, rows_of
 
@@ -103,8 +103,9 @@ def described(records: Path, labels: Path, chosen: np.ndarray) -> pd.DataFrame:
     """Return description, label and length of the accepted records at some places (n,), in their order."""
     columns = ["record", "description", "length"]
     rows = pd.concat([part[part.index.isin(chosen)] for part in accepted_records(records, columns)])
-    of_record = pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False, index_col="record")["label"]
-    label = rows["record"].map(of_record).astype(object)
+    labelled = pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False, chunksize=RECORDS_AT_ONCE)
+    of_record = pd.concat([part[part["record"].isin(rows["record"])] for part in labelled]).set_index("record")
+    label = rows["record"].map(of_record["label"]).astype(object)
     rows["label"] = label.fillna(NONE if label.notna().any() else "")
     return rows.astype({"length": int}).drop(columns="record")
 

@@ -38,6 +38,9 @@ _SHOWN_LETTERS = 40
 _SHOWN_PROBLEMS = 10
 _BUFFER_BYTES = 1 << 20
 _PART_BYTES = 16 << 20
+# What ended so is compared with what else has its id; where its sequence is not known, without a digest.
+_COMPARED = ("accepted", "problem")
+_NO_DIGEST = bytes(32)
 
 
 @dataclass
@@ -104,6 +107,7 @@ def normalise_dataset(
     seq_type is that of records which do not state their own. Raises InputError that shows the first ten problems; all
     of them are then in problems.tsv.
     """
+    csv.field_size_limit(sys.maxsize)
     with Problems(files.problems) as problems, ExitStack() as stack:
         records, sequences, labels = (
             stack.enter_context(replacing(path, guarded=True))
@@ -171,7 +175,7 @@ def _write_all(
 ) -> tuple[Counts, Ledger]:
     """Write every record as it is by itself, problems among them, and the sequence of each accepted one."""
     counts, ledger, other_ends = Counts(), Ledger(), Counter[str]()
-    number, side_a, doubtful = 0, None, 0
+    number, side_a = 0, None
     with ExitStack() as stack:
         record_file, record_table = _table(stack, records, RECORD_COLUMNS)
         _, label_table = _table(stack, labels, ("record", "label"))
@@ -194,26 +198,26 @@ def _write_all(
                 record_table.writerow((*of_record, status, reason, length, changed, digest))
             if label:
                 label_table.writerow((number, label))
-            known = (identity_of(seq_type, identifier), digest) if digest else None
+            known = None
+            if status in _COMPARED and identifier:
+                identity = identity_of(seq_type, identifier)
+                ledger.add(hash(identity), bytes.fromhex(digest) or _NO_DIGEST, length)
+                known = (identity, digest) if status == "accepted" else None
             if side == "b" and side_a and known:
                 ledger.add_pair(hash((side_a, known)))
             side_a = known
-            if known:
-                ledger.add(hash(known[0]), bytes.fromhex(digest), length)
             if status == "accepted":
                 sequence_file.write(f">{digest} {seq_type}\n{sequence}\n")
             else:
                 other_ends[status] += 1
-                doubtful += bool(digest)
     counts.status = other_ends
-    if len(ledger) > doubtful:
-        counts.status["accepted"] = len(ledger) - doubtful
+    if number > other_ends.total():
+        counts.status["accepted"] = number - other_ends.total()
     return counts, ledger
 
 
 def _settle(records: Path, repeats: Repeats, counts: Counts, problems: Problems) -> None:
     """Read records.tsv again and write it anew: report every problem in order, and find what repeats a record."""
-    csv.field_size_limit(sys.maxsize)
     side_a: list[list[str]] = []
     with replacing(records) as temporary, ExitStack() as stack:
         rows = csv.reader(stack.enter_context(records.open(encoding="utf-8", newline="")), delimiter="\t")
@@ -246,8 +250,8 @@ class Repeats:
 
     def settle(self, together: Sequence[list[str]]) -> None:
         """Correct status and reason of a record, or of both sides of a pair, if they repeat earlier ones."""
-        known = [row for row in together if row[_DIGEST]]
-        if len(known) == 2 and next(self._pairs) and {row[_STATUS] for row in known} == {"accepted"}:
+        known = [row for row in together if row[_STATUS] in _COMPARED and row[_ID]]
+        if [row[_STATUS] for row in known] == ["accepted", "accepted"] and next(self._pairs):
             self._settle_pair(*known)
         for row in known:
             if next(self._records) and row[_STATUS] != "duplicate":
@@ -266,19 +270,30 @@ class Repeats:
                 row[_STATUS], row[_REASON] = "duplicate", f"same pair of ids as on line {line}"
 
     def _settle_record(self, row: list[str]) -> None:
-        line, digest = self._seen.setdefault(identity_of(row[_SEQ_TYPE], row[_ID]), (row[_LINE], row[_DIGEST]))
-        refused = row[_STATUS] == "problem"
-        if digest != row[_DIGEST]:
-            side = f"side {row[_SIDE]}: " if row[_SIDE] else ""
-            reason = f"the id stands on line {line} with another sequence; ids must be unique"
-            row[_STATUS], row[_REASON] = "problem", f"{row[_REASON]}; and {reason}" if refused else f"{side}{reason}"
-        elif refused or line == row[_LINE] or row[_SIDE]:
-            return  # known to be a problem, the first, or one of several pairs that an id is in
-        elif self._refused:
-            hint = "remove one, or set input.duplicate_ids to `first`"
-            row[_STATUS], row[_REASON] = "problem", f"the same id and sequence stand on line {line}; {hint}"
+        key = identity_of(row[_SEQ_TYPE], row[_ID])
+        line, digest = self._seen.setdefault(key, (row[_LINE], row[_DIGEST]))
+        # Of what was refused for its letters nobody knows the sequence.
+        comparable = digest and row[_DIGEST]
+        if comparable and digest != row[_DIGEST]:
+            self._refuse(row, f"the id stands on line {line} with another sequence; ids must be unique")
+        elif line != row[_LINE] and not row[_SIDE]:  # an id may be in any number of pairs
+            if not self._refused:
+                if comparable and row[_STATUS] == "accepted":
+                    row[_STATUS], row[_REASON] = "duplicate", f"same id and sequence as on line {line}"
+            elif comparable:
+                hint = "remove one, or set input.duplicate_ids to `first`"
+                self._refuse(row, f"the same id and sequence stand on line {line}; {hint}")
+            else:
+                self._refuse(row, f"the id stands on line {line} as well; ids must be unique")
+        if not digest:
+            self._seen[key] = (row[_LINE], row[_DIGEST])
+
+    def _refuse(self, row: list[str], reason: str) -> None:
+        if row[_STATUS] == "problem":
+            row[_REASON] += f"; and {reason}"
         else:
-            row[_STATUS], row[_REASON] = "duplicate", f"same id and sequence as on line {line}"
+            side = f"side {row[_SIDE]}: " if row[_SIDE] else ""
+            row[_STATUS], row[_REASON] = "problem", f"{side}{reason}"
 
 
 def _refuse_dropped(records: Path, problems: Problems) -> None:

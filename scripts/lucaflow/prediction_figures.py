@@ -114,7 +114,11 @@ def described(table: pd.DataFrame, records: Path, seq_types: Sequence[str]) -> p
     shown = table.head(MOST_ROWS)
     ids = np.unique(shown.filter(regex="^seq_id"))
     columns = ["id", "description", "seq_type", "side", "length"]
-    accepted = pd.concat([part[part["id"].isin(ids)] for part in accepted_records(records, columns)])
+    # An id may be in any number of pairs.
+    same = ["id", "seq_type", "side"]
+    accepted = pd.concat(
+        [part[part["id"].isin(ids)].drop_duplicates(same) for part in accepted_records(records, columns)]
+    )
     for side, seq_type in zip(("a", "b") if len(seq_types) == 2 else ("",), seq_types, strict=True):
         suffix = f"_{side}" if side else ""
         column = f"seq_id{suffix}"

@@ -166,14 +166,14 @@ class Normaliser:
         return Outcome("accepted", "", residues.decode(), 0, sha256(_SALT[seq_type] + residues).hexdigest())
 
     def _looked_into(self, raw: RawRecord, seq_type: str) -> Outcome:
-        """Return what becomes of any record. A digest of a problem tells whether its id has other sequences, too."""
+        """Return what becomes of any record; of a problem with its digest, where the sequence itself is sound."""
         try:
             if raw.fault:
                 raise ValueError(raw.fault)
             check_id(raw.id)
             sequence, changed = normalise(raw.text, seq_type, self.policies.invalid_characters)
         except ValueError as error:
-            return Outcome("problem", str(error), digest=_digest_of_what_is_left(raw, seq_type))
+            return Outcome("problem", str(error))
         if not sequence:
             if self.policies.empty_sequences == "drop":
                 return Outcome("dropped", "no residue in the sequence", changed=changed)
@@ -210,12 +210,6 @@ class Normaliser:
         if identifier == raw.id:
             return ""
         return f"the export `lucaone` calls its file {name!r}, like that of line {line}; {hint}"
-
-
-def _digest_of_what_is_left(raw: RawRecord, seq_type: str) -> str:
-    """Return the digest of a record without its invalid characters; an empty text where there is nothing to compare."""
-    left, _ = ("", 0) if raw.fault or not raw.id else normalise(raw.text, seq_type, "drop")
-    return digest_of(seq_type, left) if left else ""
 
 
 def file_name_of(identifier: str, description: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, validators
+from jsonschema import Draft202012Validator, ValidationError, validators
 
 # JSON Schema takes 5.0 for an integer; a slice does not.
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
@@ -61,14 +62,21 @@ def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
         place = ".".join(str(part) for part in error.absolute_path) or "the file"
         # A pattern says little to a user, its description more.
         meaning = error.schema.get("description", "") if error.validator == "pattern" else ""
-        if error.validator == "type" and isinstance(error.instance, str) and _is_number(error.instance):
+        if _wants_number(error) and isinstance(error.instance, str) and _is_number(error.instance):
             meaning = "YAML takes it for text: write a plain number, without quotes, such as 1000000 for 1e6"
         yield f"{place}: {error.message}" + (f". {meaning}" if meaning else "")
 
 
+def _wants_number(error: ValidationError) -> bool:
+    """Say whether a number would have been right, perhaps among other things."""
+    types: Any = error.validator_value if error.validator == "type" else []
+    return bool({"integer", "number"} & {*([types] if isinstance(types, str) else types)}) or any(
+        _wants_number(inner) for inner in error.context
+    )
+
+
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True

@@ -68,13 +68,14 @@ def _embedding(path: Path, working: Path) -> dict[str, Any]:
         for name in sizes
         if name.startswith("shards/")
     ]
-    seconds, memory, computed = cost_of_embedding(working, jobs)
+    seconds, memory = cost_of_embedding(working, jobs)
+    rate = rate_of_embedding(working, jobs)
     return {
         "model": path.parent.name,
         "truncated": report["truncated_sequences"],
         "windowed": report["windowed_sequences"],
         "seconds": seconds,
-        "residues_per_second": round(computed / seconds) if computed and seconds else None,
+        "residues_per_second": None if rate is None else round(rate),
         "memory_mb": memory,
         "embeddings_mb": round(sizes["embeddings.h5"] / 1e6, 2),
         "shards_mb": round(sum(size for name, size in sizes.items() if name.startswith("shards/")) / 1e6, 2),
@@ -83,28 +84,33 @@ def _embedding(path: Path, working: Path) -> dict[str, Any]:
 
 
 def computed_beside(log: Path) -> Path:
-    """Return the file beside an embedding job's log that says how many residues the job computed."""
-    return log.with_suffix(".residues")
+    """Return the file beside an embedding job's log that says what the job computed: residues, and seconds."""
+    return log.with_suffix(".computed.json")
 
 
-def cost_of_embedding(working: Path, jobs: Sequence[Path]) -> tuple[float | None, int | None, int | None]:
-    """Return the seconds of the embedding jobs, start-up included, MB of memory of the largest, and residues computed.
+def cost_of_embedding(working: Path, jobs: Sequence[Path]) -> tuple[float | None, int | None]:
+    """Return the seconds of the embedding jobs, start-up included, and the MB of memory that the largest took.
 
-    The residues are those of that time: not what an earlier try had, or another shard. Each is None where it was not
-    measured. jobs: where their logs and benchmarks lie in those folders of `working`, without suffix.
+    Each is None where it was not measured. jobs: where their benchmarks lie in that folder of `working`, without
+    suffix.
     """
     tables = [working / "benchmarks" / f"{job}.tsv" for job in jobs]
     if not tables or not all(table.is_file() for table in tables):
-        return None, None, None
+        return None, None
     measured = pd.concat([pd.read_csv(table, sep="\t", na_values="-") for table in tables])
     memory = measured["max_rss"].max()
-    residues = [computed_beside(working / "logs" / f"{job}.log") for job in jobs]
-    known = all(path.is_file() for path in residues)
-    return (
-        round(float(measured["s"].sum()), 1),
-        None if pd.isna(memory) else round(memory),
-        sum(int(path.read_text(encoding="ascii")) for path in residues) if known else None,
-    )
+    return round(float(measured["s"].sum()), 1), None if pd.isna(memory) else round(memory)
+
+
+def rate_of_embedding(working: Path, jobs: Sequence[Path]) -> float | None:
+    """Return residues a second, of those that the jobs computed: not of what an earlier try had, or another shard.
+
+    None where nothing was measured. jobs: where their logs lie in that folder of `working`, without suffix.
+    """
+    paths = [computed_beside(working / "logs" / f"{job}.log") for job in jobs]
+    computed = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    residues, seconds = (sum(each[name] for each in computed) for name in ("residues", "seconds"))
+    return residues / seconds if seconds else None
 
 
 def as_text(table: Path) -> str:
@@ -122,7 +128,8 @@ def as_text(table: Path) -> str:
     where = f"\nEmbeddings (embeddings.h5) and figures{maps} are in:\n{folders}\n" if folders else ""
     where += f"\nPredictions are in:\n{predictions}\n" if predictions else ""
     return (
-        f"\n{text}\n\nSeconds are those of the embedding jobs, starting Python and loading the network included.\n"
+        f"\n{text}\n\nSeconds are those of the embedding jobs, starting Python and loading the network included; "
+        "residues/s are of computing alone.\n"
         f"{warning}{where}"
     )
 

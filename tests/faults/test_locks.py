@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import signal
@@ -72,7 +73,9 @@ def test_a_file_system_without_locks(tmp_path, error):
         second = holder(lock, "always", *without)
         assert second.stderr is not None
         assert "has no locks: start no second run there while this one is fetching a." in second.stderr.readline()
-        assert f"Another run is fetching a. Waiting until it is done; it holds {lock}.held" in second.stderr.readline()
+        said = second.stderr.readline()
+        assert f"Another run is fetching a. Waiting until it is done; it holds {lock}.held (process " in said
+        assert f" on {platform.node()}; if it runs no more, delete the file)." in said
         unguarded = holder(lock, "where there are locks", *without)
         assert held(unguarded)
         for process in (unguarded, first):

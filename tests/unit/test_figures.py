@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 from lucaflow.figures import bounds_of, draw_lengths, sample_rows
 from lucaflow.map_pages import draw_html
 from lucaflow.maps import FEWEST_NEIGHBOURS, MOST_LABELS, OTHER, Map, draw_png, principal_components, project
-from lucaflow.summary import as_text, computed_beside, cost_of_embedding
+from lucaflow.summary import as_text, computed_beside, cost_of_embedding, rate_of_embedding
 
 
 def drawing(labels, title="a map"):
@@ -107,23 +108,30 @@ def test_bars_of_lengths_lie_between_whole_numbers(tmp_path, lengths):
 @pytest.mark.parametrize(
     ("rows", "found"),
     [
-        (["12.34\t100.4", "1\t250.6"], (13.3, 251, 90)),
-        (["12.34\tNA", "1\t250.6"], (13.3, 251, 90)),
-        (["12.34\tNA", "1\t-"], (13.3, None, 90)),
-        (["12.34\t100.4"], (None, None, None)),
+        (["12.34\t100.4", "1\t250.6"], (13.3, 251)),
+        (["12.34\tNA", "1\t250.6"], (13.3, 251)),
+        (["12.34\tNA", "1\t-"], (13.3, None)),
+        (["12.34\t100.4"], (None, None)),
     ],
 )
 def test_what_embedding_cost(tmp_path, rows, found):
     """Of two shards; where memory, or one of them, was not measured, that is said and nothing else is lost."""
     jobs = [Path("embed/p/mini-1/f", name) for name in ("0.h", "1.h")]
-    for folder in ("logs", "benchmarks"):
-        (tmp_path / folder / jobs[0].parent).mkdir(parents=True)
-    for job, row, residues in zip(jobs, rows, (90, 0), strict=False):
+    (tmp_path / "benchmarks" / jobs[0].parent).mkdir(parents=True)
+    for job, row in zip(jobs, rows, strict=False):
         (tmp_path / "benchmarks" / f"{job}.tsv").write_text(f"s\tmax_rss\n{row}\n")
-        computed_beside(tmp_path / "logs" / f"{job}.log").write_text(f"{residues}\n")
     assert cost_of_embedding(tmp_path, jobs) == found
-    computed_beside(tmp_path / "logs" / f"{jobs[0]}.log").unlink()
-    assert cost_of_embedding(tmp_path, jobs) == (*found[:2], None)
+
+
+def test_the_rate_is_that_of_what_was_computed(tmp_path):
+    """Not of a job that had everything, nor of one whose measure was lost."""
+    jobs = [Path("embed/p/mini-1/f", name) for name in ("0.h", "1.h", "2.h")]
+    assert rate_of_embedding(tmp_path, jobs) is None
+    (tmp_path / "logs" / jobs[0].parent).mkdir(parents=True)
+    for job, computed, rate in zip(jobs, ((0, 0.0), (90, 4.5)), (None, 20), strict=False):
+        text = json.dumps(dict(zip(("residues", "seconds"), computed, strict=True)))
+        computed_beside(tmp_path / "logs" / f"{job}.log").write_text(text)
+        assert rate_of_embedding(tmp_path, jobs) == rate
 
 
 def test_the_table_of_a_run(tmp_path):

@@ -96,18 +96,30 @@ def test_duplicates(tmp_path):
     assert normalised(tmp_path, [(composed, "MKV"), (decomposed, "MKV")], duplicate_ids="first")[1][0] == "duplicate"
 
 
-def test_a_refused_record_is_compared_with_what_else_has_its_id(tmp_path):
-    """Without the characters that it is refused for; what is the same then is no other sequence."""
-    records = [("a", "MK-V"), ("a", "MKV"), ("a", "MAA"), ("b", "MKV"), ("b", "MK-"), ("c", "-"), ("c", "MK")]
+def test_a_refused_record_has_its_id_as_well(tmp_path):
+    """What it holds nobody knows: that an id stands twice is said, where that is no good whatever it holds."""
+    records = [("a", "MK-V"), ("a", "MKV"), ("a", "MAA"), ("b", "MKV"), ("b", "MK-"), ("c", "-"), ("d", "MK")]
     with pytest.raises(InputError, match="4 of 7 records cannot be used") as refused:
         normalised(tmp_path, records, duplicate_ids="first")
-    assert "line 3, id 'a': the id stands on line 1 with another sequence" in str(refused.value)
-    assert "line 5, id 'b': '-' at position 3 is no residue code" in str(refused.value)
-    assert "`unknown`; and the id stands on line 4 with another sequence" in str(refused.value)
+    assert "line 3, id 'a': the id stands on line 2 with another sequence" in str(refused.value)
     assert [row["line"] for row in rows_of(tmp_path / "problems.tsv")] == ["1", "3", "5", "6"]
+    with pytest.raises(InputError, match="5 of 7 records cannot be used") as refused:
+        normalised(tmp_path, records)
+    assert "line 2, id 'a': the id stands on line 1 as well; ids must be unique" in str(refused.value)
+    assert "`unknown`; and the id stands on line 4 as well; ids must be unique" in str(refused.value)
+
+
+def test_one_bad_letter_in_many_pairs_is_one_problem(tmp_path):
+    hub = ("hub", "prot", "MKAVL")
+    pairs = [pair(n, (f"g{n}", "gene", "ACGT"), ("hub", "prot", "MK1VL") if n == 1 else hub) for n in range(1, 9)]
+    with pytest.raises(InputError, match="1 of 16 records cannot be used"):
+        normalise_dataset([side for sides in pairs for side in sides], tmp_path, "", Policies(), files_in(tmp_path))
 
 
 def test_where_all_is_dropped_each_record_is_named(tmp_path):
+    raw = [RawRecord(1, "a", "long " * 40_000, "")]
+    with pytest.raises(InputError, match="dropped, and no record is left"):
+        normalise_dataset(raw, tmp_path / "in", "prot", ACCEPTING, files_in(tmp_path))
     with pytest.raises(InputError, match="2 of 2 records cannot be used:\n  line 1, id 'a': dropped, and no record is"):
         normalised(tmp_path, [("a", ""), ("b", "--")], empty_sequences="drop", invalid_characters="drop")
     assert [row["id"] for row in rows_of(tmp_path / "problems.tsv")] == ["a", "b"]

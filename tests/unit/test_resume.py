@@ -16,7 +16,7 @@ import torch
 from default_options import options
 from filelock import FileLock
 
-from lucaflow.embedding import embed_shard
+from lucaflow.embedding import Computed, embed_shard
 from lucaflow.engine import Engine
 from lucaflow.records import digest_of
 from lucaflow.verification import remove_stale
@@ -45,7 +45,7 @@ class Job:
         self.output = folder / "shards" / "a.h5"
         self.working = self.output.with_name(".a.h5.working")
         self.launched: list[int] = []
-        self.computed = 0
+        self.computed = Computed(0, 0.0)
         folder.mkdir(exist_ok=True)
         self.write(proteins())
 
@@ -97,7 +97,8 @@ def test_a_job_goes_on_with_the_batch_it_was_cut_off_in(job, undisturbed, number
     again.cut(number)
     assert again.run() == expected
     assert again.launched == batches[number:]
-    assert again.computed == sum(map(sum, batches[number:]))
+    assert again.computed.residues == sum(map(sum, batches[number:]))
+    assert again.computed.seconds > 0
 
 
 def test_it_may_be_cut_off_again_and_again(job, undisturbed):

@@ -62,6 +62,9 @@ def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
         ({"input": {"zzz": 1}}, "input.zzz: there is no such key; known here: invalid_characters"),
         ({"embedding": []}, r"embedding: \[\] is not of type 'object'"),
         ({"compute": {"shard_tokens": "1e6"}}, "shard_tokens: '1e6' is not of type 'integer'. YAML takes it for text"),
+        ({"compute": {"tokens_per_batch": "1e3"}}, "tokens_per_batch: '1e3' is not valid.*YAML takes it for text"),
+        ({"embedding": {"embedding_complete": "1"}}, r"'1' is not of type 'boolean'$"),
+        ({"embedding": {"layer": "nan"}}, r"layer: 'nan' is not of type 'integer', 'null'$"),
         ({"embedding": {"layer": 2.0}}, "embedding.layer: 2.0 is not of type 'integer', 'null'"),
         (
             {"checkpoints": {"server": "http://me:secret@host"}},
