@@ -70,13 +70,24 @@ def numbers(measured: Mapping[str, Any]) -> dict[tuple[str, str], float]:
 
 
 def again(measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a table of what several trainings reached, and how much they differ."""
+    """Return a table of what several trainings reached, and how far apart they are."""
     trainings = [numbers(each) for each in (measured, *repeats.values())]
     rows = []
     for what, on in trainings[0]:
         values = [training[what, on] for training in trainings]
-        rows.append([what, on, *(f"{value:.3f}" for value in (*values, np.std(values, ddof=1)))])
-    return table(["", "on", "packaged", *repeats, "standard deviation"], rows)
+        rows.append([what, on, *(f"{value:.3f}" for value in (*values, np.ptp(values)))])
+    return table(["", "on", "packaged", *repeats, "furthest apart"], rows)
+
+
+def noise(measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table of how far trainings are apart at most, by what was measured: on the large test set, on others."""
+    trainings = [numbers(each) for each in (measured, *repeats.values())]
+    found: dict[str, list[list[float]]] = {}
+    for what, on in trainings[0]:
+        distance = float(np.ptp([training[what, on] for training in trainings]))
+        found.setdefault(what, [[], []])["test set" not in on].append(distance)
+    rows = [[what, *(f"{max(each):.3f}" if each else "" for each in sets)] for what, sets in found.items()]
+    return table(["", "on the test set of locations", "on smaller sets"], rows)
 
 
 def filled(page: str, measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
@@ -88,6 +99,7 @@ def filled(page: str, measured: Mapping[str, Any], repeats: Mapping[str, Mapping
         "neighbours": shares(rows, "neighbours"),
         "downstream": downstream(measured),
         "again": again(measured, repeats),
+        "noise": noise(measured, repeats),
     }
     return MARK.sub(lambda match: f"{match[1]}{tables[match[2]]}{match[3]}", page)
 

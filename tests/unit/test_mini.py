@@ -14,6 +14,7 @@ from workflow_runs import ROOT
 from lucaflow.alphabet import CLS, MASK, SEP, TOKEN_TYPE
 from lucaflow.heads import Head
 from mini import training, weights
+from mini.card import read_repeats
 from mini.corpus import Corpus, Labelled, corpus, near_duplicates, normalised, tokens
 from mini.evidence import Share, masked_tokens, mean_vectors, neighbours_agree, word_counts
 from mini.heads import PAIR, back_translated, codon_usage, save_head
@@ -22,6 +23,9 @@ from mini.pairs import hardest_others
 from mini.training import HIDDEN, MASKED_SHARE, REPLACED, Setting, hide, loss_of, random_batch, train
 
 EVIDENCE = json.loads((ROOT / "resources/mini/evidence.json").read_text())
+# What docs/mini.md says holds for each of the trainings it shows.
+TRAININGS = {"packaged": EVIDENCE, **read_repeats(ROOT / "resources")}
+each_training = pytest.mark.parametrize("training", TRAININGS)
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 DEMO = {"pfam": "pfam_domains.csv", "location": "subcellular.csv", "miRNA family": "mirna_hairpins.csv"}
 
@@ -165,10 +169,18 @@ def test_the_packaged_weights_know_what_is_written_of_them(packaged, name):
     assert counted.value == pytest.approx(Share(**row["neighbours"]["3-mers"]).value, abs=0.001)
 
 
+def test_the_trainings_are_others():
+    losses = [[row["loss"]["mini"] for row in each["masked tokens and neighbours"]] for each in TRAININGS.values()]
+    assert len(losses) == 3
+    assert len(set(map(tuple, losses))) == 3
+
+
+@each_training
 @pytest.mark.parametrize("seq_type", ["gene", "prot"])
-def test_masked_tokens_are_told_better_than_by_counting(seq_type):
+def test_masked_tokens_are_told_better_than_by_counting(seq_type, training):
     """Of all that was kept apart of an alphabet; not of every small set, as docs/mini.md says."""
-    rows = [row["masked"] for row in EVIDENCE["masked tokens and neighbours"] if row["seq_type"] == seq_type]
+    found = TRAININGS[training]["masked tokens and neighbours"]
+    rows = [row["masked"] for row in found if row["seq_type"] == seq_type]
     together = {
         name: Share(sum(row[name]["right"] for row in rows), sum(row[name]["of"] for row in rows)) for name in rows[0]
     }
@@ -177,16 +189,19 @@ def test_masked_tokens_are_told_better_than_by_counting(seq_type):
     assert all(mini.interval[0] > other.interval[1] for other in together.values())
 
 
-def test_the_loss_is_smaller_than_by_counting_but_on_orchids():
+@each_training
+def test_the_loss_is_smaller_than_by_counting_but_on_orchids(training):
     """Of which the training text has none like them, as docs/mini.md says."""
-    for row in EVIDENCE["masked tokens and neighbours"]:
+    for row in TRAININGS[training]["masked tokens and neighbours"]:
         mini, *others = row["loss"].values()
         assert len(others) == 3
         assert (mini < min(others)) == (row["set"] != "orchid genus"), row["set"]
 
 
-def test_location_is_better_than_untrained():
-    (row,) = (r for r in EVIDENCE["masked tokens and neighbours"] if r["set"] == "location, test set")
+@each_training
+@pytest.mark.parametrize("name", ["location, test set", "miRNA family"])
+def test_neighbours_are_better_than_untrained(name, training):
+    (row,) = (r for r in TRAININGS[training]["masked tokens and neighbours"] if r["set"] == name)
     shares = {name: Share(**share) for name, share in row["neighbours"].items()}
     assert shares["mini"].interval[0] > shares["untrained"].interval[1]
 
