@@ -102,8 +102,8 @@ def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file. Correct the path in the table of datasets.") from error
     except UnicodeDecodeError as error:
-        what = "UTF-16" if error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "not UTF-8"
-        raise InputError(f"{path}: {what} text ({error}). Save it as UTF-8 and run again.") from error
+        but = " but UTF-16" if error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
+        raise InputError(f"{path}: not UTF-8 text{but} ({error}). Save it as UTF-8 and run again.") from error
     except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError, EOFError) as error:
         raise InputError(f"{path}: the compressed file is damaged or cut short ({error}). Copy it again.") from error
     except OSError as error:

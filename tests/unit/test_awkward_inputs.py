@@ -82,7 +82,7 @@ FORMATS = [
     case("text before the first header", "# x\n>a\nMKV\n", "neither FASTA nor a table"),
     case("a sequence above the first header", ";c\nMKV\n>a\nMKV\n", "line 2: 'MKV' stands before the first header"),
     case("Latin-1", ">\xe9\nMKV\n".encode("latin-1"), "not UTF-8 text"),
-    case("UTF-16", TWO.encode("utf-16"), "UTF-16 text"),
+    case("UTF-16", TWO.encode("utf-16"), "not UTF-8 text but UTF-16"),
     case("a line of a million residues", f">a\nM{'K' * 10**6}\n", [f"a accepted M{'K' * 10**6} 0"]),
 ]
 COLUMNS = [
