@@ -152,7 +152,7 @@ class Cluster:
             int(job["JobId"]): job for job in found if "Comment" in job and (not states or job["JobState"] in states)
         }
 
-    def wait_for(self, rule: str, state: str = "RUNNING", seconds: float = 90) -> int:
+    def wait_for(self, rule: str, state: str = "RUNNING", seconds: float = 300) -> int:
         """Return the number of a job of a rule in a state."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
