@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from system_calls import injected, needs_strace
 
 from lucaflow.errors import LockError
 from lucaflow.locks import is_free, locked
@@ -61,12 +61,12 @@ def test_one_waits_and_says_for_whom(tmp_path, caplog):
         assert lock.read_text().startswith(f"process {os.getpid()} on ")
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed here")
+@needs_strace
 @pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK"])
 def test_a_file_system_without_locks(tmp_path, error):
     """What must not be done twice is guarded by a second file; the rest goes on."""
     lock = tmp_path / "lock"
-    without = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", f"inject=flock:error={error}")
+    without = injected("flock", f"error={error}")
     for _ in range(2):
         first = holder(lock, "always", *without)
         assert held(first)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from golden_cases import GoldenCheckpoint
+from system_calls import followed, injected, needs_strace
 
 from lucaflow.records import digest_of
 
@@ -32,7 +33,6 @@ options = EmbeddingOptions(
 with reporting_to(folder / "log"):
     embed_shard(folder / "a.fasta", folder / "shards/a.h5", checkpoint, options, "cpu", 64)
 """
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed here")
 
 
 class EmbeddingJob:
@@ -85,26 +85,12 @@ def whole(tmp_path_factory, golden_checkpoints):
     """What an undisturbed job makes, and how often it calls what writes."""
     this = EmbeddingJob(tmp_path_factory.mktemp("whole"), golden_checkpoints["T1"])
     trace = this.folder / "trace"
-    around = ["strace", "-f", "-qq", "-o", str(trace), "-e", "trace=pwrite64,fsync,rename,ftruncate"]
+    around = followed("pwrite64,fsync,rename,ftruncate", str(trace))
     done = this.run(*(around if shutil.which("strace") else []))
     assert done.returncode == 0, done.stdout
     found = Counter(re.findall(r"^(\d+) +(\w+)\(", trace.read_text(), re.MULTILINE) if trace.exists() else [])
     # Which call of a thread fails is what can be chosen.
     return this.output.read_bytes(), {call: max(n for (_, c), n in found.items() if c == call) for _, call in found}
-
-
-def injected(call: str, number: int, what: str) -> list[str]:
-    return [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        f"trace={call}",
-        "-e",
-        f"inject={call}:{what}:when={number}",
-    ]
 
 
 def moments(calls: dict[str, int], most: int) -> list[tuple[str, int]]:
@@ -122,7 +108,7 @@ def check_moments(job, whole, what: str, most: int) -> None:
     assert set(calls) >= {"pwrite64", "fsync", "rename"}
     for call, number in moments(calls, most):
         this = job(f"{call}-{number}")
-        disturbed = this.run(*injected(call, number, what))
+        disturbed = this.run(*injected(call, what, number))
         assert disturbed.returncode != 0, (call, number, disturbed.stdout)
         if this.output.exists():
             # Only after it got its name: what follows is the order to the folder to keep it.
@@ -140,7 +126,7 @@ def test_vectors_outlive_the_process_that_computed_them(job):
     whole, killed = job("whole", ("mean",)), job("killed", ("mean",))
     assert whole.run().returncode == 0
     # After the layout, each batch writes the counts, what computed them, the vectors and the checksums of its rows.
-    assert killed.run(*injected("pwrite64", 75, "signal=KILL")).returncode != 0
+    assert killed.run(*injected("pwrite64", "signal=KILL", 75)).returncode != 0
     assert re.search(r"([1-9]\d?) of 30 sequences are there already", killed.ends_in(whole.output.read_bytes()))
 
 
@@ -161,8 +147,8 @@ def test_a_disk_that_fails(job, whole):
 def test_a_file_system_without_locks(job, whole, error):
     """Also when a job goes on."""
     this = job("without")
-    this.run(*injected("pwrite64", 90, "signal=KILL"))
-    done = this.run(*injected("flock", 1, f"error={error}")[:-1], f"inject=flock:error={error}")
+    this.run(*injected("pwrite64", "signal=KILL", 90))
+    done = this.run(*injected("flock", f"error={error}"))
     assert done.returncode == 0, done.stdout
     assert this.output.read_bytes() == whole[0]
 
