@@ -46,12 +46,12 @@ install-test: .venv/installed-test
 
 # Trains the packaged checkpoint and downstream models anew, and measures them: an hour or two on two cores.
 mini: install
-	OMP_WAIT_POLICY=passive $(BIN)/python scripts/make_mini.py
+	OMP_WAIT_POLICY=passive PYTHONPATH=scripts $(BIN)/python tools/make_mini.py
 
 # config/README.md, from the schemas, and the figure of docs/windows.md.
 docs: install
-	PYTHONPATH=scripts $(BIN)/python scripts/document_config.py
-	PYTHONPATH=scripts $(BIN)/python scripts/document_windows.py
+	PYTHONPATH=scripts $(BIN)/python tools/document_config.py
+	PYTHONPATH=scripts $(BIN)/python tools/document_windows.py
 
 # The newest versions that pyproject.toml allows, as exact pins.
 lock:

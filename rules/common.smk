@@ -24,20 +24,17 @@ ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.append(str(ROOT / "scripts"))
 
 import lucaflow
-from lucaflow import checkpoints as lucaone_checkpoints
-from lucaflow import (
-    failures,
-    preflight,
-    published,
-    registry,
-    schemas,
-    sequences,
-    settings,
-    steps,
-    summary,
-    trained,
-    wanted,
-)
+from lucaflow import schemas
+from lucaflow.checkpoints import fetched as published
+from lucaflow.checkpoints import layouts as lucaone_checkpoints
+from lucaflow.checkpoints import registry
+from lucaflow.config import datasets as settings
+from lucaflow.config import step_settings as steps
+from lucaflow.downstream import models as trained
+from lucaflow.downstream import required_embeddings as wanted
+from lucaflow.embedding import estimate as preflight
+from lucaflow.records import sequences
+from lucaflow.report import failures, summary
 from lucaflow.errors import LucaFlowError
 
 if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):

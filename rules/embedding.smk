@@ -25,7 +25,7 @@ checkpoint preflight:
     message:
         "Estimating what embedding {wildcards.dataset} takes"
     script:
-        "../scripts/preflight.py"
+        "../scripts/estimate.py"
 
 
 rule embed:

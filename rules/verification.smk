@@ -46,7 +46,7 @@ rule older:
     message:
         "Listing embeddings that no result is made of"
     script:
-        "../scripts/older_embeddings.py"
+        "../scripts/list_unused.py"
 
 
 use rule older as remove_older with:

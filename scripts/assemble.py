@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from lucaflow.assembly import assemble, read_accepted
+from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.logs import reporting_to
-from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import ATTRIBUTES
+from lucaflow.store.assembly import assemble, read_accepted
+from lucaflow.store.format import ATTRIBUTES
 
 
 def main() -> None:

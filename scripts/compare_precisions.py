@@ -5,14 +5,14 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints import Model
-from lucaflow.comparison_figures import draw_precisions
-from lucaflow.comparisons import Bench, choose, compare_precisions, first_ids, read_chosen
-from lucaflow.devices import device_name
-from lucaflow.files import write_table
+from lucaflow.checkpoints.layouts import Model
+from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.embedding.comparisons import Bench, choose, compare_precisions, first_ids, read_chosen
+from lucaflow.engine.devices import device_name
+from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
-from lucaflow.sequences import index_sequences
-from lucaflow.settings import EmbeddingOptions
+from lucaflow.records.sequences import index_sequences
+from lucaflow.report.comparisons import draw_precisions
 
 logger = logging.getLogger("lucaflow")
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints import Model
-from lucaflow.comparison_figures import draw_stitchings
-from lucaflow.comparisons import MOST_RESIDUES, Bench, choose, compare_stitchings, costs, read_chosen
-from lucaflow.devices import device_name
+from lucaflow.checkpoints.layouts import Model
+from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.embedding.comparisons import MOST_RESIDUES, Bench, choose, compare_stitchings, costs, read_chosen
+from lucaflow.engine.devices import device_name
 from lucaflow.errors import InputError
-from lucaflow.files import write_table
+from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
-from lucaflow.sequences import index_sequences
-from lucaflow.settings import EmbeddingOptions
+from lucaflow.records.sequences import index_sequences
+from lucaflow.report.comparisons import draw_stitchings
 
 logger = logging.getLogger("lucaflow")
 

@@ -4,13 +4,13 @@ import logging
 import os
 from pathlib import Path
 
-from lucaflow.checkpoints import Model, Origin, is_fetched, published_files, published_folder
-from lucaflow.conversion import convert_apart, converted_bytes, is_converted
+from lucaflow.checkpoints.conversion import convert_apart, converted_bytes, is_converted
+from lucaflow.checkpoints.fetched import LOCK_NAME, discard_damaged
+from lucaflow.checkpoints.layouts import Model, Origin, is_fetched, published_files, published_folder
 from lucaflow.errors import CheckpointError
-from lucaflow.files import explaining_a_full_disk, require_space, sha256_of
-from lucaflow.locks import locked
+from lucaflow.files.locks import locked
+from lucaflow.files.writing import explaining_a_full_disk, require_space, sha256_of
 from lucaflow.logs import reporting_to
-from lucaflow.published import LOCK_NAME, discard_damaged
 
 logger = logging.getLogger("lucaflow")
 

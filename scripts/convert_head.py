@@ -4,18 +4,18 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints import RECORD_NAME as CHECKPOINT_RECORD
-from lucaflow.checkpoints import converted_folder, is_fetched, published_files
+from lucaflow.checkpoints.fetched import LOCK_NAME, discard_damaged
+from lucaflow.checkpoints.layouts import RECORD_NAME as CHECKPOINT_RECORD
+from lucaflow.checkpoints.layouts import converted_folder, is_fetched, published_files
+from lucaflow.checkpoints.registry import read_checkpoints
+from lucaflow.config.datasets import read_datasets, refuse_missing, stated_models
+from lucaflow.downstream.conversion import convert_head
+from lucaflow.downstream.models import HeadOrigin, TrainedHead, locate_head
 from lucaflow.errors import CheckpointError
-from lucaflow.files import explaining_a_full_disk, sha256_of
-from lucaflow.head_conversion import convert_head
-from lucaflow.locks import locked
+from lucaflow.files.locks import locked
+from lucaflow.files.writing import explaining_a_full_disk, sha256_of
 from lucaflow.logs import reporting_to
-from lucaflow.published import LOCK_NAME, discard_damaged
-from lucaflow.registry import read_checkpoints
 from lucaflow.schemas import read_yaml
-from lucaflow.settings import read_datasets, refuse_missing, stated_models
-from lucaflow.trained import HeadOrigin, TrainedHead, locate_head
 
 logger = logging.getLogger("lucaflow")
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lucaflow.figures import draw_contacts
 from lucaflow.logs import reporting_to
+from lucaflow.report.figures import draw_contacts
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lucaflow.figures import draw_lengths
 from lucaflow.logs import reporting_to
-from lucaflow.map_pages import draw_html
-from lucaflow.maps import draw_png, make_map
-from lucaflow.normalisation import Counts
+from lucaflow.records.normalisation import Counts
+from lucaflow.report.figures import draw_lengths
+from lucaflow.report.map_page import draw_html
+from lucaflow.report.maps import draw_png, make_map
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from lucaflow.evaluation import read_predictions
-from lucaflow.files import write_text
+from lucaflow.downstream.evaluation import read_predictions
+from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
-from lucaflow.prediction_figures import as_html, described, draw
+from lucaflow.report.predictions import as_html, described, draw
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints import Model, converted_folder
-from lucaflow.embedding import embed_shard
-from lucaflow.files import write_text
+from lucaflow.checkpoints.layouts import Model, converted_folder
+from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.embedding.job import embed_shard
+from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
-from lucaflow.settings import EmbeddingOptions
-from lucaflow.summary import computed_beside
+from lucaflow.report.summary import computed_beside
 
 CLONE = Path(snakemake.scriptdir).parent
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints import converted_folder
-from lucaflow.embedding import embed_shard
+from lucaflow.checkpoints.layouts import converted_folder
+from lucaflow.downstream.required_embeddings import Plan
+from lucaflow.embedding.job import embed_shard
 from lucaflow.logs import reporting_to
-from lucaflow.wanted import Plan
 
 CLONE = Path(snakemake.scriptdir).parent
 

@@ -4,10 +4,10 @@ import json
 import logging
 from pathlib import Path
 
-from lucaflow.evaluation import compare, evaluate, read_predictions
-from lucaflow.files import write_table, write_text
+from lucaflow.downstream.evaluation import compare, evaluate, read_predictions
+from lucaflow.files.writing import write_table, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.pages import page
+from lucaflow.report.pages import page
 
 logger = logging.getLogger("lucaflow")
 

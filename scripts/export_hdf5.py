@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lucaflow.hdf5_exports import export_by_id, export_standalone
+from lucaflow.exports.hdf5 import export_by_id, export_standalone
 from lucaflow.logs import reporting_to
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import json
 import logging
 from pathlib import Path
 
-from lucaflow.exports import export_lucaone
-from lucaflow.files import write_text
+from lucaflow.exports.lucaone import export_lucaone
+from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
 
 logger = logging.getLogger("lucaflow")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lucaflow.hdf5_exports import export_npy
+from lucaflow.exports.hdf5 import export_npy
 from lucaflow.logs import reporting_to
 
 if __name__ == "__main__":

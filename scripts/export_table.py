@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from lucaflow.exports.tables import export_anndata, export_parquet
 from lucaflow.logs import reporting_to
-from lucaflow.table_exports import export_anndata, export_parquet
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from lucaflow.fetching import fetch
+from lucaflow.checkpoints.fetching import fetch
 from lucaflow.logs import reporting_to
 
 if __name__ == "__main__":

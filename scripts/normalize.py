@@ -3,13 +3,13 @@
 import logging
 from pathlib import Path
 
+from lucaflow.config.datasets import demands_of
 from lucaflow.errors import InputError
-from lucaflow.files import guard_of
+from lucaflow.files.writing import guard_of
 from lucaflow.logs import reporting_to
-from lucaflow.normalisation import NormalisedFiles, normalise_dataset
-from lucaflow.readers import read_records
-from lucaflow.records import Policies
-from lucaflow.settings import demands_of
+from lucaflow.records.normalisation import NormalisedFiles, normalise_dataset
+from lucaflow.records.outcomes import Policies
+from lucaflow.records.readers import read_records
 
 logger = logging.getLogger("lucaflow")
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from lucaflow.checkpoints import converted_folder, read_record
-from lucaflow.files import write_text
+from lucaflow.checkpoints.layouts import converted_folder, read_record
+from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.downstream.models import read_head
+from lucaflow.downstream.required_embeddings import EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
+from lucaflow.embedding.estimate import THREADS, assumed_speed, check_space, estimate, measured_rate
+from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
-from lucaflow.normalisation import Counts
-from lucaflow.preflight import THREADS, assumed_speed, check_space, estimate, measured_rate
-from lucaflow.sequences import index_sequences, split_sequences
-from lucaflow.settings import EmbeddingOptions
-from lucaflow.trained import read_head
-from lucaflow.wanted import EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
+from lucaflow.records.normalisation import Counts
+from lucaflow.records.sequences import index_sequences, split_sequences
 
 logger = logging.getLogger("lucaflow")
 

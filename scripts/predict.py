@@ -8,18 +8,18 @@ from pathlib import Path
 import torch
 
 from lucaflow import __version__
-from lucaflow.assembly import read_accepted
-from lucaflow.devices import device_name, resolve_device, set_arithmetic
-from lucaflow.files import describe, write_text
-from lucaflow.head_conversion import load_head
-from lucaflow.leases import take
+from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.downstream.conversion import load_head
+from lucaflow.downstream.models import read_head
+from lucaflow.downstream.prediction import Predictor, predict, read_sides, sources_of
+from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
+from lucaflow.downstream.tables import Formatter, write_predictions
+from lucaflow.engine.devices import device_name, resolve_device, set_arithmetic
+from lucaflow.engine.gpus import take
+from lucaflow.files.writing import describe, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.prediction_tables import Formatter, write_predictions
-from lucaflow.predictions import Predictor, predict, read_sides, sources_of
-from lucaflow.settings import EmbeddingOptions
-from lucaflow.trained import read_head
-from lucaflow.verification import remove_stale
-from lucaflow.wanted import EmbeddingRequest, OwnEmbeddings, Plan
+from lucaflow.store.assembly import read_accepted
+from lucaflow.store.verification import remove_stale
 
 logger = logging.getLogger("lucaflow")
 

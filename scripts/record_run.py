@@ -5,10 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from lucaflow.checkpoints import read_record
-from lucaflow.files import write_text
+from lucaflow.checkpoints.layouts import read_record
+from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
-from lucaflow.pages import page_of_text
+from lucaflow.report.pages import page_of_text
 
 OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "model", "encoder", "parameters")
 

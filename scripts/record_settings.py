@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from lucaflow.config.step_settings import write_settings
 from lucaflow.logs import reporting_to
-from lucaflow.steps import write_settings
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):

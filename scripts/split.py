@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from lucaflow.logs import reporting_to
-from lucaflow.sequences import split_sequences, write_shard_table
+from lucaflow.records.sequences import split_sequences, write_shard_table
 
 logger = logging.getLogger("lucaflow")
 

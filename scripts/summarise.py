@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lucaflow.files import write_table, write_text
+from lucaflow.files.writing import write_table, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.normalisation import Counts
-from lucaflow.pages import page_by_dataset
-from lucaflow.summary import summarise, validation
+from lucaflow.records.normalisation import Counts
+from lucaflow.report.pages import page_by_dataset
+from lucaflow.report.summary import summarise, validation
 
 
 def main() -> None:

@@ -4,13 +4,13 @@ import json
 import logging
 from pathlib import Path
 
-from lucaflow.assembly import read_accepted
+from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.errors import StoreError
-from lucaflow.files import write_text
+from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
-from lucaflow.settings import EmbeddingOptions
-from lucaflow.store import ATTRIBUTES
-from lucaflow.verification import remove_stale, verified_report, verify_embeddings
+from lucaflow.store.assembly import read_accepted
+from lucaflow.store.format import ATTRIBUTES
+from lucaflow.store.verification import remove_stale, verified_report, verify_embeddings
 
 logger = logging.getLogger("lucaflow")
 

@@ -5,12 +5,13 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from lucaflow.checkpoints import RECORD_NAME
+from lucaflow.checkpoints.layouts import RECORD_NAME
+from lucaflow.downstream.models import RECORD_NAME as HEAD_RECORD_NAME
+from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
-from lucaflow.files import guard_of
+from lucaflow.files.writing import guard_of
 from lucaflow.logs import reporting_to
-from lucaflow.trained import RECORD_NAME as HEAD_RECORD_NAME
-from lucaflow.verification import (
+from lucaflow.store.verification import (
     changed_checkpoint,
     changed_files,
     changed_head,
@@ -18,7 +19,6 @@ from lucaflow.verification import (
     damage_of_shard,
     guarded_results,
 )
-from lucaflow.wanted import Plan
 
 logger = logging.getLogger("lucaflow")
 

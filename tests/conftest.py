@@ -15,9 +15,9 @@ from golden_cases import GOLDEN, GoldenCheckpoint
 from hypothesis import settings
 from workflow_runs import Workflow
 
-from lucaflow.checkpoints import Model, locate
-from lucaflow.conversion import convert
-from lucaflow.loading import load_encoder
+from lucaflow.checkpoints.conversion import convert
+from lucaflow.checkpoints.layouts import Model, locate
+from lucaflow.checkpoints.loading import load_encoder
 
 # How long an example takes says something of the machine.
 settings.register_profile("untimed", deadline=None)

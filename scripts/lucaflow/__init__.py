@@ -6,7 +6,12 @@ __version__ = "0.1.0"
 __all__ = ["Embeddings", "__version__", "open_embeddings"]
 
 # What `*` does not bring takes torch.
-_PLACES = {"Embeddings": "store", "open_embeddings": "store", "embed": "notebook", "load_encoder": "loading"}
+_PLACES = {
+    "Embeddings": "store.format",
+    "open_embeddings": "store.format",
+    "embed": "embedding.notebook",
+    "load_encoder": "checkpoints.loading",
+}
 
 
 def __getattr__(name: str) -> object:

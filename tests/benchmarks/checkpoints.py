@@ -25,15 +25,15 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from networks import FULL
 
-from lucaflow.checkpoints import MODEL_NAME, Model, Origin
-from lucaflow.conversion import convert_apart
-from lucaflow.fetching import fetch
-from lucaflow.loading import load_encoder
-from lucaflow.registry import Place, PublishedFile
+from lucaflow.checkpoints.conversion import convert_apart
+from lucaflow.checkpoints.fetching import fetch
+from lucaflow.checkpoints.layouts import MODEL_NAME, Model, Origin
+from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.checkpoints.registry import Place, PublishedFile
 
 KEYS = Path(__file__).resolve().parents[1] / "golden/embedding/state_dict_keys.txt"
 RESIDUES = 300

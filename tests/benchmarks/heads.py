@@ -21,22 +21,22 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from networks import FULL, heading, plain_loop, proteins, row, seconds
 
-from lucaflow.assembly import Accepted
-from lucaflow.checkpoints import Model
-from lucaflow.devices import set_arithmetic
-from lucaflow.head_conversion import pack_encoders
-from lucaflow.heads import Head, framed
-from lucaflow.pooling import EmbeddedBatch, Piece
-from lucaflow.predictions import KeptPredictions, Predictor, ShardSource, predict_singles, read_batches
-from lucaflow.products import can_pack
-from lucaflow.sequences import NormalisedSequence
-from lucaflow.shard_writer import ShardContent, ShardWriter
-from lucaflow.tasks import HeadInput, Task, renamed, structure_of
-from lucaflow.wanted import WHOLE, EmbeddingRequest
+from lucaflow.checkpoints.layouts import Model
+from lucaflow.downstream.conversion import pack_encoders
+from lucaflow.downstream.lucaonetasks import HeadInput, Task, renamed, structure_of
+from lucaflow.downstream.networks import Head, framed
+from lucaflow.downstream.prediction import KeptPredictions, Predictor, ShardSource, predict_singles, read_batches
+from lucaflow.downstream.required_embeddings import WHOLE, EmbeddingRequest
+from lucaflow.encoders.onednn import can_pack
+from lucaflow.engine.devices import set_arithmetic
+from lucaflow.engine.pooling import EmbeddedBatch, Piece
+from lucaflow.records.sequences import NormalisedSequence
+from lucaflow.store.assembly import Accepted
+from lucaflow.store.shards import ShardContent, ShardWriter
 
 WIDTH = 2560
 REAL = Path(__file__).resolve().parents[1] / "golden/downstream/real_state_dicts.json"

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from browser import browser, open_page, wait_for_map
 
-from lucaflow.map_pages import draw_html
-from lucaflow.maps import Map, project
+from lucaflow.report.map_page import draw_html
+from lucaflow.report.maps import Map, project
 
 COUNTS = (1_000, 10_000, 100_000)
 FAMILIES = 15

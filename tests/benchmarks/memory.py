@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from networks import FULL, options, prepare, random_encoder
 
-from lucaflow.devices import peak_memory
-from lucaflow.engine import Engine
-from lucaflow.sequences import NormalisedSequence
+from lucaflow.engine.devices import peak_memory
+from lucaflow.engine.engine import Engine
+from lucaflow.records.sequences import NormalisedSequence
 
 RESIDUES = (1000, 2000, 4000, 8000, 16000)
 

@@ -21,14 +21,14 @@ import torch
 from plain_lucaone import PlainLucaOne
 from torch import nn
 
-from lucaflow.alphabet import CLS_AND_SEP, encode
-from lucaflow.devices import ARITHMETIC, device_name
-from lucaflow.encoder import Encoder, EncoderConfig
-from lucaflow.engine import Engine
-from lucaflow.products import PackedLinear, can_pack, pack
-from lucaflow.records import digest_of
-from lucaflow.sequences import NormalisedSequence
-from lucaflow.settings import EmbeddingOptions
+from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.encoders.onednn import PackedLinear, can_pack, pack
+from lucaflow.encoders.vocabulary import CLS_AND_SEP, encode
+from lucaflow.engine.devices import ARITHMETIC, device_name
+from lucaflow.engine.engine import Engine
+from lucaflow.records.outcomes import digest_of
+from lucaflow.records.sequences import NormalisedSequence
 
 PROTEINS = Path(__file__).resolve().parents[2] / "resources/demo/subcellular.csv"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import networks
 import yaml
 
-from lucaflow.sequences import NormalisedSequence
+from lucaflow.records.sequences import NormalisedSequence
 
 CLONE = Path(__file__).resolve().parents[2]
 _ENGINE = re.compile(r"residues in ([\d.]+) s")

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import memory
 import pipeline
@@ -36,8 +36,8 @@ from networks import (
     tokens_of,
 )  # fmt: skip
 
-from lucaflow.devices import ARITHMETIC, set_arithmetic
-from lucaflow.products import has_bfloat16
+from lucaflow.encoders.onednn import has_bfloat16
+from lucaflow.engine.devices import ARITHMETIC, set_arithmetic
 
 CPU = torch.device("cpu")
 

@@ -20,12 +20,12 @@ from torch.nn.attention.varlen import varlen_attn
 from torch.nn.utils.rnn import pad_sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from networks import FULL, engine_for, heading, plain_loop, product_rate, proteins, row, seconds, tokens_of
 
-from lucaflow.devices import ARITHMETIC, peak_memory, set_arithmetic
-from lucaflow.sequences import NormalisedSequence
+from lucaflow.engine.devices import ARITHMETIC, peak_memory, set_arithmetic
+from lucaflow.records.sequences import NormalisedSequence
 
 CUDA = torch.device("cuda")
 

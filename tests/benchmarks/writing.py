@@ -13,8 +13,8 @@ from pathlib import Path
 import networks
 import numpy as np
 
-from lucaflow.pooling import EmbeddedBatch, Piece
-from lucaflow.shard_writer import ShardContent, ShardWriter
+from lucaflow.engine.pooling import EmbeddedBatch, Piece
+from lucaflow.store.shards import ShardContent, ShardWriter
 
 RESIDUES, HIDDEN_SIZE = 330, 2560
 SEQUENCES_PER_BATCH = 6

@@ -7,8 +7,8 @@ import hashlib
 import pytest
 from fetching_cases import WEIGHTS, assert_complete, assert_incomplete, run, state_dict
 
+from lucaflow.checkpoints.fetched import SUMS_NAME, damaged, discard_damaged
 from lucaflow.errors import CheckpointError
-from lucaflow.published import SUMS_NAME, damaged, discard_damaged
 
 
 def test_digests_that_were_lost_are_known_from_the_record(server, tmp_path):

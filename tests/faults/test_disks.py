@@ -12,7 +12,7 @@ import pytest
 from fetching_cases import after_config, assert_complete, assert_incomplete, fetching_process, ranges, run
 
 from lucaflow.errors import CheckpointError, SpaceError
-from lucaflow.files import require_space
+from lucaflow.files.writing import require_space
 
 
 def test_a_disk_that_is_too_small_is_seen_before_anything_comes(server, tmp_path):
@@ -62,7 +62,7 @@ def test_a_full_disk(server, tmp_path, monkeypatch):
         with pytest.raises(SpaceError, match="but the disk of"):
             run(server, folder)
         # Another process may fill the disk after the look at it.
-        monkeypatch.setattr("lucaflow.downloads.require_space", lambda *_: None)
+        monkeypatch.setattr("lucaflow.checkpoints.server.require_space", lambda *_: None)
         with pytest.raises(SpaceError, match=r"No space left on device.* is kept"):
             run(server, folder)
         assert_incomplete(folder)

@@ -23,11 +23,11 @@ from fetching_cases import (
     wait_until,
 )
 
-from lucaflow.downloads import NotThere, Patience
+from lucaflow.checkpoints.fetched import RECORD_NAME, SUMS_NAME, read_sums
+from lucaflow.checkpoints.fetching import fetch
+from lucaflow.checkpoints.registry import Place
+from lucaflow.checkpoints.server import NotThere, Patience
 from lucaflow.errors import CheckpointError
-from lucaflow.fetching import fetch
-from lucaflow.published import RECORD_NAME, SUMS_NAME, read_sums
-from lucaflow.registry import Place
 
 
 def test_a_good_server_and_a_second_run(server, tmp_path, caplog):

@@ -13,8 +13,8 @@ import torch
 from golden_cases import GOLDEN
 from safetensors.torch import save_file
 
-from lucaflow.hub import wanted
-from lucaflow.published import SUMS_NAME, read_sums
+from lucaflow.checkpoints.fetched import SUMS_NAME, read_sums
+from lucaflow.checkpoints.hub import wanted
 
 T1 = GOLDEN / "checkpoints/T1/llm/models/lucaone/lucaone/checkpoint-step36000000"
 REPOSITORY = "LucaGroup/LucaOne-default-step36M"

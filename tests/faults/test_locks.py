@@ -14,13 +14,13 @@ import pytest
 from system_calls import injected, needs_strace
 
 from lucaflow.errors import LockError
-from lucaflow.locks import is_free, locked
+from lucaflow.files.locks import is_free, locked
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 HOLDER = """
 import sys, time
 from pathlib import Path
-from lucaflow.locks import locked
+from lucaflow.files.locks import locked
 with locked(Path(sys.argv[1]), "fetching a", always=sys.argv[2] == "always"):
     print("held", flush=True)
     sys.stdin.readline()

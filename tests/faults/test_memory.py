@@ -17,9 +17,9 @@ import resource, sys
 sys.path[:0] = {paths!r}
 import torch
 from small_network import network, options, sequences
-from lucaflow.engine import Engine
+from lucaflow.engine.engine import Engine
 from lucaflow.errors import DeviceError
-from lucaflow.products import pack
+from lucaflow.encoders.onednn import pack
 torch.set_num_threads(1)
 encoder = network(torch.device("cpu"))
 if {packed}:
@@ -40,7 +40,7 @@ print(len(vectors), len({{vector.tobytes() for vector in vectors}}))
 
 
 def run(**values: int) -> subprocess.CompletedProcess[str]:
-    program = BOUNDED.format(paths=[str(TESTS.parent / "scripts"), str(TESTS)], **values)
+    program = BOUNDED.format(paths=[str(TESTS.parent / "scripts"), str(TESTS / "support")], **values)
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
 
 

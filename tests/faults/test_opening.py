@@ -15,11 +15,11 @@ import pytest
 import torch
 from golden_cases import GOLDEN
 
-from lucaflow import conversion
-from lucaflow.checkpoints import Model, Origin, locate, read_record
-from lucaflow.conversion import convert, convert_apart, is_converted, read_tensors
+from lucaflow.checkpoints import conversion
+from lucaflow.checkpoints.conversion import convert, convert_apart, is_converted, read_tensors
+from lucaflow.checkpoints.layouts import Model, Origin, locate, read_record
+from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.errors import CheckpointError
-from lucaflow.loading import load_encoder
 
 MODEL = Model("lucaone", 36000000)
 T1 = GOLDEN / "checkpoints/T1"

@@ -14,16 +14,16 @@ import pytest
 from golden_cases import GoldenCheckpoint
 from system_calls import followed, injected, needs_strace
 
-from lucaflow.records import digest_of
+from lucaflow.records.outcomes import digest_of
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 JOB = """
 import sys
 from collections import Counter
 from pathlib import Path
-from lucaflow.embedding import embed_shard
+from lucaflow.embedding.job import embed_shard
 from lucaflow.logs import reporting_to
-from lucaflow.settings import EmbeddingOptions
+from lucaflow.config.datasets import EmbeddingOptions
 import torch
 torch.set_num_threads(1)
 folder, checkpoint = map(Path, sys.argv[1:3])

@@ -21,17 +21,17 @@ from golden_cases import (
 )
 from workflow_runs import ROOT
 
-from lucaflow.alphabet import TOKEN_TYPE, encode
-from lucaflow.checkpoints import Model, locate
-from lucaflow.engine import Engine
+from lucaflow.checkpoints.layouts import Model, locate
+from lucaflow.checkpoints.loading import load_contact_head, load_encoder
+from lucaflow.config.datasets import EmbeddingOptions, resolve
+from lucaflow.encoders.vocabulary import TOKEN_TYPE, encode
+from lucaflow.engine.engine import Engine
+from lucaflow.engine.windows import Windowing, mirrored, side_by_side
 from lucaflow.errors import CheckpointError, ConfigError, EmbeddingError
-from lucaflow.loading import load_contact_head, load_encoder
-from lucaflow.readers import RawRecord
-from lucaflow.records import Demands, Normaliser, Policies, digest_of
+from lucaflow.records.outcomes import Demands, Normaliser, Policies, digest_of
+from lucaflow.records.readers import RawRecord
+from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.schemas import read_yaml
-from lucaflow.sequences import NormalisedSequence
-from lucaflow.settings import EmbeddingOptions, resolve
-from lucaflow.windows import Windowing, mirrored, side_by_side
 
 MATRIX = EmbeddingOptions(("matrix",), None, False, True, 4094, "right", None, True, "lucaone", "float32", "float32")
 

@@ -1,6 +1,6 @@
 """Where LucaOneTasks is wrong, and LucaFlow is not; by the numbers of its defects (D1 to D30).
 
-D1, D2: training_args.bin is never opened. D6, D15: tests/unit/test_tasks.py. D11, D30:
+D1, D2: training_args.bin is never opened. D6, D15: tests/unit/downstream/test_lucaonetasks.py. D11, D30:
 tests/workflow/test_predictions.py. The others are of its training (D8 to D10, D16, D19), its command line (D12, D23 to
 D25), or of options that LucaFlow does not have (D29).
 """
@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from lucaflow.checkpoints import Model, locate
-from lucaflow.conversion import convert
-from lucaflow.engine import Engine
+from lucaflow.checkpoints.conversion import convert
+from lucaflow.checkpoints.layouts import Model, locate
+from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.downstream.conversion import convert_head, load_head
+from lucaflow.downstream.models import choose_task, locate_head, read_head
+from lucaflow.downstream.networks import framed
+from lucaflow.downstream.required_embeddings import EmbeddingRequest
+from lucaflow.engine.engine import Engine
 from lucaflow.errors import CheckpointError
-from lucaflow.head_conversion import convert_head, load_head
-from lucaflow.heads import framed
-from lucaflow.loading import load_encoder
-from lucaflow.readers import RawRecord
-from lucaflow.records import Normaliser, Policies
-from lucaflow.sequences import NormalisedSequence
-from lucaflow.trained import choose_task, locate_head, read_head
-from lucaflow.wanted import EmbeddingRequest
+from lucaflow.records.outcomes import Normaliser, Policies
+from lucaflow.records.readers import RawRecord
+from lucaflow.records.sequences import NormalisedSequence
 
 GOLDEN = Path(__file__).parent / "downstream"
 TRUNCATION = 40

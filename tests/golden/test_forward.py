@@ -9,10 +9,10 @@ from golden_cases import GOLDEN, TOLERANCE, GoldenCheckpoint, forward_cases, pac
 from plain_lucaone import PlainLucaOne
 from safetensors.torch import load_file
 
-from lucaflow.checkpoints import MODEL_NAME
-from lucaflow.conversion import expected_shapes
-from lucaflow.encoder import EncoderConfig
-from lucaflow.loading import load_contact_head
+from lucaflow.checkpoints.conversion import expected_shapes
+from lucaflow.checkpoints.layouts import MODEL_NAME
+from lucaflow.checkpoints.loading import load_contact_head
+from lucaflow.encoders.lucaone import EncoderConfig
 
 OF_ONE_SEQUENCE = ("contacts", "attentions", "layer_inputs")
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from lucaflow.encoder import Run
-from lucaflow.head_conversion import convert_head, load_head
-from lucaflow.heads import framed
-from lucaflow.poolers import POOLINGS, pooler
-from lucaflow.trained import choose_task, locate_head
+from lucaflow.downstream.conversion import convert_head, load_head
+from lucaflow.downstream.models import choose_task, locate_head
+from lucaflow.downstream.networks import framed
+from lucaflow.downstream.pooling import POOLINGS, pooler
+from lucaflow.encoders.lucaone import Run
 
 pytestmark = pytest.mark.xdist_group("heads")
 

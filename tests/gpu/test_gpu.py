@@ -6,10 +6,10 @@ import torch
 from golden_cases import TOLERANCE, forward_cases, packed, tensors
 from small_network import CONFIG, SOME, embedded, network, options, sequences
 
-from lucaflow.devices import ARITHMETIC, bytes_per_token, resolve_device, set_arithmetic, token_budget
-from lucaflow.engine import Engine
+from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.engine.devices import ARITHMETIC, bytes_per_token, resolve_device, set_arithmetic, token_budget
+from lucaflow.engine.engine import Engine
 from lucaflow.errors import DeviceError
-from lucaflow.loading import load_encoder
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 CUDA = torch.device("cuda")

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from workflow_runs import ROOT, copy_clone
 
-from lucaflow.registry import read_tasks
+from lucaflow.checkpoints.registry import read_tasks
+from lucaflow.config.datasets import read_datasets, resolve
+from lucaflow.downstream.models import refuse_unfit
+from lucaflow.downstream.models import resolve as resolve_heads
 from lucaflow.schemas import read_yaml
-from lucaflow.settings import read_datasets, resolve
-from lucaflow.trained import refuse_unfit
-from lucaflow.trained import resolve as resolve_heads
 
 
 def snippets_of(page: Path) -> list[tuple[str, str]]:

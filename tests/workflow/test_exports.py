@@ -17,11 +17,11 @@ import scanpy
 from workflow_runs import ROOT
 
 from lucaflow import open_embeddings
+from lucaflow.config.datasets import FORMAT_VERSION
 from lucaflow.errors import SpaceError, StoreError
-from lucaflow.hdf5_exports import export_by_id, export_npy, export_standalone
-from lucaflow.settings import FORMAT_VERSION
-from lucaflow.store import FORMAT
-from lucaflow.table_exports import export_anndata, export_parquet
+from lucaflow.exports.hdf5 import export_by_id, export_npy, export_standalone
+from lucaflow.exports.tables import export_anndata, export_parquet
+from lucaflow.store.format import FORMAT
 
 RECORDS = {"a/b%": "MKVLAW", "same": "MKVLAW", "b": "MWWWKKAA", "c": "MKV", "again": "MWWWKKAA"}
 

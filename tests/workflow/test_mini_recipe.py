@@ -10,7 +10,7 @@ import sys
 import pytest
 from workflow_runs import ROOT
 
-from lucaflow.registry import read_checkpoints
+from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.schemas import read_yaml
 from mini.card import filled, read_repeats
 
@@ -24,7 +24,7 @@ def test_make_mini(tmp_path):
         shutil.copy(ROOT / "resources" / name, tmp_path / "resources")
     (tmp_path / "docs/images/mini_training.png").unlink()
     shown = (tmp_path / "resources/demo/chloroplast_pairs.csv").read_bytes()
-    command = [sys.executable, "scripts/make_mini.py", "--small", "--root", tmp_path, "--folder", tmp_path]
+    command = [sys.executable, "tools/make_mini.py", "--small", "--root", tmp_path, "--folder", tmp_path]
     subprocess.run(command, cwd=ROOT, check=True)
 
     assert (tmp_path / "resources/demo/chloroplast_pairs.csv").read_bytes() == shown
@@ -45,7 +45,7 @@ def test_make_mini(tmp_path):
     "places", [(), ("--root", ".", "--folder", "/nowhere"), ("--root", "/nowhere", "--folder", "a/b")]
 )
 def test_another_setting_replaces_nothing(other, places):
-    command = [sys.executable, "scripts/make_mini.py", *other, *places]
+    command = [sys.executable, "tools/make_mini.py", *other, *places]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "give --root and --folder" in done.stderr

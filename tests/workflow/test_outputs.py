@@ -12,8 +12,8 @@ import torch
 from golden_cases import GOLDEN, TOLERANCE
 
 from lucaflow import open_embeddings
-from lucaflow.alphabet import TOKEN_TYPE, encode
-from lucaflow.loading import load_contact_head, load_encoder
+from lucaflow.checkpoints.loading import load_contact_head, load_encoder
+from lucaflow.encoders.vocabulary import TOKEN_TYPE, encode
 
 MODEL = "lucaone-36000000"
 

@@ -18,7 +18,7 @@ import yaml
 from golden_cases import GOLDEN
 
 from lucaflow import open_embeddings
-from lucaflow.store import open_hdf5
+from lucaflow.store.format import open_hdf5
 
 NOTHING = "Nothing to be done"
 

@@ -1,0 +1,45 @@
+"""Estimate what embedding a dataset takes, and refuse it when the disk cannot hold the result."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+from lucaflow.checkpoints.layouts import read_record
+from lucaflow.config.datasets import DIGEST_LENGTH, EmbeddingOptions
+from lucaflow.embedding.estimate import assumed_speed, check_checkpoint, check_space, estimate, measured_rate
+from lucaflow.files.writing import write_text
+from lucaflow.logs import reporting_to
+from lucaflow.records.normalisation import Counts
+
+logger = logging.getLogger("lucaflow")
+
+
+def main() -> None:
+    """Compare what is needed with what is there."""
+    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
+    fingerprint = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))["fingerprint"]
+    output = Path(snakemake.output[0])
+    checkpoint = read_record(Path(snakemake.input.checkpoint).parent)
+    check_checkpoint(options, checkpoint)
+    expected = estimate(
+        Counts.read(Path(snakemake.input.counts)),
+        options,
+        checkpoint,
+        assumed_speed(snakemake.params.device, options.precision, snakemake.params.threads),
+        measured_rate(output.parents[2] / "summary.tsv", snakemake.wildcards.model),
+        snakemake.config["export"],
+    )
+    logger.info("%s: %s", snakemake.wildcards.dataset, expected.describe())
+    # Of an earlier run; what of it has no place in this one goes only after this one, so that this is the least needed.
+    shards = output.parent / "shards" / fingerprint[:DIGEST_LENGTH]
+    present = sum(path.stat().st_size for path in shards.glob("*.h5"))
+    free = shutil.disk_usage(output.parent).free
+    check_space(expected, present, free, output.parent.resolve())
+    report = {**expected.to_dict(), "present_bytes": present, "free_bytes": free}
+    write_text(output, json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    with reporting_to(snakemake.log[0], shown=logging.INFO):
+        main()

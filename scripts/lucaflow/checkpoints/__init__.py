@@ -1,0 +1,1 @@
+"""Where do weights come from, and what are they converted to?"""

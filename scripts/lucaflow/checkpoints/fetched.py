@@ -1,0 +1,89 @@
+"""A folder of fetched files: known by the digests in SHA256SUMS; fetched.json says that all are there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from lucaflow.errors import CheckpointError
+from lucaflow.files.writing import sha256_of, write_text
+
+SUMS_NAME = "SHA256SUMS"
+RECORD_NAME = "fetched.json"
+# Held by whoever fetches into the folder, or reads from it.
+LOCK_NAME = ".lock"
+
+
+def damaged(folder: Path) -> dict[str, str]:
+    """Compare a folder's files with SHA256SUMS and fetched.json; return what is wrong, by name."""
+    found = {}
+    for name, digest in {**_recorded(folder), **read_sums(folder)}.items():
+        path = folder / name
+        if not path.is_file():
+            found[name] = "missing"
+        elif (actual := sha256_of(path)) != digest:
+            found[name] = f"its digest is {actual}, expected {digest}"
+    return found
+
+
+def discard_damaged(folder: Path) -> None:
+    """Raise CheckpointError that names damaged files, after removing them, so that the next run fetches them again."""
+    problems = damaged(folder)
+    if not problems:
+        return
+    # What the record alone still knows of must not be forgotten with it.
+    write_sums(folder, {**_recorded(folder), **read_sums(folder)})
+    for name in problems:
+        (folder / name).unlink(missing_ok=True)
+    (folder / RECORD_NAME).unlink(missing_ok=True)
+    lines = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+    raise CheckpointError(
+        f"{folder}: {lines}. What was damaged is removed. Run again where there is a connection, to fetch it anew; it "
+        f"must then be what {SUMS_NAME} says."
+    )
+
+
+def _recorded(folder: Path) -> dict[str, str]:
+    """Return the digests in fetched.json, by name; nothing where it is not there."""
+    path = folder / RECORD_NAME
+    if not path.is_file():
+        return {}
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        return {_inside(name): entry["sha256"] for name, entry in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error!r}). Delete it and run again.") from error
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Return the digests in a folder's SHA256SUMS, by name."""
+    path = folder / SUMS_NAME
+    if not path.is_file():
+        return {}
+    sums = {}
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            digest, separator, name = line.partition("  ")
+            if not separator or not re.fullmatch("[0-9a-f]{64}", digest):
+                raise ValueError(f"{line!r} is no digest and file name")
+            sums[_inside(name)] = digest
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged ({error}). Correct it, or delete it, and run again.") from error
+    return sums
+
+
+def _inside(name: str) -> str:
+    """Return a file's name if it lies inside the folder. Raises ValueError."""
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{name!r} is no file of the folder")
+    return name
+
+
+def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
+    """Write SHA256SUMS, which `sha256sum --check` reads as well."""
+    write_text(
+        folder / SUMS_NAME, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())), guarded=False
+    )

@@ -1,0 +1,204 @@
+"""Where checkpoints are, and how a converted one is loaded.
+
+A checkpoint comes in LucaOne's own layout or as a Hugging Face model directory. `conversion` turns either into
+a folder with `model.safetensors` and `checkpoint.json`, which is all that is read from then on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lucaflow.errors import CheckpointError
+
+DEFAULT_STEPS = {"lucaone": 36000000, "lucaone-gene": 36800000, "lucaone-prot": 30000000, "mini": 1}
+# Where `checkpoints.source` means a download.
+FETCHED_SOURCES = ("huggingface", "server")
+SEQ_TYPE_OF_VERSION = {"lucaone-gene": "gene", "lucaone-prot": "prot"}
+# Raised when a conversion comes out differently.
+CONVERTER_VERSION = 1
+RECORD_NAME = "checkpoint.json"
+MODEL_NAME = "model.safetensors"
+# What the contact head's parameters are called, in published and in converted checkpoints.
+CONTACT_HEAD = "contact_head."
+
+_NEW_LAYOUT = "models/lucaone/{version}/checkpoint-step{step}"
+_OLD_LAYOUT = (
+    "models/lucagplm/v2.0/token_level,span_level,seq_level,structure_level/lucaone_gplm/20231125113045/"
+    "checkpoint-step{step}"
+)
+_LUCAONE_WEIGHTS = "pytorch.pth"
+_HUGGINGFACE_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version of LucaOne and the number of steps it was trained for."""
+
+    llm_version: str
+    llm_step: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.llm_version}-{self.llm_step}"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Files of a checkpoint as it was published: `layout` is `lucaone` or `huggingface`."""
+
+    layout: str
+    config: Path
+    weights: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.config, *self.weights)
+
+
+def is_huggingface(root: Path) -> bool:
+    """Say whether a directory is a Hugging Face model directory rather than the root of LucaOne's layout."""
+    return not (root / "llm").is_dir() and any((root / name).is_file() for name in _HUGGINGFACE_WEIGHTS)
+
+
+def locate(root: Path, model: Model) -> Origin:
+    """Find a checkpoint's files below `root`.
+
+    `root` holds `llm/models/...` (LucaOne's layout, new or old), or is itself a Hugging Face model directory.
+    Raises CheckpointError that says what is missing and what was expected.
+    """
+    if not root.is_dir():
+        raise CheckpointError(
+            f"checkpoint {model.name}: there is no directory {root}. Set checkpoints.path to the directory that "
+            "holds llm/models/ (LucaOne's layout), or to a Hugging Face model directory."
+        )
+    if (root / "llm").is_dir():
+        return _locate_lucaone(root / "llm", model)
+    return _locate_huggingface(root, model)
+
+
+def _locate_lucaone(root: Path, model: Model) -> Origin:
+    layouts = [_NEW_LAYOUT] if model.llm_version != "lucaone" else [_NEW_LAYOUT, _OLD_LAYOUT]
+    folders = [root / layout.format(version=model.llm_version, step=model.llm_step) for layout in layouts]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
+        steps = sorted({path.name for folder in folders for path in folder.parent.glob("checkpoint-step*")})
+        raise CheckpointError(
+            f"checkpoint {model.name}: no folder {' or '.join(map(str, folders))}. "
+            f"For {model.llm_version} there is: {', '.join(steps) or 'nothing'}. "
+            "Set model.llm_version and model.llm_step to what is there, or checkpoints.path to where it is."
+        )
+    return _require(Origin("lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)), model)
+
+
+def _locate_huggingface(folder: Path, model: Model) -> Origin:
+    config = folder / "config.json"
+    for name in _HUGGINGFACE_WEIGHTS:
+        if (folder / name).is_file():
+            weights = _parts_of_index(folder / name) if name.endswith(".index.json") else (folder / name,)
+            return _require(Origin("huggingface", config, weights), model)
+    raise CheckpointError(
+        f"checkpoint {model.name}: no weights in {folder}. It holds: "
+        f"{', '.join(sorted(path.name for path in folder.iterdir())) or 'nothing'}. Expected llm/models/... "
+        f"(LucaOne's layout), or config.json with one of {', '.join(_HUGGINGFACE_WEIGHTS)} (Hugging Face)."
+    )
+
+
+def _parts_of_index(index: Path) -> tuple[Path, ...]:
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{index} is not an index of weights: {error!r}. Fetch it again.") from error
+    strangers = sorted(name for name in names if Path(name).name != name)
+    if strangers:
+        raise CheckpointError(f"{index} names files outside its own folder: {', '.join(strangers)}")
+    return tuple(index.parent / name for name in sorted(names))
+
+
+def _require(origin: Origin, model: Model) -> Origin:
+    missing = [path for path in origin.files if not path.is_file()]
+    if missing:
+        present = sorted(path.name for path in origin.config.parent.iterdir())
+        raise CheckpointError(
+            f"checkpoint {model.name}: no {', '.join(path.name for path in missing)} in {origin.config.parent}. "
+            f"It holds: {', '.join(present) or 'nothing'}. Fetch the missing files, or correct checkpoints.path."
+        )
+    return origin
+
+
+def source_of(model: Model, settings: Mapping[str, Any]) -> str:
+    """Return where a model comes from; `settings` are those under `checkpoints` in the configuration."""
+    return "packaged" if model.llm_version == "mini" else settings["source"]
+
+
+def is_fetched(model: Model, settings: Mapping[str, Any]) -> bool:
+    """Say whether a model has to be downloaded."""
+    return source_of(model, settings) in FETCHED_SOURCES
+
+
+def published_folder(model: Model, settings: Mapping[str, Any]) -> Path:
+    """Return where the files of a downloaded checkpoint are kept, as they were published."""
+    return Path(settings["directory"]) / "published" / _name_of_fetched(model, settings)
+
+
+def converted_folder(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
+    """Return where a converted checkpoint is kept: copies of one model from two places never share a folder."""
+    directory, source = Path(settings["directory"]), source_of(model, settings)
+    if is_fetched(model, settings):
+        return directory / _name_of_fetched(model, settings)
+    return directory / folder_name(model.name, source, str(_own_root(model, settings, clone).resolve()))
+
+
+def _name_of_fetched(model: Model, settings: Mapping[str, Any]) -> str:
+    """The name says nothing of the place, so that the directory may be moved to another machine."""
+    source = source_of(model, settings)
+    revision = settings["revision"] if source == "huggingface" else None
+    return folder_name(model.name, source, revision) if revision else f"{model.name}-{source}"
+
+
+def folder_name(name: str, source: str, place: str) -> str:
+    """Return the name of a folder for something converted. place: what tells it from others of the same source."""
+    return f"{name}-{source}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
+def _own_root(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
+    return clone / "resources/mini" if source_of(model, settings) == "packaged" else Path(settings["path"])
+
+
+def published_files(model: Model, settings: Mapping[str, Any], clone: Path) -> Origin:
+    """Find the files to convert: downloaded, local, or packaged ones. Raises CheckpointError for what is missing."""
+    if not is_fetched(model, settings):
+        return locate(_own_root(model, settings, clone), model)
+    folder = published_folder(model, settings)
+    if source_of(model, settings) == "huggingface":
+        return _locate_huggingface(folder, model)
+    return _require(Origin("lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)), model)
+
+
+def model_of_folder(name: str) -> Model:
+    """Return the model whose converted checkpoint is kept in a folder of this name."""
+    version, step = re.match(r"(lucaone|lucaone-gene|lucaone-prot|mini)-(\d+)-", name).groups()  # type: ignore[union-attr]
+    return Model(version, int(step))
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what was recorded when the checkpoint in `folder` was converted."""
+    path = folder / RECORD_NAME
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["model"]["sha256"], record["model"]["bytes"], record["encoder"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} is no record of a converted checkpoint ({error}). Delete {folder} and run again."
+        ) from error
+    return record

@@ -1,0 +1,125 @@
+"""Converted checkpoints into memory, on a processor or a GPU, in the precision that is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from lucaflow.checkpoints.layouts import CONTACT_HEAD, MODEL_NAME, read_record
+from lucaflow.encoders.lucaone import Block, ContactHead, Encoder, EncoderConfig
+from lucaflow.encoders.onednn import can_pack, check_digits, pack
+from lucaflow.errors import CheckpointError
+from lucaflow.files.writing import sha256_of
+
+
+def load_encoder(
+    folder: str | Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32
+) -> Encoder:
+    """Load a converted checkpoint for embedding; matrix products run in `arithmetic`, norms in float32.
+
+    The file is memory-mapped, and read a block at a time on the way to the device or, on a processor, into the form
+    its products are fastest in, so that at no time more than one block is held twice. Its digest is computed meanwhile.
+    Raises CheckpointError for a file that is not what its record says.
+    """
+    folder = Path(folder)
+    config = _recorded_config(folder)
+    with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
+        checked = pool.submit(_check_digest, folder)
+        try:
+            encoder = _load(config, folder, torch.device(device), arithmetic)
+        finally:
+            # A damaged file may be unreadable as well: then this is the error to raise.
+            checked.result()
+    return encoder
+
+
+def _load(config: EncoderConfig, folder: Path, device: torch.device, arithmetic: torch.dtype) -> Encoder:
+    with torch.device("meta"):
+        encoder = Encoder(config)
+    names = [name for name in encoder.state_dict() if not name.startswith("layers.")]
+    _load_part(encoder, folder, names, "", device, arithmetic)
+    packs = device.type == "cpu" and can_pack()
+    for number, block in enumerate(encoder.layers):
+        _load_part(block, folder, list(block.state_dict()), f"layers.{number}.", device, arithmetic)
+        if device.type == "cpu" and isinstance(block, Block):
+            linear = block.self_attn.out_proj
+            if packs:
+                pack(block)
+            if number == 0 and arithmetic == torch.float32:
+                check_digits(linear, block.self_attn.out_proj)
+    return encoder.eval().requires_grad_(False)
+
+
+def _load_part(
+    module: nn.Module, folder: Path, names: Iterable[str], prefix: str, device: torch.device, arithmetic: torch.dtype
+) -> None:
+    """Give a part of the network its parameters, by the names they have within it.
+
+    Weights of products may stay mapped, since packing copies them; what else is mapped would keep the file open.
+    """
+    state = {}
+    with safe_open(folder / MODEL_NAME, "pt") as file:
+        for name in names:
+            product = is_product(prefix + name)
+            tensor = file.get_tensor(prefix + name)
+            state[name] = tensor.to(device, arithmetic if product else torch.float32, copy=not product)
+    module.load_state_dict(state, strict=False, assign=True)
+
+
+def load_contact_head(folder: Path, device: torch.device | str = "cpu") -> ContactHead:
+    """Load the contact head of a converted checkpoint. Raises CheckpointError where it has none."""
+    config = _recorded_config(folder)
+    _check_digest(folder)
+    with safe_open(folder / MODEL_NAME, "pt") as file:
+        weights = {
+            name.removeprefix(CONTACT_HEAD): file.get_tensor(name).clone()
+            for name in file.keys()  # noqa: SIM118 - not a mapping
+            if name.startswith(CONTACT_HEAD)
+        }
+    if not weights:
+        raise CheckpointError(f"the checkpoint in {folder} has no contact head: take `contacts` out of the outputs")
+    head = ContactHead(config)
+    head.load_state_dict(weights)
+    return head.to(device).eval().requires_grad_(False)
+
+
+def is_product(name: str) -> bool:
+    """Say whether a parameter is one of the matrix products', which take a lower precision."""
+    return re.search(r"\.(qkv_proj|out_proj|fc1|fc2)\.", name) is not None
+
+
+def _recorded_config(folder: Path) -> EncoderConfig:
+    """Return the architecture of a converted checkpoint whose file has the size that its record says."""
+    record = read_record(folder)
+    path = folder / MODEL_NAME
+    state = path.stat() if path.is_file() else None
+    if state is None or state.st_size != record["model"]["bytes"]:
+        raise CheckpointError(
+            f"{path} has {state.st_size if state else 'no'} bytes, expected {record['model']['bytes']}. "
+            f"Delete {folder} and run again."
+        )
+    return EncoderConfig(**record["encoder"])
+
+
+def _check_digest(folder: Path) -> None:
+    path = folder / MODEL_NAME
+    expected = read_record(folder)["model"]["sha256"]
+    state = path.stat()
+    if (digest := _digest_once(path, state.st_size, state.st_mtime_ns)) != expected:
+        raise CheckpointError(
+            f"{path} is damaged: its digest is {digest}, expected {expected}. Run `snakemake verify`, "
+            "which removes what is damaged, and then `snakemake fetch`."
+        )
+
+
+@cache
+def _digest_once(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
+    """Return the digest of a file, which is read once as long as its size and time of change stay the same."""
+    return sha256_of(path)

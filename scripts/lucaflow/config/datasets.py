@@ -1,0 +1,386 @@
+"""The configuration, the table of datasets, and what of them decides a result.
+
+Pure functions but for reading the table. Each step's settings are reduced to a digest, so that Snakemake sees by a
+file's name that something changed, also when its own records are gone.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lucaflow.checkpoints.layouts import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
+from lucaflow.checkpoints.registry import Registry
+from lucaflow.engine.windows import Windowing
+from lucaflow.errors import ConfigError
+from lucaflow.records.outcomes import NO_DEMANDS, Demands
+from lucaflow.records.readers import PAIR_COLUMNS, Columns
+from lucaflow.schemas import unknown_keys, violations, with_defaults
+
+EMBEDDING_ALGORITHM_VERSION = 3
+FORMAT_VERSION = 1
+SHARD_VERSION = 3
+LUCAONE_EXPORT_VERSION = 1
+EXPORT_VERSION = 2
+COMPARISON_VERSION = 1
+PREDICTION_ALGORITHM_VERSION = 1
+# Of a digest, in names of folders and files of settings.
+DIGEST_LENGTH = 12
+OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
+VECTORS = ("mean", "max", "cls")
+LINKED = ("matrix", "contacts")
+
+
+# Names that results/ uses itself.
+_RESERVED = ("settings", "summary.tsv", "summary.html", "validation.html")
+# To Snakemake a rule that asks for itself again and again.
+_ENDLESS = re.compile(r"(.+?)\1{19}$")
+
+
+def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with all defaults filled in.
+
+    Raises ConfigError that names every key that is unknown (with the nearest known one) or has a wrong value.
+    """
+    resolved = with_defaults(config, schema)
+    problems = [*unknown_keys(config, schema), *violations(resolved, schema)]
+    if problems:
+        raise ConfigError("the configuration cannot be used:\n  " + "\n  ".join(problems))
+    return resolved
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A row of the table of datasets."""
+
+    name: str
+    path: Path
+    seq_type: str
+    columns: Columns
+    model: Model
+    step_stated: bool
+    # Not in the representation, by which Snakemake tells whether the parameters of a job have changed.
+    tasks: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def is_pairs(self) -> bool:
+        """Whether each row of the file holds two sequences, which are embedded for predictions alone."""
+        return self.columns.pairs
+
+
+def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Dataset]:
+    """Read and check the table of datasets. Raises ConfigError that names file, line and value."""
+    datasets: dict[str, Dataset] = {}
+    problems = []
+    for line, row in _read_rows(path):
+        wrong = [*unknown_keys(row, schema), *violations(row, schema)]
+        wrong = wrong or list(_contradictions(row, config, datasets))
+        if wrong:
+            problems += [f"{path}, line {line}: {problem}" for problem in wrong]
+        else:
+            datasets[row["dataset"]] = _dataset(with_defaults(row, schema), config)
+    if problems:
+        raise ConfigError("the table of datasets cannot be used:\n  " + "\n  ".join(problems))
+    if not datasets:
+        raise ConfigError(f"{path}: the table holds no datasets. Add a row for each file; see config/README.md.")
+    return datasets
+
+
+def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line number and cells of each row; empty cells count as absent, lines that start with # as comments."""
+    names: list[str] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = csv.reader(handle, delimiter="\t")
+            for cells in rows:
+                values = [cell.strip() for cell in cells]
+                if not any(values) or values[0].startswith("#"):
+                    continue
+                if not names:
+                    names = values
+                    if len(names) == 1:
+                        raise ConfigError(
+                            f"{path}, line {rows.line_num}: one column, {names[0]!r}. Columns must be separated by tabs"
+                        )
+                elif len(values) > len(names):
+                    raise ConfigError(f"{path}, line {rows.line_num}: {len(values)} cells, but {len(names)} columns.")
+                else:
+                    yield rows.line_num, {name: value for name, value in zip(names, values, strict=False) if value}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such table of datasets. Correct `datasets` in the config.") from error
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: cannot be read as a table of datasets ({error}).") from error
+
+
+def _model(row: Mapping[str, str], config: Mapping[str, Any]) -> Model:
+    version = row.get("llm_version", config["model"]["llm_version"])
+    return Model(version, _stated_step(row, config) or DEFAULT_STEPS[version])
+
+
+def _stated_step(row: Mapping[str, str], config: Mapping[str, Any]) -> int | None:
+    """Return the step that the row states, or the configuration for the same version; None if neither does."""
+    if "llm_step" in row:
+        return int(row["llm_step"])
+    same_version = row.get("llm_version", config["model"]["llm_version"]) == config["model"]["llm_version"]
+    return config["model"]["llm_step"] if same_version else None
+
+
+def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
+    return Dataset(
+        name=row["dataset"],
+        path=Path(row["path"]),
+        seq_type=row.get("seq_type", ""),
+        columns=Columns(
+            header=row["header"] == "yes" if "header" in row else None,
+            id=row.get("id_column"),
+            sequence=row.get("seq_column"),
+            label=row.get("label_column"),
+            pairs=row["kind"] == "pair",
+        ),
+        model=_model(row, config),
+        step_stated=_stated_step(row, config) is not None,
+        tasks=_tasks(row),
+    )
+
+
+def _tasks(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name.strip() for name in row.get("tasks", "").split(",") if name.strip())
+
+
+def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Mapping[str, Dataset]) -> Iterator[str]:
+    """Yield what is wrong with a row whose cells are each fine."""
+    if row["dataset"].lower() in (name.lower() for name in known):
+        yield f"dataset: {row['dataset']!r} stands in the table twice (case is ignored); names must be unique"
+    if row["dataset"].lower() in _RESERVED:
+        yield f"dataset: {row['dataset']!r} is a name that results/ uses itself; choose another"
+    if _ENDLESS.search(row["dataset"]):
+        yield f"dataset: {row['dataset']!r} ends in the same 20 times, which Snakemake takes for a mistake; shorten it"
+    if set("{}") & set(row["path"]):
+        yield f"path: {row['path']!r} has a brace in it, which Snakemake would read as a wildcard; rename the file"
+    if row.get("kind") == "pair":
+        for column in ("seq_type", "id_column", "seq_column"):
+            if column in row:
+                yield f"{column}: a file of pairs has LucaOne's columns ({', '.join(PAIR_COLUMNS)}); leave it empty"
+    elif "seq_type" not in row:
+        yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
+    again = sorted(name for name, count in Counter(_tasks(row)).items() if count > 1)
+    if again:
+        yield f"tasks: {', '.join(again)} stands there twice"
+    model = _model(row, config)
+    only = SEQ_TYPE_OF_VERSION.get(model.llm_version)
+    if only and row.get("seq_type", only) != only:
+        yield f"seq_type: {model.llm_version} reads {only} sequences alone, not {row['seq_type']}; take `lucaone`"
+    if model.llm_version == "mini" and model.llm_step != DEFAULT_STEPS["mini"]:
+        yield f"llm_step: `mini` exists for step {DEFAULT_STEPS['mini']} alone, not {model.llm_step}"
+
+
+def demands_of(config: Mapping[str, Any], dataset: Dataset) -> Demands:
+    """Return what the outputs and exports of a configuration ask of every record: nothing of pairs, which get none."""
+    if dataset.is_pairs:
+        return NO_DEMANDS
+    embedding = config["embedding"]
+    longest = None
+    if "contacts" in embedding["outputs"]:
+        # Attention reaches no further than a window, and what is cut off needs none.
+        size = embedding["embedding_fixed_len_a_time"]
+        longest = embedding["contacts_max_length"]
+        if embedding["embedding_complete"]:
+            longest = min(longest, size or longest)
+        elif (size or embedding["truncation_seq_length"]) <= longest:
+            longest = None
+    return Demands(longest, file_names="lucaone" in config["export"])
+
+
+def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry) -> None:
+    """Raise ConfigError for choices that this version of LucaFlow cannot run, and checkpoints that are nowhere."""
+    source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
+    # Pairs are not embedded.
+    datasets = {name: dataset for name, dataset in datasets.items() if not dataset.is_pairs}
+    fetched = sorted({d.model.name for d in datasets.values() if d.model.llm_version != "mini"})
+    problems = []
+    if "contacts" in config["embedding"]["outputs"] and any(d.model.llm_version == "mini" for d in datasets.values()):
+        problems.append(
+            "embedding.outputs: `mini` has no contact head; take `contacts` out, or take another checkpoint"
+        )
+    if config["embedding"]["precision"] == "tfloat32" and config["compute"]["device"] == "cpu":
+        problems.append(
+            "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; take `float32` or `bfloat16`"
+        )
+    if config["figures"]["tsne"] and set(config["embedding"]["outputs"]) == {"contacts"}:
+        problems.append("figures.tsne: a map takes vectors or matrices; add `mean` to embedding.outputs")
+    problems += _export_doubts(config["export"], config["embedding"]["outputs"])
+    directory = Path(config["checkpoints"]["directory"])
+    if directory.exists() and not directory.is_dir():
+        problems.append(f"checkpoints.directory: {directory} is a file; name a directory, which need not exist yet")
+    if source != "local":
+        problems += _places_that_lack(datasets.values(), source, registry)
+    if fetched and source == "local" and not path:
+        problems.append("checkpoints.path: expected the checkpoint's directory, since checkpoints.source is `local`")
+    if fetched and source == "local" and path and is_huggingface(Path(path)):
+        problems += _huggingface_doubts(fetched, path, datasets)
+    if problems:
+        raise ConfigError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))
+
+
+def refuse_missing(
+    task: str, model: Model, config: Mapping[str, Any], stated: Iterable[Model], registry: Registry
+) -> None:
+    """Raise ConfigError where the checkpoint that a task's model needs cannot come from where the configuration says.
+
+    stated: models whose step the configuration gives: one of them is what a Hugging Face directory holds.
+    """
+    source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
+    if model.llm_version == "mini":
+        return
+    why = f"task {task}: its model was trained on embeddings by {model.name}"
+    if source != "local":
+        try:
+            registry.places(model, source)
+        except ConfigError as error:
+            raise ConfigError(f"{why}. {error}") from None
+    elif not path:
+        raise ConfigError(f"{why}: set checkpoints.path to the directory that holds it")
+    elif is_huggingface(Path(path)) and model not in stated:
+        raise ConfigError(
+            f"{why}, but checkpoints.path is a Hugging Face directory, which holds one checkpoint and does not say "
+            "which. Set checkpoints.path to a root in LucaOne's layout that holds all of them, or model.llm_step if it "
+            "is that one."
+        )
+
+
+def stated_models(config: Mapping[str, Any], datasets: Iterable[Dataset]) -> list[Model]:
+    """Return the models whose step the configuration or the table of datasets gives."""
+    model = config["model"]
+    stated = [Model(model["llm_version"], model["llm_step"])] if model["llm_step"] else []
+    return stated + [dataset.model for dataset in datasets if dataset.step_stated]
+
+
+def _places_that_lack(datasets: Iterable[Dataset], source: str, registry: Registry) -> Iterator[str]:
+    """Yield why a checkpoint cannot be fetched from where the configuration says."""
+    for model in sorted({dataset.model for dataset in datasets}, key=lambda model: model.name):
+        try:
+            registry.places(model, "packaged" if model.llm_version == "mini" else source)
+        except ConfigError as error:
+            yield str(error)
+
+
+def _export_doubts(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
+    """Yield what an export cannot hold of the outputs, or lacks.
+
+    LucaOneApp's files are called `matrix_` and `vector_`, whatever kind of vector they hold.
+    """
+    vectors = [name for name in outputs if name in VECTORS]
+    if "lucaone" in exports and len(vectors) > 1:
+        yield f"export: `lucaone` holds one kind of vector, but embedding.outputs has {', '.join(vectors)}; keep one"
+    if "lucaone" in exports and not vectors and "matrix" not in outputs:
+        yield "export: `lucaone` holds matrices or vectors; add `matrix`, `mean`, `max` or `cls` to embedding.outputs"
+    of_vectors = [name for name in exports if name in ("npy", "parquet", "anndata")]
+    if of_vectors and not vectors:
+        named = ", ".join(f"`{name}`" for name in of_vectors)
+        yield f"export: {named} hold vectors; add `mean`, `max` or `cls` to embedding.outputs"
+    if "by_id" in exports and len(outputs) > 1:
+        several = ", ".join(outputs)
+        yield (
+            f"export: `by_id` holds one kind of array, but embedding.outputs has {several}; keep one, or ask for "
+            "`standalone`, which holds them all"
+        )
+
+
+def _huggingface_doubts(fetched: list[str], path: str, datasets: Mapping[str, Dataset]) -> Iterator[str]:
+    """A Hugging Face directory holds one model and does not say which."""
+    if len(fetched) > 1:
+        yield f"checkpoints.path: {path} holds one model, but the datasets ask for {', '.join(fetched)}"
+    if not all(dataset.step_stated for dataset in datasets.values() if dataset.model.llm_version != "mini"):
+        yield f"model.llm_step: must be given, since {path} is a Hugging Face directory and does not say its step"
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """The options of `embedding` in the configuration, by the same names."""
+
+    outputs: tuple[str, ...]
+    layer: int | None
+    matrix_add_special_token: bool
+    embedding_complete: bool
+    truncation_seq_length: int
+    trunc_type: str
+    embedding_fixed_len_a_time: int | None
+    embedding_complete_seg_overlap: bool
+    stitching: str
+    precision: str
+    dtype: str
+
+    @classmethod
+    def from_config(cls, embedding: Mapping[str, Any]) -> EmbeddingOptions:
+        """Return the options of a resolved configuration. Raises ConfigError for windows that are too short."""
+        chosen = {key: embedding[key] for key in cls.__dataclass_fields__}
+        options = cls(**{**chosen, "outputs": tuple(name for name in OUTPUTS if name in embedding["outputs"])})
+        try:
+            options.windowing.windows(1)
+        except ValueError as error:
+            raise ConfigError(f"embedding.{error}") from error
+        return options
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether a long sequence is embedded in pieces."""
+        return self.embedding_complete and self.embedding_fixed_len_a_time is not None
+
+    @property
+    def windowing(self) -> Windowing:
+        return Windowing(**{field.name: getattr(self, field.name) for field in fields(Windowing)})
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        return tuple(name for name in VECTORS if name in self.outputs)
+
+    @property
+    def linked(self) -> tuple[str, ...]:
+        """The outputs that stay in the shards, behind links."""
+        return tuple(name for name in LINKED if name in self.outputs)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the options that change what is stored; those without effect are left out."""
+        options = asdict(self) | {"outputs": list(self.outputs)}
+        idle = {
+            "truncation_seq_length": self.embedding_complete,
+            "trunc_type": self.embedding_complete and (not self.is_windowed or self.stitching == "centered"),
+            "embedding_fixed_len_a_time": not self.is_windowed,
+            "embedding_complete_seg_overlap": not self.is_windowed or self.stitching == "centered",
+            "stitching": not self.is_windowed,
+            "matrix_add_special_token": "matrix" not in self.outputs,
+        }
+        if not self.embedding_complete:
+            options["truncation_seq_length"] = self.embedding_fixed_len_a_time or self.truncation_seq_length
+        return {name: value for name, value in options.items() if not idle.get(name)}
+
+    def require_layer(self, layers: int) -> None:
+        """Raise ConfigError if a checkpoint of so many layers has not the one that is asked for."""
+        if self.layer is not None and self.layer > layers:
+            raise ConfigError(f"embedding.layer is {self.layer}, but this checkpoint has layers 0 to {layers}.")
+
+    def fingerprint(self, checkpoint_sha256: str) -> str:
+        """Return the hex SHA-256 that names everything the values depend on, besides the sequences."""
+        return digest_of_settings(
+            {
+                "algorithm": EMBEDDING_ALGORITHM_VERSION,
+                "checkpoint_sha256": checkpoint_sha256,
+                "options": self.deciding(),
+            }
+        )
+
+
+def digest_of_settings(settings: Mapping[str, Any]) -> str:
+    """Return the hex SHA-256 of settings; the order of their keys does not matter."""
+    return hashlib.sha256(as_json(settings).encode()).hexdigest()
+
+
+def as_json(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""What do downstream models predict, and from which embeddings?"""

@@ -1,0 +1,131 @@
+"""Turning a trained downstream model into safetensors, once, with a record of what it is; and loading it.
+
+No pickle but the weights is opened, and those by torch's restricted loader.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from lucaflow import __version__
+from lucaflow.checkpoints.conversion import first_of, fused, misfits, published_shapes, read_tensors, write_parameters
+from lucaflow.checkpoints.layouts import MODEL_NAME
+from lucaflow.downstream.lucaonetasks import check_outputs, labels_of, reading_of, renamed, structure_of
+from lucaflow.downstream.models import CONVERTER_VERSION, RECORD_NAME, HeadFiles, TrainedHead, read_head
+from lucaflow.downstream.networks import Head
+from lucaflow.downstream.structure import HeadStructure
+from lucaflow.encoders.lucaone import Block
+from lucaflow.encoders.onednn import can_pack, pack
+from lucaflow.errors import CheckpointError
+from lucaflow.files.writing import describe, replacing, sha256_of, write_text
+
+logger = logging.getLogger(__name__)
+
+
+def read_arguments(log: Path) -> dict[str, Any]:
+    """Return the arguments of training, with which logs.txt begins, as JSON on one line or on many."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace").lstrip()
+        arguments, _ = json.JSONDecoder().raw_decode(text)
+        return dict(arguments)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{log} does not begin with the arguments of training as JSON ({error}).") from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not the configuration of a trained model ({error}).") from error
+
+
+def _labels(files: HeadFiles, structure: HeadStructure) -> tuple[str, ...]:
+    """Return the names of the classes, from the first file that has as many as the network. Raises CheckpointError."""
+    found, doubts = [], []
+    for path in files.label_files:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found.append(labels_of(lines, files.task.task_type, structure.outputs))
+        except ValueError as error:
+            doubts.append(f"{path}: {error}")
+    if not found and files.task.task_type != "regression":
+        why = "; ".join(doubts) or f"there is no label.txt in {files.log.parent}"
+        raise CheckpointError(f"task {files.task.name}: no names of its classes. {why}")
+    for doubt in doubts:
+        logger.warning("%s; it was not used", doubt)
+    if len(set(found)) > 1:
+        names = ", ".join(map(str, files.label_files))
+        logger.warning("task %s: its files of labels differ (%s); the first one counts", files.task.name, names)
+    return found[0] if found else ()
+
+
+def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
+    """Write `folder`/model.safetensors and head.json. Raises CheckpointError for a model that cannot be used."""
+    task, arguments, config = files.task, read_arguments(files.log), _read_config(files.config)
+    tensors = read_tensors(files.weights)
+    names = renamed(tensors)
+    tensors = {ours: tensors[theirs] for theirs, ours in names.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    try:
+        reading = reading_of(arguments, config)
+        structure = structure_of(shapes, task, arguments, config)
+        with torch.device("meta"):
+            head = Head(structure)
+    except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise CheckpointError(f"the model of {task.name}, in {files.config.parent}, cannot be used: {what}.") from error
+    state = head.state_dict()
+    problems = misfits(tensors, published_shapes(state))
+    if problems:
+        raise CheckpointError(
+            f"the weights of {task.name}, {files.weights}, do not fit what its files say: {first_of(problems)}. "
+            "Fetch or copy all of its files again, from one place."
+        )
+    check_outputs(structure, task)
+    labels = _labels(files, structure)
+    target = folder / MODEL_NAME
+    with replacing(target) as temporary:
+        shapes_of_ours = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        write_parameters(temporary, shapes_of_ours, lambda name: fused(name, tensors), {"task": task.name})
+    record = {
+        "format": "lucaflow-head",
+        "task": asdict(task),
+        "reading": asdict(reading),
+        "structure": asdict(structure),
+        "labels": list(labels),
+        "origin": {str(path.relative_to(files.root)): describe(path) for path in files.all_files},
+        "model": describe(target),
+        "converter_version": CONVERTER_VERSION,
+        "lucaflow_version": __version__,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n", guarded=False)
+    return read_head(folder)
+
+
+def load_head(folder: Path, device: torch.device | str = "cpu") -> Head:
+    """Load a converted model. Raises CheckpointError for a file that is not what its record says."""
+    trained, path = read_head(folder), folder / MODEL_NAME
+    if not path.is_file() or sha256_of(path) != trained.sha256:
+        raise CheckpointError(f"{path} is missing or damaged. Delete {folder} and run again.")
+    with torch.device("meta"):
+        head = Head(trained.structure)
+    head.load_state_dict(load_file(path), assign=True)
+    head = head.to(device).eval().requires_grad_(False)
+    return pack_encoders(head) if torch.device(device).type == "cpu" and can_pack() else head
+
+
+def pack_encoders(head: Head) -> Head:
+    """Bring the products of a head's encoders, if it has any, into the form that a processor is fastest with."""
+    for module in head.modules():
+        if isinstance(module, Block):
+            pack(module)
+    return head

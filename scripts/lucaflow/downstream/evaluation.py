@@ -1,0 +1,166 @@
+"""Predictions against labels: scikit-learn's metrics, with confidence intervals by bootstrap."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from sklearn import metrics
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from lucaflow.downstream.tables import GROUND_TRUTH
+
+_SEED = 0
+_CONFIDENCE = 0.95
+_RESAMPLES = 500
+# Of larger tables samples of this many rows are drawn, and their spread is scaled to all rows.
+_MOST_ROWS_DRAWN = 5_000
+
+Metric = Callable[[Any, Any, Any], float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Predictions and labels of the rows that have both. not_compared: rows whose label is none that is predicted.
+
+    truth, predicted: (n,) classes or values, or (n, C) of several labels; scores: (n,) probabilities or values.
+    """
+
+    truth: np.ndarray
+    predicted: np.ndarray
+    scores: np.ndarray
+    not_compared: int
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Return a table of predictions without its sequences; cells are text."""
+    table = pd.read_csv(
+        path, dtype=str, keep_default_na=False, usecols=lambda name: not re.fullmatch("seq(_[ab])?", name)
+    )
+    return table.rename(columns={"top1_prob": "prob", "top1_label": "label"})
+
+
+def compare(table: pd.DataFrame, task_type: str, labels: Sequence[str]) -> Comparison:
+    """Return predictions beside their ground truth. Labels are names of classes or, if none is, their numbers."""
+    truth = table[GROUND_TRUTH]
+    if task_type == "regression":
+        values = pd.to_numeric(truth, errors="coerce").to_numpy()
+        known = np.isfinite(values)
+        found = table["prob"].astype(float).to_numpy()[known]
+        return Comparison(values[known], found, found, int((~known).sum()))
+    if task_type == "multi_label":
+        return _compare_sets(table, labels)
+    classes = truth.map(_numbers_of(truth, labels))
+    known = classes.notna().to_numpy()
+    predicted = table["label"].map({name: index for index, name in enumerate(labels)}).to_numpy()
+    return Comparison(
+        classes[known].to_numpy(dtype=int), predicted[known].astype(int),
+        table["prob"].astype(float).to_numpy()[known], int((~known).sum()),
+    )  # fmt: skip
+
+
+def _numbers_of(truth: pd.Series, labels: Sequence[str]) -> dict[str, int]:
+    """Return the class that each label means: by its name, or by its number where not all labels are names."""
+    by_name = {name: index for index, name in enumerate(labels)}
+    by_number = {str(index): index for index in range(len(labels))}
+    stated = truth[truth != ""]
+    named = stated.isin(by_name)
+    return by_number if not named.all() and (stated.isin(by_number).all() or not named.any()) else by_name
+
+
+def _compare_sets(table: pd.DataFrame, labels: Sequence[str]) -> Comparison:
+    """Compare sets of labels. Those of the dataset are written as a list, or with semicolons between them."""
+    truth = [_set_of(cell, labels) for cell in table[GROUND_TRUTH]]
+    known = np.array([names is not None for names in truth], dtype=bool)
+    binarizer = MultiLabelBinarizer(classes=list(labels))
+    predicted = binarizer.fit_transform([ast.literal_eval(cell) for cell in table["label"]])[known]
+    expected = binarizer.fit_transform([names for names in truth if names is not None])
+    return Comparison(expected, predicted, predicted, int((~known).sum()))
+
+
+def _set_of(cell: str, labels: Sequence[str]) -> list[str] | None:
+    """Return the names of a set; None for an empty cell, or where one is no class of the task."""
+    if not cell:
+        return None
+    try:
+        parts = [str(part) for part in ast.literal_eval(cell)] if cell.startswith("[") else cell.split(";")
+    except (ValueError, SyntaxError, TypeError):
+        return None
+    parts = [part.strip() for part in parts if part.strip()]
+    classes = _numbers_of(pd.Series(parts, dtype=str), labels)
+    return [labels[classes[part]] for part in parts] if all(part in classes for part in parts) else None
+
+
+def _ranked(function: Callable[..., float]) -> Metric:
+    """Return a metric of scores; NaN where one class alone is there."""
+    return lambda t, _, s: function(t, s) if len(np.unique(t)) > 1 else float("nan")
+
+
+def _classes(function: Callable[..., float], **options: Any) -> Metric:
+    return lambda t, p, _: function(t, p, **options)
+
+
+def _correlation(truth: np.ndarray, predicted: np.ndarray, method: Literal["pearson", "spearman"]) -> float:
+    return float(pd.Series(truth).corr(pd.Series(predicted), method=method))
+
+
+METRICS: Mapping[str, Mapping[str, Metric]] = {
+    "binary_class": {
+        "accuracy": _classes(metrics.accuracy_score),
+        "precision": _classes(metrics.precision_score, zero_division=0.0),
+        "recall": _classes(metrics.recall_score, zero_division=0.0),
+        "F1": _classes(metrics.f1_score, zero_division=0.0),
+        "Matthews correlation": _classes(metrics.matthews_corrcoef),
+        "ROC AUC": _ranked(metrics.roc_auc_score),
+        "average precision": _ranked(metrics.average_precision_score),
+    },
+    "multi_class": {
+        "accuracy": _classes(metrics.accuracy_score),
+        "balanced accuracy": _classes(metrics.balanced_accuracy_score),
+        "macro F1": _classes(metrics.f1_score, average="macro", zero_division=0.0),
+        "Matthews correlation": _classes(metrics.matthews_corrcoef),
+    },
+    "multi_label": {
+        "micro F1": _classes(metrics.f1_score, average="micro", zero_division=0.0),
+        "macro F1": _classes(metrics.f1_score, average="macro", zero_division=0.0),
+        "Jaccard index": _classes(metrics.jaccard_score, average="samples", zero_division=0.0),
+    },
+    "regression": {
+        "mean absolute error": _classes(metrics.mean_absolute_error),
+        "root mean squared error": _classes(metrics.root_mean_squared_error),
+        "R2": _classes(metrics.r2_score),
+        "Spearman correlation": lambda t, p, _: _correlation(t, p, "spearman"),
+        "Pearson correlation": lambda t, p, _: _correlation(t, p, "pearson"),
+    },
+}
+
+
+def evaluate(comparison: Comparison, task_type: str) -> pd.DataFrame:
+    """Return each metric with its 95 % interval; NaN where too few rows have labels to say."""
+    count = len(comparison.truth)
+    size = min(count, _MOST_ROWS_DRAWN)
+    generator = np.random.default_rng(_SEED)
+    drawn = [generator.integers(count, size=size) for _ in range(_RESAMPLES)] if count else []
+    rows = []
+    for name, metric in METRICS[task_type].items():
+        with warnings.catch_warnings():
+            # Of a sample in which all labels are alike, or of a single row: the metric is NaN or says nothing.
+            warnings.simplefilter("ignore")
+            value = _value(metric, comparison, slice(None))
+            found = [_value(metric, comparison, sample) for sample in drawn] or [np.nan]
+            ends = np.nanpercentile(found, [50 * (1 - _CONFIDENCE), 50 * (1 + _CONFIDENCE)])
+        low, high = ends if size == count else value + (ends - np.nanmean(found)) * (size / count) ** 0.5
+        rows.append((name, value, low, high, count, comparison.not_compared))
+    return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "rows", "not_compared"])
+
+
+def _value(metric: Metric, comparison: Comparison, rows: np.ndarray | slice) -> float:
+    truth = comparison.truth[rows]
+    return float(metric(truth, comparison.predicted[rows], comparison.scores[rows])) if len(truth) else float("nan")

@@ -1,0 +1,301 @@
+"""What a trained downstream model predicts, from what, and which embedding it was trained on.
+
+Pure functions of what LucaOneTasks wrote beside its models: the arguments in logs.txt, and config.json.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from lucaflow.checkpoints.layouts import SEQ_TYPE_OF_VERSION, Model
+from lucaflow.downstream.structure import EncoderStructure, HeadStructure
+from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.errors import CheckpointError
+
+# Residues to which LucaOneTasks cuts what it otherwise embeds whole (`embedding_complete`).
+LONGEST_COMPLETE = 10240
+TASK_TYPES = ("binary_class", "multi_class", "multi_label", "regression")
+_SQUASHING = {"binary_class": "sigmoid", "multi_label": "sigmoid", "multi_class": "softmax", "regression": "identity"}
+_SIDES_OF_NETWORK = {"luca_base": 1, "lucappi": 2, "lucappi2": 2}
+_SEQ_TYPE = {"gene": "gene", "protein": "prot"}
+_OLD_CHECKPOINT = re.compile(r"lucagplm/v2\.0/.*/checkpoint-step(\d+)$")
+_NEW_CHECKPOINT = re.compile(r"lucaone/([a-z-]+)/checkpoint-step(\d+)$")
+# LucaOne's norms, and those of the version before them.
+_EPS, _OLD_EPS = 1e-5, 1e-12
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trained downstream model by what its folders are called in LucaOneTasks."""
+
+    name: str
+    dataset_type: str
+    task_type: str
+    model_type: str
+    time_str: str
+    step: str
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether it reads two sequences."""
+        return _SIDES_OF_NETWORK[self.model_type] == 2
+
+    @property
+    def seq_types(self) -> tuple[str, ...]:
+        """`gene` or `prot` of each sequence that it reads."""
+        types = tuple(_SEQ_TYPE[name] for name in self.dataset_type.split("_"))
+        return types * 2 if self.is_pair and len(types) == 1 else types
+
+    @property
+    def checkpoint(self) -> str:
+        """The folder of its weights, within `folder` below models/."""
+        return self.step if self.step == "best" else f"checkpoint-{self.step}"
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie below models/ and logs/."""
+        parts = self.name, self.dataset_type, self.task_type, self.model_type, "matrix", self.time_str
+        return "/".join(parts)
+
+
+def doubts(task: Task) -> list[str]:
+    """Return what in the names of a task's folders is not understood."""
+    known = {
+        "dataset_type": (task.dataset_type.split("_"), set(_SEQ_TYPE)),
+        "task_type": ([task.task_type], set(TASK_TYPES)),
+        "model_type": ([task.model_type], set(_SIDES_OF_NETWORK)),
+    }
+    return [
+        f"{name} is {getattr(task, name)!r}, expected {', '.join(sorted(allowed))}"
+        for name, (parts, allowed) in known.items()
+        if not set(parts) <= allowed
+    ] or _misfit(task)
+
+
+def _misfit(task: Task) -> list[str]:
+    """Return why a network cannot read what its dataset_type names."""
+    if len(task.dataset_type.split("_")) <= (2 if task.is_pair else 1):
+        return []
+    return [f"{task.model_type} reads {'two sequences' if task.is_pair else 'one sequence'}, not {task.dataset_type}"]
+
+
+@dataclass(frozen=True)
+class HeadInput:
+    """How a trained model reads an embedding, by its training arguments.
+
+    model: the checkpoint it was trained on; longest_sequence, longest_matrix: of training, in residues and rows with
+    those of [CLS] and [SEP]; complete: whether a sequence is embedded before it is cut; special: whether the matrices
+    have rows of [CLS] and [SEP]; frame: else whether rows of zeros stand for them.
+    """
+
+    model: Model
+    longest_sequence: int
+    longest_matrix: int
+    complete: bool
+    trunc_type: str
+    special: bool
+    frame: bool
+
+    def residues_embedded(self, llm_truncation_seq_length: int) -> int:
+        """Return to how many residues a sequence is cut before it is embedded."""
+        if self.complete:
+            return LONGEST_COMPLETE
+        return max(self.longest_sequence, llm_truncation_seq_length) - CLS_AND_SEP
+
+    def rows_read(self, llm_truncation_seq_length: int) -> int:
+        """Return how many rows of residues the model reads at most, from the first on."""
+        longest = max(self.longest_matrix, llm_truncation_seq_length)
+        return longest - CLS_AND_SEP * (self.frame or self.special)
+
+
+def reading_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> HeadInput:
+    """Return how a model reads embeddings. Raises ValueError for a way that none of LucaOne's models is trained in."""
+    if arguments.get("input_type", "matrix") != "matrix":
+        raise ValueError(f"input_type is {arguments['input_type']!r}; only models that read a `matrix` can be used")
+    if arguments.get("embedding_fixed_len_a_time"):
+        raise ValueError("it was trained on embeddings in windows (embedding_fixed_len_a_time), which is not supported")
+    bos, eos = (not arguments.get(name, False) for name in ("not_prepend_bos", "not_append_eos"))
+    if bos != eos:
+        raise ValueError("not_prepend_bos and not_append_eos differ, expected both or neither")
+    return HeadInput(
+        model=_model_of(arguments),
+        longest_sequence=_longest("seq_max_length", arguments, config),
+        longest_matrix=_longest("matrix_max_length", arguments, config),
+        complete=bool(arguments.get("embedding_complete", False)),
+        trunc_type=arguments.get("trunc_type") or "right",
+        special=bool(arguments.get("matrix_add_special_token", False)),
+        frame=bos,
+    )
+
+
+def _longest(name: str, arguments: Mapping[str, Any], config: Mapping[str, Any]) -> int:
+    """Return a length, or the larger of those of the two sides."""
+    for source in (arguments, config):
+        stated = [source[key] for key in (name, f"{name}_a", f"{name}_b") if source.get(key)]
+        if stated:
+            return max(map(int, stated))
+    raise ValueError(f"neither its arguments nor config.json state {name}")
+
+
+def _model_of(arguments: Mapping[str, Any]) -> Model:
+    """Return the checkpoint that gave a model its embeddings: its path says it, or else its version and step."""
+    path = str(PurePosixPath(arguments.get("llm_dirpath") or ""))
+    if found := _OLD_CHECKPOINT.search(path):
+        return Model("lucaone", int(found[1]))
+    if found := _NEW_CHECKPOINT.search(path):
+        return _known(Model(found[1], int(found[2])))
+    if path != ".":
+        raise ValueError(f"it was trained on {path}, which is no checkpoint of LucaOne's known here (llm_dirpath)")
+    version = arguments.get("llm_version")
+    if not version or not str(arguments.get("llm_step", "")).isdecimal():
+        raise ValueError(
+            f"which checkpoint it was trained on is not stated: llm_dirpath is {arguments.get('llm_dirpath')!r}, "
+            f"llm_version {version!r}, llm_step {arguments.get('llm_step')!r}"
+        )
+    return _known(Model("lucaone" if version == "v2.0" else version, int(arguments["llm_step"])))
+
+
+def _known(model: Model) -> Model:
+    if model.llm_version not in ("lucaone", "mini", *SEQ_TYPE_OF_VERSION):
+        raise ValueError(f"it was trained on {model.name}, which is no checkpoint of LucaOne's known here")
+    return model
+
+
+_PART = re.compile(r"(matrix_encoder|matrix_pooler|linear)(_[ab])?\.(.*)")
+# What is called otherwise here within an encoder, in this order: BERT's parts, and what holds the layers.
+_RENAMED = {
+    "encoder.layer.": "layers.",
+    "encoder.": "layers.",
+    "attention.self.query.": "self_attn.q_proj.",
+    "attention.self.key.": "self_attn.k_proj.",
+    "attention.self.value.": "self_attn.v_proj.",
+    "attention.output.dense.": "self_attn.out_proj.",
+    "attention.output.LayerNorm.": "attention_norm.",
+    "intermediate.dense.": "fc1.",
+    "output.dense.": "fc2.",
+    "output.LayerNorm.": "output_norm.",
+}
+
+
+def renamed(names: Iterable[str]) -> dict[str, str]:
+    """Return our name of each of LucaOneTasks' parameters; buffers of the loss are left out.
+
+    Names that are not known stay as they are, for the error that lists them.
+    """
+    found = {}
+    for name in names:
+        plain = name.removeprefix("module.")
+        if not plain.startswith("loss_fct."):
+            part = _PART.fullmatch(plain)
+            found[name] = _renamed_part(part[1], part[2], part[3]) if part else plain
+    return _numbered(found)
+
+
+def _renamed_part(part: str, side: str | None, rest: str) -> str:
+    if part == "matrix_encoder":
+        for theirs, ours in _RENAMED.items():
+            rest = rest.replace(theirs, ours)
+        ours = f"encoder.{rest.removeprefix('0.')}"
+    else:
+        ours = f"pooler.{rest}" if part == "matrix_pooler" else f"connected.{rest.removeprefix('0.')}"
+    return f"towers.{int(side == '_b')}.{ours}"
+
+
+def _numbered(found: dict[str, str]) -> dict[str, str]:
+    """Count fully connected layers one by one: in LucaOneTasks activations have numbers, too."""
+    numbers: dict[str, list[int]] = {}
+    layer = re.compile(r"^(towers\.\d\.connected)\.(\d+)\.")
+    for name in found.values():
+        if match := layer.match(name):
+            numbers.setdefault(match[1], []).append(int(match[2]))
+    return {
+        theirs: layer.sub(lambda m: f"{m[1]}.{sorted(set(numbers[m[1]])).index(int(m[2]))}.", ours)
+        for theirs, ours in found.items()
+    }
+
+
+def structure_of(
+    shapes: Mapping[str, Sequence[int]], task: Task, arguments: Mapping[str, Any], config: Mapping[str, Any]
+) -> HeadStructure:
+    """Return what a model is made of, from the shapes of its parameters (by our names) and its files.
+
+    Raises KeyError for a parameter without which nothing can be said, ValueError for what is not understood.
+    """
+    towers = 2 if task.model_type == "lucappi2" else 1
+    connected = [name for name in shapes if re.fullmatch(r"towers\.0\.connected\.\d+\.weight", name)]
+    squashing = "sigmoid" if arguments.get("sigmoid") else _SQUASHING[arguments.get("output_mode") or task.task_type]
+    return HeadStructure(
+        inputs=tuple(_input_width(shapes, number, towers, config) for number in range(towers)),
+        sides=2 if task.is_pair else 1,
+        encoder=_encoder_of(shapes, config),
+        pooling=config.get("matrix_pooling_type") or arguments.get("matrix_pooling_type") or "none",
+        connected=tuple(shapes[f"towers.0.connected.{number}.weight"][0] for number in range(len(connected))),
+        connected_activation=config.get("fc_activate_func") or "",
+        hidden=shapes["hidden_layer.weight"][0],
+        hidden_activation=arguments.get("classifier_activate_func") or config.get("classifier_activate_func") or "",
+        outputs=shapes["classifier.weight"][0],
+        squashing=squashing,
+    )
+
+
+def _input_width(shapes: Mapping[str, Sequence[int]], tower: int, towers: int, config: Mapping[str, Any]) -> int:
+    """Return the width E of the embedding that a tower reads: its first layer's, or where it has none, as stated."""
+    prefix = f"towers.{tower}."
+    for name, axis in (("encoder.embeddings.weight", 1), ("pooler.linear_proj.weight", 1), ("pooler.U", 0),
+                       ("pooler.W", 0), ("connected.0.weight", 1)):  # fmt: skip
+        if prefix + name in shapes:
+            return shapes[prefix + name][axis]
+    key = "embedding_input_size" if towers == 1 else f"embedding_input_size_{'ab'[tower]}"
+    stated = config.get(key) or config.get("embedding_input_size")
+    if not stated:
+        raise ValueError(f"neither its parameters nor config.json state the width of the embedding ({key})")
+    return int(stated)
+
+
+def _encoder_of(shapes: Mapping[str, Sequence[int]], config: Mapping[str, Any]) -> EncoderStructure | None:
+    prefix = "towers.0.encoder."
+    if f"{prefix}embeddings.weight" not in shapes:
+        return None
+    layers = {name.split(".")[4] for name in shapes if name.startswith(f"{prefix}layers.")}
+    width = shapes[f"{prefix}embeddings.weight"][0]
+    inv_freq = f"{prefix}layers.0.self_attn.rot_emb.inv_freq"
+    rotary = inv_freq in shapes
+    if not rotary and config.get("hidden_act", "gelu") != "gelu":
+        raise ValueError(f"hidden_act is {config['hidden_act']!r}, expected `gelu`")
+    eps = _EPS if config.get("use_luca_layer_norm_v2", True) else _OLD_EPS
+    return EncoderStructure(
+        rotary=rotary,
+        width=width,
+        layers=len(layers),
+        heads=width // (2 * shapes[inv_freq][0]) if rotary else int(config["num_attention_heads"]),
+        intermediate=shapes[f"{prefix}layers.0.fc1.weight"][0],
+        eps=eps if rotary else float(config.get("layer_norm_eps", _OLD_EPS)),
+    )
+
+
+def labels_of(lines: Sequence[str], task_type: str, outputs: int) -> tuple[str, ...]:
+    """Return the names of the classes, from the lines of label.txt.
+
+    Training counts as classes all lines but a header that reads `label`; whether there is one is seen by their number.
+    Raises ValueError if it does not fit the network.
+    """
+    if task_type == "regression":
+        return ()
+    expected = 2 if task_type == "binary_class" else outputs
+    names = [line.strip() for line in lines if line.strip()]
+    if len(names) == expected + 1:
+        return tuple(names[1:])
+    if len(names) == expected and names[0] != "label":
+        return tuple(names)
+    raise ValueError(f"{len(names)} lines, expected a header and {expected} names of classes, as the network has")
+
+
+def check_outputs(structure: HeadStructure, task: Task) -> None:
+    """Raise CheckpointError where a network's outputs cannot be what its task's type says."""
+    single = task.task_type in ("binary_class", "regression")
+    if single and structure.outputs != 1:
+        raise CheckpointError(f"{task.name} is a {task.task_type}, but its classifier has {structure.outputs} outputs")

@@ -1,0 +1,156 @@
+"""The tables of predictions: LucaOneTasks' columns and number formats, in the order of the input."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lucaflow.downstream.lucaonetasks import Task
+from lucaflow.downstream.prediction import Predictions
+from lucaflow.errors import InputError
+from lucaflow.files.writing import replacing
+from lucaflow.records.outcomes import digest_of, normalise
+from lucaflow.records.readers import Columns, RawRecord, is_fasta, read_records
+
+GROUND_TRUTH = "ground_truth"
+
+
+@dataclass(frozen=True)
+class Formatter:
+    """Turns what was predicted for a row into LucaOneTasks' cells."""
+
+    task: Task
+    labels: Sequence[str]
+    threshold: float
+    topk: int | None
+
+    @property
+    def columns(self) -> list[str]:
+        sides = ["seq_id_a", "seq_id_b", "seq_a", "seq_b"] if self.task.is_pair else ["seq_id", "seq"]
+        if self.task.task_type == "multi_class" and self.topk and self.topk > 1:
+            return [*sides, "top1_prob", "top1_label", f"top{self.topk}_probs", f"top{self.topk}_labels"]
+        return [*sides, "prob", "label"]
+
+    def cells(self, values: np.ndarray, classes: np.ndarray) -> list[Any]:
+        """Return the cells for values (k,) of classes (k,). Numbers are float32, written as Python writes them."""
+        numbers = [float(value) for value in values]
+        if self.task.task_type == "regression":
+            return [numbers[0], str(values[0])]
+        if self.task.task_type == "binary_class":
+            return [numbers[0], self.labels[int(values[0] >= np.float32(self.threshold))]]
+        if self.task.task_type == "multi_label":
+            chosen = np.flatnonzero(values >= np.float32(self.threshold)).tolist()
+            return [str([numbers[index] for index in chosen]), str([self.labels[index] for index in chosen])]
+        names = [self.labels[index] for index in classes]
+        best = [numbers[0], names[0]]
+        return [*best, str(numbers), str(names)] if self.topk and self.topk > 1 else best
+
+
+class Entry(NamedTuple):
+    """A single sequence, or both of a pair, as read, and their rows of records.tsv."""
+
+    raw: tuple[RawRecord, ...]
+    records: tuple[dict[str, str], ...]
+
+    @property
+    def status(self) -> str:
+        return self.records[0]["status"]
+
+    @property
+    def reason(self) -> str:
+        """Why it was not accepted: of a pair, what is wrong with the side that is at fault."""
+        reasons = [
+            f"side {row['side']}: {row['reason']}" if row["side"] else row["reason"]
+            for row in self.records
+            if not row["reason"].startswith("the other side")
+        ]
+        return "; ".join(dict.fromkeys(reasons))
+
+
+def entries(path: Path, columns: Columns, records: Path, invalid_characters: str) -> Iterator[Entry]:
+    """Read an input file again, with what became of each record. Raises InputError where the two do not fit.
+
+    invalid_characters: as the records were normalised.
+    """
+    csv.field_size_limit(sys.maxsize)
+    count = 2 if columns.pairs else 1
+    with records.open(encoding="utf-8", newline="") as handle:
+        rows = csv.DictReader(handle, delimiter="\t")
+        pairs = zip(read_records(path, columns), rows, strict=True)
+        try:
+            for group in zip(*[pairs] * count, strict=True):
+                raws, states = zip(*group, strict=True)
+                if not all(_same(raw, state, invalid_characters) for raw, state in group):
+                    raise InputError(f"{path}, line {raws[0].line}: the file changed while it was used. Run again.")
+                yield Entry(raws, states)
+        except ValueError as error:
+            raise InputError(f"{path}: the file changed while it was used ({error}). Run again.") from error
+
+
+def _same(raw: RawRecord, state: Mapping[str, str], invalid_characters: str) -> bool:
+    """Say whether a record is the one that was normalised; of those that were not accepted, whether it stands there."""
+    if (str(raw.line), raw.id) != (state["line"], state["id"]):
+        return False
+    if state["status"] != "accepted":
+        return True
+    sequence, _ = normalise(raw.text, state["seq_type"], invalid_characters)
+    return digest_of(state["seq_type"], sequence) == state["digest"]
+
+
+def write_predictions(
+    predictions: Path, failed: Path, path: Path, columns: Columns, records: Path, found: Predictions,
+    formatter: Formatter, invalid_characters: str,
+) -> Counter[str]:  # fmt: skip
+    """Write a row for each accepted record, in input order, and apart those that could not be predicted, with why.
+
+    Returns how many rows each table has. A record that repeats another one has none.
+    """
+    text_of = _text_of(is_fasta(path))
+    truth = columns.label is not None
+    counts: Counter[str] = Counter(predicted=0, failed=0)
+    index = -1
+    with ExitStack() as stack:
+        good, bad = (_writer(stack, name) for name in (predictions, failed))
+        good.writerow([*formatter.columns, *([GROUND_TRUTH] if truth else [])])
+        names = formatter.columns[: 4 if formatter.task.is_pair else 2]
+        bad.writerow(["line", *names, "reason"])
+        for entry in entries(path, columns, records, invalid_characters):
+            cells = [*(raw.id for raw in entry.raw), *(text_of(raw.text) for raw in entry.raw)]
+            reason = entry.reason if entry.status == "dropped" else ""
+            if entry.status == "accepted":
+                index += 1
+                values, classes = found.of(index)
+                reason = _unpredictable(found.sides.types[index], bool(found.sides.fits[index]), values, formatter.task)
+                if not reason:
+                    predicted = formatter.cells(values, classes)
+                    good.writerow([*cells, *predicted, *([entry.raw[0].label] if truth else [])])
+                    counts["predicted"] += 1
+            if reason:
+                bad.writerow([entry.raw[0].line, *cells, reason])
+                counts["failed"] += 1
+    return counts
+
+
+def _unpredictable(types: np.ndarray, fits: bool, values: np.ndarray, task: Task) -> str:
+    """Say why there is no prediction for an accepted record; an empty text if there is one."""
+    if not fits:
+        return f"{task.name} reads {' and '.join(task.seq_types)}, this is {' and '.join(types)}"
+    return "" if np.isfinite(values).all() else "the prediction is not a finite number"
+
+
+def _text_of(fasta: bool) -> Callable[[str], str]:
+    """Return what makes the sequence as it stands in the input: of FASTA without line ends and stops at the end."""
+    return (lambda text: "".join(text.split()).rstrip("*")) if fasta else (lambda text: text)
+
+
+def _writer(stack: ExitStack, path: Path) -> Any:
+    temporary = stack.enter_context(replacing(path, guarded=True))
+    return csv.writer(stack.enter_context(temporary.open("w", encoding="utf-8", newline="")))

@@ -1,0 +1,1 @@
+"""What does one embedding job do, and what will it take?"""

@@ -1,0 +1,256 @@
+"""How much a choice matters, measured on a user's own sequences: precisions, and ways to divide a long sequence.
+
+Both compare rows of matrices with those of a reference: float32 for precisions, one pass for windows.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lucaflow.checkpoints.layouts import Model, converted_folder
+from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.engine.devices import ARITHMETIC, has_precision, resolve_device, set_arithmetic
+from lucaflow.engine.engine import Engine
+from lucaflow.engine.gpus import take
+from lucaflow.engine.windows import Window, Windowing
+from lucaflow.errors import ConfigError
+from lucaflow.records.sequences import NormalisedSequence, SequenceIndex
+from lucaflow.records.table import accepted_records
+
+# A sample is held in memory whole, some of it twice: 50,000 rows of LucaOne's width are half a gigabyte.
+MOST_SEQUENCES = 32
+MOST_RESIDUES = 50_000
+REFERENCE = "float32"
+STORED = "float16 (stored)"
+AGREEMENT = (
+    "precision", "digest", "length", "mean_cosine", "mean_relative_error", "lowest_row_cosine", "matrix_relative_error",
+)  # fmt: skip
+OVERLAP = "lucaone, overlap"
+NO_OVERLAP = "lucaone, no overlap"
+NO_OVERLAP_SAME_COST = "lucaone, no overlap, longer windows"
+CENTERED = "centered"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a comparison computes: a converted checkpoint, a device, and tokens per batch as in the configuration."""
+
+    checkpoint: Path
+    device: torch.device
+    tokens_per_batch: int | str
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], model: Model, clone: Path) -> Bench:
+        """Return the bench of a resolved configuration."""
+        device = take(resolve_device(config["compute"]["device"], config["embedding"]["precision"]))
+        folder = converted_folder(model, config["checkpoints"], clone)
+        return cls(folder, device, config["compute"]["tokens_per_batch"])
+
+    def engine(self, options: EmbeddingOptions) -> Engine:
+        """Return an engine whose products have the precision that the options name."""
+        set_arithmetic(options.precision)
+        encoder = load_encoder(self.checkpoint, self.device, ARITHMETIC[options.precision])
+        return Engine.sized(encoder, options, self.device, self.tokens_per_batch)
+
+
+def choose(lengths: np.ndarray, shortest: int = 1) -> np.ndarray:
+    """Return the rows of a sample of the sequences of at least `shortest` residues, the longest first.
+
+    They are spread evenly over the lengths: at most MOST_SEQUENCES, and as many as have MOST_RESIDUES together. Only
+    where two do not fit the longest are left out; the sample is empty if every sequence is too long.
+    """
+    order = np.argsort(lengths, kind="stable")
+    order = order[(lengths[order] >= shortest) & (lengths[order] <= MOST_RESIDUES)]
+    while len(order) > 1:
+        for count in range(MOST_SEQUENCES, 1, -1):
+            chosen = order[np.unique(np.linspace(0, len(order) - 1, count).astype(np.int64))]
+            if lengths[chosen].sum() <= MOST_RESIDUES:
+                return chosen[::-1]
+        order = order[: len(order) * 9 // 10]
+    return order
+
+
+def read_chosen(path: Path, index: SequenceIndex, rows: np.ndarray) -> list[NormalisedSequence]:
+    """Read the sequences of some rows of an index from their file."""
+    found = []
+    with path.open("rb") as handle:
+        for row in rows.tolist():
+            handle.seek(int(index.start[row]))
+            header, residues = handle.readline().decode().split(), handle.readline().decode().strip()
+            found.append(NormalisedSequence(header[0][1:], header[1], residues))
+    return found
+
+
+def first_ids(records: Path, digests: Sequence[str]) -> dict[str, str]:
+    """Return the first id of each digest in records.tsv."""
+    ids: dict[str, str] = {}
+    for accepted in accepted_records(records, ["id", "digest"]):
+        wanted = accepted[accepted["digest"].isin(digests)]
+        for digest, identifier in zip(wanted["digest"], wanted["id"], strict=True):
+            ids.setdefault(digest, identifier)
+    return ids
+
+
+def distances(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return each row's distance (n,) from the reference's row (n, H), relative to the length of the latter."""
+    return np.linalg.norm(found - reference, axis=-1) / np.linalg.norm(reference, axis=-1)
+
+
+def cosines(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the cosine (n,) between each row and the reference's (n, H), in double precision."""
+    a, b = found.astype(np.float64), reference.astype(np.float64)
+    return (a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+
+
+def compare_precisions(
+    bench: Bench, options: EmbeddingOptions, sequences: Sequence[NormalisedSequence]
+) -> pd.DataFrame:
+    """Embed sequences in float32 and in each other precision the device has; return their agreement.
+
+    A row for each precision and sequence: the pooled mean's cosine with the float32 mean and its relative error, the
+    same for the matrix (the lowest cosine of a row; the error of all rows together). `float16 (stored)` is float32
+    arithmetic rounded to float16.
+    """
+    plain = replace(options, outputs=("matrix",), matrix_add_special_token=False, dtype="float32")
+    reference = bench.engine(replace(plain, precision=REFERENCE)).matrices(sequences)
+    rows = [_agreement(STORED, *pair, _rounded(pair[1])) for pair in zip(sequences, reference, strict=True)]
+    for precision in ARITHMETIC:
+        if precision == REFERENCE or not has_precision(bench.device, precision):
+            continue
+        found = bench.engine(replace(plain, precision=precision)).matrices(sequences)
+        rows += [_agreement(precision, *parts) for parts in zip(sequences, reference, found, strict=True)]
+    return pd.DataFrame(rows, columns=AGREEMENT)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16).astype(np.float32)
+
+
+def _agreement(
+    precision: str, sequence: NormalisedSequence, reference: np.ndarray, found: np.ndarray
+) -> tuple[str, str, int, float, float, float, float]:
+    means = found.mean(0, keepdims=True), reference.mean(0, keepdims=True)
+    return (
+        precision,
+        sequence.digest,
+        len(sequence.residues),
+        float(cosines(*means)[0]),
+        float(distances(*means)[0]),
+        float(cosines(found, reference).min()),
+        float(np.linalg.norm(found - reference) / np.linalg.norm(reference)),
+    )
+
+
+@dataclass(frozen=True)
+class Division:
+    """A way to divide a sequence of `length` residues, and what it costs."""
+
+    name: str
+    windowing: Windowing
+    length: int
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        return self.windowing.windows(self.length)
+
+    @property
+    def tokens(self) -> int:
+        """Rows that go through the network: what its matrix products cost."""
+        return sum(window.length + CLS_AND_SEP for window in self.windows)
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of rows: what attention costs."""
+        return sum((window.length + CLS_AND_SEP) ** 2 for window in self.windows)
+
+
+def divisions(length: int, size: int) -> list[Division]:
+    """Return the ways to divide a sequence that are compared: with the same window, and at the same cost.
+
+    Without overlap each residue is computed once, and not twice: that is compared with the windows, too, at which
+    attention costs most nearly what it costs `centered`.
+    """
+
+    def side_by_side(name: str, window: int) -> Division:
+        return Division(
+            name, Windowing(embedding_fixed_len_a_time=window, embedding_complete_seg_overlap=False), length
+        )
+
+    def pairs_without_overlap(window: int) -> int:
+        return side_by_side("", window).pairs
+
+    centered = Division(CENTERED, Windowing(embedding_fixed_len_a_time=size, stitching="centered"), length)
+    sizes = range(size, length)
+    # The longer the windows the more pairs, but for a window or two: the best is near where they cross.
+    crossing = bisect.bisect_left(sizes, centered.pairs, key=pairs_without_overlap)
+    near = sizes[max(0, crossing - 2) : crossing + 2]
+    longer = min(near, key=lambda window: abs(pairs_without_overlap(window) - centered.pairs))
+    return [
+        Division(OVERLAP, Windowing(embedding_fixed_len_a_time=size), length),
+        side_by_side(NO_OVERLAP, size),
+        side_by_side(NO_OVERLAP_SAME_COST, longer),
+        centered,
+    ]
+
+
+def compare_stitchings(
+    bench: Bench, options: EmbeddingOptions, sequences: Sequence[NormalisedSequence]
+) -> pd.DataFrame:
+    """Embed long sequences in windows, divided in several ways, and in one pass.
+
+    Windows are laid from the first residue on, as for `trunc_type: right`.
+    Return a row for each sequence, division and residue (counted from 1): `distance` is that of the residue's row from
+    the one-pass row, relative to the length of the latter; windows, tokens and pairs say what the division costs.
+    """
+    size = options.embedding_fixed_len_a_time
+    if size is None:
+        raise ConfigError("embedding.embedding_fixed_len_a_time is not set: there are no windows to compare.")
+    plain = replace(options, outputs=("matrix",), matrix_add_special_token=False, embedding_complete=True)
+    engine = bench.engine(replace(plain, embedding_fixed_len_a_time=None))
+    tables = []
+    for sequence, reference in zip(sequences, engine.matrices(sequences), strict=True):
+        for division in divisions(len(sequence.residues), size):
+            windowed = replace(engine.options, **asdict(division.windowing))
+            (found,) = Engine(engine.encoder, windowed, bench.device, engine.budget).matrices([sequence])
+            tables.append(_along(sequence, division, distances(found, reference)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _along(sequence: NormalisedSequence, division: Division, values: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "digest": sequence.digest,
+            "division": division.name,
+            "residue": np.arange(1, len(values) + 1),
+            "distance": values,
+            "windows": len(division.windows),
+            "tokens": division.tokens,
+            "pairs": division.pairs,
+        }
+    )
+
+
+def costs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Sum up a comparison of divisions: the distance of all rows, and the cost relative to one pass."""
+    lengths = rows.groupby("digest")["residue"].max()
+    once = (lengths + CLS_AND_SEP).sum(), ((lengths + CLS_AND_SEP) ** 2).sum()
+    by_division = rows.groupby("division", sort=False)
+    spent = rows.drop_duplicates(["digest", "division"]).groupby("division", sort=False)[["windows", "tokens", "pairs"]]
+    table = by_division["distance"].describe(percentiles=[0.5, 0.95])[["mean", "50%", "95%", "max"]]
+    table.columns = [f"distance_{name}" for name in ("mean", "median", "95_percent", "largest")]
+    sums = spent.sum()
+    return table.assign(
+        windows=sums["windows"], tokens_relative=sums["tokens"] / once[0], pairs_relative=sums["pairs"] / once[1]
+    ).reset_index()

@@ -1,0 +1,181 @@
+"""What embedding a dataset will take: space on disk, and roughly how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lucaflow.config.datasets import VECTORS, EmbeddingOptions
+from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.errors import ConfigError, SpaceError
+from lucaflow.files.writing import human_bytes
+from lucaflow.records.normalisation import Counts
+
+# Of a job that computes embeddings, where there are so many.
+THREADS = 8
+# What HDF5 needs for a dataset besides its values, and for a link to it.
+_BYTES_PER_ARRAY = 4096
+_BYTES_PER_LINK = 512
+_BYTES_PER_RECORD = 128
+# Operations a second: rough figures for one CPU core and for a data-centre GPU, used until a run was measured.
+_PER_CORE = 3e10
+_PER_GPU = {"float32": 2e13, "tfloat32": 1e14, "bfloat16": 2e14}
+_WORTH_MEASURING = 60.0
+_ITEM_BYTES = {"float32": 4, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a dataset takes. bytes: by kind of output, for shards and embeddings.h5 together; rate_source: where
+    residues_per_second comes from."""
+
+    records: int
+    distinct_sequences: int
+    residues: int
+    longest: int
+    residues_embedded: int
+    windows: int
+    bytes: dict[str, int]
+    seconds: float
+    residues_per_second: float
+    rate_source: str
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(self.bytes.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "total_bytes": self.total_bytes}
+
+    def describe(self) -> str:
+        """Say in a few lines what is to be expected."""
+        parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.bytes.items())
+        return (
+            f"{self.records:,} accepted records, {self.distinct_sequences:,} distinct sequences, "
+            f"{self.residues:,} residues, longest {self.longest:,}\n"
+            f"  disk: {human_bytes(self.total_bytes)} ({parts})\n"
+            f"  time: about {human_seconds(self.seconds)} of one job at {self.residues_per_second:,.0f} residues/s "
+            f"({self.rate_source})"
+        )
+
+
+def human_seconds(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(1, round(seconds))} s"
+
+
+def estimate(
+    counts: Counts,
+    options: EmbeddingOptions,
+    checkpoint: Mapping[str, Any],
+    speed: tuple[float, str],
+    measured: float | None = None,
+    exports: Sequence[str] = (),
+) -> Estimate:
+    """Estimate from the lengths of a dataset's sequences.
+
+    checkpoint: its record, for the network's size; speed: operations a second, and of what; measured: residues a second
+    of an earlier run, where there was one; exports: as in the configuration.
+    """
+    encoder = checkpoint["encoder"]
+    plans = {length: options.windowing.windows(length) for length in counts.lengths}
+    embedded = {length: sum(window.kept for window in windows) for length, windows in plans.items()}
+    residues = sum(embedded[length] * count for length, count in counts.lengths.items())
+    tokens = pairs = 0
+    for length, windows in plans.items():
+        sizes = [window.length + CLS_AND_SEP for window in windows]
+        tokens += sum(sizes) * counts.lengths[length]
+        pairs += sum(size * size for size in sizes) * counts.lengths[length]
+    width, layers = encoder["hidden_size"], encoder["num_hidden_layers"]
+    operations = 2 * checkpoint["parameters"] * tokens + 4 * width * layers * pairs
+    rate = measured or residues / (operations / speed[0])
+    return Estimate(
+        records=counts.status["accepted"],
+        distinct_sequences=counts.distinct,
+        residues=counts.residues,
+        longest=max(counts.lengths),
+        residues_embedded=residues,
+        windows=sum(len(plans[length]) * count for length, count in counts.lengths.items()),
+        bytes=_bytes(counts, options, embedded, width, exports),
+        seconds=residues / rate,
+        residues_per_second=rate,
+        rate_source="as in the last run with this model" if measured else f"a rough guess for {speed[1]}",
+    )
+
+
+def _bytes(
+    counts: Counts, options: EmbeddingOptions, embedded: Mapping[int, int], width: int, exports: Sequence[str]
+) -> dict[str, int]:
+    item = _ITEM_BYTES[options.dtype]
+    special = CLS_AND_SEP * options.matrix_add_special_token
+    values = dict.fromkeys(VECTORS, counts.distinct * width)
+    values["matrix"] = sum((rows + special) * width * counts.lengths[length] for length, rows in embedded.items())
+    values["contacts"] = sum(rows * rows * counts.lengths[length] for length, rows in embedded.items())
+    of_names = _BYTES_PER_ARRAY * counts.distinct + _BYTES_PER_LINK * counts.status["accepted"]
+    found = {}
+    for name in options.outputs:
+        # Vectors are in the shards and in embeddings.h5, arrays in the shards, behind links.
+        found[name] = 2 * values[name] * item if name in VECTORS else values[name] * item + of_names
+    if "lucaone" in exports:
+        exported = [name for name in options.outputs if name != "contacts"]
+        in_float32 = sum(
+            values[name] * _ITEM_BYTES["float32"] + _BYTES_PER_ARRAY * counts.distinct for name in exported
+        )
+        found["export lucaone"] = in_float32 * counts.status["accepted"] // counts.distinct
+    of_distinct = {name: values[name] * item for name in options.outputs}
+    vectors = {name: of_distinct[name] * counts.status["accepted"] // counts.distinct for name in options.vectors}
+    sizes = {
+        "standalone": sum(of_distinct.values()) + len(options.linked) * of_names,
+        "by_id": sum({**of_distinct, **vectors}.values()) + of_names,
+        "npy": sum(vectors.values()),
+        **dict.fromkeys(("parquet", "anndata"), sum(vectors.values()) * _ITEM_BYTES["float32"] // item),
+    }
+    found |= {f"export {name}": size for name, size in sizes.items() if name in exports}
+    found["ids and lengths"] = _BYTES_PER_RECORD * (counts.status["accepted"] + 2 * counts.distinct)
+    return found
+
+
+def assumed_speed(device: str, precision: str, threads: int) -> tuple[float, str]:
+    """Return operations a second, and of what: of a GPU where one may be used, else of this many CPU cores."""
+    if device == "cpu":
+        return _PER_CORE * threads, f"{threads} CPU cores"
+    return _PER_GPU[precision], "a GPU; without one it takes far longer" if device == "auto" else "a GPU"
+
+
+def measured_rate(summary: Path, model: str) -> float | None:
+    """Return residues a second of the largest dataset in the last run's table that this model embedded.
+
+    What took less than a minute says more of starting Python than of the network.
+    """
+    if not summary.is_file():
+        return None
+    rows = pd.read_csv(summary, sep="\t", dtype={"model": str})
+    rows = rows[(rows["model"] == model) & (rows["seconds"] >= _WORTH_MEASURING)].dropna(subset="residues_per_second")
+    return None if rows.empty else float(rows.sort_values("residues")["residues_per_second"].iloc[-1])
+
+
+def check_checkpoint(options: EmbeddingOptions, checkpoint: Mapping[str, Any]) -> None:
+    """Raise ConfigError for what a checkpoint does not have, by its record: the contact head, or a layer."""
+    options.require_layer(checkpoint["encoder"]["num_hidden_layers"])
+    if "contacts" in options.outputs and not checkpoint["contact_head"]:
+        raise ConfigError("this checkpoint has no contact head: take `contacts` out of embedding.outputs.")
+
+
+_LESS = "store float16 (embedding.dtype), or ask for fewer outputs (embedding.outputs)"
+
+
+def check_space(expected: Estimate, present: int, free: int, where: Path, less: str = _LESS) -> None:
+    """Raise SpaceError if what is not there yet does not fit the disk. present, free: bytes; less: how to need less."""
+    needed = expected.total_bytes - present
+    if needed > free:
+        parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in expected.bytes.items())
+        raise SpaceError(
+            f"the embeddings need {human_bytes(needed)} more ({parts}), but the disk of {where} has "
+            f"{human_bytes(free)} left. Make room, run in another directory (--directory), {less}."
+        )

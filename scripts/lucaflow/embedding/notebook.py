@@ -1,0 +1,76 @@
+"""A few sequences, embedded here and now: for a notebook. For many, and for keeps, there is the workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lucaflow.config.datasets import VECTORS, EmbeddingOptions
+from lucaflow.encoders.lucaone import Encoder
+from lucaflow.engine.engine import Engine
+from lucaflow.errors import ConfigError, InputError
+from lucaflow.records.outcomes import Normaliser, Policies
+from lucaflow.records.readers import RawRecord
+from lucaflow.records.sequences import NormalisedSequence
+
+OUTPUTS = ("matrix", *VECTORS)
+
+
+def embed(
+    encoder: Encoder,
+    sequences: Mapping[str, str],
+    seq_type: str,
+    outputs: str | Iterable[str] = "mean",
+    layer: int | None = None,
+) -> dict[str, Any]:
+    """Return the embeddings of sequences by their ids: the values that the workflow computes, in one pass each.
+
+    seq_type: `gene` (DNA and RNA) or `prot`. outputs: `mean`, `max` or `cls`, arrays (H,), or `matrix`, (L, H): of one
+    an array for each id, of several a mapping by output. layer: None for the last, after the final norm.
+    Raises InputError for a sequence that the workflow would refuse, ConfigError for an output or type there is not.
+    """
+    wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+    if unknown := set(wanted) - set(OUTPUTS):
+        raise ConfigError(f"outputs: expected some of {', '.join(OUTPUTS)}, not {', '.join(sorted(unknown))}")
+    normalised = _normalised(sequences, seq_type)
+    distinct = sorted(dict.fromkeys(normalised.values()), key=lambda sequence: -len(sequence.residues))
+    found = dict(zip(distinct, _computed(encoder, distinct, wanted, layer), strict=True))
+    if isinstance(outputs, str):
+        return {identifier: found[sequence][outputs] for identifier, sequence in normalised.items()}
+    return {identifier: dict(found[sequence]) for identifier, sequence in normalised.items()}
+
+
+def _normalised(sequences: Mapping[str, str], seq_type: str) -> dict[str, NormalisedSequence]:
+    """Return sequences as the workflow embeds them, by its default policies."""
+    if seq_type not in ("gene", "prot"):
+        raise ConfigError(f"seq_type: expected `gene` (DNA and RNA) or `prot`, not {seq_type!r}")
+    normaliser = Normaliser(Policies())
+    found = {}
+    for number, (identifier, text) in enumerate(sequences.items(), start=1):
+        outcome = normaliser.outcome(RawRecord(number, identifier, "", text), seq_type)
+        if outcome.status != "accepted":
+            raise InputError(f"sequence {number}, id {identifier!r}: {outcome.reason}")
+        found[identifier] = NormalisedSequence(outcome.digest, seq_type, outcome.sequence)
+    return found
+
+
+def _computed(
+    encoder: Encoder, sequences: Sequence[NormalisedSequence], outputs: tuple[str, ...], layer: int | None
+) -> list[dict[str, np.ndarray]]:
+    """Return the arrays of each sequence, by output."""
+    options = EmbeddingOptions(
+        outputs=outputs, layer=layer, matrix_add_special_token=False, embedding_complete=True,
+        truncation_seq_length=1, trunc_type="right", embedding_fixed_len_a_time=None,
+        embedding_complete_seg_overlap=True, stitching="lucaone", precision="float32", dtype="float32",
+    )  # fmt: skip
+    engine = Engine.sized(encoder, options, encoder.embed_tokens.weight.device, "auto")
+    found: list[dict[str, np.ndarray]] = [{} for _ in sequences]
+    for batch in engine.embed(sequences):
+        for piece in batch.pieces:
+            found[piece.sequence]["matrix"] = piece.rows.copy()
+        for output, vectors in batch.vectors.items():
+            for sequence, vector in zip(batch.sequences.tolist(), vectors, strict=True):
+                found[sequence][output] = vector.copy()
+    return found

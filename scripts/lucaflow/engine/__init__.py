@@ -1,0 +1,1 @@
+"""Sequences in, arrays out: how are they computed?"""

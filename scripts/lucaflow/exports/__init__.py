@@ -1,0 +1,1 @@
+"""How are embeddings written in the formats of other tools?"""

@@ -1,0 +1,1 @@
+"""How is a file written, so that nothing half-written carries a final name?"""

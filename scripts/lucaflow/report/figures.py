@@ -1,0 +1,85 @@
+"""What all pictures have in common, lengths, and contact maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from lucaflow.files.writing import replacing
+from lucaflow.store.format import Embeddings
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+MOST_CONTACT_MAPS = 6
+BINS = 40
+# Lengths that differ by more than this factor are shown on a logarithmic axis.
+WIDE = 20
+
+
+def sample_rows(count: int, most: int) -> np.ndarray:
+    """Return at most `most` of `count` rows, spread evenly."""
+    return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64)
+
+
+def plain(text: str) -> str:
+    """Return text as matplotlib shows it: dollars start no formula, an underscore hides no label."""
+    return text.replace("$", r"\$").removeprefix("_") or " "
+
+
+def save_png(drawn: Any, path: Path) -> None:
+    """Write a figure of matplotlib, completely or not at all."""
+    with replacing(path, guarded=True) as temporary:
+        drawn.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
+    plt.close(drawn)
+
+
+def bounds_of(lengths: Sequence[int]) -> np.ndarray:
+    """Return the bounds of a histogram's bars: equally wide, or growing by a factor where lengths differ much.
+
+    They lie between whole numbers, and bars that grow begin with one length each.
+    """
+    shortest, longest = min(lengths), max(lengths)
+    if longest > WIDE * shortest:
+        return np.unique(np.geomspace(shortest, longest + 1, BINS + 1).round()) - 0.5
+    width = -(-(longest - shortest + 1) // BINS)
+    return np.arange(shortest, longest + width + 1, width) - 0.5
+
+
+def draw_lengths(lengths: Mapping[int, int], dataset: str, path: Path) -> None:
+    """Draw how many distinct sequences of a dataset have which length in residues."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    bounds = bounds_of(list(lengths))
+    axes.hist(list(lengths), bins=bounds.tolist(), weights=list(lengths.values()), color="#4c78a8")
+    if len(np.unique(np.diff(bounds))) > 1:
+        axes.set_xscale("log")
+    axes.set(xlabel="length (residues)", ylabel="distinct sequences")
+    axes.set_title(plain(f"{dataset}: {sum(lengths.values()):,} distinct sequences"), fontsize="small")
+    axes.spines[["top", "right"]].set_visible(False)
+    save_png(figure, path)
+
+
+def draw_contacts(embeddings_path: Path, path: Path) -> None:
+    """Draw the contact maps of a few records, spread evenly over the dataset."""
+    with Embeddings(embeddings_path) as embeddings:
+        ids = [embeddings.ids[row] for row in sample_rows(len(embeddings), MOST_CONTACT_MAPS)]
+        maps = [embeddings.read("contacts", identifier) for identifier in ids]
+    columns = min(3, len(ids))
+    rows = -(-len(ids) // columns)
+    figure_, grid = plt.subplots(
+        rows, columns, figsize=(3 * columns + 1, 3.2 * rows), layout="constrained", squeeze=False
+    )
+    for axes in grid.flat[len(ids) :]:
+        axes.set_axis_off()
+    for axes, identifier, contacts in zip(grid.flat, ids, maps, strict=False):
+        extent = (0.5, len(contacts) + 0.5, len(contacts) + 0.5, 0.5)
+        shades = axes.imshow(contacts, vmin=0, vmax=1, cmap="Blues", interpolation="nearest", extent=extent)
+        axes.set_title(plain(identifier if len(identifier) <= 30 else f"{identifier[:29]}…"), fontsize="small")
+    figure_.supxlabel("residue", fontsize="medium")
+    figure_.supylabel("residue", fontsize="medium")
+    figure_.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)
+    save_png(figure_, path)

@@ -1,0 +1,155 @@
+"""Maps: each record a point, alike embeddings near each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex
+from openTSNE import TSNE
+from sklearn.decomposition import PCA
+
+from lucaflow.config.datasets import VECTORS
+from lucaflow.records.table import RECORDS_AT_ONCE, accepted_records
+from lucaflow.report.figures import plain, sample_rows, save_png
+from lucaflow.store.format import Embeddings, rows_of
+
+# A page with more points is slow to open (docs/speed.md#maps), and a picture shows no more.
+MOST_POINTS = 100_000
+# Where vectors have to be pooled from matrices first, each point costs reading one.
+MOST_POOLED_POINTS = 2_000
+MOST_LABELS = 19
+OTHER, NONE = "other", "(none)"
+# t-SNE looks at so many principal components, and needs so many different points at least.
+COMPONENTS = 50
+FEWEST_NEIGHBOURS = 8
+PERPLEXITY = 30
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Map:
+    """Points of a map: a table with x, y, id, description, label and length; and what to say about it and its axes."""
+
+    points: pd.DataFrame
+    title: str
+    axes: tuple[str, str]
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels in the order of the legend: the most frequent first, the rest together as `other`."""
+        counts = self.points["label"].value_counts()
+        named = [label for label in counts.index if label != OTHER]
+        return named + [OTHER] * (OTHER in counts.index)
+
+    @property
+    def is_labelled(self) -> bool:
+        return self.labels != [""]
+
+    @property
+    def size(self) -> float:
+        """The diameter of a point in points (1/72 inch): smaller where there are many."""
+        return float(np.clip(140 / len(self.points) ** 0.4, 1.5, 4.5))
+
+
+def read_vectors(embeddings: Embeddings, records: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return the vectors (n, H) of records, and what they are: the mean if there is one."""
+    name = next((name for name in VECTORS if name in embeddings.outputs), None)
+    if name is None:
+        first, last = (1, -1) if embeddings.options["matrix_add_special_token"] else (0, None)
+        matrices = (embeddings.read("matrix", embeddings.ids[record])[first:last] for record in records)
+        return np.stack([np.asarray(matrix, dtype=np.float32).mean(0) for matrix in matrices]), "mean"
+    return rows_of(embeddings.file[name], embeddings.file["sequence"][:][records]).astype(np.float32), name
+
+
+def principal_components(vectors: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first principal components (n, count) of vectors (n, H), and their shares of the variance (count,)."""
+    there = min(count, *vectors.shape)
+    # The covariance of vectors that are close together would be lost in that of their common part.
+    vectors = vectors - vectors.mean(0, dtype=np.float64).astype(np.float32)
+    # Of many vectors the covariance (H, H) is less work, and far less memory, than the vectors themselves.
+    pca = PCA(n_components=there, svd_solver="full" if len(vectors) <= vectors.shape[1] else "covariance_eigh")
+    with np.errstate(invalid="ignore"):  # one point has no variance to share out
+        coordinates = pca.fit_transform(vectors)
+    missing = (0, count - there)
+    return np.pad(coordinates, ((0, 0), missing)), np.pad(np.nan_to_num(pca.explained_variance_ratio_), missing)
+
+
+def neighbour_embedding(vectors: np.ndarray, threads: int) -> np.ndarray:
+    """Return where t-SNE puts vectors (n, H) in two dimensions (n, 2): from their components, by a fixed seed."""
+    components, _ = principal_components(vectors, COMPONENTS)
+    perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
+    fitted = TSNE(perplexity=perplexity, initialization="pca", n_jobs=threads, random_state=SEED).fit(components)
+    return np.asarray(fitted)
+
+
+def project(vectors: np.ndarray, projection: str, threads: int = 1) -> tuple[np.ndarray, tuple[str, str]]:
+    """Return coordinates (n, 2) of vectors (n, H), and what the axes are. projection: `components` or `tsne`.
+
+    Too few different vectors for t-SNE are shown by their components, which the axes say.
+    """
+    if projection == "tsne" and len(np.unique(vectors[: 100 * FEWEST_NEIGHBOURS], axis=0)) >= FEWEST_NEIGHBOURS:
+        return neighbour_embedding(vectors, threads), ("t-SNE 1", "t-SNE 2")
+    coordinates, shares = principal_components(vectors)
+    few = ", too few for t-SNE" if projection == "tsne" else ""
+    x, y = (f"component {i} ({share:.0%} of the variance{few})" for i, share in enumerate(shares, start=1))
+    return coordinates, (x, y)
+
+
+def described(records: Path, labels: Path, chosen: np.ndarray) -> pd.DataFrame:
+    """Return description, label and length of the accepted records at some places (n,), in their order."""
+    columns = ["record", "description", "length"]
+    rows = pd.concat([part[part.index.isin(chosen)] for part in accepted_records(records, columns)])
+    labelled = pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False, chunksize=RECORDS_AT_ONCE)
+    of_record = pd.concat([part[part["record"].isin(rows["record"])] for part in labelled]).set_index("record")
+    label = rows["record"].map(of_record["label"]).astype(object)
+    rows["label"] = label.fillna(NONE if label.notna().any() else "")
+    return rows.astype({"length": int}).drop(columns="record")
+
+
+def make_map(embeddings_path: Path, records: Path, labels: Path, note: str, projection: str, threads: int = 1) -> Map:
+    """Project a dataset's embeddings to two dimensions."""
+    with Embeddings(embeddings_path) as embeddings:
+        packed = any(name in embeddings.outputs for name in VECTORS)
+        chosen = sample_rows(len(embeddings), MOST_POINTS if packed else MOST_POOLED_POINTS)
+        vectors, name = read_vectors(embeddings, chosen)
+        ids = [embeddings.ids[row] for row in chosen]
+        model = f"{embeddings.attrs['llm_version']} {embeddings.attrs['llm_step']}"
+        dataset, count = embeddings.attrs["dataset"], len(embeddings)
+    coordinates, axes = project(vectors, projection, threads)
+    points = described(records, labels, chosen).assign(id=ids, x=coordinates[:, 0], y=coordinates[:, 1])
+    frequent = points["label"].value_counts().index[:MOST_LABELS]
+    points["label"] = points["label"].where(points["label"].isin(frequent), OTHER)
+    shown = f"{count} sequences" if len(ids) == count else f"{len(ids)} of {count} sequences, spread evenly"
+    title = f"{dataset}: {name} embeddings by {model}{f' ({note})' if note else ''}; {shown}"
+    return Map(points, title, axes)
+
+
+def colour_of_labels(labels: list[str]) -> dict[str, str]:
+    """Return a colour for each label, grey for the rest."""
+    palette = plt.get_cmap("tab10" if len(labels) <= 10 else "tab20").colors  # type: ignore[attr-defined]
+    colours = {label: to_hex(palette[i % len(palette)]) for i, label in enumerate(labels)}
+    return colours | {label: "#bbbbbb" for label in (OTHER, NONE) if label in colours}
+
+
+def draw_png(drawing: Map, path: Path) -> None:
+    """Draw the map for a paper: coloured by label, or by length where there are no labels."""
+    figure, axes = plt.subplots(figsize=(7.2, 5.4), layout="constrained")
+    points, area = drawing.points, drawing.size**2
+    if drawing.is_labelled:
+        for label, colour in colour_of_labels(drawing.labels).items():
+            group = points[points["label"] == label]
+            axes.scatter(group["x"], group["y"], s=area, color=colour, label=plain(label), alpha=0.85, linewidths=0)
+        axes.legend(
+            frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=4 / drawing.size
+        )
+    else:
+        shades = axes.scatter(points["x"], points["y"], c=points["length"], s=area, cmap="viridis", linewidths=0)
+        figure.colorbar(shades, label="length (residues)")
+    axes.set(xlabel=drawing.axes[0], ylabel=drawing.axes[1])
+    axes.set_title(plain(drawing.title), fontsize="small", wrap=True)
+    axes.spines[["top", "right"]].set_visible(False)
+    save_png(figure, path)

@@ -1,0 +1,1 @@
+"""Which bytes are in the HDF5 files, and are they sound?"""

@@ -1,0 +1,173 @@
+"""Recorded cases of LucaOneApp in LucaFlow's terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.encoders.lucaone import Encoder
+from lucaflow.engine.engine import Engine
+from lucaflow.errors import InputError
+from lucaflow.records.normalisation import NormalisedFiles, normalise_dataset
+from lucaflow.records.outcomes import NO_DEMANDS, Normaliser, Policies
+from lucaflow.records.readers import Columns, read_records
+from lucaflow.records.sequences import NormalisedSequence
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "embedding"
+TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
+# Recorded runs in which LucaOneApp is wrong, and what is said here instead of going on.
+REFUSED = {
+    "T1/clean/gene-only-marks": "no residue in the sequence",
+    "T1/clean/gene-only-marks-special": "no residue in the sequence",
+    "T1/clean/gene-only-digits": "no residue in the sequence",
+    "T1/clean/gene-only-marks-mean": "no residue in the sequence",
+    "T1/clean/gene-only-marks-max": "no residue in the sequence",
+    "T1/clean/gene-only-marks-cls": "no residue in the sequence",
+    "T1/segdirty/C14-gene-empty": "no residue in the sequence",
+    "T1/typecheck/prot-empty": "no residue in the sequence",
+    "T1/reader/fasta-blank-record": "no residue in the sequence",
+    "T1/reader/fasta-empty-record": "no residue in the sequence",
+    "T1/reader/fasta-last-empty": "no residue in the sequence",
+    "T1/reader/fasta-empty-file": "holds no records",
+    "T1/reader/fasta-dup-ids": "stands on line 1 with another sequence",
+    "T1/reader/fasta-empty-id": "has no id",
+    "T1/reader/csv-empty-id": "has no id",
+    "T1/reader/fasta-no-header": "neither FASTA nor a table",
+    "T1/reader/csv-one-column": "neither FASTA nor a table",
+    "T1/reader/csv-semicolon": "neither FASTA nor a table",
+    "T1/reader/csv-lower-idx-range": "no column '5' for the sequences",
+    "T1/reader/csv-no-header": "looks like a record",
+    "T1/typecheck/gene-is-prot": "looks like a protein",
+    "T1/reader/fasta-abort-midway": None,
+}
+
+
+@dataclass(frozen=True)
+class GoldenCheckpoint:
+    folder: Path
+    encoder: Encoder
+    arrays: dict[str, np.ndarray]
+
+
+def options_of(run: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    return {**defaults, **run["options"]}
+
+
+def fixed_length(options: dict[str, Any]) -> int | None:
+    """LucaOneApp takes 0 and negative lengths as not given."""
+    fixed = options["embedding_fixed_len_a_time"]
+    return fixed if fixed is not None and fixed > 0 else None
+
+
+def embedding_options(options: dict[str, Any]) -> EmbeddingOptions:
+    vector = options["vector_type"]
+    return EmbeddingOptions(
+        outputs=("matrix",) if options["embedding_type"] == "matrix" else (vector,),
+        layer=None,
+        matrix_add_special_token=options["matrix_add_special_token"],
+        embedding_complete=options["embedding_complete"],
+        truncation_seq_length=options["truncation_seq_length"],
+        trunc_type=options["trunc_type"],
+        embedding_fixed_len_a_time=fixed_length(options),
+        embedding_complete_seg_overlap=options["embedding_complete_seg_overlap"],
+        stitching="lucaone",
+        precision="float32",
+        dtype="float32",
+    )
+
+
+def columns_of(options: dict[str, Any]) -> Columns:
+    """LucaOneApp uses its two column options only together."""
+    if options["id_idx"] is None or options["seq_idx"] is None:
+        return Columns()
+    return Columns(id=str(options["id_idx"]), sequence=str(options["seq_idx"]))
+
+
+def file_name(header: str, embedding_type: str) -> str:
+    """The name LucaOneApp gives a record's file."""
+    name = header.removeprefix(">").replace(" ", "").replace("/", "_").replace("|", "_")
+    return f"{embedding_type}_{name}.pt"
+
+
+def named_cases(manifest, names):
+    cases = {case["id"]: case for case in manifest["cases"]}
+    return [cases[name] for name in names]
+
+
+def refusal(case, defaults, tmp_path):
+    """Return what is said when the dataset of a case is refused."""
+    run = case["runs"][0]
+    options = options_of(run, defaults)
+    path = tmp_path / run["input_name"]
+    path.write_text(run["input_text"], encoding="utf-8", newline="")
+    files = NormalisedFiles(
+        *(tmp_path / name for name in ("records.tsv", "d.fasta", "labels.tsv", "counts.json", "problems.tsv"))
+    )
+    with pytest.raises(InputError) as error:
+        normalise_dataset(
+            read_records(path, columns_of(options)),
+            path,
+            options["seq_type"],
+            Policies("drop", "first", "error", "error"),
+            files,
+        )
+    return str(error.value)
+
+
+def outcomes(case, defaults, tmp_path, type_mismatch="accept", demands=NO_DEMANDS):
+    """Read and normalise a case's input file; return (header or id, outcome) of each record."""
+    run = case["runs"][0]
+    options = options_of(run, defaults)
+    path = tmp_path / run["input_name"]
+    path.write_text(run["input_text"], encoding="utf-8", newline="")
+    normaliser = Normaliser(Policies("drop", "first", type_mismatch, "error"), demands)
+    lines = run["input_text"].splitlines()
+    for raw in read_records(path, columns_of(options)):
+        is_table = path.suffix in (".csv", ".tsv")
+        yield (raw.id if is_table else lines[raw.line - 1]), normaliser.outcome(raw, options["seq_type"])
+
+
+def computed(case, checkpoint, defaults, tmp_path, budget):
+    """Embed a case's input file as the workflow does; return arrays by LucaOneApp's file names."""
+    options = options_of(case["runs"][0], defaults)
+    wanted = embedding_options(options)
+    sequences, names = [], []
+    for header, outcome in outcomes(case, defaults, tmp_path):
+        assert outcome.status == "accepted", outcome
+        sequences.append(NormalisedSequence(outcome.digest, options["seq_type"], outcome.sequence))
+        names.append(file_name(header, options["embedding_type"]))
+    engine = Engine(checkpoint.encoder, wanted, torch.device("cpu"), budget)
+    found = {}
+    for batch in engine.embed(sequences):
+        for piece in batch.pieces:
+            matrix = found.setdefault(piece.sequence, np.full((piece.total_rows, piece.rows.shape[1]), np.nan))
+            matrix[piece.start_row : piece.start_row + len(piece.rows)] = piece.rows
+        for vectors in batch.vectors.values():
+            found |= dict(zip(batch.sequences.tolist(), vectors, strict=True))
+    return {names[index]: array for index, array in found.items()}
+
+
+def forward_cases(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the recorded calls of the model class."""
+    return {case["id"]: case for case in manifest["cases"] if case["entry"] == "forward"}
+
+
+def tensors(case: dict[str, Any]) -> tuple[Tensor, Tensor, list[int]]:
+    """Return ids and types (B, n) of a padded batch, and the tokens of each of its rows."""
+    inputs = case["inputs"]
+    ids = torch.tensor(inputs["input_ids"])
+    types = torch.tensor(inputs["token_type_ids"]) if inputs["token_type_ids"] else torch.zeros_like(ids)
+    return ids, types, inputs.get("valid_lengths", [ids.shape[1]] * len(ids))
+
+
+def packed(ids: Tensor, types: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor, list[int]]:
+    """Return what the encoder takes: the rows of a padded batch one after another, without their padding."""
+    ids, types = (torch.cat([row[:n] for row, n in zip(x, lengths, strict=True)]) for x in (ids, types))
+    return ids, types, lengths

@@ -1,0 +1,108 @@
+"""Real runs of the workflow in a directory of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def copy_clone(folder: Path) -> None:
+    """Copy what is under version control, or will be, as it stands here."""
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    for name in filter(None, files.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended: `jobs` counts the jobs that finished, by rule."""
+
+    code: int
+    output: str
+
+    @property
+    def jobs(self) -> Counter[str]:
+        done = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", self.output, re.MULTILINE)
+        return Counter(rule for rule in done if rule != "all")
+
+    def succeeded(self) -> Run:
+        assert self.code == 0, self.output
+        return self
+
+    def failed(self, *words: str) -> Run:
+        """The run failed, and said each of `words`."""
+        assert self.code != 0, self.output
+        for word in words:
+            assert word in self.output, f"not said: {word}\n{self.output}"
+        return self
+
+
+class Workflow:
+    """Writes inputs and runs LucaFlow from another directory than the clone, as a user with a shared clone does."""
+
+    def __init__(self, directory: Path, checkpoints: Path) -> None:
+        self.directory = directory
+        self.root = ROOT
+        self.config: dict[str, Any] = {
+            "checkpoints": {"directory": str(checkpoints)},
+            "model": {"llm_version": "mini"},
+            "compute": {"device": "cpu"},
+        }
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+        return path
+
+    def fasta(self, name: str, sequences: dict[str, str]) -> Path:
+        return self.write(name, "".join(f">{key}\n{sequence}\n" for key, sequence in sequences.items()))
+
+    def datasets(self, *rows: dict[str, str]) -> None:
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+        self.write("datasets.tsv", "".join("\t".join(line) + "\n" for line in lines))
+
+    def command(self, *arguments: str) -> list[str]:
+        """Write the configuration; return the command that runs it."""
+        self.write("config.yaml", yaml.safe_dump({"datasets": "datasets.tsv", **self.config}))
+        return [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")),
+            *("--directory", str(self.directory), "--configfile", "config.yaml", "--cores", "2", *arguments),
+        ]
+
+    def run(self, *arguments: str, **environment: str) -> Run:
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.directory,
+            # Jobs of several tests share the cores; threads that spin while they wait would take them from each other.
+            env={**os.environ, "OMP_WAIT_POLICY": "passive", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def forget(self) -> None:
+        """Remove what Snakemake remembers."""
+        subprocess.run(["rm", "-rf", str(self.directory / ".snakemake")], check=True)
+
+    def result(self, dataset: str, name: str, model: str = "mini-1") -> Path:
+        return self.directory / "results" / dataset / model / name

@@ -1,0 +1,158 @@
+"""LucaOne's layouts and Hugging Face's end in the same converted checkpoint."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from golden_cases import GOLDEN
+from safetensors.torch import load_file, save_file
+
+from lucaflow.checkpoints.conversion import convert, converted_bytes
+from lucaflow.checkpoints.layouts import MODEL_NAME, Model, folder_name, is_huggingface, locate, read_record
+from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.errors import CheckpointError
+
+T1 = GOLDEN / "checkpoints/T1"
+MODEL = Model("lucaone", 36000000)
+FOLDER = "llm/models/lucaone/lucaone/checkpoint-step36000000"
+
+
+@pytest.fixture(scope="module")
+def published():
+    config = json.loads((T1 / FOLDER / "config.json").read_text())
+    return config, torch.load(T1 / FOLDER / "pytorch.pth", weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    return convert(locate(T1, MODEL), MODEL, folder)["model"]["sha256"]
+
+
+def hub_name(key, prefix):
+    part = "embeddings" if key.startswith("embed_") else "encoder"
+    return key if key.startswith(("lm_head", "contact_head", "hidden", "classifier")) else f"{prefix}{part}.{key}"
+
+
+def write_hub(folder, published, prefix="lucaone.", form="safetensors", parts=1):
+    config, state = published
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    tensors = {hub_name(key, prefix): value.clone() for key, value in state.items()}
+    names = list(tensors)
+    index = {}
+    for part in range(parts):
+        chosen = {name: tensors[name] for name in names[part::parts]}
+        stem = "model" if form == "safetensors" else "pytorch_model"
+        number = f"-{part + 1:05}-of-{parts:05}" if parts > 1 else ""
+        path = folder / f"{stem}{number}.{form}"
+        save_file(chosen, path) if form == "safetensors" else torch.save(chosen, path)
+        index |= dict.fromkeys(chosen, path.name)
+    if parts > 1:
+        (folder / f"{stem}.{form}.index.json").write_text(json.dumps({"weight_map": index}))
+    return folder
+
+
+@pytest.mark.parametrize("prefix", ["lucaone.", ""])
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_hugging_face_directories(tmp_path, published, reference, prefix, form, parts):
+    hub = write_hub(tmp_path / "hub", published, prefix, form, parts)
+    assert is_huggingface(hub)
+    assert convert(locate(hub, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
+
+
+def test_the_old_layout_and_a_prefix(tmp_path, published, reference):
+    old = "token_level,span_level,seq_level,structure_level/lucaone_gplm/20231125113045/checkpoint-step36000000"
+    folder = tmp_path / "llm/models/lucagplm/v2.0" / old
+    folder.mkdir(parents=True)
+    config, state = published
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.save({f"module.{key}": value.double() for key, value in state.items()}, folder / "pytorch.pth")
+    assert convert(locate(tmp_path, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
+
+
+def test_the_size_of_a_conversion_is_known_before_it(tmp_path, published):
+    """Whatever the precision of what is converted: the result is float32."""
+    config, state = published
+    hub = write_hub(tmp_path / "hub", (config, {key: value.half() for key, value in state.items()}))
+    written = convert(locate(hub, MODEL), MODEL, tmp_path / "out")["model"]["bytes"]
+    assert 0 <= written - converted_bytes(locate(hub, MODEL)) < 20_000
+
+
+def test_a_state_dict_in_torchs_older_format(tmp_path, published, reference):
+    copy = shutil.copytree(T1, tmp_path / "copy")
+    torch.save(published[1], copy / FOLDER / "pytorch.pth", _use_new_zipfile_serialization=False)
+    assert convert(locate(copy, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
+
+
+def test_what_config_json_leaves_out_means_what_each_layout_means(tmp_path, published):
+    config, state = published
+    silent = {key: config[key] for key in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
+    hub = write_hub(tmp_path / "hub", (silent, state))
+    assert convert(locate(hub, MODEL), MODEL, tmp_path / "out")["encoder"]["token_dropout"] is False
+    copy = shutil.copytree(T1, tmp_path / "copy")
+    (copy / FOLDER / "config.json").write_text(json.dumps({**silent, "no_position_embeddings": True}))
+    with pytest.raises(CheckpointError, match=r"embed_layer_norm\.weight is missing"):
+        convert(locate(copy, MODEL), MODEL, tmp_path / "other")
+
+
+def test_a_stored_table_of_frequencies_is_used(tmp_path):
+    """T2 was saved with frequencies rounded to half precision."""
+    model = Model("lucaone-gene", 36800000)
+    convert(locate(GOLDEN / "checkpoints/T2", model), model, tmp_path)
+    inv_freq = load_encoder(tmp_path).layers[0].self_attn.inv_freq
+    nominal = 10000.0 ** (-torch.arange(len(inv_freq)) / len(inv_freq))
+    assert torch.equal(inv_freq, nominal.half().float())
+    assert not torch.equal(inv_freq, nominal)
+
+
+def test_the_record_and_the_mapped_file(tmp_path, reference):
+    convert(locate(T1, MODEL), MODEL, tmp_path)
+    record = read_record(tmp_path)
+    assert record["model"]["sha256"] == reference
+    assert {path.rsplit("/", 1)[1] for path in record["origin"]} == {"config.json", "pytorch.pth"}
+    assert "layers.0.self_attn.qkv_proj.weight" in load_file(tmp_path / MODEL_NAME)
+    encoder = load_encoder(tmp_path, arithmetic=torch.bfloat16)
+    assert encoder.layers[0].fc1(torch.ones(1, encoder.config.hidden_size)).dtype == torch.bfloat16
+    assert encoder.last_layer_norm.weight.dtype == torch.float32
+    (tmp_path / MODEL_NAME).write_bytes(b"short")
+    with pytest.raises(CheckpointError, match="has 5 bytes, expected"):
+        load_encoder(tmp_path)
+
+
+def test_a_tensor_that_is_unknown(tmp_path, published):
+    config, state = published
+    hub = write_hub(tmp_path / "hub", (config, {**state, "layers.0.extra.weight": torch.zeros(2)}))
+    with pytest.raises(CheckpointError, match=r"layers.0.extra.weight is not part of the network"):
+        convert(locate(hub, MODEL), MODEL, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", [{}, {"weight_map": {"x": "../../etc/passwd"}}, {"weight_map": {"x": "none"}}])
+def test_a_broken_index(tmp_path, content):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError):
+        locate(tmp_path, MODEL)
+
+
+def test_a_safetensors_file_that_is_none(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        convert(locate(tmp_path, MODEL), MODEL, tmp_path / "out")
+
+
+def test_what_is_there_is_said(tmp_path):
+    with pytest.raises(CheckpointError, match="there is no directory"):
+        locate(tmp_path / "nowhere", MODEL)
+    with pytest.raises(CheckpointError, match=r"no weights in .* It holds: nothing"):
+        locate(tmp_path, MODEL)
+    with pytest.raises(CheckpointError, match="there is: checkpoint-step36000000"):
+        locate(T1, Model("lucaone", 17600000))
+
+
+def test_two_places_never_share_a_folder(tmp_path):
+    names = {folder_name(MODEL.name, "local", str(tmp_path / place)) for place in "ab"}
+    assert len(names) == 2

@@ -1,0 +1,312 @@
+"""A job that goes on where another was cut off ends in the same bytes, and trusts nothing that does not verify."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import random
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from default_options import options
+from filelock import FileLock
+
+from lucaflow.embedding.job import Computed, embed_shard
+from lucaflow.engine.engine import Engine
+from lucaflow.records.outcomes import digest_of
+from lucaflow.store.verification import remove_stale
+
+OPTIONS = options(outputs=("mean", "max", "matrix"))
+WINDOWED = replace(OPTIONS, embedding_fixed_len_a_time=8)
+BUDGET = 40
+
+
+def proteins(count: int = 12) -> list[str]:
+    draw = random.Random(3)
+    return ["M" + "".join(draw.choices("DEFGHIKLMNPQRSVW", k=draw.randint(3, 30))) for _ in range(count)]
+
+
+class Cut(Exception):
+    """What cuts a job off."""
+
+
+class Job:
+    """A shard in a folder of its own, embedded as often as it takes."""
+
+    def __init__(self, folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.checkpoint = checkpoint
+        self.monkeypatch = monkeypatch
+        self.output = folder / "shards" / "a.h5"
+        self.working = self.output.with_name(".a.h5.working")
+        self.launched: list[int] = []
+        self.computed = Computed(0, 0.0)
+        folder.mkdir(exist_ok=True)
+        self.write(proteins())
+
+    def write(self, sequences: list[str]) -> None:
+        ordered = sorted(sequences, key=len, reverse=True)
+        self.fasta = self.folder / "a.fasta"
+        self.fasta.write_text("".join(f">{digest_of('prot', text)} prot\n{text}\n" for text in ordered))
+
+    def run(self, cut_at: int | None = None, chosen=OPTIONS, budget: int | str = BUDGET) -> bytes:
+        """Embed, and note the lengths of the windows in each batch; cut off before the batch of number `cut_at`."""
+        self.launched = []
+        launch = Engine._launch
+
+        def noted(engine, sequences, planned):
+            if len(self.launched) == cut_at:
+                raise Cut
+            self.launched.append([item.window.length for item in planned])
+            return launch(engine, sequences, planned)
+
+        with self.monkeypatch.context() as patched:
+            patched.setattr(Engine, "_launch", noted)
+            self.computed = embed_shard(self.fasta, self.output, self.checkpoint, chosen, "cpu", budget)
+        return self.output.read_bytes()
+
+    def cut(self, number: int, chosen=OPTIONS, budget: int | str = BUDGET) -> None:
+        with pytest.raises(Cut):
+            self.run(number, chosen, budget)
+        assert not self.output.exists()
+
+
+@pytest.fixture
+def job(golden_checkpoints, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="lucaflow")
+    return lambda name: Job(tmp_path / name, golden_checkpoints["T1"].folder, monkeypatch)
+
+
+@pytest.fixture
+def undisturbed(job):
+    """The bytes of a job that was not cut off, and its batches."""
+    whole = job("undisturbed")
+    return whole.run(), whole.launched
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_job_goes_on_with_the_batch_it_was_cut_off_in(job, undisturbed, number):
+    expected, batches = undisturbed
+    assert len(batches) > 6
+    again = job("again")
+    again.cut(number)
+    assert again.run() == expected
+    assert again.launched == batches[number:]
+    assert again.computed.residues == sum(map(sum, batches[number:]))
+    assert again.computed.seconds > 0
+
+
+def test_it_may_be_cut_off_again_and_again(job, undisturbed):
+    expected, batches = undisturbed
+    again = job("again")
+    for _ in batches[:-1]:
+        again.cut(1)
+    assert again.run() == expected
+    assert again.launched == batches[-1:]
+
+
+@pytest.mark.parametrize("number", range(1, 20, 3))
+def test_a_sequence_in_windows_begins_anew_in_the_same_batches(job, number):
+    whole, again = job("whole"), job("again")
+    expected = whole.run(chosen=WINDOWED, budget=24)
+    again.cut(number, WINDOWED, budget=24)
+    assert again.run(chosen=WINDOWED, budget=24) == expected
+    # All batches are those of the whole job; at most those of one sequence, four, are computed once more.
+    assert again.launched == whole.launched[-len(again.launched) :]
+    assert len(again.launched) < len(whole.launched) - number + 5
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_memory_that_ends_in_a_batch_changes_no_value(job, monkeypatch, number):
+    """The batch is halved; a job that is cut off after that goes on with whole batches."""
+    again = job("again")
+    launch = Engine._launch
+    calls = iter(range(1000))
+
+    def short(engine, sequences, planned):
+        if next(calls) == number:
+            raise torch.OutOfMemoryError
+        return launch(engine, sequences, planned)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "_launch", short)
+        again.cut(2, budget=90)
+    again.run(budget=90)
+    whole = job("whole")
+    whole.run(budget=90)
+    with h5py.File(again.output) as one, h5py.File(whole.output) as other:
+        np.testing.assert_allclose(one["mean"][:], other["mean"][:], atol=1e-5)
+
+
+def test_what_is_there_is_said(job, caplog):
+    again = job("again")
+    again.cut(3)
+    caplog.clear()
+    again.run()
+    assert "sequences are there already" in caplog.text
+
+
+def flip(path: Path, place: int) -> None:
+    with path.open("r+b") as raw:
+        raw.seek(place)
+        byte = raw.read(1)[0]
+        raw.seek(place)
+        raw.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize(
+    "array", ["mean", "max", "residues_embedded", "windows", "device", "taken_over", "checksums", "matrix"]
+)
+def test_a_changed_bit_is_computed_again(job, undisturbed, array):
+    expected, batches = undisturbed
+    again = job("again")
+    again.cut(4)
+    with h5py.File(again.working) as file:
+        dataset = file[array] if array != "matrix" else file["matrix"][file["digests"].asstr()[0]]
+        place = dataset.id.get_offset()
+    flip(again.working, place)
+    assert again.run() == expected
+    assert again.launched == [batches[0], *batches[4:]]
+
+
+def test_of_a_file_that_was_cut_short_the_rest_is_of_use_or_none(job, undisturbed):
+    for share in (0, 0.001, 0.3, 0.9, 0.999):
+        again = job(f"again-{share}")
+        again.cut(5)
+        with again.working.open("r+b") as raw:
+            raw.truncate(int(again.working.stat().st_size * share))
+        assert again.run() == undisturbed[0]
+
+
+def test_each_byte_of_the_structure_may_be_wrong(job, undisturbed):
+    """A crash of the machine may leave any part of the file old, or zero."""
+    draw = random.Random(0)
+    again = job("again")
+    again.cut(4)
+    content = again.working.read_bytes()
+    for _ in range(12):
+        damaged = bytearray(content)
+        start = draw.randrange(len(content))
+        damaged[start : start + 512] = bytes(len(damaged[start : start + 512]))
+        again.working.write_bytes(damaged)
+        assert again.run() == undisturbed[0], start
+        again.output.unlink()
+
+
+@pytest.mark.parametrize(
+    "change", [{"layer": 1}, {"outputs": ("mean",)}, {"dtype": "float16"}, {"matrix_add_special_token": True}]
+)
+def test_what_was_made_with_other_options_is_of_no_use(job, change):
+    chosen = replace(OPTIONS, **change)
+    whole, again = job("whole"), job("again")
+    expected = whole.run(chosen=chosen)
+    again.cut(3)
+    assert again.run(chosen=chosen) == expected
+    assert again.launched == whole.launched
+
+
+def test_other_sequences_of_the_same_name_are_no_beginning(job):
+    whole, again = job("whole"), job("again")
+    again.cut(3)
+    for other in (whole, again):
+        other.write(proteins(9))
+    assert again.run() == whole.run()
+    assert again.launched == whole.launched
+
+
+def test_what_a_job_of_a_killed_run_made_is_not_made_again(job, undisturbed):
+    """Snakemake removes a result that it does not know to be complete before it starts the job again."""
+    again = job("again")
+    again.run()
+    again.output.unlink()
+    assert again.run() == undisturbed[0]
+    assert again.launched == []
+    assert remove_stale([again.output]) == [again.working.with_suffix(".lock"), again.working]
+
+
+def test_what_another_job_works_at_stays(job):
+    """Results that are there may be verified while other shards in the same folder are being embedded."""
+    again = job("again")
+    again.cut(3)
+    finished = again.output.with_name("b.h5")
+    with FileLock(again.working.with_suffix(".lock")):
+        assert remove_stale([finished]) == []
+    assert again.working in remove_stale([finished])
+
+
+def test_a_full_disk_is_not_the_older_shards_fault(job, monkeypatch):
+    again = job("again")
+    again.write(proteins()[:5])
+    again.run()
+    again.output.rename(again.output.with_name("older.h5"))
+    again.working.unlink()
+    again.write(proteins())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lucaflow.store.shards.ShardWriter.take_over", full)
+    with pytest.raises(OSError, match="No space left"):
+        again.run()
+    assert again.launched == []
+
+
+def test_rows_of_an_unfinished_shard_are_taken_over(job):
+    """A record was added while the shard was being embedded."""
+    again = job("again")
+    again.cut(3)
+    again.working.rename(again.working.with_name(".older.h5.working"))
+    again.write([*proteins(), "MWWWWWWW"])
+    again.run()
+    with h5py.File(again.output) as file:
+        taken_over = int(file["taken_over"][:].sum())
+    assert 0 < taken_over == 13 - sum(map(len, again.launched))
+
+
+def test_batches_of_automatic_size_stay_what_they_were(job, monkeypatch):
+    whole, again = job("whole"), job("again")
+    monkeypatch.setattr("lucaflow.engine.devices.CPU_TOKENS_PER_BATCH", 30)
+    expected = whole.run(budget="auto")
+    again.cut(3, budget="auto")
+    # As if a GPU's memory were free that was taken before.
+    monkeypatch.setattr("lucaflow.engine.devices.CPU_TOKENS_PER_BATCH", 3000)
+    assert again.run(budget="auto") == expected
+    assert again.launched == whole.launched[3:]
+
+
+def test_a_size_that_is_asked_for_now_counts(job):
+    again = job("again")
+    again.cut(3)
+    again.run(budget=1)
+    assert {len(batch) for batch in again.launched} == {1}
+
+
+def test_working_files_are_private_and_results_are_not(job):
+    again = job("again")
+    again.cut(2)
+    assert stat.S_IMODE(again.working.stat().st_mode) == 0o600
+    again.run()
+    assert stat.S_IMODE(again.output.stat().st_mode) & 0o044
+
+
+def test_rows_taken_over_stay_so(job):
+    """Cut off after some rows were copied and some computed, the plan of the rest is the same."""
+    whole, again = job("whole"), job("again")
+    for this in (whole, again):
+        this.write(proteins()[:5])
+        this.run()
+        this.output.rename(this.output.with_name("older.h5"))
+        this.write(proteins())
+    expected = whole.run()
+    assert len(whole.launched) > 2
+    again.cut(1)
+    assert again.run() == expected
+    assert again.launched == whole.launched[1:]
+    with h5py.File(again.output) as file:
+        assert file["taken_over"][:].sum() == 5
+        assert np.isfinite(file["mean"][:]).all()

@@ -1,0 +1,66 @@
+"""Several jobs on a machine with several GPUs take different ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lucaflow.engine.gpus import take
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+NAMES = ["GPU-a", "GPU-b", "GPU-c"]
+JOB = """
+import sys
+from pathlib import Path
+from lucaflow.engine.gpus import hold_first_free
+print(hold_first_free(sys.argv[2:], Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return what starts a process that holds one of several things until its input ends."""
+    started = []
+
+    def job(*names):
+        command = [sys.executable, "-c", JOB, str(tmp_path), *names]
+        process = subprocess.Popen(
+            command, env={"PYTHONPATH": str(SCRIPTS)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield job
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_jobs_take_different_ones(start):
+    jobs = [start(*NAMES) for _ in NAMES]
+    assert sorted(int(job.stdout.readline()) for job in jobs) == [0, 1, 2]
+
+
+def test_one_that_is_killed_leaves_its_own_to_the_next(start):
+    jobs = [start(*NAMES) for _ in NAMES]
+    taken = [int(job.stdout.readline()) for job in jobs]
+    waiting = start(*NAMES)
+    time.sleep(1)
+    jobs[1].kill()
+    assert int(waiting.stdout.readline()) == taken[1]
+
+
+def test_other_numbers_of_the_same_gpus_do_not_matter(start):
+    """A run that sees only some GPUs, in an order of its own, counts them anew."""
+    assert start("GPU-b").stdout.readline() == "0\n"
+    assert start("GPU-b", "GPU-c").stdout.readline() == "1\n"
+
+
+def test_a_processor_is_not_leased():
+    assert take(torch.device("cpu")) == torch.device("cpu")

@@ -1,0 +1,88 @@
+"""Files get their final name when they are complete, and never before."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+from workflow_runs import ROOT
+
+from lucaflow.errors import UnreadableError
+from lucaflow.files.writing import guard_of, replacing, replacing_folder, write_text
+from lucaflow.store.verification import damage_of_result
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "folder" / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("all of it")
+        assert not path.exists()
+    assert [file.name for file in path.parent.iterdir()] == ["a.txt"]
+    assert path.read_text() == "all of it"
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_stood_there_stays_when_writing_fails(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "before")
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "before"
+    assert sorted(tmp_path.iterdir()) == [guard_of(path), path]
+
+
+def test_a_guard_is_what_sha256sum_reads(tmp_path):
+    write_text(tmp_path / "a b.txt", "text")
+    with replacing_folder(tmp_path / "folder", guarded=True) as temporary:
+        (temporary / "1\x1c\u2028.txt").write_text("one")
+    for guard in (guard_of(tmp_path / "a b.txt"), guard_of(tmp_path / "folder")):
+        subprocess.run(["sha256sum", "--check", "--strict", guard.name], cwd=tmp_path, check=True)
+    (tmp_path / "folder/notes.txt").write_text("somebody's own")
+    assert not damage_of_result(tmp_path / "a b.txt") and not damage_of_result(tmp_path / "folder")
+    (tmp_path / "a b.txt").write_text("test")
+    assert damage_of_result(tmp_path / "a b.txt") == "not what was written"
+    (tmp_path / "folder/1\x1c\u2028.txt").write_text("other")
+    assert damage_of_result(tmp_path / "folder") == "folder/1\x1c\u2028.txt is not what was written"
+    (tmp_path / "folder/1\x1c\u2028.txt").unlink()
+    assert damage_of_result(tmp_path / "folder") == "folder/1\x1c\u2028.txt is missing"
+    for rubbish in ("rubbish", ""):
+        guard_of(tmp_path / "folder").write_text(rubbish)
+        assert "checksum in .folder.sha256 is damaged" in damage_of_result(tmp_path / "folder")
+    guard_of(tmp_path / "folder").unlink()
+    guard_of(tmp_path / "folder").mkdir()
+    with pytest.raises(UnreadableError, match="left as it is"):
+        damage_of_result(tmp_path / "folder")
+
+
+def test_what_a_killed_process_left_goes(tmp_path):
+    """What a living process writes stays, be it of this machine or another."""
+    script = "import sys, os; from pathlib import Path; from lucaflow.files.writing import replacing\n"
+    script += "with replacing(Path(sys.argv[1])) as part: part.write_text('half'); os._exit(1)"
+    path = tmp_path / "a[1].txt"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    subprocess.run([sys.executable, "-c", script, path], check=False, env=environment)
+    (left,) = tmp_path.iterdir()
+    others = [f".a[1].txt.{platform.node()}-{os.getppid()}.x.part", ".a[1].txt.elsewhere-1.x.part", ".b.txt.x.part"]
+    for name in others:
+        (tmp_path / name).write_text("another's")
+    write_text(path, "whole", guarded=False)
+    assert not left.exists()
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([path.name, *others])
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path):
+    folder = tmp_path / "results" / "folder"
+    for content in ("first", "second"):
+        with replacing_folder(folder) as temporary:
+            (temporary / "a.txt").write_text(content)
+        assert (folder / "a.txt").read_text() == content
+    with pytest.raises(ZeroDivisionError), replacing_folder(folder) as temporary:
+        (temporary / "a.txt").write_text("half")
+        raise ZeroDivisionError
+    assert (folder / "a.txt").read_text() == "second"
+    assert list(folder.parent.iterdir()) == [folder]
