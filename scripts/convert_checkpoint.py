@@ -8,8 +8,9 @@ from lucaflow.checkpoints.conversion import convert_apart, converted_bytes, is_c
 from lucaflow.checkpoints.fetched import LOCK_NAME, discard_damaged
 from lucaflow.checkpoints.layouts import Model, Origin, is_fetched, published_files, published_folder
 from lucaflow.errors import CheckpointError
+from lucaflow.files.checksums import sha256_of
 from lucaflow.files.locks import locked
-from lucaflow.files.writing import explaining_a_full_disk, require_space, sha256_of
+from lucaflow.files.space import explaining_a_full_disk, require_space
 from lucaflow.logs import reporting_to
 
 logger = logging.getLogger("lucaflow")

@@ -12,8 +12,9 @@ from lucaflow.config.datasets import read_datasets, refuse_missing, stated_model
 from lucaflow.downstream.conversion import convert_head
 from lucaflow.downstream.models import HeadOrigin, TrainedHead, locate_head
 from lucaflow.errors import CheckpointError
+from lucaflow.files.checksums import sha256_of
 from lucaflow.files.locks import locked
-from lucaflow.files.writing import explaining_a_full_disk, sha256_of
+from lucaflow.files.space import explaining_a_full_disk
 from lucaflow.logs import reporting_to
 from lucaflow.schemas import read_yaml
 

@@ -4,7 +4,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from lucaflow.files.writing import human_bytes
+from lucaflow.files.space import human_bytes
 from lucaflow.logs import reporting_to
 from lucaflow.store.verification import older_folders, size_of
 

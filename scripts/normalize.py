@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lucaflow.config.datasets import demands_of
 from lucaflow.errors import InputError
-from lucaflow.files.writing import guard_of
+from lucaflow.files.checksums import guard_of
 from lucaflow.logs import reporting_to
 from lucaflow.records.normalisation import NormalisedFiles, normalise_dataset
 from lucaflow.records.outcomes import Policies

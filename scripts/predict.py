@@ -16,7 +16,8 @@ from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddi
 from lucaflow.downstream.tables import Formatter, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_arithmetic
 from lucaflow.engine.gpus import take
-from lucaflow.files.writing import describe, write_text
+from lucaflow.files.checksums import describe
+from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.store.assembly import read_accepted
 from lucaflow.store.verification import remove_stale

@@ -9,16 +9,9 @@ from lucaflow.checkpoints.layouts import RECORD_NAME
 from lucaflow.downstream.models import RECORD_NAME as HEAD_RECORD_NAME
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
-from lucaflow.files.writing import guard_of
+from lucaflow.files.checksums import changed_files, damage_of_result, guard_of, guarded_results
 from lucaflow.logs import reporting_to
-from lucaflow.store.verification import (
-    changed_checkpoint,
-    changed_files,
-    changed_head,
-    damage_of_result,
-    damage_of_shard,
-    guarded_results,
-)
+from lucaflow.store.verification import changed_checkpoint, changed_head, damage_of_shard
 
 logger = logging.getLogger("lucaflow")
 

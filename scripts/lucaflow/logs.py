@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lucaflow.errors import LucaFlowError
-from lucaflow.files.writing import is_full_disk
+from lucaflow.files.space import is_full_disk
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import pytest
 from fetching_cases import after_config, assert_complete, assert_incomplete, fetching_process, ranges, run
 
 from lucaflow.errors import CheckpointError, SpaceError
-from lucaflow.files.writing import require_space
+from lucaflow.files.space import require_space
 
 
 def test_a_disk_that_is_too_small_is_seen_before_anything_comes(server, tmp_path):

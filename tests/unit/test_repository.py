@@ -15,7 +15,7 @@ import document_config
 from lucaflow import __version__
 from lucaflow.checkpoints.layouts import Model, locate
 from lucaflow.checkpoints.registry import PublishedFile, read_checkpoints, read_tasks
-from lucaflow.files.writing import sha256_of
+from lucaflow.files.checksums import sha256_of
 from lucaflow.schemas import read_yaml
 from mini import card
 

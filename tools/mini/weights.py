@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lucaflow.checkpoints.conversion import published_shapes
-from lucaflow.files.writing import sha256_of
+from lucaflow.files.checksums import sha256_of
 from mini.network import CONFIG, MaskedLanguageModel
 
 

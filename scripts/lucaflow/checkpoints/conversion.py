@@ -39,7 +39,9 @@ from lucaflow.checkpoints.layouts import (
 )
 from lucaflow.encoders.lucaone import ContactHead, Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
-from lucaflow.files.writing import describe, human_bytes, replacing, write_text
+from lucaflow.files.checksums import describe
+from lucaflow.files.space import human_bytes
+from lucaflow.files.writing import replacing, write_text
 
 logger = logging.getLogger(__name__)
 

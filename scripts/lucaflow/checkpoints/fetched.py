@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from lucaflow.errors import CheckpointError
-from lucaflow.files.writing import sha256_of, write_text
+from lucaflow.files.checksums import sha256_of
+from lucaflow.files.writing import write_text
 
 SUMS_NAME = "SHA256SUMS"
 RECORD_NAME = "fetched.json"

@@ -24,8 +24,10 @@ from lucaflow.checkpoints.fetched import LOCK_NAME, RECORD_NAME, SUMS_NAME, dama
 from lucaflow.checkpoints.registry import Place, PublishedFile
 from lucaflow.checkpoints.server import PATIENCE, NotThere, Patience, discard, download, part_of, publish
 from lucaflow.errors import CheckpointError
+from lucaflow.files.checksums import describe, sha256_of
 from lucaflow.files.locks import locked
-from lucaflow.files.writing import describe, explaining_a_full_disk, human_bytes, require_space, sha256_of, write_text
+from lucaflow.files.space import explaining_a_full_disk, human_bytes, require_space
+from lucaflow.files.writing import write_text
 
 logger = logging.getLogger(__name__)
 

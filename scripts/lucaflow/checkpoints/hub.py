@@ -25,7 +25,7 @@ from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_
 from lucaflow.checkpoints.registry import Place
 from lucaflow.checkpoints.server import PASSING_STATUS, Patience
 from lucaflow.errors import CheckpointError
-from lucaflow.files.writing import sha256_of
+from lucaflow.files.checksums import sha256_of
 from lucaflow.logs import Progress
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from lucaflow.checkpoints.layouts import CONTACT_HEAD, MODEL_NAME, read_record
 from lucaflow.encoders.lucaone import Block, ContactHead, Encoder, EncoderConfig
 from lucaflow.encoders.onednn import can_pack, check_digits, pack
 from lucaflow.errors import CheckpointError
-from lucaflow.files.writing import sha256_of
+from lucaflow.files.checksums import sha256_of
 
 
 def load_encoder(

@@ -13,7 +13,9 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from lucaflow.errors import CheckpointError
-from lucaflow.files.writing import explaining_a_full_disk, human_bytes, require_space, sha256_of, synchronise
+from lucaflow.files.checksums import sha256_of
+from lucaflow.files.space import explaining_a_full_disk, human_bytes, require_space
+from lucaflow.files.writing import synchronise
 from lucaflow.logs import Progress
 
 logger = logging.getLogger(__name__)

@@ -33,7 +33,8 @@ from lucaflow.config.datasets import (
 from lucaflow.downstream.models import CONVERTER_VERSION as HEAD_CONVERTER_VERSION
 from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
-from lucaflow.files.writing import guard_of, sha256_of, write_text
+from lucaflow.files.checksums import guard_of, sha256_of
+from lucaflow.files.writing import write_text
 from lucaflow.records import outcomes, sharding
 from lucaflow.records.outcomes import NO_DEMANDS
 

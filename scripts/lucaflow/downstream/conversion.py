@@ -25,7 +25,8 @@ from lucaflow.downstream.structure import HeadStructure
 from lucaflow.encoders.lucaone import Block
 from lucaflow.encoders.onednn import can_pack, pack
 from lucaflow.errors import CheckpointError
-from lucaflow.files.writing import describe, replacing, sha256_of, write_text
+from lucaflow.files.checksums import describe, sha256_of
+from lucaflow.files.writing import replacing, write_text
 
 logger = logging.getLogger(__name__)
 

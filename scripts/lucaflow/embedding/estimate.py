@@ -12,7 +12,7 @@ import pandas as pd
 from lucaflow.config.datasets import VECTORS, EmbeddingOptions
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.errors import ConfigError, SpaceError
-from lucaflow.files.writing import human_bytes
+from lucaflow.files.space import human_bytes
 from lucaflow.records.normalisation import Counts
 
 # Of a job that computes embeddings, where there are so many.

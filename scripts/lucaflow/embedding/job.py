@@ -30,7 +30,8 @@ from lucaflow.engine.gpus import take
 from lucaflow.engine.pooling import EmbeddedBatch
 from lucaflow.errors import StoreError
 from lucaflow.files.locks import locked
-from lucaflow.files.writing import human_bytes, is_full_disk, publish
+from lucaflow.files.space import human_bytes, is_full_disk
+from lucaflow.files.writing import publish
 from lucaflow.logs import Progress
 from lucaflow.records.sequences import NormalisedSequence, read_sequences
 from lucaflow.store.format import SHARD_FORMAT, open_hdf5

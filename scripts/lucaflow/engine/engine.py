@@ -19,7 +19,7 @@ from lucaflow.engine.batches import Planned, plan_batches, plan_windows, tokenis
 from lucaflow.engine.devices import bytes_per_token, is_lack_of_memory, token_budget
 from lucaflow.engine.pooling import EmbeddedBatch, Piece, Pooling, matrix_pieces, pool
 from lucaflow.errors import DeviceError, EmbeddingError
-from lucaflow.files.writing import human_bytes
+from lucaflow.files.space import human_bytes
 from lucaflow.records.sequences import NormalisedSequence
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,9 @@ import h5py
 import numpy as np
 
 from lucaflow.config.datasets import VECTORS
-from lucaflow.files.writing import guard_of, replacing, require_space
+from lucaflow.files.checksums import guard_of
+from lucaflow.files.space import require_space
+from lucaflow.files.writing import replacing
 from lucaflow.store.format import FORMAT, blocks_of, key_of, open_hdf5, rows_of
 
 BY_ID_FORMAT = "lucaflow-embeddings-by-id"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import logging
 import os
 import platform
@@ -12,16 +10,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lucaflow.errors import SpaceError
+from lucaflow.files.checksums import guard_of, sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
-
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -38,11 +34,6 @@ def replacing(path: Path, *, guarded: bool = False) -> Iterator[Path]:
         publish(temporary, path)
 
 
-def guard_of(path: Path) -> Path:
-    """Return where the checksum of a result, or those of a folder's files, stand: a file for `sha256sum --check`."""
-    return path.with_name(f".{path.name}.sha256")
-
-
 def write_guard(path: Path, written: Path) -> None:
     """Write the checksum of what will be called `path` and is still at `written`: a file, or a folder of files."""
     with replacing(guard_of(path)) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
@@ -50,23 +41,6 @@ def write_guard(path: Path, written: Path) -> None:
             lines.writelines(f"{sha256_of(file)}  {path.name}/{file.name}\n" for file in written.iterdir())
         else:
             lines.write(f"{sha256_of(written)}  {path.name}\n")
-
-
-def differences_from_guard(path: Path) -> Iterator[str]:
-    """Yield how a guarded result differs from what was written. Files that were added to a folder are no difference."""
-    damaged = f"its checksum in {guard_of(path).name} is damaged"
-    with guard_of(path).open(encoding="utf-8", newline="\n") as lines:
-        if not guard_of(path).stat().st_size:
-            yield damaged
-        for line in lines:
-            digest, _, name = line.removesuffix("\n").partition("  ")
-            file = path.parent / name
-            if not name or not file.is_relative_to(path):
-                yield damaged
-            elif not file.is_file():
-                yield f"{name} is missing"
-            elif sha256_of(file) != digest:
-                yield f"{name} is not what was written" if path.is_dir() else "not what was written"
 
 
 @contextmanager
@@ -188,56 +162,3 @@ def write_text(path: Path, text: str, *, guarded: bool = True) -> None:
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table as TSV under its final name, completely or not at all."""
     write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g"))
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hex SHA-256 of a file's content."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """Return a file's size in bytes and its digest."""
-    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-
-
-def human_bytes(size: float) -> str:
-    """Return a number of bytes as people write it."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"
-
-
-def require_space(
-    folder: Path, needed: int, what: str, otherwise: str = "set checkpoints.directory to another disk"
-) -> None:
-    """Raise SpaceError if a disk has less than `needed` bytes left. otherwise: what to do but make room."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise SpaceError(
-            f"{what} needs {human_bytes(needed)}, but the disk of {folder.resolve()} has {human_bytes(free)} left. "
-            f"Make room, or {otherwise}."
-        )
-
-
-def is_full_disk(error: Exception) -> bool:
-    """Say whether an error means that a disk, or what one may use of it, is full, also in the words of HDF5."""
-    if isinstance(error, OSError) and error.errno in _FULL_DISK:
-        return True
-    return isinstance(error, (OSError, RuntimeError)) and any(f"errno = {code}," in str(error) for code in _FULL_DISK)
-
-
-@contextmanager
-def explaining_a_full_disk(folder: Path, consequence: str) -> Iterator[None]:
-    """Turn the error of a full disk, or of a quota that is used up, into one that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if not is_full_disk(error):
-            raise
-        raise SpaceError(
-            f"{folder.resolve()}: the disk, or what you may use of it, is full ({error.strerror}). "
-            f"{consequence}. Make room, or set checkpoints.directory to another disk; then run again."
-        ) from error

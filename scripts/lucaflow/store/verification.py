@@ -7,7 +7,6 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,13 @@ from lucaflow.downstream.models import read_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
+from lucaflow.files.checksums import describe, difference
 from lucaflow.files.locks import is_free
-from lucaflow.files.writing import describe, differences_from_guard, guard_of, sha256_of
 from lucaflow.store.assembly import Accepted
 from lucaflow.store.format import COUNTS, FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error, read_rows
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
-_SHOWN = 3
 
 
 @dataclass
@@ -234,39 +232,6 @@ def _devices_of(shard_path: Path) -> set[str]:
         return set(shard["device"].asstr()[:])
 
 
-def changed_files(report_path: Path) -> list[tuple[Path, str]]:
-    """Compare the files that verified.json names with what they were; return those that differ, and how."""
-    try:
-        files = json.loads(report_path.read_text(encoding="utf-8"))["files"]
-        expected = {
-            Path(os.path.normpath(report_path.parent / name)): (entry["bytes"], entry["sha256"])
-            for name, entry in files.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [(report_path, f"damaged ({error})")]
-    return [(path, how) for path, (size, digest) in expected.items() if (how := _difference(path, size, digest))]
-
-
-def guarded_results(folder: Path, pattern: str) -> list[Path]:
-    """Return what was written with a checksum beside it whose name fits a pattern, and is there."""
-    guarded = (guard.with_name(guard.name[1:].removesuffix(".sha256")) for guard in sorted(folder.glob(pattern)))
-    return [path for path in guarded if path.exists()]
-
-
-def damage_of_result(path: Path) -> str:
-    """Compare a result with the checksum beside it; say what is wrong, or nothing.
-
-    Raises UnreadableError where it cannot be read now.
-    """
-    try:
-        found = list(islice(differences_from_guard(path), _SHOWN + 1))
-    except UnicodeDecodeError:
-        return f"its checksum in {guard_of(path).name} is damaged"
-    except OSError as error:
-        raise UnreadableError(f"{path} cannot be read now, and was left as it is: {error}") from error
-    return "; ".join(found[:_SHOWN]) + ("; and more" if found[_SHOWN:] else "")
-
-
 def damage_of_shard(path: Path) -> str:
     """Read all of a shard, which checksums guard; say what is wrong with it, or nothing."""
     finding = Finding()
@@ -284,7 +249,7 @@ def changed_head(folder: Path) -> list[tuple[Path, str]]:
         digest = read_head(folder).sha256
     except CheckpointError as error:
         return [(record, str(error)), (model, "its record is damaged")]
-    how = _difference(model, model.stat().st_size, digest) if model.is_file() else "missing"
+    how = difference(model, model.stat().st_size, digest) if model.is_file() else "missing"
     return [(model, how), (record, "speaks of a file that changed")] if how else []
 
 
@@ -295,17 +260,8 @@ def changed_checkpoint(folder: Path) -> list[tuple[Path, str]]:
         stated = read_record(folder)["model"]
     except CheckpointError as error:
         return [(record, str(error)), (model, "its record is damaged")]
-    how = _difference(model, stated["bytes"], stated["sha256"])
+    how = difference(model, stated["bytes"], stated["sha256"])
     return [(model, how), (record, "speaks of a file that changed")] if how else []
-
-
-def _difference(path: Path, size: int, digest: str) -> str:
-    """Say how a file differs from what it should be; an empty text if it does not."""
-    if not path.is_file():
-        return "missing"
-    if path.stat().st_size != size:
-        return f"{path.stat().st_size} bytes, expected {size}"
-    return "" if sha256_of(path) == digest else "its content is not what it was"
 
 
 def older_folders(dataset: Path, current: Collection[str]) -> list[Path]:

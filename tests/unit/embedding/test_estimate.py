@@ -16,7 +16,7 @@ from lucaflow.embedding.estimate import (
     measured_rate,
 )
 from lucaflow.errors import SpaceError
-from lucaflow.files.writing import human_bytes
+from lucaflow.files.space import human_bytes
 from lucaflow.records.normalisation import Counts
 
 COUNTS = Counts(Counter(accepted=5, dropped=1), 0, 0, {100: 2, 1000: 1})

@@ -11,8 +11,8 @@ import pytest
 from workflow_runs import ROOT
 
 from lucaflow.errors import UnreadableError
-from lucaflow.files.writing import guard_of, replacing, replacing_folder, write_text
-from lucaflow.store.verification import damage_of_result
+from lucaflow.files.checksums import damage_of_result, guard_of
+from lucaflow.files.writing import replacing, replacing_folder, write_text
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
