@@ -24,7 +24,7 @@ ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.append(str(ROOT / "scripts"))
 
 import lucaflow
-from lucaflow import schemas
+from lucaflow import schemas, versions
 from lucaflow.checkpoints import fetched as published
 from lucaflow.checkpoints import layouts as lucaone_checkpoints
 from lucaflow.checkpoints import registry
@@ -113,7 +113,7 @@ def checkpoint_folder(model):
 
 def checkpoint_record(model):
     """Return the record that stands beside a converted checkpoint."""
-    return str(checkpoint_folder(model) / lucaone_checkpoints.RECORD_NAME)
+    return str(checkpoint_folder(model) / lucaone_checkpoints.CHECKPOINT_RECORD)
 
 
 def dataset_of(wildcards):
@@ -178,7 +178,7 @@ def fetched_record_of_folder(wildcards):
     model = model_in(wildcards.folder)
     if not lucaone_checkpoints.is_fetched(model, config["checkpoints"]):
         return []
-    return str(lucaone_checkpoints.published_folder(model, config["checkpoints"]) / published.RECORD_NAME)
+    return str(lucaone_checkpoints.published_folder(model, config["checkpoints"]) / published.FETCHED_RECORD)
 
 
 def origin_of(model):

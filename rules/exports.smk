@@ -48,7 +48,7 @@ rule export_hdf5:
         mem_mb=growing(2000),
     params:
         outputs=OPTIONS.outputs,
-        algorithm=settings.EXPORT_VERSION,
+        algorithm=versions.EXPORT_VERSION,
     message:
         "Exporting {wildcards.dataset} as one file, {wildcards.layout}"
     script:
@@ -72,7 +72,7 @@ rule export_npy:
         mem_mb=growing(2000),
     params:
         outputs=OPTIONS.vectors,
-        algorithm=settings.EXPORT_VERSION,
+        algorithm=versions.EXPORT_VERSION,
     message:
         "Exporting the vectors of {wildcards.dataset} for numpy"
     script:
@@ -99,7 +99,7 @@ rule export_table:
         mem_mb=growing(2000),
     params:
         outputs=OPTIONS.vectors,
-        algorithm=settings.EXPORT_VERSION,
+        algorithm=versions.EXPORT_VERSION,
     message:
         "Exporting the vectors of {wildcards.dataset} as one table, {wildcards.suffix}"
     script:

@@ -52,7 +52,7 @@ def head_records_of_dataset(wildcards):
 def fetched_record_of_head(wildcards):
     """Return the record that a model's files were fetched; nothing for one that is here anyway."""
     head = head_of_wildcards(wildcards)
-    return [str(head.root / published.RECORD_NAME)] if head.is_fetched else []
+    return [str(head.root / published.FETCHED_RECORD)] if head.is_fetched else []
 
 
 def origin_of_head(folder):

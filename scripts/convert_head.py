@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.fetched import LOCK_NAME, discard_damaged
-from lucaflow.checkpoints.layouts import RECORD_NAME as CHECKPOINT_RECORD
-from lucaflow.checkpoints.layouts import converted_folder, is_fetched, published_files
+from lucaflow.checkpoints.layouts import CHECKPOINT_RECORD, converted_folder, is_fetched, published_files
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import read_datasets, refuse_missing, stated_models
 from lucaflow.downstream.conversion import convert_head

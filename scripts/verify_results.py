@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from lucaflow.checkpoints.layouts import RECORD_NAME
-from lucaflow.downstream.models import RECORD_NAME as HEAD_RECORD_NAME
+from lucaflow.checkpoints.layouts import CHECKPOINT_RECORD
+from lucaflow.downstream.models import HEAD_RECORD
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
 from lucaflow.files.checksums import changed_files, damage_of_result, guard_of, guarded_results
@@ -24,10 +24,10 @@ def main() -> None:
     bad = [found for report in reports if report.is_file() for found in changed_results(report)]
     bad += [found for plan in map(Path, snakemake.params.plans) if plan.is_file() for found in damaged_for_heads(plan)]
     for folder in map(Path, snakemake.params.checkpoints):
-        if (folder / RECORD_NAME).is_file():
+        if (folder / CHECKPOINT_RECORD).is_file():
             bad += changed_checkpoint(folder)
     for folder in map(Path, snakemake.params.heads):
-        if (folder / HEAD_RECORD_NAME).is_file():
+        if (folder / HEAD_RECORD).is_file():
             bad += changed_head(folder)
     damaged, unreadable = damaged_results(known={path for path, _ in bad})
     bad += damaged

@@ -23,7 +23,7 @@ from fetching_cases import (
     wait_until,
 )
 
-from lucaflow.checkpoints.fetched import RECORD_NAME, SUMS_NAME, read_sums
+from lucaflow.checkpoints.fetched import FETCHED_RECORD, SUMS_NAME, read_sums
 from lucaflow.checkpoints.fetching import fetch
 from lucaflow.checkpoints.registry import Place
 from lucaflow.checkpoints.server import NotThere, Patience
@@ -205,7 +205,7 @@ def test_an_older_place_is_asked_and_named(server, tmp_path, caplog):
     fetch([place(server), place(server, "old")], tmp_path, patience=QUICK)
     assert_complete(tmp_path)
     assert "new/config.json: the server has no such file (404 Not Found). Asking the next place." in caplog.text
-    assert json.loads((tmp_path / RECORD_NAME).read_text())["address"] == f"{server.address}/old"
+    assert json.loads((tmp_path / FETCHED_RECORD).read_text())["address"] == f"{server.address}/old"
 
 
 def test_what_came_from_one_place_is_not_mixed_with_another(server, tmp_path):

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from workflow_runs import ROOT
 
-from lucaflow.checkpoints.fetched import RECORD_NAME, read_sums
+from lucaflow.checkpoints.fetched import FETCHED_RECORD, read_sums
 from lucaflow.checkpoints.fetching import fetch
 from lucaflow.checkpoints.registry import Place, PublishedFile
 from lucaflow.checkpoints.server import Patience
@@ -46,13 +46,13 @@ def assert_complete(folder: Path, weights: bytes = WEIGHTS) -> None:
     assert (folder / "config.json").read_bytes() == CONFIG
     assert (folder / "pytorch.pth").read_bytes() == weights
     assert read_sums(folder)["pytorch.pth"] == hashlib.sha256(weights).hexdigest()
-    assert json.loads((folder / RECORD_NAME).read_text())["files"]["pytorch.pth"]["bytes"] == len(weights)
+    assert json.loads((folder / FETCHED_RECORD).read_text())["files"]["pytorch.pth"]["bytes"] == len(weights)
     assert not list(folder.glob("*.download*")) + list(folder.glob(".*.download*"))
 
 
 def assert_incomplete(folder: Path) -> None:
     assert not (folder / "pytorch.pth").exists()
-    assert not (folder / RECORD_NAME).exists()
+    assert not (folder / FETCHED_RECORD).exists()
 
 
 def after_config(server, *faults) -> None:

@@ -138,9 +138,7 @@ def other_version(this: Prepared) -> None:
 
 
 def other_algorithm(this: Prepared) -> None:
-    this.clone_with(
-        "scripts/lucaflow/config/datasets.py", "EMBEDDING_ALGORITHM_VERSION = ", "EMBEDDING_ALGORITHM_VERSION = 9"
-    )
+    this.clone_with("scripts/lucaflow/versions.py", "EMBEDDING_VERSION = ", "EMBEDDING_VERSION = 9")
 
 
 CHANGES: dict[str, Callable[[Prepared], None]] = {

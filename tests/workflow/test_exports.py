@@ -17,11 +17,11 @@ import scanpy
 from workflow_runs import ROOT
 
 from lucaflow import open_embeddings
-from lucaflow.config.datasets import FORMAT_VERSION
 from lucaflow.errors import SpaceError, StoreError
 from lucaflow.exports.hdf5 import export_by_id, export_npy, export_standalone
 from lucaflow.exports.tables import export_anndata, export_parquet
 from lucaflow.store.format import FORMAT
+from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION
 
 RECORDS = {"a/b%": "MKVLAW", "same": "MKVLAW", "b": "MWWWKKAA", "c": "MKV", "again": "MWWWKKAA"}
 
@@ -92,7 +92,7 @@ def stored(path, count, width):
     rows = np.minimum(np.arange(count), np.random.default_rng(0).integers(0, count // 2, count))
     values = np.random.default_rng(1).standard_normal((count // 2, width), dtype=np.float32)
     with h5py.File(path, "w") as file:
-        file.attrs.update({"format": FORMAT, "format_version": FORMAT_VERSION, "hidden_size": width})
+        file.attrs.update({"format": FORMAT, "format_version": EMBEDDINGS_FORMAT_VERSION, "hidden_size": width})
         file.create_dataset("ids", data=[f"r{i}" for i in range(count)], dtype=h5py.string_dtype())
         file["sequence"], file["mean"] = rows, values
         file["lengths"] = np.arange(count // 2)

@@ -28,20 +28,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lucaflow import __version__
-from lucaflow.checkpoints.layouts import (
-    CONTACT_HEAD,
-    CONVERTER_VERSION,
-    MODEL_NAME,
-    RECORD_NAME,
-    Model,
-    Origin,
-    read_record,
-)
+from lucaflow.checkpoints.layouts import CHECKPOINT_RECORD, CONTACT_HEAD, MODEL_NAME, Model, Origin, read_record
 from lucaflow.encoders.lucaone import ContactHead, Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import describe
 from lucaflow.files.space import human_bytes
 from lucaflow.files.writing import replacing, write_text
+from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -264,7 +257,7 @@ def is_converted(origin: Origin, folder: Path) -> bool:
         return False
     model = folder / MODEL_NAME
     return (
-        record.get("converter_version") == CONVERTER_VERSION
+        record.get("converter_version") == CHECKPOINT_CONVERSION_VERSION
         and {Path(name).name: entry for name, entry in record.get("origin", {}).items()}
         == {path.name: describe(path) for path in origin.files}
         and model.is_file()
@@ -305,11 +298,11 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         "encoder": config.to_dict(),
         "parameters": sum(math.prod(shape) for shape in shapes.values()),
         "contact_head": bool(contact),
-        "converter_version": CONVERTER_VERSION,
+        "converter_version": CHECKPOINT_CONVERSION_VERSION,
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n", guarded=False)
+    write_text(folder / CHECKPOINT_RECORD, json.dumps(record, indent=2) + "\n", guarded=False)
     return record
 
 

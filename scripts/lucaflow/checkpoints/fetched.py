@@ -12,7 +12,7 @@ from lucaflow.files.checksums import sha256_of
 from lucaflow.files.writing import write_text
 
 SUMS_NAME = "SHA256SUMS"
-RECORD_NAME = "fetched.json"
+FETCHED_RECORD = "fetched.json"
 # Held by whoever fetches into the folder, or reads from it.
 LOCK_NAME = ".lock"
 
@@ -38,7 +38,7 @@ def discard_damaged(folder: Path) -> None:
     write_sums(folder, {**_recorded(folder), **read_sums(folder)})
     for name in problems:
         (folder / name).unlink(missing_ok=True)
-    (folder / RECORD_NAME).unlink(missing_ok=True)
+    (folder / FETCHED_RECORD).unlink(missing_ok=True)
     lines = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
     raise CheckpointError(
         f"{folder}: {lines}. What was damaged is removed. Run again where there is a connection, to fetch it anew; it "
@@ -48,7 +48,7 @@ def discard_damaged(folder: Path) -> None:
 
 def _recorded(folder: Path) -> dict[str, str]:
     """Return the digests in fetched.json, by name; nothing where it is not there."""
-    path = folder / RECORD_NAME
+    path = folder / FETCHED_RECORD
     if not path.is_file():
         return {}
     try:

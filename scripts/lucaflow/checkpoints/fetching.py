@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from lucaflow import __version__
 from lucaflow.checkpoints import hub
-from lucaflow.checkpoints.fetched import LOCK_NAME, RECORD_NAME, SUMS_NAME, damaged, read_sums, write_sums
+from lucaflow.checkpoints.fetched import FETCHED_RECORD, LOCK_NAME, SUMS_NAME, damaged, read_sums, write_sums
 from lucaflow.checkpoints.registry import Place, PublishedFile
 from lucaflow.checkpoints.server import PATIENCE, NotThere, Patience, discard, download, part_of, publish
 from lucaflow.errors import CheckpointError
@@ -54,7 +54,7 @@ def fetch(
             explaining_a_full_disk(folder, f"{name} is not complete; what has come of it is kept"),
             locked(folder / LOCK_NAME, f"fetching {name}"),
         ):
-            if not damaged(folder) and (folder / RECORD_NAME).is_file():
+            if not damaged(folder) and (folder / FETCHED_RECORD).is_file():
                 logger.info("%s: all files are there and are what they were", name)
             elif places[0].source == "huggingface":
                 _fetch_from_hub(places[0], revision, folder, patience)
@@ -191,5 +191,5 @@ def _record(place: Place, folder: Path, address: str, commit: str | None, names:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n", guarded=False)
+    write_text(folder / FETCHED_RECORD, json.dumps(record, indent=2) + "\n", guarded=False)
     logger.info("%s is complete in %s", place.name, folder)

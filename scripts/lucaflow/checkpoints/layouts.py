@@ -20,9 +20,7 @@ DEFAULT_STEPS = {"lucaone": 36000000, "lucaone-gene": 36800000, "lucaone-prot": 
 # Where `checkpoints.source` means a download.
 FETCHED_SOURCES = ("huggingface", "server")
 SEQ_TYPE_OF_VERSION = {"lucaone-gene": "gene", "lucaone-prot": "prot"}
-# Raised when a conversion comes out differently.
-CONVERTER_VERSION = 1
-RECORD_NAME = "checkpoint.json"
+CHECKPOINT_RECORD = "checkpoint.json"
 MODEL_NAME = "model.safetensors"
 # What the contact head's parameters are called, in published and in converted checkpoints.
 CONTACT_HEAD = "contact_head."
@@ -193,7 +191,7 @@ def model_of_folder(name: str) -> Model:
 
 def read_record(folder: Path) -> dict[str, Any]:
     """Return what was recorded when the checkpoint in `folder` was converted."""
-    path = folder / RECORD_NAME
+    path = folder / CHECKPOINT_RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         record["model"]["sha256"], record["model"]["bytes"], record["encoder"]

@@ -23,14 +23,8 @@ from lucaflow.errors import ConfigError
 from lucaflow.records.outcomes import NO_DEMANDS, Demands
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.schemas import unknown_keys, violations, with_defaults
+from lucaflow.versions import EMBEDDING_VERSION
 
-EMBEDDING_ALGORITHM_VERSION = 3
-FORMAT_VERSION = 1
-SHARD_VERSION = 3
-LUCAONE_EXPORT_VERSION = 1
-EXPORT_VERSION = 2
-COMPARISON_VERSION = 1
-PREDICTION_ALGORITHM_VERSION = 1
 # Of a digest, in names of folders and files of settings.
 DIGEST_LENGTH = 12
 OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
@@ -370,7 +364,7 @@ class EmbeddingOptions:
         """Return the hex SHA-256 that names everything the values depend on, besides the sequences."""
         return digest_of_settings(
             {
-                "algorithm": EMBEDDING_ALGORITHM_VERSION,
+                "algorithm": EMBEDDING_VERSION,
                 "checkpoint_sha256": checkpoint_sha256,
                 "options": self.deciding(),
             }

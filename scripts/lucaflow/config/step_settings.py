@@ -16,27 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow import __version__
-from lucaflow.checkpoints.layouts import CONVERTER_VERSION, Model
-from lucaflow.config.datasets import (
-    COMPARISON_VERSION,
-    DIGEST_LENGTH,
-    EMBEDDING_ALGORITHM_VERSION,
-    FORMAT_VERSION,
-    LUCAONE_EXPORT_VERSION,
-    PREDICTION_ALGORITHM_VERSION,
-    Dataset,
-    EmbeddingOptions,
-    as_json,
-    demands_of,
-    digest_of_settings,
-)
-from lucaflow.downstream.models import CONVERTER_VERSION as HEAD_CONVERTER_VERSION
+from lucaflow.checkpoints.layouts import Model
+from lucaflow.config.datasets import DIGEST_LENGTH, Dataset, EmbeddingOptions, as_json, demands_of, digest_of_settings
 from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
 from lucaflow.files.checksums import guard_of, sha256_of
 from lucaflow.files.writing import write_text
-from lucaflow.records import outcomes, sharding
 from lucaflow.records.outcomes import NO_DEMANDS
+from lucaflow.versions import (
+    CHECKPOINT_CONVERSION_VERSION,
+    COMPARISON_VERSION,
+    EMBEDDING_VERSION,
+    EMBEDDINGS_FORMAT_VERSION,
+    HEAD_CONVERSION_VERSION,
+    LUCAONE_EXPORT_VERSION,
+    NORMALISATION_VERSION,
+    PREDICTION_VERSION,
+    SHARDING_VERSION,
+)
 
 # Larger inputs are known by size and time of change: reading them to plan a run would take too long.
 _READ_TO_PLAN = 100_000_000
@@ -59,13 +56,13 @@ def identity(path: Path) -> dict[str, Any]:
 
 def origin_settings(files: Sequence[Path]) -> dict[str, Any]:
     """Return what the files of a published checkpoint are known by, wherever they lie."""
-    return {"converter": CONVERTER_VERSION, "files": {path.name: identity(path) for path in files}}
+    return {"converter": CHECKPOINT_CONVERSION_VERSION, "files": {path.name: identity(path) for path in files}}
 
 
 def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides which files are fetched; `settings` are those under `checkpoints` in the configuration."""
     return {
-        "converter": CONVERTER_VERSION,
+        "converter": CHECKPOINT_CONVERSION_VERSION,
         **asdict(model),
         "source": settings["source"],
         "revision": settings["revision"],
@@ -75,7 +72,7 @@ def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[s
 def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
     demands = demands_of(config, dataset)
     return {
-        "algorithm": outcomes.ALGORITHM_VERSION,
+        "algorithm": NORMALISATION_VERSION,
         "path": str(dataset.path),
         "file": identity(dataset.path),
         "seq_type": dataset.seq_type,
@@ -86,12 +83,12 @@ def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str,
 
 
 def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {"algorithm": sharding.ALGORITHM_VERSION, "shard_tokens": config["compute"]["shard_tokens"]}
+    return {"algorithm": SHARDING_VERSION, "shard_tokens": config["compute"]["shard_tokens"]}
 
 
 def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sha256: str) -> dict[str, Any]:
     return {
-        "format_version": FORMAT_VERSION,
+        "format_version": EMBEDDINGS_FORMAT_VERSION,
         "dataset": dataset.name,
         "llm_version": dataset.model.llm_version,
         "llm_step": dataset.model.llm_step,
@@ -105,7 +102,7 @@ def comparison_settings(options: EmbeddingOptions, config: Mapping[str, Any], ch
     """Return what a comparison of precisions or windows depends on, besides the sequences."""
     return {
         "algorithm": COMPARISON_VERSION,
-        "embedding_algorithm": EMBEDDING_ALGORITHM_VERSION,
+        "embedding_algorithm": EMBEDDING_VERSION,
         "checkpoint_sha256": checkpoint_sha256,
         "device": config["compute"]["device"],
         "options": replace(options, outputs=(), dtype="float32", matrix_add_special_token=False).deciding(),
@@ -120,12 +117,12 @@ def head_settings(files: HeadFiles | None) -> dict[str, Any]:
     """Return what the files of a trained model are known by; None for one that is not there."""
     known = {} if files is None else {str(path.relative_to(files.root)): identity(path) for path in files.all_files}
     # In the order in which they are read back, so that what is kept of them passes for the same.
-    return {"converter": HEAD_CONVERTER_VERSION, "files": dict(sorted(known.items()))}
+    return {"converter": HEAD_CONVERSION_VERSION, "files": dict(sorted(known.items()))}
 
 
 def fetched_head_settings(head: HeadOrigin) -> dict[str, Any]:
     """Return what decides which files of a trained model are fetched."""
-    return {"converter": HEAD_CONVERTER_VERSION, **asdict(head.task), "source": head.source}
+    return {"converter": HEAD_CONVERSION_VERSION, **asdict(head.task), "source": head.source}
 
 
 def heads_settings(
@@ -140,7 +137,7 @@ def heads_settings(
     """
     return {
         **split_settings(config),
-        "embedding_algorithm": EMBEDDING_ALGORITHM_VERSION,
+        "embedding_algorithm": EMBEDDING_VERSION,
         "wanted": sorted(map(asdict, set(wanted)), key=as_json),
         "checkpoints": {model.name: digest for model, digest in checkpoints.items()},
         "own": None if own is None else {"model": asdict(own.model), "options": own.options.deciding()},
@@ -157,7 +154,7 @@ def predict_settings(
     }
     settings = config["heads"]
     return {
-        "algorithm": PREDICTION_ALGORITHM_VERSION,
+        "algorithm": PREDICTION_VERSION,
         "columns": asdict(dataset.columns),
         "head_sha256": head.sha256,
         "structure": asdict(head.structure),

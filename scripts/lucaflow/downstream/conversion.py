@@ -19,7 +19,7 @@ from lucaflow import __version__
 from lucaflow.checkpoints.conversion import first_of, fused, misfits, published_shapes, read_tensors, write_parameters
 from lucaflow.checkpoints.layouts import MODEL_NAME
 from lucaflow.downstream.lucaonetasks import check_outputs, labels_of, reading_of, renamed, structure_of
-from lucaflow.downstream.models import CONVERTER_VERSION, RECORD_NAME, HeadFiles, TrainedHead, read_head
+from lucaflow.downstream.models import HEAD_RECORD, HeadFiles, TrainedHead, read_head
 from lucaflow.downstream.networks import Head
 from lucaflow.downstream.structure import HeadStructure
 from lucaflow.encoders.lucaone import Block
@@ -27,6 +27,7 @@ from lucaflow.encoders.onednn import can_pack, pack
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import describe, sha256_of
 from lucaflow.files.writing import replacing, write_text
+from lucaflow.versions import HEAD_CONVERSION_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -104,11 +105,11 @@ def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
         "labels": list(labels),
         "origin": {str(path.relative_to(files.root)): describe(path) for path in files.all_files},
         "model": describe(target),
-        "converter_version": CONVERTER_VERSION,
+        "converter_version": HEAD_CONVERSION_VERSION,
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_text(folder / RECORD_NAME, json.dumps(record, indent=2) + "\n", guarded=False)
+    write_text(folder / HEAD_RECORD, json.dumps(record, indent=2) + "\n", guarded=False)
     return read_head(folder)
 
 

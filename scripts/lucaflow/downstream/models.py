@@ -16,9 +16,7 @@ from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, ConfigError
 from lucaflow.schemas import nearest
 
-# Raised when a conversion comes out differently.
-CONVERTER_VERSION = 1
-RECORD_NAME = "head.json"
+HEAD_RECORD = "head.json"
 PREFIX = "head-"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "pytorch.pth", "pytorch.pt")
 
@@ -82,7 +80,7 @@ def _origin(
             raise ConfigError("heads.path: expected a LucaOneTasks root, since heads.source is `local`")
         root = Path(settings["path"])
         folder = directory / folder_name(PREFIX + name, "local", str(root.resolve()))
-        if not root.is_dir() and (folder / RECORD_NAME).is_file():
+        if not root.is_dir() and (folder / HEAD_RECORD).is_file():
             # What was converted serves while its source is out of reach.
             return HeadOrigin(read_head(folder).task, "local", root, folder, None)
         return HeadOrigin(choose_task(root, name, fetched.task if fetched else None), "local", root, folder, None)
@@ -200,7 +198,7 @@ def locate_head(root: Path, task: Task) -> HeadFiles:
 
 def read_head(folder: Path) -> TrainedHead:
     """Return what is recorded of the converted model in `folder`. Raises CheckpointError."""
-    path = folder / RECORD_NAME
+    path = folder / HEAD_RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         structure, reading = record["structure"], record["reading"]

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from lucaflow.records.readers import RawRecord
 
-ALGORITHM_VERSION = 1
 _BLANK = re.compile(r"[^\S\n]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NO_LETTER = re.compile(r"[^A-Z]")

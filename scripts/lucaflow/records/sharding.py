@@ -11,7 +11,6 @@ import hashlib
 
 import numpy as np
 
-ALGORITHM_VERSION = 2
 MOST_SHARDS = 999
 _BITS = 64
 

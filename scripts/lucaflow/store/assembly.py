@@ -13,11 +13,12 @@ import h5py
 import numpy as np
 
 from lucaflow import __version__
-from lucaflow.config.datasets import FORMAT_VERSION, EmbeddingOptions
+from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing
 from lucaflow.records.table import accepted_records
 from lucaflow.store.format import COUNTS, FORMAT, PER_SEQUENCE, SHARD_FORMAT, key_of, open_hdf5, read_rows
+from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION
 
 _ROWS_AT_ONCE = 1000
 
@@ -76,7 +77,7 @@ def assemble(
         file.attrs.update(
             {
                 "format": FORMAT,
-                "format_version": FORMAT_VERSION,
+                "format_version": EMBEDDINGS_FORMAT_VERSION,
                 **attributes,
                 "hidden_size": hidden_size,
                 "options": json.dumps(options.deciding(), sort_keys=True),

@@ -19,8 +19,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from lucaflow.config.datasets import FORMAT_VERSION, SHARD_VERSION, VECTORS
+from lucaflow.config.datasets import VECTORS
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
+from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION, SHARD_FORMAT_VERSION
 
 FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
@@ -167,7 +168,7 @@ def open_hdf5(path: Path, file_format: str, locking: bool | None = None) -> h5py
     except OSError as error:
         raise read_error(path, error) from error
     found = file.attrs.get("format"), file.attrs.get("format_version")
-    version = SHARD_VERSION if file_format == SHARD_FORMAT else FORMAT_VERSION
+    version = SHARD_FORMAT_VERSION if file_format == SHARD_FORMAT else EMBEDDINGS_FORMAT_VERSION
     if found != (file_format, version):
         file.close()
         raise StoreError(
@@ -214,10 +215,10 @@ class Embeddings(Mapping[str, Any]):
                 "which is missing or damaged. Keep the shards beside embeddings.h5, or run LucaFlow again."
             ) from error
         found = dataset.file.attrs.get("format"), dataset.file.attrs.get("format_version")
-        if found[0] == SHARD_FORMAT and found[1] != SHARD_VERSION:
+        if found[0] == SHARD_FORMAT and found[1] != SHARD_FORMAT_VERSION:
             raise StoreError(
-                f"{dataset.file.filename}: expected format {SHARD_FORMAT} {SHARD_VERSION}, found {found[1]}, which "
-                "another version of LucaFlow wrote. Read it with that one, or run this one again."
+                f"{dataset.file.filename}: expected format {SHARD_FORMAT} {SHARD_FORMAT_VERSION}, found {found[1]}, "
+                "which another version of LucaFlow wrote. Read it with that one, or run this one again."
             )
         try:
             return read_checked(dataset)

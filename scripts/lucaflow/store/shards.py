@@ -20,7 +20,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from lucaflow.config.datasets import SHARD_VERSION, EmbeddingOptions
+from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import publish, temporary_beside
@@ -38,6 +38,7 @@ from lucaflow.store.format import (
     row_values,
     stored,
 )
+from lucaflow.versions import SHARD_FORMAT_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class ShardContent:
         """Return what a shard says of itself."""
         return {
             "format": SHARD_FORMAT,
-            "format_version": SHARD_VERSION,
+            "format_version": SHARD_FORMAT_VERSION,
             "fingerprint": self.options.fingerprint(self.checkpoint_sha256),
             "checkpoint_sha256": self.checkpoint_sha256,
             "options": json.dumps(self.options.deciding(), sort_keys=True),

@@ -13,10 +13,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lucaflow.checkpoints.layouts import MODEL_NAME, RECORD_NAME, read_record
+from lucaflow.checkpoints.layouts import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.config.datasets import EmbeddingOptions
-from lucaflow.downstream.models import RECORD_NAME as HEAD_RECORD_NAME
-from lucaflow.downstream.models import read_head
+from lucaflow.downstream.models import HEAD_RECORD, read_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
@@ -244,7 +243,7 @@ def damage_of_shard(path: Path) -> str:
 
 def changed_head(folder: Path) -> list[tuple[Path, str]]:
     """Compare a converted downstream model with its record; return its files if they differ, and how."""
-    model, record = folder / MODEL_NAME, folder / HEAD_RECORD_NAME
+    model, record = folder / MODEL_NAME, folder / HEAD_RECORD
     try:
         digest = read_head(folder).sha256
     except CheckpointError as error:
@@ -255,7 +254,7 @@ def changed_head(folder: Path) -> list[tuple[Path, str]]:
 
 def changed_checkpoint(folder: Path) -> list[tuple[Path, str]]:
     """Compare a converted checkpoint with its record; return its files if they differ, and how."""
-    model, record = folder / MODEL_NAME, folder / RECORD_NAME
+    model, record = folder / MODEL_NAME, folder / CHECKPOINT_RECORD
     try:
         stated = read_record(folder)["model"]
     except CheckpointError as error:
