@@ -11,7 +11,7 @@ from lucaflow.downstream.conversion import convert_head, load_head
 from lucaflow.downstream.models import choose_task, locate_head
 from lucaflow.downstream.networks import framed
 from lucaflow.downstream.pooling import POOLINGS, pooler
-from lucaflow.encoders.lucaone import Run
+from lucaflow.encoders.packing import Run
 
 pytestmark = pytest.mark.xdist_group("heads")
 

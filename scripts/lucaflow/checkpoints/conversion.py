@@ -29,7 +29,8 @@ from torch import Tensor
 
 from lucaflow import __version__
 from lucaflow.checkpoints.layouts import CHECKPOINT_RECORD, CONTACT_HEAD, MODEL_NAME, Model, Origin, read_record
-from lucaflow.encoders.lucaone import ContactHead, Encoder, EncoderConfig
+from lucaflow.encoders.contacts import ContactHead
+from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import describe
 from lucaflow.files.space import human_bytes

@@ -13,7 +13,8 @@ from safetensors import safe_open
 from torch import nn
 
 from lucaflow.checkpoints.layouts import CONTACT_HEAD, MODEL_NAME, read_record
-from lucaflow.encoders.lucaone import Block, ContactHead, Encoder, EncoderConfig
+from lucaflow.encoders.contacts import ContactHead
+from lucaflow.encoders.lucaone import Block, Encoder, EncoderConfig
 from lucaflow.encoders.onednn import can_pack, check_digits, pack
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from lucaflow.downstream.pooling import pooler
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
-from lucaflow.encoders.lucaone import Block, Run, SelfAttention, runs_of
+from lucaflow.encoders.lucaone import Block, SelfAttention
+from lucaflow.encoders.packing import Run, runs_of
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

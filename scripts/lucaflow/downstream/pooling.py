@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from lucaflow.encoders.lucaone import Run, by_run
+from lucaflow.encoders.packing import Run, by_run
 
 
 def _square(size: int) -> nn.Parameter:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import groupby
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lucaflow.encoders.packing import Run, by_run, runs_of
 from lucaflow.encoders.vocabulary import CLS_AND_SEP, MASK, VOCABULARY
 
 # A token that `token_dropout` masks in training is absent 12 % of the time; the rest is scaled to match.
@@ -75,25 +75,6 @@ class EncoderConfig:
 
     def to_dict(self) -> dict[str, int | float | bool]:
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Run:
-    """Neighbouring sequences of equal length, in tokens."""
-
-    count: int
-    length: int
-
-
-def runs_of(lengths: Sequence[int]) -> list[Run]:
-    """Return the runs of sequences that lie one after another."""
-    return [Run(len(list(group)), length) for length, group in groupby(lengths)]
-
-
-def by_run(x: Tensor, runs: Sequence[Run]) -> list[Tensor]:
-    """Return views (count, length, ...) of the runs in (T, ...)."""
-    parts = torch.split(x, [run.count * run.length for run in runs])
-    return [part.view(run.count, run.length, *x.shape[1:]) for part, run in zip(parts, runs, strict=True)]
 
 
 def rotary_angles(length: int, inv_freq: Tensor) -> tuple[Tensor, Tensor]:
@@ -250,35 +231,3 @@ class Encoder(nn.Module):
             if number == layer and attention_to:
                 asked_for = x.clone()
         return self.last_layer_norm(x) if layer is None and self.config.use_last_layer_norm else asked_for
-
-
-class ContactHead(nn.Module):
-    """LucaOne's contact map: logistic regression on the attention of all layers and heads."""
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.heads = config.num_attention_heads
-        self.regression = nn.Linear(config.num_hidden_layers * self.heads, 1)
-
-    def forward(self, encoder: Encoder, ids: Tensor, types: Tensor, layer: int | None = None) -> tuple[Tensor, Tensor]:
-        """Return the hidden states (L + 2, H) of `layer` and the contact probabilities (L, L) of one sequence.
-
-        ids and types are (L + 2,). One layer's maps are held at a time: each is symmetrised, corrected for its
-        average product, and added with its regression weights.
-        """
-        residues = len(ids) - 2
-        contacts = torch.zeros(residues, residues, device=ids.device)
-        layer_weights = iter(self.regression.weight.float().view(-1, self.heads))
-
-        def add(probabilities: Tensor) -> None:
-            nonlocal contacts
-            a = probabilities[0].clone()
-            a[:, -1, :] = 0
-            a[:, :, -1] = 0
-            a = a[:, 1:-1, 1:-1]
-            a = a + a.transpose(1, 2)
-            a = a - a.sum(2, keepdim=True) * a.sum(1, keepdim=True) / a.sum((1, 2), keepdim=True)
-            contacts = contacts + torch.einsum("h,hij->ij", next(layer_weights), a)
-
-        hidden = encoder(ids, types, [len(ids)], layer=layer, attention_to=add)
-        return hidden, torch.sigmoid(contacts + self.regression.bias.float())

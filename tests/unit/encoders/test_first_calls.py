@@ -24,7 +24,9 @@ class Observing(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 with Observing(), torch.inference_mode():
-    from lucaflow.encoders.lucaone import ContactHead, Encoder, EncoderConfig, Run
+    from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+    from lucaflow.encoders.contacts import ContactHead
+    from lucaflow.encoders.packing import Run
     from lucaflow.downstream.networks import ACTIVATIONS
     from lucaflow.downstream.pooling import POOLINGS, pooler
 
