@@ -35,7 +35,9 @@ from lucaflow.downstream import required_embeddings as wanted
 from lucaflow.embedding import estimate as preflight
 from lucaflow.records import sequences
 from lucaflow.report import failures, summary
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import LucaFlowError
+from lucaflow.files.json_files import DIGEST_LENGTH
 
 if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
     raise WorkflowError(
@@ -53,7 +55,7 @@ try:
     DATASETS = settings.read_datasets(Path(config["datasets"]), schema_of("datasets"), config)
     REGISTRY = registry.read_checkpoints(ROOT / "resources/checkpoints.tsv", schema_of("checkpoints"))
     settings.refuse_unavailable(config, DATASETS, REGISTRY)
-    OPTIONS = settings.EmbeddingOptions.from_config(config["embedding"])
+    OPTIONS = EmbeddingOptions.from_config(config["embedding"])
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
 
@@ -290,7 +292,7 @@ def shards_of(dataset):
     """Return the shards of a dataset, once it is split, its checkpoint converted, and its results found to fit the disk."""
     checkpoints.preflight.get(dataset=dataset.name, model=dataset.model.name)
     table = checkpoints.split.get(dataset=dataset.name).output.table
-    fingerprint = OPTIONS.fingerprint(checkpoint_sha256(dataset))[: settings.DIGEST_LENGTH]
+    fingerprint = OPTIONS.fingerprint(checkpoint_sha256(dataset))[: DIGEST_LENGTH]
     folder = f"results/{dataset.name}/{dataset.model.name}/shards/{fingerprint}"
     return [f"{folder}/{shard}.h5" for shard in sequences.read_shard_names(Path(table))]
 

@@ -43,7 +43,7 @@ def guarded_folders(wildcards):
 def fingerprints_now(wildcards):
     """Return the names of the folders of shards that the configuration asks for."""
     digests = {dataset.model: checkpoint_sha256(dataset) for dataset in SINGLES}
-    return sorted(OPTIONS.fingerprint(digest)[: settings.DIGEST_LENGTH] for digest in digests.values())
+    return sorted(OPTIONS.fingerprint(digest)[: DIGEST_LENGTH] for digest in digests.values())
 
 
 def checkpoint_folders(wildcards):

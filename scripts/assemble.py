@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.logs import reporting_to
 from lucaflow.store.assembly import assemble, read_accepted
 from lucaflow.store.format import ATTRIBUTES

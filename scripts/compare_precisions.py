@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from lucaflow.checkpoints.layouts import Model
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.embedding.comparisons import Bench, choose, compare_precisions, first_ids, read_chosen
 from lucaflow.engine.devices import device_name
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.records.sequences import index_sequences

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from lucaflow.checkpoints.layouts import Model
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.embedding.comparisons import MOST_RESIDUES, Bench, choose, compare_stitchings, costs, read_chosen
 from lucaflow.engine.devices import device_name
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import InputError
 from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from lucaflow.checkpoints.layouts import Model, converted_folder
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.embedding.job import embed_shard
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.report.summary import computed_beside

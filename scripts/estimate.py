@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 from lucaflow.checkpoints.layouts import read_record
-from lucaflow.config.datasets import DIGEST_LENGTH, EmbeddingOptions
 from lucaflow.embedding.estimate import assumed_speed, check_checkpoint, check_space, estimate, measured_rate
+from lucaflow.engine.options import EmbeddingOptions
+from lucaflow.files.json_files import DIGEST_LENGTH
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.records.normalisation import Counts

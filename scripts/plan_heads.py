@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from lucaflow.checkpoints.layouts import converted_folder, read_record
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.downstream.models import read_head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
 from lucaflow.embedding.estimate import THREADS, assumed_speed, check_space, estimate, measured_rate
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.records.normalisation import Counts

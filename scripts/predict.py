@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from lucaflow import __version__
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.downstream.conversion import load_head
 from lucaflow.downstream.models import read_head
 from lucaflow.downstream.prediction import Predictor, predict, read_sides, sources_of
@@ -16,6 +15,7 @@ from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddi
 from lucaflow.downstream.tables import Formatter, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_arithmetic
 from lucaflow.engine.gpus import take
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.checksums import describe
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to

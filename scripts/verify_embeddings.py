@@ -4,7 +4,7 @@ import json
 import logging
 from pathlib import Path
 
-from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to

@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import default_options
 import torch
 from plain_lucaone import PlainLucaOne
 from torch import nn
 
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.encoders.onednn import PackedLinear, can_pack, pack
 from lucaflow.encoders.vocabulary import CLS_AND_SEP, encode
 from lucaflow.engine.devices import ARITHMETIC, device_name
 from lucaflow.engine.engine import Engine
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.outcomes import digest_of
 from lucaflow.records.sequences import NormalisedSequence
 
@@ -63,7 +62,7 @@ MINI = Shape("mini: 128 wide, 6 layers", 6, 128, 4)
 
 
 def options(precision: str = "float32", outputs: tuple[str, ...] = ("mean",)) -> EmbeddingOptions:
-    return default_options.options(precision=precision, outputs=outputs)
+    return EmbeddingOptions(precision=precision, outputs=outputs)
 
 
 def linears(block: nn.Module) -> list[nn.Linear]:

@@ -23,12 +23,12 @@ from collections import Counter
 from pathlib import Path
 from lucaflow.embedding.job import embed_shard
 from lucaflow.logs import reporting_to
-from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.engine.options import EmbeddingOptions
 import torch
 torch.set_num_threads(1)
 folder, checkpoint = map(Path, sys.argv[1:3])
 options = EmbeddingOptions(
-    tuple(sys.argv[3:]), None, False, True, 4094, "right", None, True, "lucaone", "float32", "float32"
+    tuple(sys.argv[3:])
 )
 with reporting_to(folder / "log"):
     embed_shard(folder / "a.fasta", folder / "shards/a.h5", checkpoint, options, "cpu", 64)

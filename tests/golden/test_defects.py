@@ -23,9 +23,10 @@ from workflow_runs import ROOT
 
 from lucaflow.checkpoints.layouts import Model, locate
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
-from lucaflow.config.datasets import EmbeddingOptions, resolve
+from lucaflow.config.datasets import resolve
 from lucaflow.encoders.vocabulary import TOKEN_TYPE, encode
 from lucaflow.engine.engine import Engine
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.windows import Windowing, mirrored, side_by_side
 from lucaflow.errors import CheckpointError, ConfigError, EmbeddingError
 from lucaflow.records.outcomes import Demands, Normaliser, Policies, digest_of
@@ -33,7 +34,7 @@ from lucaflow.records.readers import RawRecord
 from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.schemas import read_yaml
 
-MATRIX = EmbeddingOptions(("matrix",), None, False, True, 4094, "right", None, True, "lucaone", "float32", "float32")
+MATRIX = EmbeddingOptions(("matrix",))
 
 
 def tagged(manifest, *tags):

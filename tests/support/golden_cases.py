@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.encoders.lucaone import Encoder
 from lucaflow.engine.engine import Engine
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import InputError
 from lucaflow.records.normalisation import NormalisedFiles, normalise_dataset
 from lucaflow.records.outcomes import NO_DEMANDS, Normaliser, Policies
@@ -70,16 +70,12 @@ def embedding_options(options: dict[str, Any]) -> EmbeddingOptions:
     vector = options["vector_type"]
     return EmbeddingOptions(
         outputs=("matrix",) if options["embedding_type"] == "matrix" else (vector,),
-        layer=None,
         matrix_add_special_token=options["matrix_add_special_token"],
         embedding_complete=options["embedding_complete"],
         truncation_seq_length=options["truncation_seq_length"],
         trunc_type=options["trunc_type"],
         embedding_fixed_len_a_time=fixed_length(options),
         embedding_complete_seg_overlap=options["embedding_complete_seg_overlap"],
-        stitching="lucaone",
-        precision="float32",
-        dtype="float32",
     )
 
 

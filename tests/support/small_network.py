@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import default_options
 import numpy as np
 import torch
 
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.engine.engine import Engine
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.pooling import EmbeddedBatch
 from lucaflow.records.outcomes import digest_of
 from lucaflow.records.sequences import NormalisedSequence
@@ -27,7 +26,7 @@ CONFIG = EncoderConfig(
 
 
 def options(**changed: Any) -> EmbeddingOptions:
-    return default_options.options(**{"outputs": ("mean", "max", "cls", "matrix"), **changed})
+    return EmbeddingOptions(**{"outputs": ("mean", "max", "cls", "matrix"), **changed})
 
 
 def network(device: torch.device) -> Encoder:

@@ -7,30 +7,20 @@ file's name that something changed, also when its own records are gone.
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.layouts import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
 from lucaflow.checkpoints.registry import Registry
-from lucaflow.engine.windows import Windowing
+from lucaflow.engine.options import VECTORS
 from lucaflow.errors import ConfigError
 from lucaflow.records.outcomes import NO_DEMANDS, Demands
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.schemas import unknown_keys, violations, with_defaults
-from lucaflow.versions import EMBEDDING_VERSION
-
-# Of a digest, in names of folders and files of settings.
-DIGEST_LENGTH = 12
-OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
-VECTORS = ("mean", "max", "cls")
-LINKED = ("matrix", "contacts")
-
 
 # Names that results/ uses itself.
 _RESERVED = ("settings", "summary.tsv", "summary.html", "validation.html")
@@ -293,88 +283,3 @@ def _huggingface_doubts(fetched: list[str], path: str, datasets: Mapping[str, Da
         yield f"checkpoints.path: {path} holds one model, but the datasets ask for {', '.join(fetched)}"
     if not all(dataset.step_stated for dataset in datasets.values() if dataset.model.llm_version != "mini"):
         yield f"model.llm_step: must be given, since {path} is a Hugging Face directory and does not say its step"
-
-
-@dataclass(frozen=True)
-class EmbeddingOptions:
-    """The options of `embedding` in the configuration, by the same names."""
-
-    outputs: tuple[str, ...]
-    layer: int | None
-    matrix_add_special_token: bool
-    embedding_complete: bool
-    truncation_seq_length: int
-    trunc_type: str
-    embedding_fixed_len_a_time: int | None
-    embedding_complete_seg_overlap: bool
-    stitching: str
-    precision: str
-    dtype: str
-
-    @classmethod
-    def from_config(cls, embedding: Mapping[str, Any]) -> EmbeddingOptions:
-        """Return the options of a resolved configuration. Raises ConfigError for windows that are too short."""
-        chosen = {key: embedding[key] for key in cls.__dataclass_fields__}
-        options = cls(**{**chosen, "outputs": tuple(name for name in OUTPUTS if name in embedding["outputs"])})
-        try:
-            options.windowing.windows(1)
-        except ValueError as error:
-            raise ConfigError(f"embedding.{error}") from error
-        return options
-
-    @property
-    def is_windowed(self) -> bool:
-        """Whether a long sequence is embedded in pieces."""
-        return self.embedding_complete and self.embedding_fixed_len_a_time is not None
-
-    @property
-    def windowing(self) -> Windowing:
-        return Windowing(**{field.name: getattr(self, field.name) for field in fields(Windowing)})
-
-    @property
-    def vectors(self) -> tuple[str, ...]:
-        return tuple(name for name in VECTORS if name in self.outputs)
-
-    @property
-    def linked(self) -> tuple[str, ...]:
-        """The outputs that stay in the shards, behind links."""
-        return tuple(name for name in LINKED if name in self.outputs)
-
-    def deciding(self) -> dict[str, Any]:
-        """Return the options that change what is stored; those without effect are left out."""
-        options = asdict(self) | {"outputs": list(self.outputs)}
-        idle = {
-            "truncation_seq_length": self.embedding_complete,
-            "trunc_type": self.embedding_complete and (not self.is_windowed or self.stitching == "centered"),
-            "embedding_fixed_len_a_time": not self.is_windowed,
-            "embedding_complete_seg_overlap": not self.is_windowed or self.stitching == "centered",
-            "stitching": not self.is_windowed,
-            "matrix_add_special_token": "matrix" not in self.outputs,
-        }
-        if not self.embedding_complete:
-            options["truncation_seq_length"] = self.embedding_fixed_len_a_time or self.truncation_seq_length
-        return {name: value for name, value in options.items() if not idle.get(name)}
-
-    def require_layer(self, layers: int) -> None:
-        """Raise ConfigError if a checkpoint of so many layers has not the one that is asked for."""
-        if self.layer is not None and self.layer > layers:
-            raise ConfigError(f"embedding.layer is {self.layer}, but this checkpoint has layers 0 to {layers}.")
-
-    def fingerprint(self, checkpoint_sha256: str) -> str:
-        """Return the hex SHA-256 that names everything the values depend on, besides the sequences."""
-        return digest_of_settings(
-            {
-                "algorithm": EMBEDDING_VERSION,
-                "checkpoint_sha256": checkpoint_sha256,
-                "options": self.deciding(),
-            }
-        )
-
-
-def digest_of_settings(settings: Mapping[str, Any]) -> str:
-    """Return the hex SHA-256 of settings; the order of their keys does not matter."""
-    return hashlib.sha256(as_json(settings).encode()).hexdigest()
-
-
-def as_json(settings: Mapping[str, Any]) -> str:
-    return json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

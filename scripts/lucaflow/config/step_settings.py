@@ -17,10 +17,12 @@ from typing import Any
 
 from lucaflow import __version__
 from lucaflow.checkpoints.layouts import Model
-from lucaflow.config.datasets import DIGEST_LENGTH, Dataset, EmbeddingOptions, as_json, demands_of, digest_of_settings
+from lucaflow.config.datasets import Dataset, demands_of
 from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.checksums import guard_of, sha256_of
+from lucaflow.files.json_files import DIGEST_LENGTH, as_json, digest_of_settings
 from lucaflow.files.writing import write_text
 from lucaflow.records.outcomes import NO_DEMANDS
 from lucaflow.versions import (

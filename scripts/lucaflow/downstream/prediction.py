@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.downstream.lucaonetasks import HeadInput, Task
 from lucaflow.downstream.models import TrainedHead
 from lucaflow.downstream.networks import Head, framed
@@ -20,6 +19,7 @@ from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddi
 from lucaflow.engine.background import consume_in_background
 from lucaflow.engine.batches import plan_batches
 from lucaflow.engine.devices import is_lack_of_memory
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import DeviceError, StoreError
 from lucaflow.records.table import accepted_records
 from lucaflow.store.assembly import Accepted

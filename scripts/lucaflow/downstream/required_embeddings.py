@@ -13,24 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from lucaflow.checkpoints.layouts import Model
-from lucaflow.config.datasets import DIGEST_LENGTH, EmbeddingOptions, as_json
 from lucaflow.downstream.lucaonetasks import HeadInput
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
+from lucaflow.files.json_files import DIGEST_LENGTH, as_json
 
 # Of whole sequences, in one pass, in the arithmetic that models were trained with.
-WHOLE = EmbeddingOptions(
-    outputs=("matrix",),
-    layer=None,
-    matrix_add_special_token=False,
-    embedding_complete=True,
-    truncation_seq_length=4094,
-    trunc_type="right",
-    embedding_fixed_len_a_time=None,
-    embedding_complete_seg_overlap=True,
-    stitching="lucaone",
-    precision="float32",
-    dtype="float32",
-)
+WHOLE = EmbeddingOptions(outputs=("matrix",))
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ import torch
 
 from lucaflow.checkpoints.layouts import Model, converted_folder
 from lucaflow.checkpoints.loading import load_encoder
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.devices import ARITHMETIC, has_precision, resolve_device, set_arithmetic
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.gpus import take
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.windows import Window, Windowing
 from lucaflow.errors import ConfigError
 from lucaflow.records.sequences import NormalisedSequence, SequenceIndex

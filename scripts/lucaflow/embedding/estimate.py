@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from lucaflow.config.datasets import VECTORS, EmbeddingOptions
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.engine.options import VECTORS, EmbeddingOptions
 from lucaflow.errors import ConfigError, SpaceError
 from lucaflow.files.space import human_bytes
 from lucaflow.records.normalisation import Counts

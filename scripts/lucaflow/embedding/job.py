@@ -14,7 +14,6 @@ import torch
 
 from lucaflow.checkpoints.layouts import read_record
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.encoders.onednn import has_bfloat16
 from lucaflow.engine.background import consume_in_background
 from lucaflow.engine.devices import (
@@ -27,6 +26,7 @@ from lucaflow.engine.devices import (
 )
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.gpus import take
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.pooling import EmbeddedBatch
 from lucaflow.errors import StoreError
 from lucaflow.files.locks import locked

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lucaflow.config.datasets import VECTORS, EmbeddingOptions
 from lucaflow.encoders.lucaone import Encoder
 from lucaflow.engine.engine import Engine
+from lucaflow.engine.options import VECTORS, EmbeddingOptions
 from lucaflow.errors import ConfigError, InputError
 from lucaflow.records.outcomes import Normaliser, Policies
 from lucaflow.records.readers import RawRecord
@@ -60,11 +60,7 @@ def _computed(
     encoder: Encoder, sequences: Sequence[NormalisedSequence], outputs: tuple[str, ...], layer: int | None
 ) -> list[dict[str, np.ndarray]]:
     """Return the arrays of each sequence, by output."""
-    options = EmbeddingOptions(
-        outputs=outputs, layer=layer, matrix_add_special_token=False, embedding_complete=True,
-        truncation_seq_length=1, trunc_type="right", embedding_fixed_len_a_time=None,
-        embedding_complete_seg_overlap=True, stitching="lucaone", precision="float32", dtype="float32",
-    )  # fmt: skip
+    options = EmbeddingOptions(outputs=outputs, layer=layer)
     engine = Engine.sized(encoder, options, encoder.embed_tokens.weight.device, "auto")
     found: list[dict[str, np.ndarray]] = [{} for _ in sequences]
     for batch in engine.embed(sequences):

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Encoder
 from lucaflow.engine.batches import Planned, plan_batches, plan_windows, tokenise
 from lucaflow.engine.devices import bytes_per_token, is_lack_of_memory, token_budget
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.pooling import EmbeddedBatch, Piece, Pooling, matrix_pieces, pool
 from lucaflow.errors import DeviceError, EmbeddingError
 from lucaflow.files.space import human_bytes

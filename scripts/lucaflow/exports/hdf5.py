@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lucaflow.config.datasets import VECTORS
+from lucaflow.engine.options import VECTORS
 from lucaflow.files.checksums import guard_of
 from lucaflow.files.space import require_space
 from lucaflow.files.writing import replacing

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from lucaflow.config.datasets import VECTORS
+from lucaflow.engine.options import VECTORS
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing_folder
 from lucaflow.records.outcomes import file_name_of

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from openTSNE import TSNE
 from sklearn.decomposition import PCA
 
-from lucaflow.config.datasets import VECTORS
+from lucaflow.engine.options import VECTORS
 from lucaflow.records.table import RECORDS_AT_ONCE, accepted_records
 from lucaflow.report.figures import plain, sample_rows, save_png
 from lucaflow.store.format import Embeddings, rows_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ import h5py
 import numpy as np
 
 from lucaflow import __version__
-from lucaflow.config.datasets import EmbeddingOptions
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing
 from lucaflow.records.table import accepted_records
@@ -80,7 +79,7 @@ def assemble(
                 "format_version": EMBEDDINGS_FORMAT_VERSION,
                 **attributes,
                 "hidden_size": hidden_size,
-                "options": json.dumps(options.deciding(), sort_keys=True),
+                "options": options.to_attribute(),
                 "lucaflow_version": __version__,
             }
         )

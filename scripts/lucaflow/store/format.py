@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from lucaflow.config.datasets import VECTORS
+from lucaflow.engine.options import VECTORS
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION, SHARD_FORMAT_VERSION
 

@@ -7,7 +7,6 @@ any moment can be opened, what is complete in it has its checksum, and it ends i
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -20,8 +19,8 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import publish, temporary_beside
 from lucaflow.store.format import (
@@ -66,7 +65,7 @@ class ShardContent:
             "format_version": SHARD_FORMAT_VERSION,
             "fingerprint": self.options.fingerprint(self.checkpoint_sha256),
             "checkpoint_sha256": self.checkpoint_sha256,
-            "options": json.dumps(self.options.deciding(), sort_keys=True),
+            "options": self.options.to_attribute(),
             "hidden_size": self.hidden_size,
         }
 

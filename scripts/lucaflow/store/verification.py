@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +13,10 @@ import h5py
 import numpy as np
 
 from lucaflow.checkpoints.layouts import CHECKPOINT_RECORD, MODEL_NAME, read_record
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.downstream.models import HEAD_RECORD, read_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import CheckpointError, StoreError, UnreadableError
 from lucaflow.files.checksums import describe, difference
 from lucaflow.files.locks import is_free
@@ -52,7 +51,7 @@ def verify_embeddings(
     """
     finding = Finding()
     with _damage_of(path, finding), open_hdf5(path, FORMAT) as file:
-        for name, value in {**attributes, "options": json.dumps(options.deciding(), sort_keys=True)}.items():
+        for name, value in {**attributes, "options": options.to_attribute()}.items():
             if file.attrs[name] != value:
                 finding.add(path, f"its `{name}` is {file.attrs[name]!r}, expected {value!r}")
         _check_records(file, path, accepted, options, finding)

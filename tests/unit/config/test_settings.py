@@ -5,16 +5,11 @@ from hypothesis import strategies as st
 from workflow_runs import ROOT
 
 from lucaflow.checkpoints.registry import read_checkpoints
-from lucaflow.config.datasets import (
-    EmbeddingOptions,
-    demands_of,
-    digest_of_settings,
-    read_datasets,
-    refuse_unavailable,
-    resolve,
-)
+from lucaflow.config.datasets import demands_of, read_datasets, refuse_unavailable, resolve
 from lucaflow.config.step_settings import settings_name, write_settings
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import ConfigError
+from lucaflow.files.json_files import digest_of_settings
 from lucaflow.records.outcomes import Demands
 from lucaflow.schemas import read_yaml
 
@@ -41,6 +36,10 @@ def test_defaults_are_those_of_the_contract():
     assert DEFAULTS["compute"] == {"device": "auto", "tokens_per_batch": "auto", "shard_tokens": 20_000_000}
     assert set(DEFAULTS["input"].values()) == {"error"}
     assert DEFAULTS["heads"]["llm_truncation_seq_length"] == 4096
+
+
+def test_options_of_embedding_have_the_defaults_of_the_configuration():
+    assert EmbeddingOptions() == options()
 
 
 def test_the_packaged_configuration_holds_the_defaults():

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from default_options import options
 
 from lucaflow.checkpoints.layouts import Model
 from lucaflow.downstream.required_embeddings import (
@@ -15,6 +14,7 @@ from lucaflow.downstream.required_embeddings import (
     Plan,
     missing_embeddings,
 )
+from lucaflow.engine.options import EmbeddingOptions
 
 STEP = Model("lucaone", 5600000)
 SHORT = EmbeddingRequest(STEP, 4094, "right", False)
@@ -71,14 +71,14 @@ LONG = {4094: [5000, 6000]}
     ],
 )
 def test_what_a_dataset_has_is_not_embedded_again(own, left):
-    missing, served = missing_embeddings(LENGTHS, [SHORT], OwnEmbeddings(STEP, options(**own)))
+    missing, served = missing_embeddings(LENGTHS, [SHORT], OwnEmbeddings(STEP, EmbeddingOptions(**own)))
     assert served == (left != EVERYTHING)
     assert lengths_by_limit(missing) == left
 
 
 def test_the_embeddings_of_another_checkpoint_do_not_serve():
     _, served = missing_embeddings(
-        LENGTHS, [SHORT], OwnEmbeddings(Model("lucaone", 36000000), options(outputs=("matrix",)))
+        LENGTHS, [SHORT], OwnEmbeddings(Model("lucaone", 36000000), EmbeddingOptions(outputs=("matrix",)))
     )
     assert not served
 

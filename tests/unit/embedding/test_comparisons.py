@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.embedding.comparisons import (
     CENTERED,
     MOST_RESIDUES,
@@ -28,12 +27,13 @@ from lucaflow.embedding.comparisons import (
     first_ids,
     read_chosen,
 )
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.normalisation import RECORD_COLUMNS
 from lucaflow.records.outcomes import digest_of
 from lucaflow.records.sequences import NormalisedSequence, index_sequences
 from lucaflow.report.comparisons import draw_precisions, draw_stitchings, draw_windows
 
-OPTIONS = EmbeddingOptions(("mean",), None, False, True, 4094, "right", None, True, "lucaone", "float32", "float32")
+OPTIONS = EmbeddingOptions(("mean",))
 
 
 @pytest.fixture

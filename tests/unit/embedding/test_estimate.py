@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from default_options import options
 
 from lucaflow.embedding.estimate import (
     assumed_speed,
@@ -15,6 +14,7 @@ from lucaflow.embedding.estimate import (
     human_seconds,
     measured_rate,
 )
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import SpaceError
 from lucaflow.files.space import human_bytes
 from lucaflow.records.normalisation import Counts
@@ -24,7 +24,7 @@ CHECKPOINT = {"parameters": 10**6, "encoder": {"hidden_size": 64, "num_hidden_la
 
 
 def expected(measured=None, **changed):
-    return estimate(COUNTS, options(**changed), CHECKPOINT, (1e9, "an abacus"), measured)
+    return estimate(COUNTS, EmbeddingOptions(**changed), CHECKPOINT, (1e9, "an abacus"), measured)
 
 
 def test_counts():
@@ -46,7 +46,7 @@ def test_bytes():
     contacts = expected(outputs=("contacts",)).bytes["contacts"]
     assert 0 <= contacts - (1000**2 + 2 * 100**2) * 4 < 3 * 5000 + 5 * 1000
     assert expected().total_bytes == sum(expected().bytes.values())
-    files = estimate(COUNTS, options(dtype="float16"), CHECKPOINT, (1e9, ""), exports=["lucaone"]).bytes[
+    files = estimate(COUNTS, EmbeddingOptions(dtype="float16"), CHECKPOINT, (1e9, ""), exports=["lucaone"]).bytes[
         "export lucaone"
     ]
     assert 0 <= files - 5 * 64 * 4 < 5 * 5000

@@ -13,15 +13,15 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from default_options import options
 from filelock import FileLock
 
 from lucaflow.embedding.job import Computed, embed_shard
 from lucaflow.engine.engine import Engine
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.outcomes import digest_of
 from lucaflow.store.verification import remove_stale
 
-OPTIONS = options(outputs=("mean", "max", "matrix"))
+OPTIONS = EmbeddingOptions(outputs=("mean", "max", "matrix"))
 WINDOWED = replace(OPTIONS, embedding_fixed_len_a_time=8)
 BUDGET = 40
 

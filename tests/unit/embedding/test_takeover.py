@@ -7,13 +7,13 @@ import logging
 import h5py
 import numpy as np
 import pytest
-from default_options import options
 
 from lucaflow.embedding.job import embed_shard
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.outcomes import digest_of
 
 PROTEINS = ["MKVLAWRRKLAW", "MWWKKLLA", "MACDEFGHIK", "MSTVWY", "MK"]
-OPTIONS = options(outputs=("mean", "matrix"))
+OPTIONS = EmbeddingOptions(outputs=("mean", "matrix"))
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_what_is_still_current_is_not_looked_into(embed):
 
 def test_other_embeddings_are_not_taken_over(embed):
     embed("older", PROTEINS)
-    _, said = embed("newer", PROTEINS, options(outputs=("mean", "matrix"), layer=1), replaced=["older"])
+    _, said = embed("newer", PROTEINS, EmbeddingOptions(outputs=("mean", "matrix"), layer=1), replaced=["older"])
     assert "taken over" not in said
 
 

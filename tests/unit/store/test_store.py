@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lucaflow
-from lucaflow.config.datasets import EmbeddingOptions
 from lucaflow.engine.engine import EmbeddedBatch, Piece
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.records.normalisation import RECORD_COLUMNS
 from lucaflow.records.outcomes import digest_of
@@ -19,9 +19,7 @@ from lucaflow.store.format import CHECKSUMS, checksum, key_of, open_embeddings, 
 from lucaflow.store.shards import ShardContent, ShardWriter
 from lucaflow.store.verification import verify_embeddings
 
-OPTIONS = EmbeddingOptions(
-    ("mean", "matrix"), None, False, True, 4094, "right", None, True, "lucaone", "float32", "float32"
-)
+OPTIONS = EmbeddingOptions(("mean", "matrix"))
 CHECKPOINT = "c" * 64
 FINGERPRINT = OPTIONS.fingerprint(CHECKPOINT)
 ATTRIBUTES = {

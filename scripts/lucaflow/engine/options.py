@@ -1,0 +1,97 @@
+"""The options of embedding: which outputs, of which residues, in which precision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from lucaflow.engine.windows import Windowing
+from lucaflow.errors import ConfigError
+from lucaflow.files.json_files import digest_of_settings
+from lucaflow.versions import EMBEDDING_VERSION
+
+OUTPUTS = ("mean", "max", "cls", "matrix", "contacts")
+VECTORS = ("mean", "max", "cls")
+LINKED = ("matrix", "contacts")
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """The options of `embedding` in the configuration, by the same names and with the same defaults."""
+
+    outputs: tuple[str, ...] = ("mean",)
+    layer: int | None = None
+    matrix_add_special_token: bool = False
+    embedding_complete: bool = Windowing.embedding_complete
+    truncation_seq_length: int = Windowing.truncation_seq_length
+    trunc_type: str = Windowing.trunc_type
+    embedding_fixed_len_a_time: int | None = Windowing.embedding_fixed_len_a_time
+    embedding_complete_seg_overlap: bool = Windowing.embedding_complete_seg_overlap
+    stitching: str = Windowing.stitching
+    precision: str = "float32"
+    dtype: str = "float32"
+
+    @classmethod
+    def from_config(cls, embedding: Mapping[str, Any]) -> EmbeddingOptions:
+        """Return the options of a resolved configuration. Raises ConfigError for windows that are too short."""
+        chosen = {key: embedding[key] for key in cls.__dataclass_fields__}
+        options = cls(**{**chosen, "outputs": tuple(name for name in OUTPUTS if name in embedding["outputs"])})
+        try:
+            options.windowing.windows(1)
+        except ValueError as error:
+            raise ConfigError(f"embedding.{error}") from error
+        return options
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether a long sequence is embedded in pieces."""
+        return self.embedding_complete and self.embedding_fixed_len_a_time is not None
+
+    @property
+    def windowing(self) -> Windowing:
+        return Windowing(**{field.name: getattr(self, field.name) for field in fields(Windowing)})
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        return tuple(name for name in VECTORS if name in self.outputs)
+
+    @property
+    def linked(self) -> tuple[str, ...]:
+        """The outputs that stay in the shards, behind links."""
+        return tuple(name for name in LINKED if name in self.outputs)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the options that change what is stored; those without effect are left out."""
+        options = asdict(self) | {"outputs": list(self.outputs)}
+        idle = {
+            "truncation_seq_length": self.embedding_complete,
+            "trunc_type": self.embedding_complete and (not self.is_windowed or self.stitching == "centered"),
+            "embedding_fixed_len_a_time": not self.is_windowed,
+            "embedding_complete_seg_overlap": not self.is_windowed or self.stitching == "centered",
+            "stitching": not self.is_windowed,
+            "matrix_add_special_token": "matrix" not in self.outputs,
+        }
+        if not self.embedding_complete:
+            options["truncation_seq_length"] = self.embedding_fixed_len_a_time or self.truncation_seq_length
+        return {name: value for name, value in options.items() if not idle.get(name)}
+
+    def to_attribute(self) -> str:
+        """Return the options that change what is stored as HDF5 files state them in their attribute `options`."""
+        return json.dumps(self.deciding(), sort_keys=True)
+
+    def require_layer(self, layers: int) -> None:
+        """Raise ConfigError if a checkpoint of so many layers has not the one that is asked for."""
+        if self.layer is not None and self.layer > layers:
+            raise ConfigError(f"embedding.layer is {self.layer}, but this checkpoint has layers 0 to {layers}.")
+
+    def fingerprint(self, checkpoint_sha256: str) -> str:
+        """Return the hex SHA-256 that names everything the values depend on, besides the sequences."""
+        return digest_of_settings(
+            {
+                "algorithm": EMBEDDING_VERSION,
+                "checkpoint_sha256": checkpoint_sha256,
+                "options": self.deciding(),
+            }
+        )
