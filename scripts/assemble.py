@@ -1,9 +1,9 @@
 """Put the shards of a dataset together into embeddings.h5."""
 
-import json
 from pathlib import Path
 
 from lucaflow.engine.options import EmbeddingOptions
+from lucaflow.files.json_files import read_json
 from lucaflow.logs import reporting_to
 from lucaflow.store.assembly import assemble, read_accepted
 from lucaflow.store.format import ATTRIBUTES
@@ -11,7 +11,7 @@ from lucaflow.store.format import ATTRIBUTES
 
 def main() -> None:
     """Assemble what the file of settings describes."""
-    settings = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))
+    settings = read_json(Path(snakemake.input.settings))
     assemble(
         Path(snakemake.output[0]),
         {name: settings[name] for name in ATTRIBUTES},

@@ -1,6 +1,5 @@
 """Embed the sequences of one shard."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -8,7 +7,7 @@ import torch
 from lucaflow.checkpoints.layouts import Model, converted_folder
 from lucaflow.embedding.job import embed_shard
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.writing import write_text
+from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.report.summary import computed_beside
 
@@ -28,7 +27,7 @@ def main() -> None:
         compute["tokens_per_batch"],
     )
     # The benchmark tells the time of the whole job, also of one that had little left to compute.
-    write_text(computed_beside(Path(snakemake.log[0])), json.dumps(computed._asdict()) + "\n", guarded=False)
+    write_json(computed_beside(Path(snakemake.log[0])), computed._asdict(), guarded=False)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Estimate what embedding a dataset takes, and refuse it when the disk cannot hold the result."""
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 from lucaflow.checkpoints.layouts import read_record
 from lucaflow.embedding.estimate import assumed_speed, check_checkpoint, check_space, estimate, measured_rate
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.json_files import DIGEST_LENGTH
-from lucaflow.files.writing import write_text
+from lucaflow.files.json_files import DIGEST_LENGTH, read_json
+from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.records.normalisation import Counts
 
@@ -19,7 +18,7 @@ logger = logging.getLogger("lucaflow")
 def main() -> None:
     """Compare what is needed with what is there."""
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    fingerprint = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))["fingerprint"]
+    fingerprint = read_json(Path(snakemake.input.settings))["fingerprint"]
     output = Path(snakemake.output[0])
     checkpoint = read_record(Path(snakemake.input.checkpoint).parent)
     check_checkpoint(options, checkpoint)
@@ -38,7 +37,7 @@ def main() -> None:
     free = shutil.disk_usage(output.parent).free
     check_space(expected, present, free, output.parent.resolve())
     report = {**expected.to_dict(), "present_bytes": present, "free_bytes": free}
-    write_text(output, json.dumps(report, indent=2) + "\n")
+    write_json(output, report)
 
 
 if __name__ == "__main__":

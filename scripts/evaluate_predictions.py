@@ -1,10 +1,10 @@
 """Compare predictions with the dataset's labels."""
 
-import json
 import logging
 from pathlib import Path
 
 from lucaflow.downstream.evaluation import compare, evaluate, read_predictions
+from lucaflow.files.json_files import read_json
 from lucaflow.files.writing import write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.report.pages import page
@@ -13,7 +13,7 @@ logger = logging.getLogger("lucaflow")
 
 if __name__ == "__main__":
     with reporting_to(snakemake.log[0]):
-        about = json.loads(Path(snakemake.input.about).read_text(encoding="utf-8"))
+        about = read_json(Path(snakemake.input.about))
         predictions = read_predictions(Path(snakemake.input.predictions))
         comparison = compare(predictions, about["task_type"], about["labels"])
         found = evaluate(comparison, about["task_type"])

@@ -1,11 +1,11 @@
 """Write the files that LucaOneApp would have written."""
 
-import json
 import logging
 from pathlib import Path
 
 from lucaflow.exports.lucaone import export_lucaone
-from lucaflow.files.writing import write_text
+from lucaflow.files.json_files import read_json
+from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 
 logger = logging.getLogger("lucaflow")
@@ -14,13 +14,13 @@ logger = logging.getLogger("lucaflow")
 def main() -> None:
     """Export every record."""
     save_type = snakemake.config["save_type"]
-    verified = json.loads(Path(snakemake.input.verified).read_text(encoding="utf-8"))
+    verified = read_json(Path(snakemake.input.verified))
     count = export_lucaone(
         Path(snakemake.input.embeddings), Path(snakemake.input.records), save_type, Path(snakemake.output.folder)
     )
     of_verified = {name: verified[name] for name in ("dataset", "fingerprint", "checkpoint_sha256", "options")}
     report = {**of_verified, "save_type": save_type, "files": count}
-    write_text(Path(snakemake.output.about), json.dumps(report, indent=2) + "\n")
+    write_json(Path(snakemake.output.about), report)
     logger.info("%d files", count)
 
 

@@ -1,6 +1,5 @@
 """Predict a task for every record of a dataset."""
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from lucaflow.engine.devices import device_name, resolve_device, set_arithmetic
 from lucaflow.engine.gpus import take
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.checksums import describe
-from lucaflow.files.writing import write_text
+from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.store.assembly import read_accepted
 from lucaflow.store.verification import remove_stale
@@ -68,7 +67,7 @@ def main() -> None:
     for group in plan.groups_for(wanted):
         for path in remove_stale(group.files(Path(snakemake.input.plan).parent)):
             logger.info("removed %s, which is no longer needed", path)
-    write_text(Path(snakemake.output.about), json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    write_json(Path(snakemake.output.about), about)
     logger.info(
         "%d rows predicted, %d not (%s), in %.1f s on %s",
         counts["predicted"], counts["failed"], tables[1].name, seconds, device_name(device),

@@ -1,11 +1,11 @@
 """Write run.yaml, and a page of it: the resolved configuration, versions and digests that results rest on."""
 
-import json
 from pathlib import Path
 
 import yaml
 
 from lucaflow.checkpoints.layouts import read_record
+from lucaflow.files.json_files import read_json
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.report.pages import page_of_text
@@ -15,7 +15,7 @@ OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "model", "encode
 
 def main() -> None:
     """Put the run's settings and the checkpoint's record together."""
-    settings = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))
+    settings = read_json(Path(snakemake.input.settings))
     if snakemake.input.checkpoint:
         record = read_record(Path(snakemake.input.checkpoint).parent)
         settings["checkpoint"] = {name: record[name] for name in OF_CHECKPOINT}

@@ -1,12 +1,12 @@
 """Read embeddings.h5 and its shards back and check them against the records; fail by name if anything is amiss."""
 
-import json
 import logging
 from pathlib import Path
 
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
-from lucaflow.files.writing import write_text
+from lucaflow.files.json_files import read_json
+from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.store.assembly import read_accepted
 from lucaflow.store.format import ATTRIBUTES
@@ -19,7 +19,7 @@ def main() -> None:
     """Verify; remove what is bad, so that the next run rebuilds it, or else what is stale."""
     embeddings, records = Path(snakemake.input.embeddings), Path(snakemake.input.records)
     shards = [Path(shard) for shard in snakemake.input.shards]
-    settings = json.loads(Path(snakemake.input.settings).read_text(encoding="utf-8"))
+    settings = read_json(Path(snakemake.input.settings))
     accepted = read_accepted(records)
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
     attributes = {name: settings[name] for name in ATTRIBUTES}
@@ -35,7 +35,7 @@ def main() -> None:
     for path in remove_stale(shards):
         logger.info("removed %s, which is no longer needed", path)
     report = verified_report(embeddings, accepted, options, [embeddings, records, *shards])
-    write_text(Path(snakemake.output[0]), json.dumps(report, indent=2) + "\n")
+    write_json(Path(snakemake.output[0]), report)
     logger.info("%d records, %d distinct sequences", report["records"], report["distinct_sequences"])
 
 

@@ -33,8 +33,9 @@ from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import describe
+from lucaflow.files.json_files import parse_json
 from lucaflow.files.space import human_bytes
-from lucaflow.files.writing import replacing, write_text
+from lucaflow.files.writing import replacing, write_json
 from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
 
 logger = logging.getLogger(__name__)
@@ -57,11 +58,11 @@ _HUGGINGFACE_DEFAULTS = {
 def read_config(origin: Origin) -> EncoderConfig:
     """Return the architecture that config.json states."""
     try:
-        stated = json.loads(origin.config.read_text(encoding="utf-8"))
+        stated = parse_json(origin.config)
         defaults = _HUGGINGFACE_DEFAULTS if origin.layout == "huggingface" else {}
         known = {field.name for field in fields(EncoderConfig)}
         return EncoderConfig(**{key: value for key, value in {**defaults, **stated}.items() if key in known})
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{origin.config} does not describe a LucaOne model: {error}") from error
 
 
@@ -303,7 +304,7 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_text(folder / CHECKPOINT_RECORD, json.dumps(record, indent=2) + "\n", guarded=False)
+    write_json(folder / CHECKPOINT_RECORD, record, guarded=False)
     return record
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
+from lucaflow.files.json_files import parse_json
 from lucaflow.files.writing import write_text
 
 SUMS_NAME = "SHA256SUMS"
@@ -52,7 +52,7 @@ def _recorded(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        files = parse_json(path)["files"]
         return {_inside(name): entry["sha256"] for name, entry in files.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({error!r}). Delete it and run again.") from error

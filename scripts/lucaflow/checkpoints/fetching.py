@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import errno
-import json
 import logging
 import zipfile
 from collections.abc import Sequence
@@ -25,9 +24,10 @@ from lucaflow.checkpoints.registry import Place, PublishedFile
 from lucaflow.checkpoints.server import PATIENCE, NotThere, Patience, discard, download, part_of, publish
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import describe, sha256_of
+from lucaflow.files.json_files import parse_json
 from lucaflow.files.locks import locked
 from lucaflow.files.space import explaining_a_full_disk, human_bytes, require_space
-from lucaflow.files.writing import write_text
+from lucaflow.files.writing import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -170,11 +170,11 @@ def check_content(path: Path, origin: str) -> None:
         if name.endswith((".pth", ".bin")) and beginning.startswith(_ZIP_BEGINNING) and not zipfile.is_zipfile(path):
             raise ValueError("the end of the archive is missing")
         if name.endswith(".json"):
-            json.loads(path.read_text(encoding="utf-8"))
+            parse_json(path)
         elif name.endswith(".safetensors"):
             with safe_open(path, framework="numpy"):
                 pass
-    except (ValueError, RecursionError, SafetensorError) as error:
+    except (ValueError, SafetensorError) as error:
         raise CheckpointError(f"{origin} is not what its name says ({error}). Look at what lies there.") from error
 
 
@@ -191,5 +191,5 @@ def _record(place: Place, folder: Path, address: str, commit: str | None, names:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_text(folder / FETCHED_RECORD, json.dumps(record, indent=2) + "\n", guarded=False)
+    write_json(folder / FETCHED_RECORD, record, guarded=False)
     logger.info("%s is complete in %s", place.name, folder)

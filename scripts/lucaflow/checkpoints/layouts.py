@@ -7,7 +7,6 @@ a folder with `model.safetensors` and `checkpoint.json`, which is all that is re
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.errors import CheckpointError
+from lucaflow.files.json_files import parse_json
 
 DEFAULT_STEPS = {"lucaone": 36000000, "lucaone-gene": 36800000, "lucaone-prot": 30000000, "mini": 1}
 # Where `checkpoints.source` means a download.
@@ -114,7 +114,7 @@ def _locate_huggingface(folder: Path, model: Model) -> Origin:
 
 def _parts_of_index(index: Path) -> tuple[Path, ...]:
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        names = set(parse_json(index)["weight_map"].values())
     except (ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{index} is not an index of weights: {error!r}. Fetch it again.") from error
     strangers = sorted(name for name in names if Path(name).name != name)
@@ -193,7 +193,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """Return what was recorded when the checkpoint in `folder` was converted."""
     path = folder / CHECKPOINT_RECORD
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path)
         record["model"]["sha256"], record["model"]["bytes"], record["encoder"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(

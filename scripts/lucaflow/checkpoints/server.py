@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import asdict, dataclass
@@ -14,8 +13,9 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
+from lucaflow.files.json_files import parse_json
 from lucaflow.files.space import explaining_a_full_disk, human_bytes, require_space
-from lucaflow.files.writing import synchronise
+from lucaflow.files.writing import synchronise, write_json
 from lucaflow.logs import Progress
 
 logger = logging.getLogger(__name__)
@@ -159,13 +159,13 @@ class _Part:
     def version(self) -> _Version:
         """Which version the part is of. A record that was cut off says nothing."""
         try:
-            return _Version(**json.loads(self._about.read_text(encoding="utf-8")))
+            return _Version(**parse_json(self._about))
         except (FileNotFoundError, ValueError, TypeError):
             return _Version("", None, None, None)
 
     def begin(self, version: _Version) -> None:
         self.forget()
-        self._about.write_text(json.dumps(asdict(version)), encoding="utf-8")
+        write_json(self._about, asdict(version), guarded=False)
 
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -26,7 +26,8 @@ from lucaflow.encoders.lucaone import Block
 from lucaflow.encoders.onednn import can_pack, pack
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import describe, sha256_of
-from lucaflow.files.writing import replacing, write_text
+from lucaflow.files.json_files import parse_json
+from lucaflow.files.writing import replacing, write_json
 from lucaflow.versions import HEAD_CONVERSION_VERSION
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ def read_arguments(log: Path) -> dict[str, Any]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, RecursionError) as error:
+        return dict(parse_json(path))
+    except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is not the configuration of a trained model ({error}).") from error
 
 
@@ -109,7 +110,7 @@ def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_text(folder / HEAD_RECORD, json.dumps(record, indent=2) + "\n", guarded=False)
+    write_json(folder / HEAD_RECORD, record, guarded=False)
     return read_head(folder)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from lucaflow.config.datasets import Dataset
 from lucaflow.downstream.lucaonetasks import HeadInput, Task, doubts
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, ConfigError
+from lucaflow.files.json_files import parse_json
 from lucaflow.schemas import nearest
 
 HEAD_RECORD = "head.json"
@@ -200,7 +200,7 @@ def read_head(folder: Path) -> TrainedHead:
     """Return what is recorded of the converted model in `folder`. Raises CheckpointError."""
     path = folder / HEAD_RECORD
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path)
         structure, reading = record["structure"], record["reading"]
         encoder = structure["encoder"]
         return TrainedHead(

@@ -5,7 +5,6 @@ A sequence that a model reads whole has one embedding, whatever the model's limi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from lucaflow.checkpoints.layouts import Model
 from lucaflow.downstream.lucaonetasks import HeadInput
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
-from lucaflow.files.json_files import DIGEST_LENGTH, as_json
+from lucaflow.files.json_files import DIGEST_LENGTH, as_json, parse_json
 
 # Of whole sequences, in one pass, in the arithmetic that models were trained with.
 WHOLE = EmbeddingOptions(outputs=("matrix",))
@@ -96,7 +95,7 @@ class Plan:
     def read(cls, path: Path) -> Plan:
         """Return the plan in a file. Raises StoreError."""
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = parse_json(path)
             groups = tuple(
                 Group(
                     Model(**group["model"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.errors import UnreadableError
+from lucaflow.files.json_files import parse_json
 
 _SHOWN = 3
 
@@ -51,7 +51,7 @@ def describe(path: Path) -> dict[str, Any]:
 def changed_files(report_path: Path) -> list[tuple[Path, str]]:
     """Compare the files that verified.json names with what they were; return those that differ, and how."""
     try:
-        files = json.loads(report_path.read_text(encoding="utf-8"))["files"]
+        files = parse_json(report_path)["files"]
         expected = {
             Path(os.path.normpath(report_path.parent / name)): (entry["bytes"], entry["sha256"])
             for name, entry in files.items()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lucaflow.files.checksums import guard_of, sha256_of
 
@@ -162,3 +163,8 @@ def write_text(path: Path, text: str, *, guarded: bool = True) -> None:
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table as TSV under its final name, completely or not at all."""
     write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g"))
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, guarded: bool = True) -> None:
+    """Write a JSON file under its final name, completely or not at all. guarded: whether its checksum is kept."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", guarded=guarded)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import datetime
-import json
 import os
 import sys
 from collections import Counter
@@ -21,7 +20,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from lucaflow.errors import InputError
-from lucaflow.files.writing import replacing, write_text
+from lucaflow.files.json_files import read_json
+from lucaflow.files.writing import replacing, write_json
 from lucaflow.records.duplicates import Ledger
 from lucaflow.records.outcomes import HEADER_BYTES, NO_DEMANDS, Demands, Normaliser, Outcome, Policies, identity_of
 from lucaflow.records.readers import RawRecord
@@ -72,12 +72,12 @@ class Counts:
         """
         date = datetime.datetime.now(datetime.UTC).isoformat()
         counts = {**asdict(self), "status": dict(sorted(self.status.items())), "date": date}
-        write_text(path, json.dumps(counts, indent=2) + "\n")
+        write_json(path, counts)
 
     @classmethod
     def read(cls, path: Path) -> Counts:
         """Return the counts of a file, without its date."""
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
         del stored["date"]
         lengths = {int(length): count for length, count in stored["lengths"].items()}
         return cls(**{**stored, "status": Counter(stored["status"]), "lengths": lengths})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lucaflow.files.json_files import read_json
 from lucaflow.records.normalisation import Counts
 
 DEMONSTRATION = "`mini` is a small network that comes with LucaFlow: for demonstration, not for science."
@@ -37,7 +37,7 @@ def summarise(
     """
     predictions: dict[str, list[str]] = {}
     for path in predicted:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(path)
         doubts = [f"{about['failed']} failed"] * bool(about["failed"]) + [about["note"]] * bool(about["note"])
         said = f" ({', '.join(doubts)})" if doubts else ""
         predictions.setdefault(about["dataset"], []).append(f"{about['predicted']} of {about['task']}{said}")
@@ -61,7 +61,7 @@ def _outcomes(counts: Counts) -> dict[str, int]:
 
 
 def _embedding(path: Path, working: Path) -> dict[str, Any]:
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = read_json(path)
     sizes = {name: entry["bytes"] for name, entry in report["files"].items()}
     jobs = [
         Path("embed", path.parent.parent.name, path.parent.name, Path(name).relative_to("shards").with_suffix(""))
@@ -108,7 +108,7 @@ def rate_of_embedding(working: Path, jobs: Sequence[Path]) -> float | None:
     None where nothing was measured. jobs: where their logs lie in that folder of `working`, without suffix.
     """
     paths = [computed_beside(working / "logs" / f"{job}.log") for job in jobs]
-    computed = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    computed = [read_json(path) for path in paths if path.is_file()]
     residues, seconds = (sum(each[name] for each in computed) for name in ("residues", "seconds"))
     return residues / seconds if seconds else None
 
@@ -145,7 +145,7 @@ def validation(counts: Mapping[str, Counts], verified: Mapping[str, Path]) -> pd
         row |= {status: found.status[status] for status in ("accepted", "duplicate", "dropped")}
         row |= {"records with changed characters": found.records_changed, "characters changed": found.changed}
         if dataset in verified:
-            report = json.loads(verified[dataset].read_text(encoding="utf-8"))
+            report = read_json(verified[dataset])
             row |= {
                 "records in embeddings.h5": report["records"],
                 "longest sequence": report["longest"],
