@@ -26,7 +26,7 @@ sys.path.append(str(ROOT / "scripts"))
 import lucaflow
 from lucaflow import schemas, versions
 from lucaflow.checkpoints import fetched as published
-from lucaflow.checkpoints import layouts as lucaone_checkpoints
+from lucaflow.checkpoints import converted as lucaone_checkpoints
 from lucaflow.checkpoints import registry
 from lucaflow.config import datasets as settings
 from lucaflow.config import step_settings as steps

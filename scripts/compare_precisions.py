@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints.layouts import Model
+from lucaflow.checkpoints.model import Model
 from lucaflow.embedding.comparisons import Bench, choose, compare_precisions, first_ids, read_chosen
 from lucaflow.engine.devices import device_name
 from lucaflow.engine.options import EmbeddingOptions

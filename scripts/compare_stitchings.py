@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints.layouts import Model
+from lucaflow.checkpoints.model import Model
 from lucaflow.embedding.comparisons import MOST_RESIDUES, Bench, choose, compare_stitchings, costs, read_chosen
 from lucaflow.engine.devices import device_name
 from lucaflow.engine.options import EmbeddingOptions

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints.layouts import Model, converted_folder
+from lucaflow.checkpoints.converted import converted_folder
+from lucaflow.checkpoints.model import Model
 from lucaflow.embedding.job import embed_shard
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.writing import write_json

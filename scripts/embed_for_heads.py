@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints.layouts import converted_folder
+from lucaflow.checkpoints.converted import converted_folder
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.embedding.job import embed_shard
 from lucaflow.logs import reporting_to

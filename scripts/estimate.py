@@ -4,7 +4,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from lucaflow.checkpoints.layouts import read_record
+from lucaflow.checkpoints.converted import read_record
 from lucaflow.embedding.estimate import assumed_speed, check_checkpoint, check_space, estimate, measured_rate
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.json_files import DIGEST_LENGTH, read_json

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lucaflow.checkpoints.layouts import converted_folder, read_record
+from lucaflow.checkpoints.converted import converted_folder, read_record
 from lucaflow.downstream.models import read_head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
 from lucaflow.embedding.estimate import THREADS, assumed_speed, check_space, estimate, measured_rate

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from lucaflow.checkpoints.layouts import CHECKPOINT_RECORD
+from lucaflow.checkpoints.converted import CHECKPOINT_RECORD
 from lucaflow.downstream.models import HEAD_RECORD
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError

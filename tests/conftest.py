@@ -16,8 +16,9 @@ from hypothesis import settings
 from workflow_runs import Workflow
 
 from lucaflow.checkpoints.conversion import convert
-from lucaflow.checkpoints.layouts import Model, locate
+from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.checkpoints.model import Model
 
 # How long an example takes says something of the machine.
 settings.register_profile("untimed", deadline=None)

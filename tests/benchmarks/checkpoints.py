@@ -30,9 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from networks import FULL
 
 from lucaflow.checkpoints.conversion import convert_apart
+from lucaflow.checkpoints.converted import MODEL_NAME
 from lucaflow.checkpoints.fetching import fetch
-from lucaflow.checkpoints.layouts import MODEL_NAME, Model, Origin
+from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Place, PublishedFile
 
 KEYS = Path(__file__).resolve().parents[1] / "golden/embedding/state_dict_keys.txt"

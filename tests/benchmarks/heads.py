@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from networks import FULL, heading, plain_loop, proteins, row, seconds
 
-from lucaflow.checkpoints.layouts import Model
+from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.conversion import pack_encoders
 from lucaflow.downstream.lucaonetasks import HeadInput, Task, renamed, structure_of
 from lucaflow.downstream.networks import Head, framed

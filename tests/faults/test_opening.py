@@ -16,9 +16,12 @@ import torch
 from golden_cases import GOLDEN
 
 from lucaflow.checkpoints import conversion
-from lucaflow.checkpoints.conversion import convert, convert_apart, is_converted, read_tensors
-from lucaflow.checkpoints.layouts import Model, Origin, locate, read_record
+from lucaflow.checkpoints.conversion import convert, convert_apart, is_converted
+from lucaflow.checkpoints.converted import read_record
+from lucaflow.checkpoints.layouts import Origin, locate
 from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.state_dicts import read_tensors
 from lucaflow.errors import CheckpointError
 
 MODEL = Model("lucaone", 36000000)

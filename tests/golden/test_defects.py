@@ -21,8 +21,9 @@ from golden_cases import (
 )
 from workflow_runs import ROOT
 
-from lucaflow.checkpoints.layouts import Model, locate
+from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
+from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import resolve
 from lucaflow.encoders.vocabulary import TOKEN_TYPE, encode
 from lucaflow.engine.engine import Engine

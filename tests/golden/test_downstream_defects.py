@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from lucaflow.checkpoints.conversion import convert
-from lucaflow.checkpoints.layouts import Model, locate
+from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.conversion import convert_head, load_head
 from lucaflow.downstream.models import choose_task, locate_head, read_head
 from lucaflow.downstream.networks import framed

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lucaflow.checkpoints.conversion import published_shapes
+from lucaflow.checkpoints.state_dicts import published_shapes
 from lucaflow.files.checksums import sha256_of
 from mini.network import CONFIG, MaskedLanguageModel
 

@@ -14,9 +14,7 @@ import multiprocessing
 import os
 import re
 import resource
-import struct
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
@@ -24,11 +22,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lucaflow import __version__
-from lucaflow.checkpoints.layouts import CHECKPOINT_RECORD, CONTACT_HEAD, MODEL_NAME, Model, Origin, read_record
+from lucaflow.checkpoints.converted import CHECKPOINT_RECORD, MODEL_NAME, read_record
+from lucaflow.checkpoints.layouts import Origin
+from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.state_dicts import (
+    CONTACT_HEAD,
+    canonical_name,
+    first_of,
+    fused,
+    misfits,
+    published_shapes,
+    read_tensors,
+    write_parameters,
+)
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
@@ -42,7 +51,6 @@ logger = logging.getLogger(__name__)
 
 # Parts of the training model that embedding does not need.
 _DROPPED = re.compile(r"(lm_head|hidden_layer_list|classifier_list)\.")
-_PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 # What torch takes besides the weights, its threads' stacks among it.
 _MEMORY_OF_TORCH = 8_000_000_000
@@ -66,68 +74,10 @@ def read_config(origin: Origin) -> EncoderConfig:
         raise CheckpointError(f"{origin.config} does not describe a LucaOne model: {error}") from error
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return a file's tensors, memory-mapped. Raises CheckpointError for anything but a plain state dict."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # Only the zipped format, which torch writes by default, can be mapped into memory.
-        zipped = zipfile.is_zipfile(path)
-        if zipped:
-            _refuse_compressed(path)
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except CheckpointError:
-        raise
-    # Whatever a damaged file makes the two libraries raise: fuzzing finds ten kinds.
-    except Exception as error:
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):
-            raise MemoryError(str(error)) from error
-        raise CheckpointError(
-            f"{path} is damaged, or holds more than plain tensors; nothing in it was run. Fetch it again. ({error})"
-        ) from error
-    if not isinstance(state, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
-        raise CheckpointError(f"{path} is not a state dict (a table of names and tensors). Nothing in it was run.")
-    return {name: value.detach() for name, value in state.items()}
-
-
-def _refuse_compressed(path: Path) -> None:
-    """Raise CheckpointError for an archive that would grow: torch stores a state dict as it is."""
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    inside, size = sum(member.file_size for member in members), path.stat().st_size
-    if inside > size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise CheckpointError(
-            f"{path} is a compressed archive: {human_bytes(size)} would become {human_bytes(inside)}. torch writes no "
-            "such file. Nothing in it was run; fetch it again."
-        )
-
-
-def canonical_name(key: str, layout: str) -> str:
-    """Return LucaOne's name of a parameter, without the prefixes that training and porting left."""
-    key = key.removeprefix("module.")
-    if layout == "huggingface":
-        key = re.sub(r"^(embeddings|encoder)\.", "", key.removeprefix("lucaone."))
-    return key
-
-
 def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor that a checkpoint of this architecture must hold, by LucaOne's names."""
     with torch.device("meta"):
         return published_shapes(Encoder(config).state_dict())
-
-
-def published_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a state dict of ours by the names that are published: query, key and value apart."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, tensor in state.items():
-        if ".qkv_proj." in name:
-            third = (tensor.shape[0] // 3, *tensor.shape[1:])
-            shapes |= {name.replace("qkv_proj", projection): third for projection in _PROJECTIONS}
-        else:
-            shapes[name.replace(".inv_freq", ".rot_emb.inv_freq")] = tuple(tensor.shape)
-    return shapes
 
 
 def _merge(tensors: dict[str, Tensor], path: Path, layout: str) -> None:
@@ -159,28 +109,6 @@ def check(tensors: Mapping[str, Tensor], config: EncoderConfig, where: Path) -> 
         )
 
 
-def misfits(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Return what keeps tensors from being the parameters of a network: missing, unknown, misshapen or no numbers."""
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
-    problems += [f"{name} is not part of the network" for name in tensors if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)}, expected {shape}"
-        for name, shape in expected.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    problems += [
-        f"{name} holds {tensor.dtype} ({tensor.layout}, {tensor.device}), expected floating point numbers"
-        for name, tensor in tensors.items()
-        if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu"
-    ]
-    return problems
-
-
-def first_of(problems: list[str], shown: int = 10) -> str:
-    more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
-    return "; ".join(problems[:shown]) + more
-
-
 def contact_head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the contact head, which a checkpoint may have as well."""
     with torch.device("meta"):
@@ -192,40 +120,6 @@ def converted_bytes(origin: Origin) -> int:
     config = read_config(origin)
     shapes = [*expected_shapes(config).values(), *contact_head_shapes(config).values()]
     return 4 * sum(math.prod(shape) for shape in shapes)
-
-
-def fused(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Return the parameter that `Encoder` calls `name`, from tensors by LucaOne's names, in float32."""
-    if ".qkv_proj." in name:
-        return torch.cat([tensors[name.replace("qkv_proj", projection)].float() for projection in _PROJECTIONS])
-    return tensors[name.replace(".inv_freq", ".rot_emb.inv_freq")].float()
-
-
-def write_parameters(
-    path: Path, shapes: Mapping[str, Sequence[int]], tensor_of: Callable[[str], Tensor], metadata: dict[str, str]
-) -> None:
-    """Write float32 tensors as a safetensors file, holding one of them at a time.
-
-    `safetensors.torch.save_file` wants all at once, which for LucaOne takes a third more memory than its weights.
-    Raises CheckpointError that names the tensors whose values are not finite.
-    """
-    header: dict[str, Any] = {"__metadata__": metadata}
-    stop = 0
-    for name, shape in shapes.items():
-        start, stop = stop, stop + 4 * math.prod(shape)
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, stop]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    bad = []
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for name in shapes:
-            tensor = tensor_of(name).contiguous()
-            if not torch.isfinite(tensor).all():
-                bad.append(name)
-            file.write(tensor.numpy().data)
-    if bad:
-        raise CheckpointError(f"the weights hold values that are not finite, in {first_of(bad)}. Fetch them again.")
 
 
 def convert_apart(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from lucaflow.checkpoints.layouts import CONTACT_HEAD, MODEL_NAME, read_record
+from lucaflow.checkpoints.converted import MODEL_NAME, read_record
+from lucaflow.checkpoints.state_dicts import CONTACT_HEAD
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Block, Encoder, EncoderConfig
 from lucaflow.encoders.onednn import can_pack, check_digits, pack

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.layouts import Model
+from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.errors import ConfigError
 from lucaflow.schemas import unknown_keys, violations

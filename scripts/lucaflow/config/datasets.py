@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.layouts import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model, is_huggingface
+from lucaflow.checkpoints.layouts import is_huggingface
+from lucaflow.checkpoints.model import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model
 from lucaflow.checkpoints.registry import Registry
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import ConfigError

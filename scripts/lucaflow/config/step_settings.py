@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow import __version__
-from lucaflow.checkpoints.layouts import Model
+from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset, demands_of
 from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from lucaflow.checkpoints.layouts import SEQ_TYPE_OF_VERSION, Model
+from lucaflow.checkpoints.model import SEQ_TYPE_OF_VERSION, Model
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.errors import CheckpointError

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.layouts import Model, folder_name
+from lucaflow.checkpoints.converted import folder_name
+from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Place, PublishedTask
 from lucaflow.config.datasets import Dataset
 from lucaflow.downstream.lucaonetasks import HeadInput, Task, doubts

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lucaflow.checkpoints.layouts import Model
+from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.lucaonetasks import HeadInput
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError

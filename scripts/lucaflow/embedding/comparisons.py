@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lucaflow.checkpoints.layouts import Model, converted_folder
+from lucaflow.checkpoints.converted import converted_folder
 from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.checkpoints.model import Model
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.devices import ARITHMETIC, has_precision, resolve_device, set_arithmetic
 from lucaflow.engine.engine import Engine

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lucaflow.checkpoints.layouts import read_record
+from lucaflow.checkpoints.converted import read_record
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
 from lucaflow.encoders.onednn import has_bfloat16
 from lucaflow.engine.background import consume_in_background

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lucaflow.checkpoints.layouts import CHECKPOINT_RECORD, MODEL_NAME, read_record
+from lucaflow.checkpoints.converted import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.downstream.models import HEAD_RECORD, read_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.encoders.vocabulary import CLS_AND_SEP

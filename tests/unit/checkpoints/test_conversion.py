@@ -9,8 +9,10 @@ from golden_cases import GOLDEN
 from safetensors.torch import load_file, save_file
 
 from lucaflow.checkpoints.conversion import convert, converted_bytes
-from lucaflow.checkpoints.layouts import MODEL_NAME, Model, folder_name, is_huggingface, locate, read_record
+from lucaflow.checkpoints.converted import MODEL_NAME, folder_name, read_record
+from lucaflow.checkpoints.layouts import is_huggingface, locate
 from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError
 
 T1 = GOLDEN / "checkpoints/T1"

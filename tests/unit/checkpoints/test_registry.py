@@ -5,7 +5,7 @@ import re
 import pytest
 from workflow_runs import ROOT
 
-from lucaflow.checkpoints.layouts import Model
+from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import PublishedFile, read_checkpoints, read_tasks
 from lucaflow.errors import ConfigError
 from lucaflow.schemas import read_yaml

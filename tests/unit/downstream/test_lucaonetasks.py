@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lucaflow.checkpoints.conversion import published_shapes
-from lucaflow.checkpoints.layouts import Model
+from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.state_dicts import published_shapes
 from lucaflow.downstream.conversion import read_arguments
 from lucaflow.downstream.lucaonetasks import Task, check_outputs, labels_of, reading_of, renamed, structure_of
 from lucaflow.downstream.networks import Head

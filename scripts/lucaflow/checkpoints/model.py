@@ -1,0 +1,20 @@
+"""A version of LucaOne: its name, its steps, and the sequences that it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_STEPS = {"lucaone": 36000000, "lucaone-gene": 36800000, "lucaone-prot": 30000000, "mini": 1}
+SEQ_TYPE_OF_VERSION = {"lucaone-gene": "gene", "lucaone-prot": "prot"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version of LucaOne and the number of steps it was trained for."""
+
+    llm_version: str
+    llm_step: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.llm_version}-{self.llm_step}"

@@ -1,0 +1,138 @@
+"""Parameters of networks in files: read as plain tensors alone, renamed, compared, written as safetensors."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lucaflow.errors import CheckpointError
+from lucaflow.files.space import human_bytes
+
+# What the contact head's parameters are called, in published and in converted checkpoints.
+CONTACT_HEAD = "contact_head."
+
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return a file's tensors, memory-mapped. Raises CheckpointError for anything but a plain state dict."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Only the zipped format, which torch writes by default, can be mapped into memory.
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            _refuse_compressed(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except CheckpointError:
+        raise
+    # Whatever a damaged file makes the two libraries raise: fuzzing finds ten kinds.
+    except Exception as error:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise MemoryError(str(error)) from error
+        raise CheckpointError(
+            f"{path} is damaged, or holds more than plain tensors; nothing in it was run. Fetch it again. ({error})"
+        ) from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise CheckpointError(f"{path} is not a state dict (a table of names and tensors). Nothing in it was run.")
+    return {name: value.detach() for name, value in state.items()}
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Raise CheckpointError for an archive that would grow: torch stores a state dict as it is."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    inside, size = sum(member.file_size for member in members), path.stat().st_size
+    if inside > size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise CheckpointError(
+            f"{path} is a compressed archive: {human_bytes(size)} would become {human_bytes(inside)}. torch writes no "
+            "such file. Nothing in it was run; fetch it again."
+        )
+
+
+def canonical_name(key: str, layout: str) -> str:
+    """Return LucaOne's name of a parameter, without the prefixes that training and porting left."""
+    key = key.removeprefix("module.")
+    if layout == "huggingface":
+        key = re.sub(r"^(embeddings|encoder)\.", "", key.removeprefix("lucaone."))
+    return key
+
+
+def published_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a state dict of ours by the names that are published: query, key and value apart."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, tensor in state.items():
+        if ".qkv_proj." in name:
+            third = (tensor.shape[0] // 3, *tensor.shape[1:])
+            shapes |= {name.replace("qkv_proj", projection): third for projection in _PROJECTIONS}
+        else:
+            shapes[name.replace(".inv_freq", ".rot_emb.inv_freq")] = tuple(tensor.shape)
+    return shapes
+
+
+def misfits(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Return what keeps tensors from being the parameters of a network: missing, unknown, misshapen or no numbers."""
+    problems = [f"{name} is missing" for name in expected if name not in tensors]
+    problems += [f"{name} is not part of the network" for name in tensors if name not in expected]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)}, expected {shape}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    problems += [
+        f"{name} holds {tensor.dtype} ({tensor.layout}, {tensor.device}), expected floating point numbers"
+        for name, tensor in tensors.items()
+        if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu"
+    ]
+    return problems
+
+
+def first_of(problems: list[str], shown: int = 10) -> str:
+    more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
+    return "; ".join(problems[:shown]) + more
+
+
+def fused(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Return the parameter that `Encoder` calls `name`, from tensors by LucaOne's names, in float32."""
+    if ".qkv_proj." in name:
+        return torch.cat([tensors[name.replace("qkv_proj", projection)].float() for projection in _PROJECTIONS])
+    return tensors[name.replace(".inv_freq", ".rot_emb.inv_freq")].float()
+
+
+def write_parameters(
+    path: Path, shapes: Mapping[str, Sequence[int]], tensor_of: Callable[[str], Tensor], metadata: dict[str, str]
+) -> None:
+    """Write float32 tensors as a safetensors file, holding one of them at a time.
+
+    `safetensors.torch.save_file` wants all at once, which for LucaOne takes a third more memory than its weights.
+    Raises CheckpointError that names the tensors whose values are not finite.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    stop = 0
+    for name, shape in shapes.items():
+        start, stop = stop, stop + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, stop]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    bad = []
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name in shapes:
+            tensor = tensor_of(name).contiguous()
+            if not torch.isfinite(tensor).all():
+                bad.append(name)
+            file.write(tensor.numpy().data)
+    if bad:
+        raise CheckpointError(f"the weights hold values that are not finite, in {first_of(bad)}. Fetch them again.")
