@@ -4,9 +4,10 @@ import logging
 import os
 from pathlib import Path
 
+from lucaflow.checkpoints.checksums import discard_damaged
 from lucaflow.checkpoints.conversion import convert_apart, converted_bytes, is_converted
 from lucaflow.checkpoints.converted import is_fetched, published_files, published_folder
-from lucaflow.checkpoints.fetched import LOCK_NAME, discard_damaged
+from lucaflow.checkpoints.fetched import LOCK_NAME
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError

@@ -4,8 +4,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from lucaflow.checkpoints.checksums import discard_damaged
 from lucaflow.checkpoints.converted import CHECKPOINT_RECORD, converted_folder, is_fetched, published_files
-from lucaflow.checkpoints.fetched import LOCK_NAME, discard_damaged
+from lucaflow.checkpoints.fetched import LOCK_NAME
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import read_datasets, refuse_missing, stated_models
 from lucaflow.downstream.conversion import convert_head

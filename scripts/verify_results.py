@@ -5,13 +5,14 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from lucaflow.checkpoints.checksums import changed_checkpoint
 from lucaflow.checkpoints.converted import CHECKPOINT_RECORD
-from lucaflow.downstream.models import HEAD_RECORD
+from lucaflow.downstream.models import HEAD_RECORD, changed_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
 from lucaflow.files.checksums import changed_files, damage_of_result, guard_of, guarded_results
 from lucaflow.logs import reporting_to
-from lucaflow.store.verification import changed_checkpoint, changed_head, damage_of_shard
+from lucaflow.store.verification import damage_of_shard
 
 logger = logging.getLogger("lucaflow")
 

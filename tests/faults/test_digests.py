@@ -7,7 +7,8 @@ import hashlib
 import pytest
 from fetching_cases import WEIGHTS, assert_complete, assert_incomplete, run, state_dict
 
-from lucaflow.checkpoints.fetched import SUMS_NAME, damaged, discard_damaged
+from lucaflow.checkpoints.checksums import damaged, discard_damaged
+from lucaflow.checkpoints.fetched import SUMS_NAME
 from lucaflow.errors import CheckpointError
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from lucaflow.errors import CheckpointError
-from lucaflow.files.checksums import sha256_of
 from lucaflow.files.json_files import parse_json
 from lucaflow.files.writing import write_text
 
@@ -17,36 +16,7 @@ FETCHED_RECORD = "fetched.json"
 LOCK_NAME = ".lock"
 
 
-def damaged(folder: Path) -> dict[str, str]:
-    """Compare a folder's files with SHA256SUMS and fetched.json; return what is wrong, by name."""
-    found = {}
-    for name, digest in {**_recorded(folder), **read_sums(folder)}.items():
-        path = folder / name
-        if not path.is_file():
-            found[name] = "missing"
-        elif (actual := sha256_of(path)) != digest:
-            found[name] = f"its digest is {actual}, expected {digest}"
-    return found
-
-
-def discard_damaged(folder: Path) -> None:
-    """Raise CheckpointError that names damaged files, after removing them, so that the next run fetches them again."""
-    problems = damaged(folder)
-    if not problems:
-        return
-    # What the record alone still knows of must not be forgotten with it.
-    write_sums(folder, {**_recorded(folder), **read_sums(folder)})
-    for name in problems:
-        (folder / name).unlink(missing_ok=True)
-    (folder / FETCHED_RECORD).unlink(missing_ok=True)
-    lines = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
-    raise CheckpointError(
-        f"{folder}: {lines}. What was damaged is removed. Run again where there is a connection, to fetch it anew; it "
-        f"must then be what {SUMS_NAME} says."
-    )
-
-
-def _recorded(folder: Path) -> dict[str, str]:
+def recorded_sums(folder: Path) -> dict[str, str]:
     """Return the digests in fetched.json, by name; nothing where it is not there."""
     path = folder / FETCHED_RECORD
     if not path.is_file():

@@ -19,7 +19,8 @@ from safetensors import SafetensorError, safe_open
 
 from lucaflow import __version__
 from lucaflow.checkpoints import hub
-from lucaflow.checkpoints.fetched import FETCHED_RECORD, LOCK_NAME, SUMS_NAME, damaged, read_sums, write_sums
+from lucaflow.checkpoints.checksums import damaged
+from lucaflow.checkpoints.fetched import FETCHED_RECORD, LOCK_NAME, SUMS_NAME, read_sums, write_sums
 from lucaflow.checkpoints.registry import Place, PublishedFile
 from lucaflow.checkpoints.server import PATIENCE, NotThere, Patience, discard, download, part_of, publish
 from lucaflow.errors import CheckpointError

@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from torch import nn
 
+from lucaflow.checkpoints.checksums import check_digest
 from lucaflow.checkpoints.converted import MODEL_NAME, read_record
 from lucaflow.checkpoints.state_dicts import CONTACT_HEAD
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Block, Encoder, EncoderConfig
 from lucaflow.encoders.onednn import can_pack, check_digits, pack
 from lucaflow.errors import CheckpointError
-from lucaflow.files.checksums import sha256_of
 
 
 def load_encoder(
@@ -33,7 +32,7 @@ def load_encoder(
     folder = Path(folder)
     config = _recorded_config(folder)
     with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
-        checked = pool.submit(_check_digest, folder)
+        checked = pool.submit(check_digest, folder)
         try:
             encoder = _load(config, folder, torch.device(device), arithmetic)
         finally:
@@ -78,7 +77,7 @@ def _load_part(
 def load_contact_head(folder: Path, device: torch.device | str = "cpu") -> ContactHead:
     """Load the contact head of a converted checkpoint. Raises CheckpointError where it has none."""
     config = _recorded_config(folder)
-    _check_digest(folder)
+    check_digest(folder)
     with safe_open(folder / MODEL_NAME, "pt") as file:
         weights = {
             name.removeprefix(CONTACT_HEAD): file.get_tensor(name).clone()
@@ -108,20 +107,3 @@ def _recorded_config(folder: Path) -> EncoderConfig:
             f"Delete {folder} and run again."
         )
     return EncoderConfig(**record["encoder"])
-
-
-def _check_digest(folder: Path) -> None:
-    path = folder / MODEL_NAME
-    expected = read_record(folder)["model"]["sha256"]
-    state = path.stat()
-    if (digest := _digest_once(path, state.st_size, state.st_mtime_ns)) != expected:
-        raise CheckpointError(
-            f"{path} is damaged: its digest is {digest}, expected {expected}. Run `snakemake verify`, "
-            "which removes what is damaged, and then `snakemake fetch`."
-        )
-
-
-@cache
-def _digest_once(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
-    """Return the digest of a file, which is read once as long as its size and time of change stay the same."""
-    return sha256_of(path)

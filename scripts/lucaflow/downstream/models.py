@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.converted import folder_name
+from lucaflow.checkpoints.converted import MODEL_NAME, folder_name
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Place, PublishedTask
 from lucaflow.config.datasets import Dataset
 from lucaflow.downstream.lucaonetasks import HeadInput, Task, doubts
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, ConfigError
+from lucaflow.files.checksums import difference
 from lucaflow.files.json_files import parse_json
 from lucaflow.schemas import nearest
 
@@ -222,3 +223,14 @@ def read_head(folder: Path) -> TrainedHead:
         raise CheckpointError(
             f"{path} is no record of a converted model ({error}). Delete {folder} and run again."
         ) from error
+
+
+def changed_head(folder: Path) -> list[tuple[Path, str]]:
+    """Compare a converted downstream model with its record; return its files if they differ, and how."""
+    model, record = folder / MODEL_NAME, folder / HEAD_RECORD
+    try:
+        digest = read_head(folder).sha256
+    except CheckpointError as error:
+        return [(record, str(error)), (model, "its record is damaged")]
+    how = difference(model, model.stat().st_size, digest) if model.is_file() else "missing"
+    return [(model, how), (record, "speaks of a file that changed")] if how else []

@@ -12,13 +12,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lucaflow.checkpoints.converted import CHECKPOINT_RECORD, MODEL_NAME, read_record
-from lucaflow.downstream.models import HEAD_RECORD, read_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.errors import CheckpointError, StoreError, UnreadableError
-from lucaflow.files.checksums import describe, difference
+from lucaflow.errors import StoreError, UnreadableError
+from lucaflow.files.checksums import describe
 from lucaflow.files.locks import is_free
 from lucaflow.store.assembly import Accepted
 from lucaflow.store.format import COUNTS, FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error, read_rows
@@ -238,28 +236,6 @@ def damage_of_shard(path: Path) -> str:
         for digest in shard["digests"].asstr()[:]:
             read_checked(shard[f"matrix/{digest}"])
     return "; ".join(finding.problems.get(path, []))
-
-
-def changed_head(folder: Path) -> list[tuple[Path, str]]:
-    """Compare a converted downstream model with its record; return its files if they differ, and how."""
-    model, record = folder / MODEL_NAME, folder / HEAD_RECORD
-    try:
-        digest = read_head(folder).sha256
-    except CheckpointError as error:
-        return [(record, str(error)), (model, "its record is damaged")]
-    how = difference(model, model.stat().st_size, digest) if model.is_file() else "missing"
-    return [(model, how), (record, "speaks of a file that changed")] if how else []
-
-
-def changed_checkpoint(folder: Path) -> list[tuple[Path, str]]:
-    """Compare a converted checkpoint with its record; return its files if they differ, and how."""
-    model, record = folder / MODEL_NAME, folder / CHECKPOINT_RECORD
-    try:
-        stated = read_record(folder)["model"]
-    except CheckpointError as error:
-        return [(record, str(error)), (model, "its record is damaged")]
-    how = difference(model, stated["bytes"], stated["sha256"])
-    return [(model, how), (record, "speaks of a file that changed")] if how else []
 
 
 def older_folders(dataset: Path, current: Collection[str]) -> list[Path]:
