@@ -8,7 +8,7 @@ try:
     HEADS = trained.resolve(
         sorted({task for dataset in DATASETS.values() for task in dataset.tasks}),
         config["heads"],
-        registry.read_tasks(ROOT / "resources/tasks.tsv", schema_of("tasks")),
+        read_tasks(ROOT / "resources/tasks.tsv", schema_of("tasks")),
         Path(CHECKPOINTS),
         ROOT,
     )

@@ -27,8 +27,9 @@ from networks import FULL, heading, plain_loop, proteins, row, seconds
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.conversion import pack_encoders
-from lucaflow.downstream.lucaonetasks import HeadInput, Task, renamed, structure_of
-from lucaflow.downstream.networks import Head, framed
+from lucaflow.downstream.inputs import HeadInput, framed
+from lucaflow.downstream.lucaonetasks import Task, renamed, structure_of
+from lucaflow.downstream.networks import Head
 from lucaflow.downstream.prediction import KeptPredictions, Predictor, ShardSource, predict_singles, read_batches
 from lucaflow.downstream.required_embeddings import WHOLE, EmbeddingRequest
 from lucaflow.encoders.onednn import can_pack

@@ -19,8 +19,8 @@ from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.conversion import convert_head, load_head
+from lucaflow.downstream.inputs import framed
 from lucaflow.downstream.models import choose_task, locate_head, read_head
-from lucaflow.downstream.networks import framed
 from lucaflow.downstream.required_embeddings import EmbeddingRequest
 from lucaflow.engine.engine import Engine
 from lucaflow.errors import CheckpointError

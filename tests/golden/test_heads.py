@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lucaflow.downstream.conversion import convert_head, load_head
+from lucaflow.downstream.inputs import framed
 from lucaflow.downstream.models import choose_task, locate_head
-from lucaflow.downstream.networks import framed
 from lucaflow.downstream.pooling import POOLINGS, pooler
 from lucaflow.encoders.packing import Run
 

@@ -15,7 +15,8 @@ import document_config
 from lucaflow import __version__
 from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.model import Model
-from lucaflow.checkpoints.registry import PublishedFile, read_checkpoints, read_tasks
+from lucaflow.checkpoints.registry import PublishedFile, read_checkpoints
+from lucaflow.downstream.registry import read_tasks
 from lucaflow.files.checksums import sha256_of
 from lucaflow.schemas import read_yaml
 from mini import card

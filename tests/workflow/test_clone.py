@@ -13,10 +13,10 @@ import pytest
 import yaml
 from workflow_runs import ROOT, copy_clone
 
-from lucaflow.checkpoints.registry import read_tasks
 from lucaflow.config.datasets import read_datasets, resolve
 from lucaflow.downstream.models import refuse_unfit
 from lucaflow.downstream.models import resolve as resolve_heads
+from lucaflow.downstream.registry import read_tasks
 from lucaflow.schemas import read_yaml
 
 

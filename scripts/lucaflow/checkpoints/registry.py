@@ -1,4 +1,4 @@
-"""What can be fetched, and from where: the tables resources/checkpoints.tsv and resources/tasks.tsv."""
+"""Which checkpoints can be fetched, and from where: the table resources/checkpoints.tsv."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.model import Model
-from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.errors import ConfigError
 from lucaflow.schemas import unknown_keys, violations
 
@@ -68,31 +67,13 @@ def _listed(steps: Iterable[int]) -> str:
 def read_checkpoints(path: Path, schema: Mapping[str, Any]) -> Registry:
     """Read resources/checkpoints.tsv. Raises ConfigError that names file, line and value."""
     entries = []
-    for row in _read_rows(path, schema):
+    for row in read_rows(path, schema):
         model = Model(row["version"], int(row["step"]))
-        entries.append((model, _place(model.name, row)))
+        entries.append((model, place_of(model.name, row)))
     return Registry(tuple(entries))
 
 
-@dataclass(frozen=True)
-class PublishedTask:
-    """A trained downstream model that can be had somewhere."""
-
-    task: Task
-    place: Place
-
-
-def read_tasks(path: Path, schema: Mapping[str, Any]) -> dict[tuple[str, str], PublishedTask]:
-    """Read resources/tasks.tsv: trained downstream models by the name of their task, and the source."""
-    found = {}
-    for row in _read_rows(path, schema):
-        names = ("dataset_type", "task_type", "model_type", "time_str", "step")
-        task = Task(row["task"], *(row[name] for name in names))
-        found[task.name, row["source"]] = PublishedTask(task, _place(f"task {task.name}", row))
-    return found
-
-
-def _read_rows(path: Path, schema: Mapping[str, Any]) -> list[dict[str, str]]:
+def read_rows(path: Path, schema: Mapping[str, Any]) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE, restval="", restkey="further cells"))
     problems = [
@@ -114,7 +95,7 @@ def _doubts(row: Mapping[str, str]) -> list[str]:
     return [f"{column}: {count} of them for {expected} files" for column, count in counts.items() if count != expected]
 
 
-def _place(name: str, row: Mapping[str, str]) -> Place:
+def place_of(name: str, row: Mapping[str, str]) -> Place:
     names = row["files"].split(",")
     sizes = row["bytes"].split(",") if row["bytes"] else [""] * len(names)
     digests = row["sha256"].split(",") if row["sha256"] else [""] * len(names)

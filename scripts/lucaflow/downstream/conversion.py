@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from lucaflow import __version__
 from lucaflow.checkpoints.converted import MODEL_NAME
 from lucaflow.checkpoints.state_dicts import first_of, fused, misfits, published_shapes, read_tensors, write_parameters
-from lucaflow.downstream.lucaonetasks import check_outputs, labels_of, reading_of, renamed, structure_of
+from lucaflow.downstream.inputs import reading_of
+from lucaflow.downstream.lucaonetasks import check_outputs, labels_of, renamed, structure_of
 from lucaflow.downstream.models import HEAD_RECORD, HeadFiles, TrainedHead, read_head
 from lucaflow.downstream.networks import Head
 from lucaflow.downstream.structure import HeadStructure

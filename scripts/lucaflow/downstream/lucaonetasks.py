@@ -8,22 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
-from lucaflow.checkpoints.model import SEQ_TYPE_OF_VERSION, Model
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
-from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.errors import CheckpointError
 
-# Residues to which LucaOneTasks cuts what it otherwise embeds whole (`embedding_complete`).
-LONGEST_COMPLETE = 10240
 TASK_TYPES = ("binary_class", "multi_class", "multi_label", "regression")
 _SQUASHING = {"binary_class": "sigmoid", "multi_label": "sigmoid", "multi_class": "softmax", "regression": "identity"}
 _SIDES_OF_NETWORK = {"luca_base": 1, "lucappi": 2, "lucappi2": 2}
 _SEQ_TYPE = {"gene": "gene", "protein": "prot"}
-_OLD_CHECKPOINT = re.compile(r"lucagplm/v2\.0/.*/checkpoint-step(\d+)$")
-_NEW_CHECKPOINT = re.compile(r"lucaone/([a-z-]+)/checkpoint-step(\d+)$")
 # LucaOne's norms, and those of the version before them.
 _EPS, _OLD_EPS = 1e-5, 1e-12
 
@@ -81,88 +74,6 @@ def _misfit(task: Task) -> list[str]:
     if len(task.dataset_type.split("_")) <= (2 if task.is_pair else 1):
         return []
     return [f"{task.model_type} reads {'two sequences' if task.is_pair else 'one sequence'}, not {task.dataset_type}"]
-
-
-@dataclass(frozen=True)
-class HeadInput:
-    """How a trained model reads an embedding, by its training arguments.
-
-    model: the checkpoint it was trained on; longest_sequence, longest_matrix: of training, in residues and rows with
-    those of [CLS] and [SEP]; complete: whether a sequence is embedded before it is cut; special: whether the matrices
-    have rows of [CLS] and [SEP]; frame: else whether rows of zeros stand for them.
-    """
-
-    model: Model
-    longest_sequence: int
-    longest_matrix: int
-    complete: bool
-    trunc_type: str
-    special: bool
-    frame: bool
-
-    def residues_embedded(self, llm_truncation_seq_length: int) -> int:
-        """Return to how many residues a sequence is cut before it is embedded."""
-        if self.complete:
-            return LONGEST_COMPLETE
-        return max(self.longest_sequence, llm_truncation_seq_length) - CLS_AND_SEP
-
-    def rows_read(self, llm_truncation_seq_length: int) -> int:
-        """Return how many rows of residues the model reads at most, from the first on."""
-        longest = max(self.longest_matrix, llm_truncation_seq_length)
-        return longest - CLS_AND_SEP * (self.frame or self.special)
-
-
-def reading_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> HeadInput:
-    """Return how a model reads embeddings. Raises ValueError for a way that none of LucaOne's models is trained in."""
-    if arguments.get("input_type", "matrix") != "matrix":
-        raise ValueError(f"input_type is {arguments['input_type']!r}; only models that read a `matrix` can be used")
-    if arguments.get("embedding_fixed_len_a_time"):
-        raise ValueError("it was trained on embeddings in windows (embedding_fixed_len_a_time), which is not supported")
-    bos, eos = (not arguments.get(name, False) for name in ("not_prepend_bos", "not_append_eos"))
-    if bos != eos:
-        raise ValueError("not_prepend_bos and not_append_eos differ, expected both or neither")
-    return HeadInput(
-        model=_model_of(arguments),
-        longest_sequence=_longest("seq_max_length", arguments, config),
-        longest_matrix=_longest("matrix_max_length", arguments, config),
-        complete=bool(arguments.get("embedding_complete", False)),
-        trunc_type=arguments.get("trunc_type") or "right",
-        special=bool(arguments.get("matrix_add_special_token", False)),
-        frame=bos,
-    )
-
-
-def _longest(name: str, arguments: Mapping[str, Any], config: Mapping[str, Any]) -> int:
-    """Return a length, or the larger of those of the two sides."""
-    for source in (arguments, config):
-        stated = [source[key] for key in (name, f"{name}_a", f"{name}_b") if source.get(key)]
-        if stated:
-            return max(map(int, stated))
-    raise ValueError(f"neither its arguments nor config.json state {name}")
-
-
-def _model_of(arguments: Mapping[str, Any]) -> Model:
-    """Return the checkpoint that gave a model its embeddings: its path says it, or else its version and step."""
-    path = str(PurePosixPath(arguments.get("llm_dirpath") or ""))
-    if found := _OLD_CHECKPOINT.search(path):
-        return Model("lucaone", int(found[1]))
-    if found := _NEW_CHECKPOINT.search(path):
-        return _known(Model(found[1], int(found[2])))
-    if path != ".":
-        raise ValueError(f"it was trained on {path}, which is no checkpoint of LucaOne's known here (llm_dirpath)")
-    version = arguments.get("llm_version")
-    if not version or not str(arguments.get("llm_step", "")).isdecimal():
-        raise ValueError(
-            f"which checkpoint it was trained on is not stated: llm_dirpath is {arguments.get('llm_dirpath')!r}, "
-            f"llm_version {version!r}, llm_step {arguments.get('llm_step')!r}"
-        )
-    return _known(Model("lucaone" if version == "v2.0" else version, int(arguments["llm_step"])))
-
-
-def _known(model: Model) -> Model:
-    if model.llm_version not in ("lucaone", "mini", *SEQ_TYPE_OF_VERSION):
-        raise ValueError(f"it was trained on {model.name}, which is no checkpoint of LucaOne's known here")
-    return model
 
 
 _PART = re.compile(r"(matrix_encoder|matrix_pooler|linear)(_[ab])?\.(.*)")

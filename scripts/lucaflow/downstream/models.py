@@ -9,9 +9,11 @@ from typing import Any
 
 from lucaflow.checkpoints.converted import MODEL_NAME, folder_name
 from lucaflow.checkpoints.model import Model
-from lucaflow.checkpoints.registry import Place, PublishedTask
+from lucaflow.checkpoints.registry import Place
 from lucaflow.config.datasets import Dataset
-from lucaflow.downstream.lucaonetasks import HeadInput, Task, doubts
+from lucaflow.downstream.inputs import HeadInput
+from lucaflow.downstream.lucaonetasks import Task, doubts
+from lucaflow.downstream.registry import PublishedTask
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, ConfigError
 from lucaflow.files.checksums import difference

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +18,6 @@ from lucaflow.downstream.pooling import pooler
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.encoders.lucaone import Block, SelfAttention
 from lucaflow.encoders.packing import Run, runs_of
-from lucaflow.encoders.vocabulary import CLS_AND_SEP
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -33,19 +31,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def activation(name: str | None) -> Callable[[Tensor], Tensor]:
     """Return an activation by LucaOneTasks' name; what it does not know is tanh there, and here."""
     return ACTIVATIONS.get((name or "").lower(), torch.tanh)
-
-
-def framed(matrix: np.ndarray, longest: int, special: bool, frame: bool) -> np.ndarray:
-    """Return the rows (k, E) of an embedding that a head reads.
-
-    longest: how many rows of residues it reads at most, from the first on; special: whether the matrix has rows of
-    [CLS] and [SEP], which stay (a matrix that is cut loses [SEP] and gains a residue); frame: else whether a row of
-    zeros stands before and after the residues.
-    """
-    if special:
-        return matrix[: min(len(matrix) - CLS_AND_SEP, longest) + CLS_AND_SEP]
-    rows = matrix[:longest]
-    return np.pad(rows, ((1, 1), (0, 0))) if frame else rows
 
 
 class PostNormBlock(nn.Module):

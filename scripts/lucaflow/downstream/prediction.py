@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lucaflow.downstream.lucaonetasks import HeadInput, Task
+from lucaflow.downstream.inputs import HeadInput, framed
+from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.models import TrainedHead
-from lucaflow.downstream.networks import Head, framed
+from lucaflow.downstream.networks import Head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
 from lucaflow.engine.background import consume_in_background
 from lucaflow.engine.batches import plan_batches

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lucaflow.checkpoints.model import Model
-from lucaflow.downstream.lucaonetasks import HeadInput
+from lucaflow.downstream.inputs import HeadInput
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.json_files import DIGEST_LENGTH, as_json, parse_json

@@ -6,7 +6,8 @@ import pytest
 from workflow_runs import ROOT
 
 from lucaflow.checkpoints.model import Model
-from lucaflow.checkpoints.registry import PublishedFile, read_checkpoints, read_tasks
+from lucaflow.checkpoints.registry import PublishedFile, read_checkpoints
+from lucaflow.downstream.registry import read_tasks
 from lucaflow.errors import ConfigError
 from lucaflow.schemas import read_yaml
 

@@ -10,7 +10,8 @@ import torch
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.state_dicts import published_shapes
 from lucaflow.downstream.conversion import read_arguments
-from lucaflow.downstream.lucaonetasks import Task, check_outputs, labels_of, reading_of, renamed, structure_of
+from lucaflow.downstream.inputs import reading_of
+from lucaflow.downstream.lucaonetasks import Task, check_outputs, labels_of, renamed, structure_of
 from lucaflow.downstream.networks import Head
 from lucaflow.errors import CheckpointError
 

@@ -1,0 +1,114 @@
+"""What a downstream model is fed: which embedding, cut to which length, by its training arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from lucaflow.checkpoints.model import SEQ_TYPE_OF_VERSION, Model
+from lucaflow.encoders.vocabulary import CLS_AND_SEP
+
+# Residues to which LucaOneTasks cuts what it otherwise embeds whole (`embedding_complete`).
+LONGEST_COMPLETE = 10240
+_OLD_CHECKPOINT = re.compile(r"lucagplm/v2\.0/.*/checkpoint-step(\d+)$")
+_NEW_CHECKPOINT = re.compile(r"lucaone/([a-z-]+)/checkpoint-step(\d+)$")
+
+
+@dataclass(frozen=True)
+class HeadInput:
+    """How a trained model reads an embedding, by its training arguments.
+
+    model: the checkpoint it was trained on; longest_sequence, longest_matrix: of training, in residues and rows with
+    those of [CLS] and [SEP]; complete: whether a sequence is embedded before it is cut; special: whether the matrices
+    have rows of [CLS] and [SEP]; frame: else whether rows of zeros stand for them.
+    """
+
+    model: Model
+    longest_sequence: int
+    longest_matrix: int
+    complete: bool
+    trunc_type: str
+    special: bool
+    frame: bool
+
+    def residues_embedded(self, llm_truncation_seq_length: int) -> int:
+        """Return to how many residues a sequence is cut before it is embedded."""
+        if self.complete:
+            return LONGEST_COMPLETE
+        return max(self.longest_sequence, llm_truncation_seq_length) - CLS_AND_SEP
+
+    def rows_read(self, llm_truncation_seq_length: int) -> int:
+        """Return how many rows of residues the model reads at most, from the first on."""
+        longest = max(self.longest_matrix, llm_truncation_seq_length)
+        return longest - CLS_AND_SEP * (self.frame or self.special)
+
+
+def reading_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> HeadInput:
+    """Return how a model reads embeddings. Raises ValueError for a way that none of LucaOne's models is trained in."""
+    if arguments.get("input_type", "matrix") != "matrix":
+        raise ValueError(f"input_type is {arguments['input_type']!r}; only models that read a `matrix` can be used")
+    if arguments.get("embedding_fixed_len_a_time"):
+        raise ValueError("it was trained on embeddings in windows (embedding_fixed_len_a_time), which is not supported")
+    bos, eos = (not arguments.get(name, False) for name in ("not_prepend_bos", "not_append_eos"))
+    if bos != eos:
+        raise ValueError("not_prepend_bos and not_append_eos differ, expected both or neither")
+    return HeadInput(
+        model=_model_of(arguments),
+        longest_sequence=_longest("seq_max_length", arguments, config),
+        longest_matrix=_longest("matrix_max_length", arguments, config),
+        complete=bool(arguments.get("embedding_complete", False)),
+        trunc_type=arguments.get("trunc_type") or "right",
+        special=bool(arguments.get("matrix_add_special_token", False)),
+        frame=bos,
+    )
+
+
+def _longest(name: str, arguments: Mapping[str, Any], config: Mapping[str, Any]) -> int:
+    """Return a length, or the larger of those of the two sides."""
+    for source in (arguments, config):
+        stated = [source[key] for key in (name, f"{name}_a", f"{name}_b") if source.get(key)]
+        if stated:
+            return max(map(int, stated))
+    raise ValueError(f"neither its arguments nor config.json state {name}")
+
+
+def _model_of(arguments: Mapping[str, Any]) -> Model:
+    """Return the checkpoint that gave a model its embeddings: its path says it, or else its version and step."""
+    path = str(PurePosixPath(arguments.get("llm_dirpath") or ""))
+    if found := _OLD_CHECKPOINT.search(path):
+        return Model("lucaone", int(found[1]))
+    if found := _NEW_CHECKPOINT.search(path):
+        return _known(Model(found[1], int(found[2])))
+    if path != ".":
+        raise ValueError(f"it was trained on {path}, which is no checkpoint of LucaOne's known here (llm_dirpath)")
+    version = arguments.get("llm_version")
+    if not version or not str(arguments.get("llm_step", "")).isdecimal():
+        raise ValueError(
+            f"which checkpoint it was trained on is not stated: llm_dirpath is {arguments.get('llm_dirpath')!r}, "
+            f"llm_version {version!r}, llm_step {arguments.get('llm_step')!r}"
+        )
+    return _known(Model("lucaone" if version == "v2.0" else version, int(arguments["llm_step"])))
+
+
+def _known(model: Model) -> Model:
+    if model.llm_version not in ("lucaone", "mini", *SEQ_TYPE_OF_VERSION):
+        raise ValueError(f"it was trained on {model.name}, which is no checkpoint of LucaOne's known here")
+    return model
+
+
+def framed(matrix: np.ndarray, longest: int, special: bool, frame: bool) -> np.ndarray:
+    """Return the rows (k, E) of an embedding that a head reads.
+
+    longest: how many rows of residues it reads at most, from the first on; special: whether the matrix has rows of
+    [CLS] and [SEP], which stay (a matrix that is cut loses [SEP] and gains a residue); frame: else whether a row of
+    zeros stands before and after the residues.
+    """
+    if special:
+        return matrix[: min(len(matrix) - CLS_AND_SEP, longest) + CLS_AND_SEP]
+    rows = matrix[:longest]
+    return np.pad(rows, ((1, 1), (0, 0))) if frame else rows

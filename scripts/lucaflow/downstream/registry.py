@@ -1,0 +1,29 @@
+"""Which downstream models can be fetched, and from where: the table resources/tasks.tsv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lucaflow.checkpoints.registry import Place, place_of, read_rows
+from lucaflow.downstream.lucaonetasks import Task
+
+
+@dataclass(frozen=True)
+class PublishedTask:
+    """A trained downstream model that can be had somewhere."""
+
+    task: Task
+    place: Place
+
+
+def read_tasks(path: Path, schema: Mapping[str, Any]) -> dict[tuple[str, str], PublishedTask]:
+    """Read resources/tasks.tsv: trained downstream models by the name of their task, and the source."""
+    found = {}
+    for row in read_rows(path, schema):
+        names = ("dataset_type", "task_type", "model_type", "time_str", "step")
+        task = Task(row["task"], *(row[name] for name in names))
+        found[task.name, row["source"]] = PublishedTask(task, place_of(f"task {task.name}", row))
+    return found
