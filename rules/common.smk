@@ -32,6 +32,7 @@ from lucaflow.config import datasets as settings
 from lucaflow.config import step_settings as steps
 from lucaflow.downstream import models as trained
 from lucaflow.downstream import required_embeddings as wanted
+from lucaflow.downstream import step_settings as downstream_steps
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.embedding import estimate as preflight
 from lucaflow.records import sequences

@@ -62,14 +62,14 @@ def origin_of_head(folder):
     """
     head = head_in(folder)
     if head.is_fetched:
-        return steps.fetched_head_settings(head)
+        return downstream_steps.fetched_head_settings(head)
     try:
-        return steps.head_settings(trained.locate_head(head.root, head.task))
+        return downstream_steps.head_settings(trained.locate_head(head.root, head.task))
     except LucaFlowError:
         kept = sorted(head.folder.glob("settings/origin-*.json"))
         if kept and head.recorded:
             return json.loads(kept[0].read_text(encoding="utf-8"))
-        return steps.head_settings(None)
+        return downstream_steps.head_settings(None)
 
 
 def head_origin_file(head):
@@ -110,7 +110,7 @@ def embeddings_of(dataset):
 def heads_settings(dataset):
     digests = {model: sha256_of_checkpoint(model) for model in models_of_heads(dataset)}
     needs = [wanted_by(task) for task in dataset.tasks]
-    return steps.heads_settings(needs, digests, embeddings_of(dataset), config)
+    return downstream_steps.heads_settings(needs, digests, embeddings_of(dataset), config)
 
 
 def heads_settings_file(wildcards):
@@ -118,7 +118,7 @@ def heads_settings_file(wildcards):
 
 
 def predict_settings(dataset, task):
-    return steps.predict_settings(
+    return downstream_steps.predict_settings(
         dataset, trained.read_head(Path(head_record(task)).parent), wanted_by(task), config
     )
 

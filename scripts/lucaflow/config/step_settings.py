@@ -18,8 +18,6 @@ from typing import Any
 from lucaflow import __version__
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset, demands_of
-from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
-from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.checksums import guard_of, sha256_of
 from lucaflow.files.json_files import DIGEST_LENGTH, as_json, digest_of_settings
@@ -30,10 +28,8 @@ from lucaflow.versions import (
     COMPARISON_VERSION,
     EMBEDDING_VERSION,
     EMBEDDINGS_FORMAT_VERSION,
-    HEAD_CONVERSION_VERSION,
     LUCAONE_EXPORT_VERSION,
     NORMALISATION_VERSION,
-    PREDICTION_VERSION,
     SHARDING_VERSION,
 )
 
@@ -113,59 +109,6 @@ def comparison_settings(options: EmbeddingOptions, config: Mapping[str, Any], ch
 
 def lucaone_export_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"algorithm": LUCAONE_EXPORT_VERSION, "save_type": config["save_type"]}
-
-
-def head_settings(files: HeadFiles | None) -> dict[str, Any]:
-    """Return what the files of a trained model are known by; None for one that is not there."""
-    known = {} if files is None else {str(path.relative_to(files.root)): identity(path) for path in files.all_files}
-    # In the order in which they are read back, so that what is kept of them passes for the same.
-    return {"converter": HEAD_CONVERSION_VERSION, "files": dict(sorted(known.items()))}
-
-
-def fetched_head_settings(head: HeadOrigin) -> dict[str, Any]:
-    """Return what decides which files of a trained model are fetched."""
-    return {"converter": HEAD_CONVERSION_VERSION, **asdict(head.task), "source": head.source}
-
-
-def heads_settings(
-    wanted: Iterable[EmbeddingRequest],
-    checkpoints: Mapping[Model, str],
-    own: OwnEmbeddings | None,
-    config: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return what the embeddings for a dataset's trained models depend on, besides its sequences.
-
-    checkpoints: digests of those that the models were trained on; own: the embeddings that the dataset has anyway.
-    """
-    return {
-        **split_settings(config),
-        "embedding_algorithm": EMBEDDING_VERSION,
-        "wanted": sorted(map(asdict, set(wanted)), key=as_json),
-        "checkpoints": {model.name: digest for model, digest in checkpoints.items()},
-        "own": None if own is None else {"model": asdict(own.model), "options": own.options.deciding()},
-    }
-
-
-def predict_settings(
-    dataset: Dataset, head: TrainedHead, wanted: EmbeddingRequest, config: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what a dataset's predictions depend on, besides its records and their embeddings."""
-    used = {
-        "threshold": head.task.task_type in ("binary_class", "multi_label"),
-        "topk": head.task.task_type == "multi_class",
-    }
-    settings = config["heads"]
-    return {
-        "algorithm": PREDICTION_VERSION,
-        "columns": asdict(dataset.columns),
-        "head_sha256": head.sha256,
-        "structure": asdict(head.structure),
-        "reading": asdict(head.reading),
-        "labels": list(head.labels),
-        "wanted": asdict(wanted),
-        "rows_read": head.reading.rows_read(settings["llm_truncation_seq_length"]),
-        **{name: settings[name] for name, matters in used.items() if matters},
-    }
 
 
 def summary_settings(datasets: Iterable[Dataset]) -> dict[str, Any]:

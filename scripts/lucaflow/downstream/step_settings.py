@@ -1,0 +1,68 @@
+"""What the steps of downstream models depend on, besides the files they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from lucaflow.checkpoints.model import Model
+from lucaflow.config.datasets import Dataset
+from lucaflow.config.step_settings import identity, split_settings
+from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
+from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
+from lucaflow.files.json_files import as_json
+from lucaflow.versions import EMBEDDING_VERSION, HEAD_CONVERSION_VERSION, PREDICTION_VERSION
+
+
+def head_settings(files: HeadFiles | None) -> dict[str, Any]:
+    """Return what the files of a trained model are known by; None for one that is not there."""
+    known = {} if files is None else {str(path.relative_to(files.root)): identity(path) for path in files.all_files}
+    # In the order in which they are read back, so that what is kept of them passes for the same.
+    return {"converter": HEAD_CONVERSION_VERSION, "files": dict(sorted(known.items()))}
+
+
+def fetched_head_settings(head: HeadOrigin) -> dict[str, Any]:
+    """Return what decides which files of a trained model are fetched."""
+    return {"converter": HEAD_CONVERSION_VERSION, **asdict(head.task), "source": head.source}
+
+
+def heads_settings(
+    wanted: Iterable[EmbeddingRequest],
+    checkpoints: Mapping[Model, str],
+    own: OwnEmbeddings | None,
+    config: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what the embeddings for a dataset's trained models depend on, besides its sequences.
+
+    checkpoints: digests of those that the models were trained on; own: the embeddings that the dataset has anyway.
+    """
+    return {
+        **split_settings(config),
+        "embedding_algorithm": EMBEDDING_VERSION,
+        "wanted": sorted(map(asdict, set(wanted)), key=as_json),
+        "checkpoints": {model.name: digest for model, digest in checkpoints.items()},
+        "own": None if own is None else {"model": asdict(own.model), "options": own.options.deciding()},
+    }
+
+
+def predict_settings(
+    dataset: Dataset, head: TrainedHead, wanted: EmbeddingRequest, config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a dataset's predictions depend on, besides its records and their embeddings."""
+    used = {
+        "threshold": head.task.task_type in ("binary_class", "multi_label"),
+        "topk": head.task.task_type == "multi_class",
+    }
+    settings = config["heads"]
+    return {
+        "algorithm": PREDICTION_VERSION,
+        "columns": asdict(dataset.columns),
+        "head_sha256": head.sha256,
+        "structure": asdict(head.structure),
+        "reading": asdict(head.reading),
+        "labels": list(head.labels),
+        "wanted": asdict(wanted),
+        "rows_read": head.reading.rows_read(settings["llm_truncation_seq_length"]),
+        **{name: settings[name] for name, matters in used.items() if matters},
+    }
