@@ -29,6 +29,7 @@ from lucaflow.checkpoints import fetched as published
 from lucaflow.checkpoints import converted as lucaone_checkpoints
 from lucaflow.checkpoints import registry
 from lucaflow.config import datasets as settings
+from lucaflow.config.resolve import refuse_missing, refuse_unavailable, resolve, stated_models
 from lucaflow.config import step_settings as steps
 from lucaflow.downstream import models as trained
 from lucaflow.downstream import required_embeddings as wanted
@@ -53,10 +54,10 @@ def schema_of(name):
 
 
 try:
-    config.update(settings.resolve(config, schema_of("config")))
+    config.update(resolve(config, schema_of("config")))
     DATASETS = settings.read_datasets(Path(config["datasets"]), schema_of("datasets"), config)
     REGISTRY = registry.read_checkpoints(ROOT / "resources/checkpoints.tsv", schema_of("checkpoints"))
-    settings.refuse_unavailable(config, DATASETS, REGISTRY)
+    refuse_unavailable(config, DATASETS, REGISTRY)
     OPTIONS = EmbeddingOptions.from_config(config["embedding"])
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None

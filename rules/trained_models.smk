@@ -3,7 +3,7 @@
 Requires: the table of datasets. Produces: HEADS, and named functions.
 """
 
-STATED_MODELS = settings.stated_models(config, DATASETS.values())
+STATED_MODELS = stated_models(config, DATASETS.values())
 try:
     HEADS = trained.resolve(
         sorted({task for dataset in DATASETS.values() for task in dataset.tasks}),
@@ -16,7 +16,7 @@ try:
     for head in HEADS.values():
         if head.recorded:
             model = head.recorded.reading.model
-            settings.refuse_missing(head.task.name, model, config, STATED_MODELS, REGISTRY)
+            refuse_missing(head.task.name, model, config, STATED_MODELS, REGISTRY)
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
 

@@ -8,7 +8,8 @@ from lucaflow.checkpoints.checksums import discard_damaged
 from lucaflow.checkpoints.converted import CHECKPOINT_RECORD, converted_folder, is_fetched, published_files
 from lucaflow.checkpoints.fetched import LOCK_NAME
 from lucaflow.checkpoints.registry import read_checkpoints
-from lucaflow.config.datasets import read_datasets, refuse_missing, stated_models
+from lucaflow.config.datasets import read_datasets
+from lucaflow.config.resolve import refuse_missing, stated_models
 from lucaflow.downstream.conversion import convert_head
 from lucaflow.downstream.models import HeadOrigin, TrainedHead, locate_head
 from lucaflow.errors import CheckpointError

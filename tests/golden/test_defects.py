@@ -24,7 +24,7 @@ from workflow_runs import ROOT
 from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
 from lucaflow.checkpoints.model import Model
-from lucaflow.config.datasets import resolve
+from lucaflow.config.resolve import resolve
 from lucaflow.encoders.vocabulary import TOKEN_TYPE, encode
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions

@@ -13,7 +13,8 @@ import pytest
 import yaml
 from workflow_runs import ROOT, copy_clone
 
-from lucaflow.config.datasets import read_datasets, resolve
+from lucaflow.config.datasets import read_datasets
+from lucaflow.config.resolve import resolve
 from lucaflow.downstream.models import refuse_unfit
 from lucaflow.downstream.models import resolve as resolve_heads
 from lucaflow.downstream.registry import read_tasks

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from workflow_runs import ROOT
 
 from lucaflow.checkpoints.registry import read_checkpoints
-from lucaflow.config.datasets import demands_of, read_datasets, refuse_unavailable, resolve
+from lucaflow.config.datasets import demands_of, read_datasets
+from lucaflow.config.resolve import refuse_unavailable, resolve
 from lucaflow.config.step_settings import settings_name, write_settings
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import ConfigError

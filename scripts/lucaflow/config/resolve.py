@@ -1,0 +1,130 @@
+"""The configuration with its defaults, and what of it cannot be done, said before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lucaflow.checkpoints.layouts import is_huggingface
+from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.registry import Registry
+from lucaflow.config.datasets import Dataset
+from lucaflow.engine.options import VECTORS
+from lucaflow.errors import ConfigError
+from lucaflow.schemas import unknown_keys, violations, with_defaults
+
+
+def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with all defaults filled in.
+
+    Raises ConfigError that names every key that is unknown (with the nearest known one) or has a wrong value.
+    """
+    resolved = with_defaults(config, schema)
+    problems = [*unknown_keys(config, schema), *violations(resolved, schema)]
+    if problems:
+        raise ConfigError("the configuration cannot be used:\n  " + "\n  ".join(problems))
+    return resolved
+
+
+def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry) -> None:
+    """Raise ConfigError for choices that this version of LucaFlow cannot run, and checkpoints that are nowhere."""
+    source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
+    # Pairs are not embedded.
+    datasets = {name: dataset for name, dataset in datasets.items() if not dataset.is_pairs}
+    fetched = sorted({d.model.name for d in datasets.values() if d.model.llm_version != "mini"})
+    problems = []
+    if "contacts" in config["embedding"]["outputs"] and any(d.model.llm_version == "mini" for d in datasets.values()):
+        problems.append(
+            "embedding.outputs: `mini` has no contact head; take `contacts` out, or take another checkpoint"
+        )
+    if config["embedding"]["precision"] == "tfloat32" and config["compute"]["device"] == "cpu":
+        problems.append(
+            "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; take `float32` or `bfloat16`"
+        )
+    if config["figures"]["tsne"] and set(config["embedding"]["outputs"]) == {"contacts"}:
+        problems.append("figures.tsne: a map takes vectors or matrices; add `mean` to embedding.outputs")
+    problems += _export_doubts(config["export"], config["embedding"]["outputs"])
+    directory = Path(config["checkpoints"]["directory"])
+    if directory.exists() and not directory.is_dir():
+        problems.append(f"checkpoints.directory: {directory} is a file; name a directory, which need not exist yet")
+    if source != "local":
+        problems += _places_that_lack(datasets.values(), source, registry)
+    if fetched and source == "local" and not path:
+        problems.append("checkpoints.path: expected the checkpoint's directory, since checkpoints.source is `local`")
+    if fetched and source == "local" and path and is_huggingface(Path(path)):
+        problems += _huggingface_doubts(fetched, path, datasets)
+    if problems:
+        raise ConfigError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))
+
+
+def refuse_missing(
+    task: str, model: Model, config: Mapping[str, Any], stated: Iterable[Model], registry: Registry
+) -> None:
+    """Raise ConfigError where the checkpoint that a task's model needs cannot come from where the configuration says.
+
+    stated: models whose step the configuration gives: one of them is what a Hugging Face directory holds.
+    """
+    source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
+    if model.llm_version == "mini":
+        return
+    why = f"task {task}: its model was trained on embeddings by {model.name}"
+    if source != "local":
+        try:
+            registry.places(model, source)
+        except ConfigError as error:
+            raise ConfigError(f"{why}. {error}") from None
+    elif not path:
+        raise ConfigError(f"{why}: set checkpoints.path to the directory that holds it")
+    elif is_huggingface(Path(path)) and model not in stated:
+        raise ConfigError(
+            f"{why}, but checkpoints.path is a Hugging Face directory, which holds one checkpoint and does not say "
+            "which. Set checkpoints.path to a root in LucaOne's layout that holds all of them, or model.llm_step if it "
+            "is that one."
+        )
+
+
+def stated_models(config: Mapping[str, Any], datasets: Iterable[Dataset]) -> list[Model]:
+    """Return the models whose step the configuration or the table of datasets gives."""
+    model = config["model"]
+    stated = [Model(model["llm_version"], model["llm_step"])] if model["llm_step"] else []
+    return stated + [dataset.model for dataset in datasets if dataset.step_stated]
+
+
+def _places_that_lack(datasets: Iterable[Dataset], source: str, registry: Registry) -> Iterator[str]:
+    """Yield why a checkpoint cannot be fetched from where the configuration says."""
+    for model in sorted({dataset.model for dataset in datasets}, key=lambda model: model.name):
+        try:
+            registry.places(model, "packaged" if model.llm_version == "mini" else source)
+        except ConfigError as error:
+            yield str(error)
+
+
+def _export_doubts(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
+    """Yield what an export cannot hold of the outputs, or lacks.
+
+    LucaOneApp's files are called `matrix_` and `vector_`, whatever kind of vector they hold.
+    """
+    vectors = [name for name in outputs if name in VECTORS]
+    if "lucaone" in exports and len(vectors) > 1:
+        yield f"export: `lucaone` holds one kind of vector, but embedding.outputs has {', '.join(vectors)}; keep one"
+    if "lucaone" in exports and not vectors and "matrix" not in outputs:
+        yield "export: `lucaone` holds matrices or vectors; add `matrix`, `mean`, `max` or `cls` to embedding.outputs"
+    of_vectors = [name for name in exports if name in ("npy", "parquet", "anndata")]
+    if of_vectors and not vectors:
+        named = ", ".join(f"`{name}`" for name in of_vectors)
+        yield f"export: {named} hold vectors; add `mean`, `max` or `cls` to embedding.outputs"
+    if "by_id" in exports and len(outputs) > 1:
+        several = ", ".join(outputs)
+        yield (
+            f"export: `by_id` holds one kind of array, but embedding.outputs has {several}; keep one, or ask for "
+            "`standalone`, which holds them all"
+        )
+
+
+def _huggingface_doubts(fetched: list[str], path: str, datasets: Mapping[str, Dataset]) -> Iterator[str]:
+    """A Hugging Face directory holds one model and does not say which."""
+    if len(fetched) > 1:
+        yield f"checkpoints.path: {path} holds one model, but the datasets ask for {', '.join(fetched)}"
+    if not all(dataset.step_stated for dataset in datasets.values() if dataset.model.llm_version != "mini"):
+        yield f"model.llm_step: must be given, since {path} is a Hugging Face directory and does not say its step"
