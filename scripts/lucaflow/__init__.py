@@ -7,8 +7,8 @@ __all__ = ["Embeddings", "__version__", "open_embeddings"]
 
 # What `*` does not bring takes torch.
 _PLACES = {
-    "Embeddings": "store.format",
-    "open_embeddings": "store.format",
+    "Embeddings": "store.embeddings",
+    "open_embeddings": "store.embeddings",
     "embed": "embedding.notebook",
     "load_encoder": "checkpoints.loading",
 }

@@ -24,7 +24,8 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import DeviceError, StoreError
 from lucaflow.records.table import accepted_records
 from lucaflow.store.assembly import Accepted
-from lucaflow.store.format import SHARD_FORMAT, open_hdf5, read_checked
+from lucaflow.store.checksums import read_checked
+from lucaflow.store.format import SHARD_FORMAT, open_hdf5
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from lucaflow.engine.options import VECTORS
 from lucaflow.files.checksums import guard_of
 from lucaflow.files.space import require_space
 from lucaflow.files.writing import replacing
-from lucaflow.store.format import FORMAT, blocks_of, key_of, open_hdf5, rows_of
+from lucaflow.store.checksums import blocks_of
+from lucaflow.store.format import FORMAT, key_of, open_hdf5, rows_of
 
 BY_ID_FORMAT = "lucaflow-embeddings-by-id"
 _RECORDS_AT_ONCE = 1024

@@ -17,7 +17,7 @@ from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing_folder
 from lucaflow.records.outcomes import file_name_of
 from lucaflow.records.table import accepted_records
-from lucaflow.store.format import Embeddings
+from lucaflow.store.embeddings import Embeddings
 
 
 def file_names(records: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 
 from lucaflow.files.writing import replacing
-from lucaflow.store.format import Embeddings
+from lucaflow.store.embeddings import Embeddings
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -15,7 +15,8 @@ from sklearn.decomposition import PCA
 from lucaflow.engine.options import VECTORS
 from lucaflow.records.table import RECORDS_AT_ONCE, accepted_records
 from lucaflow.report.figures import plain, sample_rows, save_png
-from lucaflow.store.format import Embeddings, rows_of
+from lucaflow.store.embeddings import Embeddings
+from lucaflow.store.format import rows_of
 
 # A page with more points is slow to open (docs/speed.md#maps), and a picture shows no more.
 MOST_POINTS = 100_000

@@ -16,7 +16,8 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing
 from lucaflow.records.table import accepted_records
-from lucaflow.store.format import COUNTS, FORMAT, PER_SEQUENCE, SHARD_FORMAT, key_of, open_hdf5, read_rows
+from lucaflow.store.checksums import read_rows
+from lucaflow.store.format import COUNTS, FORMAT, PER_SEQUENCE, SHARD_FORMAT, key_of, open_hdf5
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION
 
 _ROWS_AT_ONCE = 1000

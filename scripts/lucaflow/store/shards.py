@@ -23,20 +23,17 @@ from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import publish, temporary_beside
-from lucaflow.store.format import (
+from lucaflow.store.checksums import (
     CHECKSUM,
     CHECKSUMS,
-    COUNTS,
-    SHARD_FORMAT,
     blocks_of,
     checksum,
     is_sound,
-    open_hdf5,
     read_rows,
     row_checksums,
     row_values,
-    stored,
 )
+from lucaflow.store.format import COUNTS, SHARD_FORMAT, open_hdf5, stored
 from lucaflow.versions import SHARD_FORMAT_VERSION
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,8 @@ from lucaflow.errors import StoreError, UnreadableError
 from lucaflow.files.checksums import describe
 from lucaflow.files.locks import is_free
 from lucaflow.store.assembly import Accepted
-from lucaflow.store.format import COUNTS, FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_checked, read_error, read_rows
+from lucaflow.store.checksums import read_checked, read_rows
+from lucaflow.store.format import COUNTS, FORMAT, SHARD_FORMAT, key_of, open_hdf5, read_error
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000

@@ -15,7 +15,9 @@ from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.records.normalisation import RECORD_COLUMNS
 from lucaflow.records.outcomes import digest_of
 from lucaflow.store.assembly import Accepted, assemble, read_accepted
-from lucaflow.store.format import CHECKSUMS, checksum, key_of, open_embeddings, row_checksums, row_values, stored
+from lucaflow.store.checksums import CHECKSUMS, checksum, row_checksums, row_values
+from lucaflow.store.embeddings import open_embeddings
+from lucaflow.store.format import key_of, stored
 from lucaflow.store.shards import ShardContent, ShardWriter
 from lucaflow.store.verification import verify_embeddings
 
