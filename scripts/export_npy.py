@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lucaflow.exports.hdf5 import export_npy
+from lucaflow.exports.numpy_files import export_npy
 from lucaflow.logs import reporting_to
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from workflow_runs import ROOT
 
 from lucaflow import open_embeddings
 from lucaflow.errors import SpaceError, StoreError
-from lucaflow.exports.hdf5 import export_by_id, export_npy, export_standalone
+from lucaflow.exports.hdf5 import export_by_id, export_standalone
+from lucaflow.exports.numpy_files import export_npy
 from lucaflow.exports.tables import export_anndata, export_parquet
 from lucaflow.store.format import FORMAT
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION

@@ -1,37 +1,26 @@
-"""Embeddings as single HDF5 files and as numpy's: what needs no shards beside it, or no HDF5 at all.
+"""Embeddings as single HDF5 files, which need no shards beside them.
 
 Everything is copied in blocks: of a sequence some bytes stay in memory, never its arrays.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from lucaflow.engine.options import VECTORS
-from lucaflow.files.checksums import guard_of
 from lucaflow.files.space import require_space
 from lucaflow.files.writing import replacing
 from lucaflow.store.checksums import blocks_of
+from lucaflow.store.embeddings import records_of
 from lucaflow.store.format import FORMAT, key_of, open_hdf5, rows_of
 
 BY_ID_FORMAT = "lucaflow-embeddings-by-id"
-_RECORDS_AT_ONCE = 1024
-
-
-def records_of(file: h5py.File, at_once: int = _RECORDS_AT_ONCE) -> Iterator[tuple[slice, list[str], np.ndarray]]:
-    """Yield blocks of records in input order: which they are, their ids, and their rows (n,) in arrays of length U."""
-    count = len(file["ids"])
-    for start in range(0, count, at_once):
-        block = slice(start, min(start + at_once, count))
-        yield block, file["ids"].asstr()[block].tolist(), file["sequence"][block]
 
 
 def _array_of(file: h5py.File, output: str, identifier: str) -> h5py.Dataset:
@@ -101,34 +90,3 @@ def _values(source: h5py.File, outputs: Sequence[str]) -> int:
     width, item = int(source.attrs["hidden_size"]), np.dtype(json.loads(source.attrs["options"])["dtype"]).itemsize
     of_output = {"matrix": int(residues.sum()) * width, "contacts": int((residues**2).sum())}
     return sum(of_output.get(output, len(residues) * width) for output in outputs) * item
-
-
-def export_npy(embeddings: Path, outputs: Sequence[str], folder: Path) -> None:
-    """Write `<output>.npy` (N, H) of each kind of vector, and ids.tsv, whose row i says what row i is of.
-
-    Those of kinds that are not asked for any more go: their rows may be of other records.
-    """
-    for output in set(VECTORS) - set(outputs):
-        for path in (folder / f"{output}.npy", guard_of(folder / f"{output}.npy")):
-            path.unlink(missing_ok=True)
-    with ExitStack() as stack:
-        source = stack.enter_context(open_hdf5(embeddings, FORMAT))
-        lines = _opened(stack, folder / "ids.tsv", "w", encoding="utf-8", newline="")
-        arrays = {output: _opened(stack, folder / f"{output}.npy", "wb") for output in outputs}
-        for output, file in arrays.items():
-            shape = len(source["ids"]), source[output].shape[1]
-            described = np.lib.format.dtype_to_descr(source[output].dtype)
-            header = {"descr": described, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-        table = csv.writer(lines, delimiter="\t", lineterminator="\n")
-        table.writerow(("row", "id", "length", "digest"))
-        for block, ids, rows in records_of(source):
-            lengths, digests = rows_of(source["lengths"], rows), np.char.decode(rows_of(source["digests"], rows))
-            table.writerows(zip(range(block.start, block.stop), ids, lengths, digests, strict=True))
-            for output, file in arrays.items():
-                file.write(np.ascontiguousarray(rows_of(source[output], rows)))
-
-
-def _opened(stack: ExitStack, path: Path, mode: str, **options: Any) -> Any:
-    """Open a file that gets its name when the stack is left."""
-    return stack.enter_context(stack.enter_context(replacing(path, guarded=True)).open(mode, **options))

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lucaflow.errors import StoreError
-from lucaflow.exports.hdf5 import records_of
 from lucaflow.files.space import require_space
 from lucaflow.files.writing import replacing
+from lucaflow.store.embeddings import records_of
 from lucaflow.store.format import FORMAT, open_hdf5, rows_of
 
 # A group of rows in Parquet: some 20 MB of each kind of vector.

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import h5py
 import numpy as np
 import pandas as pd
 
@@ -16,6 +17,8 @@ from lucaflow.errors import StoreError
 from lucaflow.store.checksums import read_checked
 from lucaflow.store.format import FORMAT, SHARD_FORMAT, key_of, open_hdf5
 from lucaflow.versions import SHARD_FORMAT_VERSION
+
+_RECORDS_AT_ONCE = 1024
 
 
 class Embeddings(Mapping[str, Any]):
@@ -104,3 +107,11 @@ class Embeddings(Mapping[str, Any]):
 def open_embeddings(path: str | Path) -> Embeddings:
     """Open an embeddings.h5. Raises StoreError if it is not one."""
     return Embeddings(Path(path))
+
+
+def records_of(file: h5py.File, at_once: int = _RECORDS_AT_ONCE) -> Iterator[tuple[slice, list[str], np.ndarray]]:
+    """Yield blocks of records in input order: which they are, their ids, and their rows (n,) in arrays of length U."""
+    count = len(file["ids"])
+    for start in range(0, count, at_once):
+        block = slice(start, min(start + at_once, count))
+        yield block, file["ids"].asstr()[block].tolist(), file["sequence"][block]
