@@ -178,7 +178,7 @@ def test_a_table_of_other_records_is_refused(tmp_path):
     embeddings = stored(tmp_path / "embeddings.h5", 5, 8)
     (tmp_path / "labels.tsv").write_text("record\tlabel\n")
     columns = "record\tid\tdescription\tstatus\n"
-    orders = ((0, 1, 3, 2, 4), "not of the same"), (range(4), "not of the same"), (range(6), "more records")
+    orders = ((0, 1, 3, 2, 4), "not of the same"), (range(4), "has 4 records"), (range(6), "not of the same")
     for order, said in orders:
         (tmp_path / "records.tsv").write_text(columns + "".join(f"{i}\tr{i}\t\taccepted\n" for i in order))
         for export in (export_parquet, export_anndata):

@@ -5,9 +5,7 @@ Both are written in blocks: of a record nothing stays in memory.
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +19,7 @@ import pyarrow.parquet as pq
 from lucaflow.errors import StoreError
 from lucaflow.files.space import require_space
 from lucaflow.files.writing import replacing
-from lucaflow.store.embeddings import records_of
+from lucaflow.records.table import accepted_records
 from lucaflow.store.format import FORMAT, open_hdf5, rows_of
 
 # A group of rows in Parquet: some 20 MB of each kind of vector.
@@ -39,38 +37,26 @@ def described_records(
     Columns are `id`, `description`, `label` (empty where there is none), `length` in residues, and `digest`.
     Raises StoreError where the records are not those of the embeddings.
     """
-    described = _accepted(records, labels)
-    for block, ids, rows in records_of(file, _RECORDS_AT_ONCE):
-        found = [next(described, ("", "", "")) for _ in ids]
-        if [identifier for identifier, _, _ in found] != ids:
+    count = 0
+    for part in accepted_records(records, ["id", "description"], labels, _RECORDS_AT_ONCE):
+        block = slice(count, count + len(part))
+        count += len(part)
+        ids = part["id"].tolist()
+        if file["ids"].asstr()[block].tolist() != ids:
             raise StoreError(f"{records} and {file.filename} are not of the same records; run `snakemake verify`")
-        yield (
-            block,
-            rows,
-            {
-                "id": ids,
-                "description": [description for _, description, _ in found],
-                "label": [label for _, _, label in found],
-                "length": rows_of(file["lengths"], rows),
-                "digest": np.char.decode(rows_of(file["digests"], rows)).tolist(),
-            },
-        )
-    if next(described, None) is not None:
-        raise StoreError(f"{records} has more records than {file.filename}; run `snakemake verify`")
-
-
-def _accepted(records: Path, labels: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield id, description and label of each accepted record."""
-    csv.field_size_limit(sys.maxsize)
-    with records.open(encoding="utf-8", newline="") as lines, labels.open(encoding="utf-8", newline="") as others:
-        labelled = csv.DictReader(others, delimiter="\t")
-        known = next(labelled, None)
-        for row in csv.DictReader(lines, delimiter="\t"):
-            label = ""
-            if known and known["record"] == row["record"]:
-                label, known = known["label"], next(labelled, None)
-            if row["status"] == "accepted":
-                yield row["id"], row["description"], label
+        rows = file["sequence"][block]
+        if not len(rows):
+            continue
+        columns = {
+            "id": ids,
+            "description": part["description"].tolist(),
+            "label": part["label"].fillna("").tolist(),
+            "length": rows_of(file["lengths"], rows),
+            "digest": np.char.decode(rows_of(file["digests"], rows)).tolist(),
+        }
+        yield block, rows, columns
+    if count != len(file["ids"]):
+        raise StoreError(f"{records} has {count} records, {file.filename} {len(file['ids'])}; run `snakemake verify`")
 
 
 @contextmanager

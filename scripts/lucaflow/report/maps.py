@@ -13,7 +13,7 @@ from openTSNE import TSNE
 from sklearn.decomposition import PCA
 
 from lucaflow.engine.options import VECTORS
-from lucaflow.records.table import RECORDS_AT_ONCE, accepted_records
+from lucaflow.records.table import accepted_records
 from lucaflow.report.figures import plain, sample_rows, save_png
 from lucaflow.store.embeddings import Embeddings
 from lucaflow.store.format import rows_of
@@ -102,13 +102,10 @@ def project(vectors: np.ndarray, projection: str, threads: int = 1) -> tuple[np.
 
 def described(records: Path, labels: Path, chosen: np.ndarray) -> pd.DataFrame:
     """Return description, label and length of the accepted records at some places (n,), in their order."""
-    columns = ["record", "description", "length"]
-    rows = pd.concat([part[part.index.isin(chosen)] for part in accepted_records(records, columns)])
-    labelled = pd.read_csv(labels, sep="\t", dtype=str, keep_default_na=False, chunksize=RECORDS_AT_ONCE)
-    of_record = pd.concat([part[part["record"].isin(rows["record"])] for part in labelled]).set_index("record")
-    label = rows["record"].map(of_record["label"]).astype(object)
-    rows["label"] = label.fillna(NONE if label.notna().any() else "")
-    return rows.astype({"length": int}).drop(columns="record")
+    parts = accepted_records(records, ["description", "length"], labels)
+    rows = pd.concat([part[part.index.isin(chosen)] for part in parts])
+    rows["label"] = rows["label"].fillna(NONE if rows["label"].notna().any() else "")
+    return rows.astype({"length": int})
 
 
 def make_map(embeddings_path: Path, records: Path, labels: Path, note: str, projection: str, threads: int = 1) -> Map:
