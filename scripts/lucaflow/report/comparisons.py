@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from lucaflow.embedding.comparisons import REFERENCE, costs
 from lucaflow.engine.windows import Windowing
-from lucaflow.report.figures import save_png
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from lucaflow.report.style import save_png
 
 # What rounding alone does to a float32 value; distances below are drawn here.
 _SMALLEST = 1e-8
@@ -29,7 +26,7 @@ def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
         "matrix_relative_error": "relative error of the matrix",
         "lowest_row_cosine": "1 - cosine of the worst row",
     }
-    figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.6))
     for panel, (column, label) in zip(axes, panels.items(), strict=True):
         errors = (1 - table[column] if "cosine" in column else table[column]).clip(lower=_SMALLEST)
         for precision in table["precision"].unique():
@@ -42,15 +39,14 @@ def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter(ScalarFormatter())
             panel.xaxis.set_minor_formatter(NullFormatter())
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize="small")
-    figure.suptitle(f"{title}; against {REFERENCE}".replace("$", r"\$"), fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    figure.suptitle(f"{title}; against {REFERENCE}".replace("$", r"\$"))
     save_png(figure, path)
 
 
 def draw_stitchings(rows: pd.DataFrame, title: str, path: Path) -> None:
     """Draw the distance from the one-pass rows: along the longest sequence, and for all rows together."""
-    figure, (along, together) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained", width_ratios=(3, 2))
+    figure, (along, together) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(3, 2))
     longest = rows.sort_values("residue")["digest"].iloc[-1]
     for name, group in rows[rows["digest"] == longest].groupby("division", sort=False):
         running = group["distance"].rolling(_RUNNING, center=True, min_periods=1).median()
@@ -65,11 +61,9 @@ def draw_stitchings(rows: pd.DataFrame, title: str, path: Path) -> None:
         label = f"{cost['division']} ({cost['tokens_relative']:.1f} × tokens, {cost['pairs_relative']:.2f} × pairs)"
         together.plot(values, np.linspace(0, 1, len(values)), linewidth=1.2, label=label)
     together.set(xlabel="distance from the one-pass row", ylabel="share of rows below", xlim=(0, None), ylim=(0, 1))
-    for axes in (along, together):
-        axes.spines[["top", "right"]].set_visible(False)
     handles = together.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
-    figure.suptitle(title.replace("$", r"\$"), fontsize="small")
+    figure.legend(*handles, loc="outside lower center", ncols=2)
+    figure.suptitle(title.replace("$", r"\$"))
     save_png(figure, path)
 
 
@@ -80,7 +74,7 @@ def draw_windows(length: int, size: int, path: Path) -> None:
         "lucaone, no overlap": Windowing(embedding_fixed_len_a_time=size, embedding_complete_seg_overlap=False),
         "centered": Windowing(embedding_fixed_len_a_time=size, stitching="centered"),
     }
-    figure, axes = plt.subplots(len(ways), 2, figsize=(9, 5.4), layout="constrained", sharex="col", width_ratios=(3, 2))
+    figure, axes = plt.subplots(len(ways), 2, figsize=(9, 5.4), sharex="col", width_ratios=(3, 2))
     for (name, windowing), (bars, context) in zip(ways.items(), axes, strict=True):
         left, right = [], []
         for number, window in enumerate(windowing.windows(length)):
@@ -89,15 +83,13 @@ def draw_windows(length: int, size: int, path: Path) -> None:
             kept = np.arange(window.kept_start, window.kept_stop)
             left += (kept - window.start).tolist()
             right += (window.stop - 1 - kept).tolist()
-        bars.set_title(name, fontsize="small", loc="left")
+        bars.set_title(name, loc="left")
         bars.set_yticks([])
         context.plot(left, color="#1b9e77", label="before it", linewidth=1)
         context.plot(right, color="#d95f02", label="after it", linewidth=1)
         context.axhline(size / 4, color="#999999", linewidth=0.8, linestyle=":")
         context.set_ylabel("context (residues)", fontsize="small")
-        for panel in (bars, context):
-            panel.spines[["top", "right"]].set_visible(False)
     axes[-1][0].set_xlabel("residue (dark: kept from this window)")
     axes[-1][1].set_xlabel("residue (dotted: a quarter of a window)")
-    axes[0][1].legend(frameon=False, fontsize="small", ncols=2, loc="upper right", bbox_to_anchor=(1, 1.25))
+    axes[0][1].legend(ncols=2, loc="upper right", bbox_to_anchor=(1, 1.25))
     save_png(figure, path)

@@ -1,19 +1,16 @@
-"""What all pictures have in common, lengths, and contact maps."""
+"""The lengths of a dataset's sequences, and contact maps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
-
-from lucaflow.files.writing import replacing
-from lucaflow.store.embeddings import Embeddings
-
-matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+
+from lucaflow.report.colours import SINGLE
+from lucaflow.report.style import plain, save_png
+from lucaflow.store.embeddings import Embeddings
 
 MOST_CONTACT_MAPS = 6
 BINS = 40
@@ -24,18 +21,6 @@ WIDE = 20
 def sample_rows(count: int, most: int) -> np.ndarray:
     """Return at most `most` of `count` rows, spread evenly."""
     return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64)
-
-
-def plain(text: str) -> str:
-    """Return text as matplotlib shows it: dollars start no formula, an underscore hides no label."""
-    return text.replace("$", r"\$").removeprefix("_") or " "
-
-
-def save_png(drawn: Any, path: Path) -> None:
-    """Write a figure of matplotlib, completely or not at all."""
-    with replacing(path, guarded=True) as temporary:
-        drawn.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
-    plt.close(drawn)
 
 
 def bounds_of(lengths: Sequence[int]) -> np.ndarray:
@@ -52,14 +37,13 @@ def bounds_of(lengths: Sequence[int]) -> np.ndarray:
 
 def draw_lengths(lengths: Mapping[int, int], dataset: str, path: Path) -> None:
     """Draw how many distinct sequences of a dataset have which length in residues."""
-    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(6.4, 3.6))
     bounds = bounds_of(list(lengths))
-    axes.hist(list(lengths), bins=bounds.tolist(), weights=list(lengths.values()), color="#4c78a8")
+    axes.hist(list(lengths), bins=bounds.tolist(), weights=list(lengths.values()), color=SINGLE)
     if len(np.unique(np.diff(bounds))) > 1:
         axes.set_xscale("log")
     axes.set(xlabel="length (residues)", ylabel="distinct sequences")
-    axes.set_title(plain(f"{dataset}: {sum(lengths.values()):,} distinct sequences"), fontsize="small")
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(plain(f"{dataset}: {sum(lengths.values()):,} distinct sequences"))
     save_png(figure, path)
 
 
@@ -70,15 +54,14 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
         maps = [embeddings.read("contacts", identifier) for identifier in ids]
     columns = min(3, len(ids))
     rows = -(-len(ids) // columns)
-    figure_, grid = plt.subplots(
-        rows, columns, figsize=(3 * columns + 1, 3.2 * rows), layout="constrained", squeeze=False
-    )
+    figure_, grid = plt.subplots(rows, columns, figsize=(3 * columns + 1, 3.2 * rows), squeeze=False)
     for axes in grid.flat[len(ids) :]:
         axes.set_axis_off()
     for axes, identifier, contacts in zip(grid.flat, ids, maps, strict=False):
         extent = (0.5, len(contacts) + 0.5, len(contacts) + 0.5, 0.5)
         shades = axes.imshow(contacts, vmin=0, vmax=1, cmap="Blues", interpolation="nearest", extent=extent)
-        axes.set_title(plain(identifier if len(identifier) <= 30 else f"{identifier[:29]}…"), fontsize="small")
+        axes.spines[:].set_visible(True)
+        axes.set_title(plain(identifier if len(identifier) <= 30 else f"{identifier[:29]}…"))
     figure_.supxlabel("residue", fontsize="medium")
     figure_.supylabel("residue", fontsize="medium")
     figure_.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)

@@ -17,7 +17,8 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
 from lucaflow.files.writing import write_text
-from lucaflow.report.maps import Map, colour_of_labels
+from lucaflow.report.colours import colour_of_labels
+from lucaflow.report.maps import Map
 
 HOVER = [("id", "@id"), ("description", "@description"), ("label", "@label"), ("length", "@length")]
 # Shows what has the text that was typed in its id, description or label, and fades everything else.

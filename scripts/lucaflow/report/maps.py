@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.colors import to_hex
 from openTSNE import TSNE
 from sklearn.decomposition import PCA
 
 from lucaflow.engine.options import VECTORS
 from lucaflow.records.table import accepted_records
-from lucaflow.report.figures import plain, sample_rows, save_png
+from lucaflow.report.colours import NONE, OTHER, colour_of_labels
+from lucaflow.report.figures import sample_rows
+from lucaflow.report.style import plain, save_png
 from lucaflow.store.embeddings import Embeddings
 from lucaflow.store.format import rows_of
 
@@ -23,7 +24,6 @@ MOST_POINTS = 100_000
 # Where vectors have to be pooled from matrices first, each point costs reading one.
 MOST_POOLED_POINTS = 2_000
 MOST_LABELS = 19
-OTHER, NONE = "other", "(none)"
 # t-SNE looks at so many principal components, and needs so many different points at least.
 COMPONENTS = 50
 FEWEST_NEIGHBOURS = 8
@@ -126,28 +126,18 @@ def make_map(embeddings_path: Path, records: Path, labels: Path, note: str, proj
     return Map(points, title, axes)
 
 
-def colour_of_labels(labels: list[str]) -> dict[str, str]:
-    """Return a colour for each label, grey for the rest."""
-    palette = plt.get_cmap("tab10" if len(labels) <= 10 else "tab20").colors  # type: ignore[attr-defined]
-    colours = {label: to_hex(palette[i % len(palette)]) for i, label in enumerate(labels)}
-    return colours | {label: "#bbbbbb" for label in (OTHER, NONE) if label in colours}
-
-
 def draw_png(drawing: Map, path: Path) -> None:
     """Draw the map for a paper: coloured by label, or by length where there are no labels."""
-    figure, axes = plt.subplots(figsize=(7.2, 5.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7.2, 5.4))
     points, area = drawing.points, drawing.size**2
     if drawing.is_labelled:
         for label, colour in colour_of_labels(drawing.labels).items():
             group = points[points["label"] == label]
             axes.scatter(group["x"], group["y"], s=area, color=colour, label=plain(label), alpha=0.85, linewidths=0)
-        axes.legend(
-            frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), markerscale=4 / drawing.size
-        )
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=4 / drawing.size)
     else:
         shades = axes.scatter(points["x"], points["y"], c=points["length"], s=area, cmap="viridis", linewidths=0)
         figure.colorbar(shades, label="length (residues)")
     axes.set(xlabel=drawing.axes[0], ylabel=drawing.axes[1])
-    axes.set_title(plain(drawing.title), fontsize="small", wrap=True)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(plain(drawing.title), wrap=True)
     save_png(figure, path)

@@ -16,8 +16,9 @@ from sklearn.metrics import confusion_matrix
 from lucaflow.downstream.evaluation import Comparison, compare
 from lucaflow.downstream.tables import GROUND_TRUTH
 from lucaflow.records.table import accepted_records
-from lucaflow.report.figures import plain, save_png
+from lucaflow.report.colours import GREY, SINGLE
 from lucaflow.report.pages import page
+from lucaflow.report.style import plain, save_png
 
 MOST_CLASSES = 20
 MOST_ROWS = 1000
@@ -36,7 +37,7 @@ def draw(table: pd.DataFrame, about: Mapping[str, Any], path: Path) -> None:
     compared = compare(table, about["task_type"], about["labels"]) if GROUND_TRUTH in table else None
     regression = about["task_type"] == "regression"
     panels = (not regression) + 1 + (compared is not None and len(compared.truth) > 0)
-    figure, grid = plt.subplots(1, panels, figsize=(4.4 * panels, 4.2), layout="constrained", squeeze=False)
+    figure, grid = plt.subplots(1, panels, figsize=(4.4 * panels, 4.2), squeeze=False)
     axes = iter(grid[0])
     if not regression:
         _draw_classes(next(axes), table["label"], about)
@@ -47,7 +48,7 @@ def draw(table: pd.DataFrame, about: Mapping[str, Any], path: Path) -> None:
             _draw_scatter(panel, compared)
         else:
             _draw_confusion(panel, compared, about)
-    figure.suptitle(plain(title_of(about)), fontsize="small", wrap=True)
+    figure.suptitle(plain(title_of(about)), wrap=True)
     save_png(figure, path)
 
 
@@ -59,7 +60,7 @@ def _draw_classes(axes: Any, labels: pd.Series, about: Mapping[str, Any]) -> Non
     found.update(labels.tolist())
     counts = found.most_common(MOST_CLASSES)
     names = [plain(name) for name, _ in counts][::-1]
-    axes.barh(range(len(names)), [count for _, count in counts][::-1], color="#4c78a8")
+    axes.barh(range(len(names)), [count for _, count in counts][::-1], color=SINGLE)
     axes.set_yticks(range(len(names)), names, fontsize="x-small")
     axes.set(xlabel="predictions", title=f"{len(names)} most frequent" if len(counts) == MOST_CLASSES else "classes")
 
@@ -71,15 +72,15 @@ def _draw_values(axes: Any, cells: pd.Series, about: Mapping[str, Any]) -> None:
     else:
         values = cells.astype(float).to_numpy()
     regression = about["task_type"] == "regression"
-    axes.hist(values, bins=_BINS, range=None if regression else (0, 1), color="#4c78a8")
+    axes.hist(values, bins=_BINS, range=None if regression else (0, 1), color=SINGLE)
     name = {"regression": "predicted value", "binary_class": f"probability of {' '.join(about['labels'][1:])}"}
     axes.set(xlabel=plain(name.get(about["task_type"], "probability of the predicted class")), ylabel="predictions")
 
 
 def _draw_scatter(axes: Any, compared: Comparison) -> None:
-    axes.scatter(compared.truth, compared.predicted, s=10, alpha=0.6, linewidths=0, color="#4c78a8")
+    axes.scatter(compared.truth, compared.predicted, s=10, alpha=0.6, linewidths=0, color=SINGLE)
     ends = [min(compared.truth.min(), compared.predicted.min()), max(compared.truth.max(), compared.predicted.max())]
-    axes.plot(ends, ends, color="#bbbbbb", linewidth=1)
+    axes.plot(ends, ends, color=GREY, linewidth=1)
     axes.set(xlabel="label", ylabel="predicted")
 
 
@@ -87,7 +88,7 @@ def _draw_confusion(axes: Any, compared: Comparison, about: Mapping[str, Any]) -
     """Draw the confusion matrix, as shares of each label; of several labels, how often each is found."""
     if compared.truth.ndim == 2:
         found = (compared.truth * compared.predicted).sum(0) / np.maximum(1, compared.truth.sum(0))
-        axes.barh(range(len(found)), found, color="#4c78a8")
+        axes.barh(range(len(found)), found, color=SINGLE)
         axes.set_yticks(range(len(found)), map(plain, about["labels"]), fontsize="x-small")
         axes.set(xlabel="share of the label's records that are found", xlim=(0, 1))
         return
@@ -96,6 +97,7 @@ def _draw_confusion(axes: Any, compared: Comparison, about: Mapping[str, Any]) -
     counts = confusion_matrix(compared.truth, compared.predicted, labels=classes)
     shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
     axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    axes.spines[:].set_visible(True)
     names = [plain(about["labels"][index]) for index in classes]
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize="x-small")
     axes.set_yticks(range(len(names)), names, fontsize="x-small")

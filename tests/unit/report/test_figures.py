@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lucaflow.report.colours import OTHER
 from lucaflow.report.figures import bounds_of, draw_lengths, sample_rows
 from lucaflow.report.map_page import draw_html
-from lucaflow.report.maps import FEWEST_NEIGHBOURS, MOST_LABELS, OTHER, Map, draw_png, principal_components, project
+from lucaflow.report.maps import FEWEST_NEIGHBOURS, MOST_LABELS, Map, draw_png, principal_components, project
 from lucaflow.report.summary import as_text, computed_beside, cost_of_embedding, rate_of_embedding
 
 
