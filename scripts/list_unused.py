@@ -4,16 +4,19 @@ import logging
 import shutil
 from pathlib import Path
 
-from lucaflow.files.space import human_bytes
+from lucaflow.downstream.required_embeddings import unplanned_folders
+from lucaflow.files.space import human_bytes, size_of
 from lucaflow.logs import reporting_to
-from lucaflow.store.verification import older_folders, size_of
+from lucaflow.store.verification import unused_folders
 
 logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
     """Go through the datasets' folders, except what the configuration asks for now."""
-    found = [path for folder in snakemake.params.folders for path in older_folders(Path(folder), snakemake.params.now)]
+    found = []
+    for folder in map(Path, snakemake.params.folders):
+        found += [*unused_folders(folder, snakemake.params.now), *unplanned_folders(folder)]
     for path in found:
         logger.info("%10s  %s%s", human_bytes(size_of(path)), path, "  removed" if snakemake.params.removing else "")
         if snakemake.params.removing:

@@ -137,3 +137,13 @@ def missing_embeddings(
             key = one.model, one.options_of(length)
             missing.setdefault(key, np.zeros(len(distinct), dtype=bool))[index] = True
     return {key: chosen[place] for key, chosen in missing.items()}, served
+
+
+def unplanned_folders(dataset: Path) -> list[Path]:
+    """Return the folders of shards for downstream models that a dataset's plan does not name.
+
+    dataset: results/<dataset>.
+    """
+    plan = dataset / "heads" / "plan.json"
+    planned = {group.short for group in Plan.read(plan).groups} if plan.is_file() else set()
+    return [path for path in sorted(dataset.glob("heads/*-*/*/")) if path.name not in planned]

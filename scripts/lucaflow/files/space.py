@@ -53,3 +53,8 @@ def explaining_a_full_disk(folder: Path, consequence: str) -> Iterator[None]:
             f"{folder.resolve()}: the disk, or what you may use of it, is full ({error.strerror}). "
             f"{consequence}. Make room, or set checkpoints.directory to another disk; then run again."
         ) from error
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes that a folder's files take on the disk."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())

@@ -12,7 +12,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError, UnreadableError
@@ -239,12 +238,12 @@ def damage_of_shard(path: Path) -> str:
     return "; ".join(finding.problems.get(path, []))
 
 
-def older_folders(dataset: Path, current: Collection[str]) -> list[Path]:
+def unused_folders(dataset: Path, current: Collection[str]) -> list[Path]:
     """Return the folders of a dataset's shards whose fingerprint is neither current nor that of an embeddings.h5.
 
     dataset: results/<dataset>; current: names of folders, the first 12 characters of fingerprints.
     """
-    older = []
+    unused = []
     for path in sorted(dataset.glob("*/shards/*/")):
         results = path.parent.parent / "embeddings.h5"
         if path.name in current:
@@ -253,12 +252,5 @@ def older_folders(dataset: Path, current: Collection[str]) -> list[Path]:
             with open_hdf5(results, FORMAT) as file:
                 if str(file.attrs["fingerprint"]).startswith(path.name):
                     continue
-        older.append(path)
-    plan = dataset / "heads" / "plan.json"
-    planned = {group.short for group in Plan.read(plan).groups} if plan.is_file() else set()
-    return older + [path for path in sorted(dataset.glob("heads/*-*/*/")) if path.name not in planned]
-
-
-def size_of(folder: Path) -> int:
-    """Return the bytes that a folder's files take on the disk."""
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+        unused.append(path)
+    return unused
