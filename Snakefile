@@ -9,15 +9,18 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/trained_models.smk"
-include: "rules/targets.smk"
+include: "rules/settings.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sequences.smk"
 include: "rules/embedding.smk"
+include: "rules/comparisons.smk"
 include: "rules/downstream.smk"
+include: "rules/predictions.smk"
 include: "rules/exports.smk"
 include: "rules/figures.smk"
+include: "rules/summary.smk"
 include: "rules/verification.smk"
+include: "rules/targets.smk"
 
 
 report: "resources/report/overview.rst"
@@ -36,8 +39,7 @@ rule all:
 rule fetch:
     input:
         origin_files,
-        [checkpoint_record(dataset.model) for dataset in SINGLES],
-        checkpoints_of_all_heads,
+        checkpoints_of_all,
     localrule: True
     message:
         "Everything the configuration needs from elsewhere is here."

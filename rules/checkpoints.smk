@@ -5,6 +5,16 @@ Produces: the published files with SHA256SUMS where they are fetched, model.safe
 """
 
 
+include: "inputs/checkpoints.smk"
+
+
+wildcard_constraints:
+    # Downstream models are kept beside checkpoints.
+    folder=f"(?!{PREFIX})[^/]+",
+    published="[^/]+",
+    kept="[^/]+",
+
+
 rule record_origin:
     output:
         f"{CHECKPOINTS}/{{kept}}/settings/origin-{{digest}}.json",
@@ -17,14 +27,14 @@ rule record_origin:
     resources:
         mem_mb=500,
     params:
-        settings=origin_of_kept,
+        settings=origin_to_record,
     message:
-        "Recording what {wildcards.kept} is made of"
+        "Recording the source of {wildcards.kept}"
     script:
         "../scripts/record_settings.py"
 
 
-# The files themselves are no outputs: Snakemake would remove what has come of them before it is gone on with.
+# The files themselves are no outputs: Snakemake would remove the part of them that has come before it is resumed.
 rule fetch_checkpoint:
     output:
         update(f"{CHECKPOINTS}/published/{{published}}/fetched.json"),
@@ -46,9 +56,9 @@ rule fetch_checkpoint:
 
 checkpoint convert_checkpoint:
     input:
-        # What the published files are stands in the origin: neither their place nor their time of change matters.
+        # The origin says what the published files are: neither their place nor their modification time matters.
         origin=origin_file_of_folder,
-        fetched=ancient(fetched_record_of_folder),
+        fetched=ancient(fetched_record),
     output:
         # Other runs may share the directory: what is there stays until there is something better.
         record=update(f"{CHECKPOINTS}/{{folder}}/checkpoint.json"),
@@ -66,7 +76,7 @@ checkpoint convert_checkpoint:
     params:
         llm_version=version_of_folder,
         llm_step=step_of_folder,
-        digests=digests_of_folder,
+        digests=digests_of_packaged,
     message:
         "Converting the checkpoint {wildcards.folder}"
     script:

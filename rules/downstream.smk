@@ -1,14 +1,24 @@
-"""From trained downstream models and the embeddings they were trained on to predictions.
+"""Downstream models, and the embeddings they were trained on.
 
-Requires: a trained model (LucaOne's server, a LucaOneTasks root, or packaged), normalised sequences, the checkpoint
-that the model names. Produces: results/{dataset}/heads, where no other embedding serves, and results/{dataset}/predictions.
+Requires: a downstream model (LucaOne's server, a LucaOneTasks root, or packaged), normalised sequences, the checkpoint
+that the model names. Produces: the converted model beside the checkpoints, and results/{dataset}/heads, where no other
+embedding serves.
 """
+
+
+include: "inputs/downstream.smk"
+
+
+wildcard_constraints:
+    task="|".join(map(re.escape, HEADS)) or "(?!)",
+    head=f"{PREFIX}[^/]+",
+    llm=r"(lucaone|lucaone-gene|lucaone-prot|mini)-\d+",
 
 
 checkpoint convert_head:
     input:
         # What the published files are stands in the origin: neither their place nor their time of change matters.
-        origin=head_origin_file_of_wildcards,
+        origin=head_origin_file,
         fetched=ancient(fetched_record_of_head),
     output:
         record=update(f"{CHECKPOINTS}/{{head}}/head.json"),
@@ -22,7 +32,7 @@ checkpoint convert_head:
     resources:
         mem_mb=4000,
     params:
-        head=head_of_wildcards,
+        head=head_of,
     message:
         "Converting the trained model {wildcards.head}"
     script:
@@ -34,10 +44,10 @@ checkpoint plan_heads:
         sequences="results/{dataset}/sequences/distinct.fasta",
         # Its date keeps Snakemake 9.27 from finding a planned checkpoint rule unneeded in the middle of a run.
         counts="results/{dataset}/sequences/counts.json",
-        settings=heads_settings_file,
-        checkpoints=checkpoints_of_heads,
+        settings=settings_of("heads"),
+        checkpoints=checkpoints_for_heads,
         # Not ancient, and with a date in each: what is converted again must not leave this planned and unneeded.
-        heads=head_records_of_dataset,
+        heads=head_records,
     output:
         plan="results/{dataset}/heads/plan.json",
         sequences=directory("results/{dataset}/heads/sequences"),
@@ -78,91 +88,3 @@ rule embed_for_heads:
         "Embedding shard {wildcards.shard} of {wildcards.dataset} with {wildcards.llm} for its trained models"
     script:
         "../scripts/embed_for_heads.py"
-
-
-rule predict:
-    input:
-        file=ancient(dataset_file),
-        records="results/{dataset}/records.tsv",
-        labels="results/{dataset}/sequences/labels.tsv",
-        # Which shards are read is among the inputs, whatever else is planned.
-        plan=ancient("results/{dataset}/heads/plan.json"),
-        settings=predict_settings_file,
-        head=head_record_of_task,
-        shards=shards_for_heads,
-        own=own_shards_for_heads,
-    output:
-        predictions="results/{dataset}/predictions/{task}.csv",
-        failed="results/{dataset}/predictions/{task}.failed.csv",
-        about="results/{dataset}/predictions/{task}.json",
-    log:
-        "logs/predict/{dataset}/{task}.log",
-    benchmark:
-        "benchmarks/predict/{dataset}/{task}.tsv"
-    conda:
-        ENVIRONMENT
-    threads: EMBED_THREADS
-    resources:
-        mem_mb=growing(16000),
-        gpu=GPUS,
-    params:
-        dataset=dataset_of,
-        note=note_of_task,
-    message:
-        "Predicting {wildcards.task} for {wildcards.dataset}"
-    script:
-        "../scripts/predict.py"
-
-
-rule draw_predictions:
-    input:
-        predictions="results/{dataset}/predictions/{task}.csv",
-        about="results/{dataset}/predictions/{task}.json",
-        records="results/{dataset}/records.tsv",
-    output:
-        figure=report(
-            "results/{dataset}/predictions/{task}.png",
-            category="Predictions",
-            labels={"dataset": "{dataset}", "task": "{task}", "kind": "figure"},
-            caption="../resources/report/predictions.rst",
-        ),
-        table=report(
-            "results/{dataset}/predictions/{task}.html",
-            category="Predictions",
-            labels={"dataset": "{dataset}", "task": "{task}", "kind": "table"},
-            caption="../resources/report/predictions.rst",
-        ),
-    log:
-        "logs/draw_predictions/{dataset}/{task}.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=growing(8000),
-    message:
-        "Drawing the predictions of {wildcards.task} for {wildcards.dataset}"
-    script:
-        "../scripts/draw_predictions.py"
-
-
-rule evaluate_predictions:
-    input:
-        predictions="results/{dataset}/predictions/{task}.csv",
-        about="results/{dataset}/predictions/{task}.json",
-    output:
-        tsv="results/{dataset}/predictions/{task}.metrics.tsv",
-        html=report(
-            "results/{dataset}/predictions/{task}.metrics.html",
-            category="Predictions",
-            labels={"dataset": "{dataset}", "task": "{task}", "kind": "metrics"},
-            caption="../resources/report/metrics.rst",
-        ),
-    log:
-        "logs/evaluate_predictions/{dataset}/{task}.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=growing(8000),
-    message:
-        "Comparing the predictions of {wildcards.task} for {wildcards.dataset} with their labels"
-    script:
-        "../scripts/evaluate_predictions.py"

@@ -4,15 +4,18 @@ Requires: shards and a converted checkpoint. Produces: results/{dataset}/{model}
 """
 
 
-checkpoint preflight:
+include: "inputs/embedding.smk"
+
+
+checkpoint estimate:
     input:
         counts="results/{dataset}/sequences/counts.json",
-        settings=assemble_settings_file,
-        checkpoint=ancient(record_of_dataset),
+        settings=settings_of("assemble-{model}"),
+        checkpoint=ancient(record_of),
     output:
         "results/{dataset}/{model}/preflight.json",
     log:
-        "logs/preflight/{dataset}/{model}.log",
+        "logs/estimate/{dataset}/{model}.log",
     retries: 0
     localrule: True
     conda:
@@ -23,14 +26,14 @@ checkpoint preflight:
         threads=threads_of_embed,
         device=device_to_guess_by,
     message:
-        "Estimating what embedding {wildcards.dataset} takes"
+        "Estimating the space and time that embedding {wildcards.dataset} takes"
     script:
         "../scripts/estimate.py"
 
 
 rule embed:
     input:
-        # Names identify content, so that no time of change makes a shard run again.
+        # Names identify content, so that no modification time makes a shard run again.
         ancient("results/{dataset}/sequences/shards"),
     output:
         "results/{dataset}/{model}/shards/{fingerprint}/{shard}.h5",
@@ -54,9 +57,9 @@ rule embed:
 
 rule assemble:
     input:
-        shards=shards_of_dataset,
+        shards=shards_of,
         records="results/{dataset}/records.tsv",
-        settings=assemble_settings_file,
+        settings=settings_of("assemble-{model}"),
     output:
         "results/{dataset}/{model}/embeddings.h5",
     log:
@@ -77,8 +80,8 @@ rule verify_embeddings:
     input:
         embeddings="results/{dataset}/{model}/embeddings.h5",
         records="results/{dataset}/records.tsv",
-        settings=assemble_settings_file,
-        shards=shards_of_dataset,
+        settings=settings_of("assemble-{model}"),
+        shards=shards_of,
     output:
         "results/{dataset}/{model}/verified.json",
     log:

@@ -3,14 +3,16 @@
 Requires: verified embeddings. Produces: results/{dataset}/{model}/export.
 """
 
+from lucaflow.versions import EXPORT_VERSION
+
 
 rule export_lucaone:
     input:
         embeddings="results/{dataset}/{model}/embeddings.h5",
         verified="results/{dataset}/{model}/verified.json",
         records="results/{dataset}/records.tsv",
-        settings=lucaone_export_settings_file,
-        shards=linked_shards_of_dataset,
+        settings=settings_of("lucaone-{model}"),
+        shards=linked_shards,
     output:
         folder=directory("results/{dataset}/{model}/export/lucaone"),
         # Which embeddings the files are of: their names do not say it.
@@ -33,7 +35,7 @@ rule export_hdf5:
     input:
         embeddings="results/{dataset}/{model}/embeddings.h5",
         verified="results/{dataset}/{model}/verified.json",
-        shards=linked_shards_of_dataset,
+        shards=linked_shards,
     output:
         "results/{dataset}/{model}/export/{layout}.h5",
     log:
@@ -48,7 +50,7 @@ rule export_hdf5:
         mem_mb=growing(2000),
     params:
         outputs=OPTIONS.outputs,
-        algorithm=versions.EXPORT_VERSION,
+        algorithm=EXPORT_VERSION,
     message:
         "Exporting {wildcards.dataset} as one file, {wildcards.layout}"
     script:
@@ -72,7 +74,7 @@ rule export_npy:
         mem_mb=growing(2000),
     params:
         outputs=OPTIONS.vectors,
-        algorithm=versions.EXPORT_VERSION,
+        algorithm=EXPORT_VERSION,
     message:
         "Exporting the vectors of {wildcards.dataset} for numpy"
     script:
@@ -99,7 +101,7 @@ rule export_table:
         mem_mb=growing(2000),
     params:
         outputs=OPTIONS.vectors,
-        algorithm=versions.EXPORT_VERSION,
+        algorithm=EXPORT_VERSION,
     message:
         "Exporting the vectors of {wildcards.dataset} as one table, {wildcards.suffix}"
     script:

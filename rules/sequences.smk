@@ -1,35 +1,19 @@
 """From a file of records to distinct normalised sequences, divided into shards.
 
-Requires: the table of datasets. Produces: records.tsv, run.yaml (and .html), and results/{dataset}/sequences.
+Requires: the table of datasets. Produces: results/{dataset}/records.tsv and results/{dataset}/sequences.
 """
 
 
-rule record_settings:
-    output:
-        "{place}/settings/{step}-{digest}.json",
-    log:
-        "logs/record_settings/{place}/{step}-{digest}.log",
-    retries: 0
-    localrule: True
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=500,
-    params:
-        settings=settings_of_step,
-    message:
-        "Recording what {wildcards.step} depends on in {wildcards.place}"
-    script:
-        "../scripts/record_settings.py"
+include: "inputs/sequences.smk"
 
 
 rule normalize:
     input:
-        # What the file holds, or of a large one its size and time of change, is part of the settings.
+        # The settings say what the file holds, or for a large one its size and modification time.
         file=ancient(dataset_file),
-        settings=normalize_settings_file,
+        settings=settings_of("normalize"),
     output:
-        # What stood there stays when an input is refused: the job replaces each file at once or not at all.
+        # An older result stays when an input is refused: the job replaces each file at once or not at all.
         records=update("results/{dataset}/records.tsv"),
         sequences=update("results/{dataset}/sequences/distinct.fasta"),
         labels=update("results/{dataset}/sequences/labels.tsv"),
@@ -54,7 +38,7 @@ rule normalize:
 checkpoint split:
     input:
         sequences="results/{dataset}/sequences/distinct.fasta",
-        settings=split_settings_file,
+        settings=settings_of("split"),
     output:
         table="results/{dataset}/sequences/shards.tsv",
         shards=directory("results/{dataset}/sequences/shards"),
@@ -70,29 +54,3 @@ checkpoint split:
         "Dividing the sequences of {wildcards.dataset} into shards"
     script:
         "../scripts/split.py"
-
-
-rule record_run:
-    input:
-        settings=run_settings_file,
-        checkpoint=ancient(record_for_run),
-    output:
-        yaml="results/{dataset}/run.yaml",
-        html=report(
-            "results/{dataset}/run.html",
-            category="Provenance",
-            labels={"dataset": "{dataset}"},
-            caption="../resources/report/provenance.rst",
-        ),
-    log:
-        "logs/record_run/{dataset}.log",
-    retries: 0
-    localrule: True
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=500,
-    message:
-        "Recording the configuration of {wildcards.dataset}"
-    script:
-        "../scripts/record_run.py"

@@ -1,7 +1,10 @@
-"""Reading everything back.
+"""Reading everything back, and finding what no result needs any more.
 
 Requires: results. Removes what is not what it was, so that the next run makes it again.
 """
+
+
+include: "inputs/verification.smk"
 
 
 # Without any output, so that it runs whenever it is asked for.
@@ -15,11 +18,11 @@ rule verify:
     resources:
         mem_mb=1000,
     params:
-        guarded=where_they_lie(guarded_folders),
-        results=where_they_lie(result_folders),
+        guarded=moved(guarded_folders),
+        results=moved(result_folders),
         checkpoints=checkpoint_folders,
-        predictions=where_they_lie(prediction_reports),
-        plans=where_they_lie(head_plans),
+        predictions=moved(prediction_reports),
+        plans=moved(head_plans),
         heads=head_folders,
     message:
         "Reading all results again"
@@ -40,7 +43,7 @@ rule older:
     resources:
         mem_mb=1000,
     params:
-        folders=where_they_lie(dataset_folders),
+        folders=moved(dataset_folders),
         now=fingerprints_now,
         removing=False,
     message:
@@ -53,7 +56,7 @@ use rule older as remove_older with:
     log:
         "logs/remove_older.log",
     params:
-        folders=where_they_lie(dataset_folders),
+        folders=moved(dataset_folders),
         now=fingerprints_now,
         removing=True,
     message:

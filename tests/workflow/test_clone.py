@@ -15,8 +15,7 @@ from workflow_runs import ROOT, copy_clone
 
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import resolve
-from lucaflow.downstream.models import refuse_unfit
-from lucaflow.downstream.models import resolve as resolve_heads
+from lucaflow.downstream.models import refuse_unfit, resolve_heads
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.schemas import read_yaml
 

@@ -20,7 +20,7 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset, demands_of
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.checksums import guard_of, sha256_of
-from lucaflow.files.json_files import DIGEST_LENGTH, as_json, digest_of_settings
+from lucaflow.files.json_files import DIGEST_LENGTH, as_json, digest_of_settings, read_json
 from lucaflow.files.writing import write_text
 from lucaflow.records.outcomes import NO_DEMANDS
 from lucaflow.versions import (
@@ -55,6 +55,12 @@ def identity(path: Path) -> dict[str, Any]:
 def origin_settings(files: Sequence[Path]) -> dict[str, Any]:
     """Return what the files of a published checkpoint are known by, wherever they lie."""
     return {"converter": CHECKPOINT_CONVERSION_VERSION, "files": {path.name: identity(path) for path in files}}
+
+
+def recorded_origin(folder: Path) -> dict[str, Any] | None:
+    """Return what the model in a folder was converted from, as recorded; None where nothing is."""
+    recorded = sorted(folder.glob("settings/origin-*.json"))
+    return read_json(recorded[0]) if recorded else None
 
 
 def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,6 +141,11 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
             **{name: version(name) for name in libraries},
         },
     }
+
+
+def settings_path(place: str | Path, step: str, settings: Mapping[str, Any]) -> str:
+    """Return the file of a step's settings below a folder; its name holds their digest."""
+    return f"{place}/settings/{settings_name(step, settings)}.json"
 
 
 def settings_name(step: str, settings: Mapping[str, Any]) -> str:

@@ -51,7 +51,7 @@ class HeadOrigin:
             return None
 
 
-def resolve(
+def resolve_heads(
     names: Iterable[str],
     settings: Mapping[str, Any],
     published: Mapping[tuple[str, str], PublishedTask],

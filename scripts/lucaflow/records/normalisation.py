@@ -67,7 +67,7 @@ class Counts:
     def write(self, path: Path) -> None:
         """Write the counts, and when they were made.
 
-        The date keeps Snakemake 9.27 from finding, in the middle of a run, that a planned `preflight` is not needed
+        The date keeps Snakemake 9.27 from finding, in the middle of a run, that a planned `estimate` is not needed
         after all: as a checkpoint it would then count as missing, and what waits for it would run without its input.
         """
         date = datetime.datetime.now(datetime.UTC).isoformat()

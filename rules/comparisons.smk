@@ -1,0 +1,86 @@
+"""How much a choice matters, measured on a user's own sequences: precisions, and ways to divide a long sequence.
+
+Requires: normalised sequences and a converted checkpoint. Produces: tables and figures in results/{dataset}/{model}/figures.
+"""
+
+
+include: "inputs/comparisons.smk"
+
+
+rule compare_precisions:
+    input:
+        sequences="results/{dataset}/sequences/distinct.fasta",
+        records="results/{dataset}/records.tsv",
+        settings=settings_of("precisions-{model}"),
+        checkpoint=ancient(record_of),
+    output:
+        table="results/{dataset}/{model}/figures/precisions.tsv",
+        figure=report(
+            "results/{dataset}/{model}/figures/precisions.png",
+            category="Numerics",
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
+            caption="../resources/report/precisions.rst",
+        ),
+    log:
+        "logs/compare_precisions/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/compare_precisions/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: EMBED_THREADS
+    resources:
+        mem_mb=growing(16000),
+        gpu=GPUS,
+    params:
+        model=version_and_step,
+    message:
+        "Comparing precisions on sequences of {wildcards.dataset}"
+    script:
+        "../scripts/compare_precisions.py"
+
+
+rule compare_stitchings:
+    input:
+        sequences="results/{dataset}/sequences/distinct.fasta",
+        settings=settings_of("stitchings-{model}"),
+        checkpoint=ancient(record_of),
+    output:
+        table="results/{dataset}/{model}/figures/stitchings.tsv",
+        figure=report(
+            "results/{dataset}/{model}/figures/stitchings.png",
+            category="Windows",
+            labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
+            caption="../resources/report/stitchings.rst",
+        ),
+    log:
+        "logs/compare_stitchings/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/compare_stitchings/{dataset}/{model}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: EMBED_THREADS
+    resources:
+        mem_mb=growing(16000),
+        gpu=GPUS,
+    params:
+        model=version_and_step,
+    message:
+        "Comparing windows on the long sequences of {wildcards.dataset}"
+    script:
+        "../scripts/compare_stitchings.py"
+
+
+rule precisions:
+    input:
+        comparison_files("precisions"),
+    localrule: True
+    message:
+        "Precisions are compared."
+
+
+rule stitchings:
+    input:
+        comparison_files("stitchings"),
+    localrule: True
+    message:
+        "Windows are compared with one pass."

@@ -1,0 +1,74 @@
+"""Which checkpoint, from where: the input functions of rules/checkpoints.smk."""
+
+from lucaflow.checkpoints import fetched
+from lucaflow.downstream.models import PREFIX
+
+
+def model_of(wildcards):
+    """Return the model whose converted checkpoint is kept in a folder."""
+    return converted.model_of_folder(wildcards.folder)
+
+
+def version_of_folder(wildcards):
+    return model_of(wildcards).llm_version
+
+
+def step_of_folder(wildcards):
+    return model_of(wildcards).llm_step
+
+
+def places_of_published(wildcards):
+    """Return where the checkpoint or the downstream model whose files belong into a folder can be had."""
+    if wildcards.published.startswith(PREFIX):
+        return (head_in(wildcards.published).place,)
+    return REGISTRY.places(converted.model_of_folder(wildcards.published), config["checkpoints"]["source"])
+
+
+def digests_of_packaged(wildcards):
+    """Return the SHA-256 of a packaged checkpoint's files; fetched ones were compared when they came."""
+    model = model_of(wildcards)
+    if converted.source_of(model, config["checkpoints"]) != "packaged":
+        return {}
+    return {file.name: file.sha256 for place in REGISTRY.places(model, "packaged") for file in place.files}
+
+
+def fetched_record(wildcards):
+    """Return the record that a checkpoint's files were fetched; none for one that is here anyway."""
+    model = model_of(wildcards)
+    if not converted.is_fetched(model, config["checkpoints"]):
+        return []
+    return str(converted.published_folder(model, config["checkpoints"]) / fetched.FETCHED_RECORD)
+
+
+def origin_of(model):
+    """Return what a checkpoint is to be converted from.
+
+    Fetched files are known by their digests, and cannot change. What is converted already is used while local files are
+    out of reach; if there is neither, the job says so in full.
+    """
+    if converted.is_fetched(model, config["checkpoints"]):
+        return step_settings.fetched_origin_settings(model, config["checkpoints"])
+    try:
+        files = converted.published_files(model, config["checkpoints"], ROOT).files
+    except LucaFlowError:
+        files = ()
+    folder = checkpoint_folder(model)
+    kept = step_settings.recorded_origin(folder)
+    if not files and kept and Path(checkpoint_record(model)).is_file():
+        return kept
+    return step_settings.origin_settings(files)
+
+
+def origin_file(model):
+    return settings_path(checkpoint_folder(model), "origin", origin_of(model))
+
+
+def origin_file_of_folder(wildcards):
+    return origin_file(model_of(wildcards))
+
+
+def origin_to_record(wildcards):
+    """Return what the checkpoint or the downstream model in a folder is to be converted from."""
+    if wildcards.kept.startswith(PREFIX):
+        return origin_of_head(head_in(wildcards.kept))
+    return origin_of(converted.model_of_folder(wildcards.kept))

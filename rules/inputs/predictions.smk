@@ -1,0 +1,24 @@
+"""Which embeddings a task reads: the input functions of rules/predictions.smk."""
+
+
+def plan_of(dataset):
+    """Return which embeddings are computed for downstream models, once that is known."""
+    return Plan.read(Path(checkpoints.plan_heads.get(dataset=dataset.name).output.plan))
+
+
+def shards_for_heads(wildcards):
+    dataset = dataset_of(wildcards)
+    groups = plan_of(dataset).groups_for(request_of(wildcards.task))
+    folder = Path(f"results/{dataset.name}/heads")
+    return [str(path) for group in groups for path in group.files(folder)]
+
+
+def own_shards_for_heads(wildcards):
+    """Return the shards that a dataset has anyway, where a downstream model reads them."""
+    dataset = dataset_of(wildcards)
+    return shards_of(dataset) if plan_of(dataset).own else []
+
+
+def note_of_task(wildcards):
+    """Return the note that is shown with every prediction of a model."""
+    return "for demonstration" if HEADS[wildcards.task].source == "packaged" else ""

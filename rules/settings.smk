@@ -1,0 +1,57 @@
+"""What each step depends on besides the files it reads, recorded where Snakemake sees a change by a file's name.
+
+Requires: the configuration. Produces: results/{place}/settings, results/{dataset}/run.yaml and its page.
+"""
+
+
+include: "inputs/settings.smk"
+
+
+wildcard_constraints:
+    place="results(/[^/]+)?",
+    step=r"normalize|split|heads|predict-[^/]+|(assemble|lucaone|precisions|stitchings)-[^/]+|run|summary",
+
+
+rule record_settings:
+    output:
+        "{place}/settings/{step}-{digest}.json",
+    log:
+        "logs/record_settings/{place}/{step}-{digest}.log",
+    retries: 0
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+    params:
+        settings=settings_to_record,
+    message:
+        "Recording what {wildcards.step} depends on in {wildcards.place}"
+    script:
+        "../scripts/record_settings.py"
+
+
+rule record_run:
+    input:
+        settings=settings_of("run"),
+        checkpoint=ancient(record_of),
+    output:
+        yaml="results/{dataset}/run.yaml",
+        html=report(
+            "results/{dataset}/run.html",
+            category="Provenance",
+            labels={"dataset": "{dataset}"},
+            caption="../resources/report/provenance.rst",
+        ),
+    log:
+        "logs/record_run/{dataset}.log",
+    retries: 0
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=500,
+    message:
+        "Recording the configuration of {wildcards.dataset}"
+    script:
+        "../scripts/record_run.py"

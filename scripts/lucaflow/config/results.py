@@ -1,0 +1,77 @@
+"""Which files a run ends in: pure lists of paths, relative to the working directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lucaflow.config.datasets import Dataset
+from lucaflow.engine.options import EmbeddingOptions
+
+OF_RUN = ("results/summary.tsv", "results/summary.html", "results/validation.html")
+OF_DATASET = ("run.yaml", "run.html", "records.tsv")
+OF_EMBEDDINGS = ("embeddings.h5", "verified.json")
+
+
+def folder_of(dataset: Dataset) -> str:
+    """Return the folder of a dataset's embeddings by its model."""
+    return f"results/{dataset.name}/{dataset.model.name}"
+
+
+def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: Mapping[str, Any]) -> list[str]:
+    """Return the results that can be named before anything has run. config: the resolved configuration."""
+    final = [*OF_RUN]
+    for dataset in datasets:
+        final += [f"results/{dataset.name}/{name}" for name in OF_DATASET]
+        final += prediction_files(dataset)
+        if not dataset.is_pairs:
+            folder = folder_of(dataset)
+            final += [f"{folder}/{name}" for name in OF_EMBEDDINGS]
+            final += [f"{folder}/figures/{name}" for name in figures_of(options, config["figures"]["tsne"])]
+            final += [f"{folder}/export/{name}" for name in exports_of(options, config["export"])]
+    return final
+
+
+def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
+    """Return the names of a dataset's figures: a map takes vectors, or matrices to pool.
+
+    >>> figures_of(EmbeddingOptions(outputs=("matrix", "contacts")), tsne=False)
+    ['map.png', 'map.html', 'lengths.png', 'contacts.png']
+    """
+    maps = ["map"] + ["tsne"] * tsne if set(options.outputs) - {"contacts"} else []
+    names = [f"{name}.{suffix}" for name in maps for suffix in ("png", "html")]
+    return names + ["lengths.png"] * bool(maps) + ["contacts.png"] * ("contacts" in options.outputs)
+
+
+def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:
+    """Return the names of the exports that are asked for.
+
+    >>> exports_of(EmbeddingOptions(outputs=("mean", "cls")), ["npy", "lucaone"])
+    ['mean.npy', 'cls.npy', 'ids.tsv', 'lucaone']
+    """
+    names = {
+        "standalone": ["standalone.h5"],
+        "by_id": ["by_id.h5"],
+        "npy": [*(f"{name}.npy" for name in options.vectors), "ids.tsv"],
+        "parquet": ["embeddings.parquet"],
+        "anndata": ["embeddings.h5ad"],
+        "lucaone": ["lucaone"],
+    }
+    return [name for export in exports for name in names[export]]
+
+
+def prediction_files(dataset: Dataset) -> list[str]:
+    """Return the results of a dataset's tasks: with labels they are compared with the truth."""
+    suffixes = [".csv", ".failed.csv", ".json", ".png", ".html"]
+    suffixes += [".metrics.tsv", ".metrics.html"] * bool(dataset.columns.label)
+    return [f"results/{dataset.name}/predictions/{task}{suffix}" for task in dataset.tasks for suffix in suffixes]
+
+
+def prediction_reports(datasets: Iterable[Dataset]) -> list[str]:
+    """Return the files that say what was predicted, by which model."""
+    return [f"results/{dataset.name}/predictions/{task}.json" for dataset in datasets for task in dataset.tasks]
+
+
+def compared_files(dataset: Dataset, step: str) -> list[str]:
+    """Return the table and the figure of a comparison: `precisions` or `stitchings`."""
+    return [f"{folder_of(dataset)}/figures/{step}.{suffix}" for suffix in ("tsv", "png")]
