@@ -1,0 +1,75 @@
+"""The library's rooms are in the order of CONTRIBUTING.md, and nothing is imported against it."""
+
+import ast
+import re
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+from workflow_runs import ROOT
+
+LIBRARY = ROOT / "scripts/lucaflow"
+TABLE = re.search(
+    r"### The rooms of the library\n(.*?)\n## ", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL
+)[1]
+QUESTIONS = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", TABLE, re.MULTILINE))
+ORDER = list(QUESTIONS)
+MODULES = {".".join(path.relative_to(LIBRARY).with_suffix("").parts): path for path in LIBRARY.rglob("*.py")}
+
+
+def imports_of(module: str) -> set[str]:
+    """Return the library's modules that a module imports, in functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lucaflow"):
+            package = node.module.removeprefix("lucaflow").removeprefix(".")
+            names = {f"{package}.{alias.name}".removeprefix(".") for alias in node.names}
+            found |= {name if name in MODULES else package for name in names}
+    return found & MODULES.keys()
+
+
+def backwards(imports: dict[str, set[str]], order: list[str]) -> list[str]:
+    """Return the imports that lead to a later room."""
+    place = {room: number for number, room in enumerate(order)}
+    return [
+        f"{module} imports {other}"
+        for module, others in imports.items()
+        for other in others
+        if module != "__init__" and place[other.split(".")[0]] > place[module.split(".")[0]]
+    ]
+
+
+IMPORTS = {module: imports_of(module) for module in MODULES}
+
+
+def test_every_room_has_its_place_and_its_question():
+    assert set(ORDER) == {module.split(".")[0] for module in MODULES} - {"__init__"}
+    for room, question in QUESTIONS.items():
+        path = MODULES.get(room) or MODULES[f"{room}.__init__"]
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).split("\n")[0] == question
+
+
+def test_no_import_runs_back():
+    assert backwards(IMPORTS, ORDER) == []
+    assert sum(len(others) for others in IMPORTS.values()) > 200
+    assert "engine.engine imports encoders.lucaone" in backwards(IMPORTS, ORDER[::-1])
+
+
+def test_no_modules_import_each_other():
+    list(TopologicalSorter(IMPORTS).static_order())
+    with pytest.raises(CycleError):
+        list(TopologicalSorter({**IMPORTS, "encoders.vocabulary": {"engine.engine"}}).static_order())
+
+
+def test_only_scripts_and_rules_know_snakemake():
+    said = [
+        module for module, path in MODULES.items() if re.search(r"^(import|from) snakemake", path.read_text(), re.M)
+    ]
+    assert said == []
+
+
+def test_unit_tests_are_in_the_room_of_what_they_test():
+    for path in (ROOT / "tests/unit").glob("*/test_*.py"):
+        room = path.parent.name
+        assert room in {*ORDER, "tools"}
+        said = path.read_text(encoding="utf-8")
+        assert f"lucaflow.{room}" in said or room == "tools", path
