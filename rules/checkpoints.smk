@@ -5,7 +5,7 @@ Produces: the published files with SHA256SUMS where they are fetched, model.safe
 """
 
 
-include: "inputs/checkpoints.smk"
+include: "input_functions/checkpoints.smk"
 
 
 wildcard_constraints:
@@ -34,7 +34,7 @@ rule record_origin:
         "../scripts/record_settings.py"
 
 
-# The files themselves are no outputs: Snakemake would remove the part of them that has come before it is resumed.
+# The files themselves are not outputs: Snakemake would remove a partial download, which this job resumes.
 rule fetch_checkpoint:
     output:
         update(f"{CHECKPOINTS}/published/{{published}}/fetched.json"),
@@ -56,11 +56,11 @@ rule fetch_checkpoint:
 
 checkpoint convert_checkpoint:
     input:
-        # The origin says what the published files are: neither their place nor their modification time matters.
+        # The origin identifies the published files by content: their place and modification time do not matter.
         origin=origin_file_of_folder,
         fetched=ancient(fetched_record),
     output:
-        # Other runs may share the directory: what is there stays until there is something better.
+        # Other runs may share the directory: the existing files stay until the new ones are complete.
         record=update(f"{CHECKPOINTS}/{{folder}}/checkpoint.json"),
         model=update(f"{CHECKPOINTS}/{{folder}}/model.safetensors"),
     log:

@@ -15,7 +15,7 @@ from snakemake.logging import logger
 if Path(sys.executable).exists():
     sys.executable = shlex.quote(sys.executable)
 
-# For the jobs, before they load torch: threads that spin while they wait take the cores from other jobs.
+# Set before jobs load torch: threads that spin while they wait would take cores from other jobs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = Path(str(workflow.current_basedir)).parent
@@ -50,13 +50,13 @@ try:
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
 
-# The job that reads it will refuse it, without stopping the others; said at once, a dry run says it too.
+# The job that reads the file will refuse it without stopping the others. This warning shows in a dry run too.
 if workflow.is_main_process:
     for dataset in DATASETS.values():
         if not dataset.path.exists():
             logger.warning(f"dataset {dataset.name}: {dataset.path}: there is no such file.")
 
-# As a module with a prefix: Snakemake moves what rules read and write, but not what functions find by themselves.
+# In a module with a prefix Snakemake moves the inputs and outputs of rules, but not the paths that functions build.
 MOVED = workflow.modifier.path_modifier.modify
 if MOVED("results") != "results":
     config["checkpoints"]["directory"] = str(Path(config["checkpoints"]["directory"]).absolute())
@@ -64,7 +64,7 @@ if MOVED("results") != "results":
 CHECKPOINTS = config["checkpoints"]["directory"]
 ENVIRONMENT = "../envs/lucaflow.yaml"
 GPUS = 0 if config["compute"]["device"] == "cpu" else 1
-# Of pairs the two sides are normalised and checked; only predictions embed them.
+# Pairs are normalised and checked; only predictions embed them.
 SINGLES = [dataset for dataset in DATASETS.values() if not dataset.is_pairs]
 
 
@@ -77,7 +77,7 @@ wildcard_constraints:
 
 
 def growing(megabytes, records=False):
-    """Return the memory of a job: more each time it is tried, and for each byte of records.tsv six, if it reads that.
+    """Return the MB of memory of a job: more at each attempt, and six bytes for each byte of records.tsv it reads.
 
     Jobs that would fail again have `retries: 0`.
     """
@@ -90,7 +90,7 @@ def growing(megabytes, records=False):
 
 
 def dataset_of(wildcards):
-    """Return the dataset that wildcards name. Functions of wildcards take a dataset as well, which is returned."""
+    """Return the dataset that wildcards name; a dataset is returned as it is, so that functions take either."""
     return wildcards if isinstance(wildcards, Dataset) else DATASETS[wildcards.dataset]
 
 

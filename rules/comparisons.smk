@@ -1,10 +1,11 @@
-"""How much a choice matters, measured on a user's own sequences: precisions, and ways to divide a long sequence.
+"""Comparisons on a user's own sequences: precisions, and ways to divide a long sequence into windows.
 
-Requires: normalised sequences and a converted checkpoint. Produces: tables and figures in results/{dataset}/{model}/figures.
+Requires: normalised sequences and a converted checkpoint.
+Produces: tables and figures in results/{dataset}/{model}/figures.
 """
 
 
-include: "inputs/comparisons.smk"
+include: "input_functions/comparisons.smk"
 
 
 rule compare_precisions:

@@ -6,7 +6,7 @@ embedding serves.
 """
 
 
-include: "inputs/downstream.smk"
+include: "input_functions/downstream.smk"
 
 
 wildcard_constraints:
@@ -17,7 +17,7 @@ wildcard_constraints:
 
 checkpoint convert_head:
     input:
-        # What the published files are stands in the origin: neither their place nor their time of change matters.
+        # The origin identifies the published files by content: their place and modification time do not matter.
         origin=head_origin_file,
         fetched=ancient(fetched_record_of_head),
     output:
@@ -34,7 +34,7 @@ checkpoint convert_head:
     params:
         head=head_of,
     message:
-        "Converting the trained model {wildcards.head}"
+        "Converting the downstream model {wildcards.head}"
     script:
         "../scripts/convert_head.py"
 
@@ -42,11 +42,11 @@ checkpoint convert_head:
 checkpoint plan_heads:
     input:
         sequences="results/{dataset}/sequences/distinct.fasta",
-        # Its date keeps Snakemake 9.27 from finding a planned checkpoint rule unneeded in the middle of a run.
+        # The date in it keeps Snakemake 9.27 from finding this rule unneeded in the middle of a run.
         counts="results/{dataset}/sequences/counts.json",
         settings=settings_of("heads"),
         checkpoints=checkpoints_for_heads,
-        # Not ancient, and with a date in each: what is converted again must not leave this planned and unneeded.
+        # Not ancient, and with a date in each: otherwise a second conversion leaves this rule planned but unneeded.
         heads=head_records,
     output:
         plan="results/{dataset}/heads/plan.json",
@@ -62,14 +62,14 @@ checkpoint plan_heads:
     params:
         dataset=dataset_of,
     message:
-        "Finding out which embeddings the trained models need for {wildcards.dataset}"
+        "Planning the embeddings that downstream models need for {wildcards.dataset}"
     script:
         "../scripts/plan_heads.py"
 
 
 rule embed_for_heads:
     input:
-        # Names identify content, so that no time of change makes a shard run again.
+        # Names identify content, so a modification time never makes a shard run again.
         sequences=ancient("results/{dataset}/heads/sequences"),
         plan=ancient("results/{dataset}/heads/plan.json"),
     output:
@@ -85,6 +85,6 @@ rule embed_for_heads:
         mem_mb=growing(16000),
         gpu=GPUS,
     message:
-        "Embedding shard {wildcards.shard} of {wildcards.dataset} with {wildcards.llm} for its trained models"
+        "Embedding shard {wildcards.shard} of {wildcards.dataset} with {wildcards.llm} for downstream models"
     script:
         "../scripts/embed_for_heads.py"

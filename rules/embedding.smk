@@ -4,7 +4,7 @@ Requires: shards and a converted checkpoint. Produces: results/{dataset}/{model}
 """
 
 
-include: "inputs/embedding.smk"
+include: "input_functions/embedding.smk"
 
 
 checkpoint estimate:
@@ -33,7 +33,7 @@ checkpoint estimate:
 
 rule embed:
     input:
-        # Names identify content, so that no modification time makes a shard run again.
+        # Names identify content, so a modification time never makes a shard run again.
         ancient("results/{dataset}/sequences/shards"),
     output:
         "results/{dataset}/{model}/shards/{fingerprint}/{shard}.h5",

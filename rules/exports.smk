@@ -15,7 +15,7 @@ rule export_lucaone:
         shards=linked_shards,
     output:
         folder=directory("results/{dataset}/{model}/export/lucaone"),
-        # Which embeddings the files are of: their names do not say it.
+        # Records which embeddings the files come from, which their names do not say.
         about="results/{dataset}/{model}/export/lucaone.json",
     log:
         "logs/export_lucaone/{dataset}/{model}.log",

@@ -4,7 +4,7 @@ Requires: verified embeddings. Produces: maps, lengths and contact maps in resul
 """
 
 
-include: "inputs/figures.smk"
+include: "input_functions/figures.smk"
 
 
 rule draw_map:
@@ -21,7 +21,7 @@ rule draw_map:
             labels={"dataset": "{dataset}", "model": "{model}", "kind": "components"},
             caption="../resources/report/map.rst",
         ),
-        # In a report it would not show: browsers leave frames of more than 2 MB empty.
+        # Not in the report: browsers leave frames of more than 2 MB empty.
         html="results/{dataset}/{model}/figures/map.html",
         lengths=report(
             "results/{dataset}/{model}/figures/lengths.png",

@@ -1,10 +1,10 @@
-"""From stored embeddings to predictions, and how good they are where the truth is known.
+"""From stored embeddings to predictions, and their evaluation where the truth is known.
 
 Requires: converted downstream models and the embeddings they read. Produces: results/{dataset}/predictions.
 """
 
 
-include: "inputs/predictions.smk"
+include: "input_functions/predictions.smk"
 
 
 rule predict:
@@ -12,7 +12,7 @@ rule predict:
         file=ancient(dataset_file),
         records="results/{dataset}/records.tsv",
         labels="results/{dataset}/sequences/labels.tsv",
-        # Which shards are read is among the inputs, whatever else is planned.
+        # The plan says which shards are read, so it is an input whatever else is planned.
         plan=ancient("results/{dataset}/heads/plan.json"),
         settings=settings_of("predict-{task}"),
         head=head_record,

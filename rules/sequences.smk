@@ -4,7 +4,7 @@ Requires: the table of datasets. Produces: results/{dataset}/records.tsv and res
 """
 
 
-include: "inputs/sequences.smk"
+include: "input_functions/sequences.smk"
 
 
 rule normalize:

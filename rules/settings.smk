@@ -1,10 +1,10 @@
-"""What each step depends on besides the files it reads, recorded where Snakemake sees a change by a file's name.
+"""The settings that each step depends on, in files whose names change with their content.
 
 Requires: the configuration. Produces: results/{place}/settings, results/{dataset}/run.yaml and its page.
 """
 
 
-include: "inputs/settings.smk"
+include: "input_functions/settings.smk"
 
 
 wildcard_constraints:

@@ -1,10 +1,10 @@
-"""The end of a run: a row for each dataset, and what was checked.
+"""The end of a run: a table with a row for each dataset, and a page on the checks.
 
 Requires: counts of records, verified embeddings, predictions. Produces: results/summary.tsv, its page, validation.html.
 """
 
 
-include: "inputs/summary.smk"
+include: "input_functions/summary.smk"
 
 
 rule summarise:
@@ -32,6 +32,6 @@ rule summarise:
     resources:
         mem_mb=500,
     message:
-        "Summing up"
+        "Summarising all datasets"
     script:
         "../scripts/summarise.py"

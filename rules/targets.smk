@@ -3,7 +3,7 @@
 Requires: everything above. Produces: named functions.
 """
 
-from lucaflow.config import results
+from lucaflow.config import result_files
 from lucaflow.report import failures, summary
 
 
@@ -13,23 +13,23 @@ def origin_files(wildcards):
 
 
 def checkpoints_of_all(wildcards):
-    """Return the records of all checkpoints, those that downstream models need among them."""
+    """Return the records of all checkpoints, including those that downstream models need."""
     models = [dataset.model for dataset in SINGLES]
     models += [model for dataset in DATASETS.values() for model in models_for_heads(dataset)]
     return sorted(set(map(checkpoint_record, models)))
 
 
 def final_files(wildcards):
-    """Return the results that can be named at once.
+    """Return the results that can be named before anything has run.
 
-    The settings are among them because Snakemake would not miss a file that only an existing result depends on.
+    They include settings, because Snakemake does not miss a file that only an existing result depends on.
     """
     recorded = [settings_file(dataset, "normalize") for dataset in DATASETS.values()]
     recorded += [settings_file(dataset, "split") for dataset in SINGLES]
     if "lucaone" in config["export"]:
         recorded += [settings_file(dataset, f"lucaone-{dataset.model.name}") for dataset in SINGLES]
     return [
-        *results.final_files(DATASETS.values(), OPTIONS, config),
+        *result_files.final_files(DATASETS.values(), OPTIONS, config),
         *recorded,
         summary_settings_file(wildcards),
     ]
@@ -46,19 +46,19 @@ def files_known_later(wildcards):
         found += [settings_file(dataset, f"assemble-{dataset.model.name}"), *linked_shards(dataset)]
         if OPTIONS.precision != "float32":
             found.append(settings_file(dataset, f"precisions-{dataset.model.name}"))
-            found += results.compared_files(dataset, "precisions")
+            found += result_files.comparison_files(dataset, "precisions")
     return found
 
 
 def show_summary():
-    """Show the table of a run, and where to look."""
+    """Show the table of the run and the places of its results."""
     table = Path("results/summary.tsv")
     if table.is_file():
         print(summary.as_text(table), file=sys.stderr)
 
 
 def show_failures(logs_of_run):
-    """Show what failed in a run, and why, where a reader looks first: at its end."""
+    """Show the failed jobs and their causes at the end of the run, where a reader looks first."""
     text = failures.as_text(logs_of_run)
     if text:
         print(text, file=sys.stderr)

@@ -1,13 +1,13 @@
-"""Reading everything back, and finding what no result needs any more.
+"""Verifying all results, and listing unused embeddings.
 
-Requires: results. Removes what is not what it was, so that the next run makes it again.
+Requires: results. Removes damaged files, so that the next run makes them again.
 """
 
 
-include: "inputs/verification.smk"
+include: "input_functions/verification.smk"
 
 
-# Without any output, so that it runs whenever it is asked for.
+# Without an output, so that it runs at every request.
 rule verify:
     log:
         "logs/verify.log",
@@ -18,19 +18,19 @@ rule verify:
     resources:
         mem_mb=1000,
     params:
-        guarded=moved(guarded_folders),
+        checksum_folders=moved(checksum_folders),
         results=moved(result_folders),
         checkpoints=checkpoint_folders,
         predictions=moved(prediction_reports),
         plans=moved(head_plans),
         heads=head_folders,
     message:
-        "Reading all results again"
+        "Verifying all results"
     script:
         "../scripts/verify_results.py"
 
 
-# Embeddings that other options left stay, since an option that is changed back finds them again.
+# Embeddings made with other options stay, so that an option that is changed back finds them.
 rule older:
     input:
         [checkpoint_record(dataset.model) for dataset in SINGLES],
@@ -47,7 +47,7 @@ rule older:
         now=fingerprints_now,
         removing=False,
     message:
-        "Listing embeddings that no result is made of"
+        "Listing unused embeddings"
     script:
         "../scripts/list_unused.py"
 
@@ -60,4 +60,4 @@ use rule older as remove_older with:
         now=fingerprints_now,
         removing=True,
     message:
-        "Removing embeddings that no result is made of"
+        "Removing unused embeddings"

@@ -1,4 +1,4 @@
-"""Compare ways to divide long sequences with one pass over each: a table and a figure."""
+"""Compare long sequences embedded in windows with one pass over each; write a table and a figure."""
 
 import logging
 from pathlib import Path
@@ -6,7 +6,14 @@ from pathlib import Path
 import torch
 
 from lucaflow.checkpoints.model import Model
-from lucaflow.embedding.comparisons import MOST_RESIDUES, Bench, choose, compare_stitchings, costs, read_chosen
+from lucaflow.embedding.comparisons import (
+    MOST_RESIDUES,
+    ComparisonSetup,
+    choose_sample,
+    compare_stitchings,
+    read_sample,
+    summarise_costs,
+)
 from lucaflow.engine.devices import device_name
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import InputError
@@ -21,24 +28,24 @@ CLONE = Path(snakemake.scriptdir).parent
 
 
 def main() -> None:
-    """Embed the longer sequences in windows and in one pass."""
+    """Embed sequences of at least two windows, in windows and in one pass."""
     torch.set_num_threads(snakemake.threads)
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
     size = options.embedding_fixed_len_a_time
     model = Model(*snakemake.params.model)
-    bench = Bench.from_config(snakemake.config, model, CLONE)
+    setup = ComparisonSetup.from_config(snakemake.config, model, CLONE)
     path = Path(snakemake.input.sequences)
     index = index_sequences(path)
-    rows = choose(index.lengths, shortest=2 * size)
+    rows = choose_sample(index.lengths, shortest=2 * size)
     if not len(rows):
         raise InputError(
             f"{snakemake.wildcards.dataset}: no sequence has {2 * size} (two windows) to {MOST_RESIDUES} residues; "
             f"the longest has {index.lengths.max()}. Set embedding.embedding_fixed_len_a_time to at most half of a "
-            "sequence's length, or leave the dataset out (--keep-going compares the others)."
+            "sequence's length, or remove the dataset (--keep-going compares the others)."
         )
-    logger.info("%d sequences on %s", len(rows), device_name(bench.device))
-    compared = compare_stitchings(bench, options, read_chosen(path, index, rows))
-    summary = costs(compared)
+    logger.info("%d sequences on %s", len(rows), device_name(setup.device))
+    compared = compare_stitchings(setup, options, read_sample(path, index, rows))
+    summary = summarise_costs(compared)
     summary.insert(1, "window", size)
     summary.insert(2, "sequences", len(rows))
     write_table(Path(snakemake.output.table), summary)

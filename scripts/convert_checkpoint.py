@@ -1,11 +1,11 @@
-"""Convert a checkpoint to safetensors, once."""
+"""Convert a published checkpoint to safetensors once."""
 
 import logging
 import os
 from pathlib import Path
 
-from lucaflow.checkpoints.checksums import discard_damaged
-from lucaflow.checkpoints.conversion import convert_apart, converted_bytes, is_converted
+from lucaflow.checkpoints.checksums import remove_damaged
+from lucaflow.checkpoints.conversion import convert_in_subprocess, converted_bytes, is_converted
 from lucaflow.checkpoints.converted import is_fetched, published_files, published_folder
 from lucaflow.checkpoints.fetched import LOCK_NAME
 from lucaflow.checkpoints.layouts import Origin
@@ -20,7 +20,7 @@ logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
-    """Compare the published files with their digests, where there are any, and convert them."""
+    """Check the published files against their checksums, if there are any, and convert them."""
     settings, clone = snakemake.config["checkpoints"], Path(snakemake.scriptdir).parent
     model = Model(snakemake.params.llm_version, snakemake.params.llm_step)
     folder = Path(snakemake.output.record).parent
@@ -29,20 +29,20 @@ def main() -> None:
         return
     published = published_folder(model, settings)
     with locked(published / LOCK_NAME, f"fetching {model.name}"):
-        discard_damaged(published)
+        remove_damaged(published)
         try:
             convert_once(model, published_files(model, settings, clone), folder)
         except CheckpointError as error:
-            hint = f"If it was fetched damaged, delete {published} and run `snakemake fetch`."
+            hint = f"If the fetched files are damaged, delete {published} and run `snakemake fetch`."
             raise CheckpointError(f"{error} {hint}") from error
 
 
 def convert_once(model: Model, origin: Origin, folder: Path) -> None:
-    """Convert the files, unless another run has done so."""
+    """Convert the files, unless another run has converted them."""
     for path in origin.files:
         expected = snakemake.params.digests.get(path.name)
         if expected and (found := sha256_of(path)) != expected:
-            raise CheckpointError(f"{path} has digest {found}, expected {expected}. Fetch it again.")
+            raise CheckpointError(f"{path} has SHA-256 {found}, expected {expected}. Fetch it again.")
     with locked(folder / ".lock", f"converting {model.name}"), explaining_a_full_disk(folder, "Nothing was converted"):
         if is_converted(origin, folder):
             logger.info("%s was converted by another run", model.name)
@@ -50,7 +50,7 @@ def convert_once(model: Model, origin: Origin, folder: Path) -> None:
                 os.utime(path)
             return
         require_space(folder, converted_bytes(origin), f"converting {model.name}")
-        record = convert_apart(origin, model, folder)
+        record = convert_in_subprocess(origin, model, folder)
     logger.info("converted %s: %d parameters, sha256 %s", model.name, record["parameters"], record["model"]["sha256"])
 
 

@@ -1,15 +1,15 @@
-"""Convert a trained downstream model to safetensors, once."""
+"""Convert a downstream model to safetensors, once."""
 
 import logging
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.checksums import discard_damaged
+from lucaflow.checkpoints.checksums import remove_damaged
 from lucaflow.checkpoints.converted import CHECKPOINT_RECORD, converted_folder, is_fetched, published_files
 from lucaflow.checkpoints.fetched import LOCK_NAME
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import read_datasets
-from lucaflow.config.resolve import refuse_missing, stated_models
+from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
 from lucaflow.downstream.conversion import convert_head
 from lucaflow.downstream.models import HeadOrigin, TrainedHead, locate_head
 from lucaflow.errors import CheckpointError
@@ -25,25 +25,25 @@ CLONE = Path(snakemake.scriptdir).parent
 
 
 def main() -> None:
-    """Compare packaged files with their digests, convert, and see whether the checkpoint that is needed is there."""
+    """Check the SHA-256 of packaged files, convert them, and check that the checkpoint of the model is available."""
     head = snakemake.params.head
     folder = Path(snakemake.output.record).parent
     for file in head.place.files if head.source == "packaged" else ():
         if (found := sha256_of(head.root / file.name)) != file.sha256:
-            raise CheckpointError(f"{head.root / file.name} has digest {found}, expected {file.sha256}. Clone again.")
+            raise CheckpointError(f"{head.root / file.name} has SHA-256 {found}, expected {file.sha256}. Clone again.")
     trained = convert_fetched(head, folder) if head.is_fetched else convert(head, folder)
     refuse_without_checkpoint(trained)
     logger.info("converted %s, trained on %s: %s", head.task.name, trained.reading.model.name, trained.structure)
 
 
 def convert_fetched(head: HeadOrigin, folder: Path) -> TrainedHead:
-    """Compare fetched files with their digests, and convert them."""
+    """Check fetched files against their checksums, and convert them."""
     with locked(head.root / LOCK_NAME, f"fetching {head.task.name}"):
-        discard_damaged(head.root)
+        remove_damaged(head.root)
         try:
             return convert(head, folder)
         except CheckpointError as error:
-            hint = f"If it was fetched damaged, delete {head.root} and run `snakemake fetch`."
+            hint = f"If the fetched files are damaged, delete {head.root} and run `snakemake fetch`."
             raise CheckpointError(f"{error} {hint}") from error
 
 
@@ -56,11 +56,11 @@ def convert(head: HeadOrigin, folder: Path) -> TrainedHead:
 
 
 def refuse_without_checkpoint(head: TrainedHead) -> None:
-    """Raise ConfigError or CheckpointError where the checkpoint that the model needs is nowhere."""
+    """Raise ConfigError or CheckpointError if the checkpoint that the model was trained on is not available."""
     config, model = snakemake.config, head.reading.model
     datasets = read_datasets(Path(config["datasets"]), schema("datasets"), config)
     registry = read_checkpoints(CLONE / "resources/checkpoints.tsv", schema("checkpoints"))
-    refuse_missing(head.task.name, model, config, stated_models(config, datasets.values()), registry)
+    refuse_missing_checkpoint(head.task.name, model, config, stated_models(config, datasets.values()), registry)
     if not (converted_folder(model, config["checkpoints"], CLONE) / CHECKPOINT_RECORD).is_file():
         try:
             if not is_fetched(model, config["checkpoints"]):

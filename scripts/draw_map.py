@@ -10,7 +10,7 @@ from lucaflow.report.maps import draw_png, make_map
 
 
 def main() -> None:
-    """Make the map once and draw it twice; the lengths beside it, where they are asked for."""
+    """Make the map and draw it as a picture and as a page; with `components`, draw the lengths too."""
     drawing = make_map(
         Path(snakemake.input.embeddings),
         Path(snakemake.input.records),

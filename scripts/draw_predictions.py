@@ -1,4 +1,4 @@
-"""Draw what was predicted, and list it with descriptions."""
+"""Draw the predictions for a dataset, and list them with descriptions."""
 
 from pathlib import Path
 

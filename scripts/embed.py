@@ -16,7 +16,10 @@ CLONE = Path(snakemake.scriptdir).parent
 
 
 def main() -> None:
-    """Find the checkpoint, which is no input: where it is kept is no reason to embed again."""
+    """Find the checkpoint and embed the shard.
+
+    The checkpoint is not an input of the rule, so that a checkpoint in another folder is no reason to embed again.
+    """
     torch.set_num_threads(snakemake.threads)
     compute = snakemake.config["compute"]
     computed = embed_shard(
@@ -27,8 +30,8 @@ def main() -> None:
         compute["device"],
         compute["tokens_per_batch"],
     )
-    # The benchmark tells the time of the whole job, also of one that had little left to compute.
-    write_json(computed_beside(Path(snakemake.log[0])), computed._asdict(), guarded=False)
+    # Snakemake's benchmark gives the time of the whole job, even if few sequences were left to compute.
+    write_json(computed_beside(Path(snakemake.log[0])), computed._asdict(), with_checksum=False)
 
 
 if __name__ == "__main__":

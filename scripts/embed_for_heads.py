@@ -1,4 +1,4 @@
-"""Embed the sequences of one shard as trained models want them."""
+"""Embed the sequences of one shard with the options that downstream models need."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ CLONE = Path(snakemake.scriptdir).parent
 
 
 def main() -> None:
-    """Find in the plan how the sequences are to be embedded."""
+    """Read the options from the plan and embed the shard."""
     torch.set_num_threads(snakemake.threads)
     compute, wildcards = snakemake.config["compute"], snakemake.wildcards
     group = Plan.read(Path(snakemake.input.plan)).group_of(wildcards.llm, wildcards.fingerprint)

@@ -1,4 +1,4 @@
-"""Estimate what embedding a dataset takes, and refuse it when the disk cannot hold the result."""
+"""Estimate the space and time for embedding a dataset, and stop if the results do not fit on the disk."""
 
 import logging
 import shutil
@@ -16,7 +16,7 @@ logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
-    """Compare what is needed with what is there."""
+    """Estimate, log the estimate, and compare it with the free space."""
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
     fingerprint = read_json(Path(snakemake.input.settings))["fingerprint"]
     output = Path(snakemake.output[0])
@@ -31,7 +31,8 @@ def main() -> None:
         snakemake.config["export"],
     )
     logger.info("%s: %s", snakemake.wildcards.dataset, expected.describe())
-    # Of an earlier run; what of it has no place in this one goes only after this one, so that this is the least needed.
+    # Shards of an earlier run are counted as present. Unused ones are removed only after this run, so the space needed
+    # may be larger than checked here.
     shards = output.parent / "shards" / fingerprint[:DIGEST_LENGTH]
     present = sum(path.stat().st_size for path in shards.glob("*.h5"))
     free = shutil.disk_usage(output.parent).free
@@ -41,5 +42,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], shown=logging.INFO):
+    with reporting_to(snakemake.log[0], terminal_level=logging.INFO):
         main()

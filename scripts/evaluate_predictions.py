@@ -21,6 +21,6 @@ if __name__ == "__main__":
         write_text(Path(snakemake.output.html), page(found, f"{about['dataset']}: {about['task']} against the labels"))
         if comparison.not_compared:
             logger.warning(
-                "%s, %s: %d of %d rows have a label that is none of the task's classes, and were not compared",
+                "%s, %s: %d of %d rows have no label that the task can predict, and were not compared",
                 about["dataset"], about["task"], comparison.not_compared, len(predictions),
             )  # fmt: skip

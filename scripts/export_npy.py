@@ -1,4 +1,4 @@
-"""Write the vectors of a dataset as numpy's files."""
+"""Write the vectors of a dataset as .npy files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Write the vectors of a dataset, with what is known of its records, as one table."""
+"""Write the vectors of a dataset, with descriptions and labels of its records, as one table."""
 
 from pathlib import Path
 

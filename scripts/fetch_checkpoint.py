@@ -1,4 +1,4 @@
-"""Have the files of a checkpoint here, as they were published."""
+"""Fetch the published files of a checkpoint."""
 
 import logging
 from pathlib import Path
@@ -7,7 +7,7 @@ from lucaflow.checkpoints.fetching import fetch
 from lucaflow.logs import reporting_to
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], shown=logging.INFO):
+    with reporting_to(snakemake.log[0], terminal_level=logging.INFO):
         fetch(
             snakemake.params.places,
             Path(snakemake.output[0]).parent,

@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
-from lucaflow.config.datasets import demands_of
+from lucaflow.config.datasets import requirements_of
 from lucaflow.errors import InputError
-from lucaflow.files.checksums import guard_of
+from lucaflow.files.checksums import checksum_file_of
 from lucaflow.logs import reporting_to
 from lucaflow.records.normalisation import NormalisedFiles, normalise_dataset
 from lucaflow.records.outcomes import Policies
@@ -15,7 +15,7 @@ logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
-    """Normalise the dataset; when it is refused, say what older result is still there."""
+    """Normalise the dataset. If it is refused, name the older results that still exist."""
     dataset = snakemake.params.dataset
     output = snakemake.output
     problems = Path(output.records).with_name("problems.tsv")
@@ -28,27 +28,28 @@ def main() -> None:
             NormalisedFiles(
                 Path(output.records), Path(output.sequences), Path(output.labels), Path(output.counts), problems
             ),
-            demands_of(snakemake.config, dataset),
+            requirements_of(snakemake.config, dataset),
         )
     except InputError as error:
-        # Snakemake puts the older files back, as new as now: without the settings it knows that they are not of these.
-        for path in (Path(snakemake.input.settings), guard_of(Path(snakemake.input.settings))):
+        # Snakemake restores the older files with a new modification time. Without the settings file, it knows that they
+        # do not belong to the present settings.
+        for path in (Path(snakemake.input.settings), checksum_file_of(Path(snakemake.input.settings))):
             path.unlink(missing_ok=True)
         older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]
         note = f"\nAn older result is still there: {', '.join(map(str, older))}." if older else ""
         raise InputError(f"dataset {dataset.name}: {error}{note}") from error
     outcomes = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.status.items()))
-    changed = f"{number(counts.changed, 'character')} changed in {number(counts.records_changed, 'record')}"
+    changed = f"{counted(counts.changed, 'character')} changed in {counted(counts.records_changed, 'record')}"
     changes = changed if counts.changed else ""
     logger.info("%s: %s", dataset.name, "; ".join(filter(None, [outcomes, changes])))
     logger.info("%s: %s distinct sequences, %s residues", dataset.name, f"{counts.distinct:,}", f"{counts.residues:,}")
 
 
-def number(count: int, of: str) -> str:
-    """Return how many there are of something, in words."""
-    return f"{count:,} {of}{'s' * (count != 1)}"
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1: `1,200 records`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], shown=logging.INFO):
+    with reporting_to(snakemake.log[0], terminal_level=logging.INFO):
         main()

@@ -1,4 +1,4 @@
-"""Find out which embeddings the trained models of a dataset need, and place the sequences that lack them in shards."""
+"""Plan which embeddings the downstream models of a dataset need, and divide the sequences without them into shards."""
 
 import logging
 import os
@@ -25,55 +25,54 @@ CLONE = Path(snakemake.scriptdir).parent
 
 
 def main() -> None:
-    """Write the shards of each group of sequences, and the plan last."""
+    """Write the shards of each group of sequences, then the plan."""
     sequences, folder = Path(snakemake.input.sequences), Path(snakemake.output.sequences)
     folder.mkdir(parents=True, exist_ok=True)
     lengths = index_sequences(sequences).lengths
-    readings = [read_head(Path(record).parent).reading for record in snakemake.input.heads]
+    head_inputs = [read_head(Path(record).parent).reading for record in snakemake.input.heads]
     truncation = snakemake.config["heads"]["llm_truncation_seq_length"]
-    missing, own = missing_embeddings(
-        lengths, [EmbeddingRequest.by(reading, truncation) for reading in readings], own_embeddings()
-    )
+    requests = [EmbeddingRequest.by(head_input, truncation) for head_input in head_inputs]
+    missing, reads_own_shards = missing_embeddings(lengths, requests, own_embeddings())
     free = shutil.disk_usage(folder).free
     groups = []
     for (model, options), chosen in missing.items():
         record = read_record(converted_folder(model, snakemake.config["checkpoints"], CLONE))
         group = Group(model, options, options.fingerprint(record["model"]["sha256"]))
-        free -= look_ahead(group, lengths[chosen], record, folder.parent, free)
+        free -= required_space(group, lengths[chosen], record, folder.parent, free)
         limit = snakemake.config["compute"]["shard_tokens"]
         shards = split_sequences(sequences, folder / group.short, limit, chosen)
         groups.append(replace(group, shards=tuple(shards["shard"])))
         logger.info("%s: %d sequences in %d shards", model.name, chosen.sum(), len(shards))
-    if own:
-        logger.info("the dataset's own embeddings serve as well")
-    write_text(Path(snakemake.output.plan), Plan(tuple(groups), own).to_json())
+    if reads_own_shards:
+        logger.info("the dataset's own embeddings are used as well")
+    write_text(Path(snakemake.output.plan), Plan(tuple(groups), reads_own_shards).to_json())
 
 
 def own_embeddings() -> OwnEmbeddings | None:
-    """Return the embeddings that the dataset has anyway: pairs have none."""
+    """Return the embeddings that the dataset has anyway; None for pairs."""
     dataset = snakemake.params.dataset
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
     return None if dataset.is_pairs else OwnEmbeddings(dataset.model, options)
 
 
-def look_ahead(group: Group, lengths: np.ndarray, record: dict, folder: Path, free: int) -> int:
-    """Say what embedding a group takes, and return the bytes that it needs.
+def required_space(group: Group, lengths: np.ndarray, record: dict, folder: Path, free: int) -> int:
+    """Log what embedding a group takes, and return the bytes that it still needs.
 
-    free: bytes that groups before left. Raises SpaceError where the disk cannot hold the result.
+    free: bytes that the groups before leave. Raises SpaceError if the result does not fit on the disk.
     """
     distinct = dict(zip(*(values.tolist() for values in np.unique(lengths, return_counts=True)), strict=True))
     counts = Counts(Counter(accepted=len(lengths)), lengths=distinct)
-    # Not parameters of the rule, which would run again with another number of cores.
+    # Not parameters of the rule: it would run again with another number of cores.
     device = snakemake.config["compute"]["device"]
     speed = assumed_speed(device, group.options.precision, min(THREADS, os.cpu_count() or 1))
     rate = measured_rate(folder.parents[1] / "summary.tsv", group.model.name)
     expected = estimate(counts, group.options, record, speed, rate)
-    logger.info("%s, for trained models: %s", snakemake.wildcards.dataset, expected.describe())
+    logger.info("%s, for downstream models: %s", snakemake.wildcards.dataset, expected.describe())
     present = sum(path.stat().st_size for path in (folder / group.model.name / group.short).glob("*.h5"))
     check_space(expected, present, free, folder.resolve(), "ask for fewer tasks at a time, or divide the dataset")
     return max(0, expected.total_bytes - present)
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], shown=logging.INFO):
+    with reporting_to(snakemake.log[0], terminal_level=logging.INFO):
         main()

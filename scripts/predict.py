@@ -12,44 +12,44 @@ from lucaflow.downstream.models import read_head
 from lucaflow.downstream.prediction import Predictor, predict, read_sides, sources_of
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
 from lucaflow.downstream.tables import Formatter, write_predictions
-from lucaflow.engine.devices import device_name, resolve_device, set_arithmetic
-from lucaflow.engine.gpus import take
+from lucaflow.engine.devices import device_name, resolve_device, set_matmul_precision
+from lucaflow.engine.gpus import take_gpu
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.checksums import describe
+from lucaflow.files.checksums import size_and_sha256
 from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.store.assembly import read_accepted
-from lucaflow.store.verification import remove_stale
+from lucaflow.store.verification import remove_stale_shards
 
 logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
-    """Predict, and write the tables and what they rest on."""
+    """Predict, and write the tables and the record of how they were made."""
     torch.set_num_threads(snakemake.threads)
     settings, dataset = snakemake.config["heads"], snakemake.params.dataset
     folder, records = Path(snakemake.input.head).parent, Path(snakemake.input.records)
     trained = read_head(folder)
-    device = take(resolve_device(snakemake.config["compute"]["device"], "float32"))
-    set_arithmetic("float32")
+    device = take_gpu(resolve_device(snakemake.config["compute"]["device"], "float32"))
+    set_matmul_precision("float32")
     plan = Plan.read(Path(snakemake.input.plan))
-    wanted = EmbeddingRequest.by(trained.reading, settings["llm_truncation_seq_length"])
+    request = EmbeddingRequest.by(trained.reading, settings["llm_truncation_seq_length"])
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    own = OwnEmbeddings(dataset.model, options) if plan.own else None
+    own_embeddings = OwnEmbeddings(dataset.model, options) if plan.reads_own_shards else None
     own_shards = [Path(path) for path in snakemake.input.own]
-    sources = sources_of(wanted, plan, Path(snakemake.input.plan).parent, own, own_shards)
+    sources = sources_of(request, plan, Path(snakemake.input.plan).parent, own_embeddings, own_shards)
     topk = settings["topk"] if trained.task.task_type == "multi_class" else None
     longest = trained.reading.rows_read(settings["llm_truncation_seq_length"])
     started = time.monotonic()
     predictor = Predictor(load_head(folder, device), device)
     found = predict(
-        predictor, trained, wanted, longest, sources, read_accepted(records), read_sides(records, trained.task), topk
+        predictor, trained, request, longest, sources, read_accepted(records), read_sides(records, trained.task), topk
     )
     seconds = time.monotonic() - started
     formatter = Formatter(trained.task, trained.labels, settings["threshold"], topk)
-    doubtful = snakemake.config["input"]["invalid_characters"]
+    invalid_characters = snakemake.config["input"]["invalid_characters"]
     tables = Path(snakemake.output.predictions), Path(snakemake.output.failed)
-    counts = write_predictions(*tables, dataset.path, dataset.columns, records, found, formatter, doubtful)
+    counts = write_predictions(*tables, dataset.path, dataset.columns, records, found, formatter, invalid_characters)
     about = {
         "dataset": dataset.name,
         "task": trained.task.name,
@@ -57,15 +57,15 @@ def main() -> None:
         "labels": list(trained.labels),
         "seq_types": list(trained.task.seq_types),
         "head_sha256": trained.sha256,
-        "model": wanted.model.name,
+        "model": request.model.name,
         "note": snakemake.params.note,
         **counts,
         "device": device_name(device),
         "lucaflow_version": __version__,
-        "files": {path.name: describe(path) for path in tables},
+        "files": {path.name: size_and_sha256(path) for path in tables},
     }
-    for group in plan.groups_for(wanted):
-        for path in remove_stale(group.files(Path(snakemake.input.plan).parent)):
+    for group in plan.groups_for(request):
+        for path in remove_stale_shards(group.files(Path(snakemake.input.plan).parent)):
             logger.info("removed %s, which is no longer needed", path)
     write_json(Path(snakemake.output.about), about)
     logger.info(
@@ -75,5 +75,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], shown=logging.INFO):
+    with reporting_to(snakemake.log[0], terminal_level=logging.INFO):
         main()

@@ -1,4 +1,4 @@
-"""Write run.yaml, and a page of it: the resolved configuration, versions and digests that results rest on."""
+"""Write run.yaml and its page: the configuration, versions and checksums on which the results depend."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "model", "encode
 
 
 def main() -> None:
-    """Put the run's settings and the checkpoint's record together."""
+    """Join the settings of the run and the record of its checkpoint."""
     settings = read_json(Path(snakemake.input.settings))
     if snakemake.input.checkpoint:
         record = read_record(Path(snakemake.input.checkpoint).parent)

@@ -1,4 +1,4 @@
-"""Write the settings of one step under a name that holds the step and their digest."""
+"""Write the settings of one step to a file whose name has the step and a digest of the settings."""
 
 from pathlib import Path
 

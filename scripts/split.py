@@ -1,4 +1,4 @@
-"""Place a dataset's distinct sequences in shards, one for each embedding job."""
+"""Divide the distinct sequences of a dataset into shards, one for each embedding job."""
 
 import logging
 from pathlib import Path
@@ -10,7 +10,7 @@ logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
-    """Write the shards, and their table last."""
+    """Write the shards, then the table that lists them."""
     shards = split_sequences(
         Path(snakemake.input.sequences),
         Path(snakemake.output.shards),

@@ -1,4 +1,4 @@
-"""Write what a run ends in: the table of its datasets, and the pages of all of them that a report shows."""
+"""Write the summary of a run: the table of its datasets, and the pages about all of them for the report."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from lucaflow.report.summary import summarise, validation
 
 
 def main() -> None:
-    """Read what the datasets' jobs counted and checked."""
+    """Read the counts and checks of the datasets, and write the tables."""
     verified = {path.parent.parent.name: path for path in map(Path, snakemake.input.verified)}
     counts = {path.parent.parent.name: Counts.read(path) for path in map(Path, snakemake.input.counts)}
     table = Path(snakemake.output.table)

@@ -1,4 +1,7 @@
-"""Read all results again, name and remove what is not what was verified; the next run rebuilds it."""
+"""Read all results again, name and remove those that changed since they were written.
+
+The next run rebuilds the removed results.
+"""
 
 import logging
 import shutil
@@ -10,7 +13,7 @@ from lucaflow.checkpoints.converted import CHECKPOINT_RECORD
 from lucaflow.downstream.models import HEAD_RECORD, changed_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
-from lucaflow.files.checksums import changed_files, damage_of_result, guard_of, guarded_results
+from lucaflow.files.checksums import changed_files, checksum_file_of, damage_of_result, results_with_checksum
 from lucaflow.logs import reporting_to
 from lucaflow.store.verification import damage_of_shard
 
@@ -18,83 +21,94 @@ logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
-    """Check everything that was verified or predicted before, and the models it rests on."""
+    """Check all verified embeddings, all predictions, and the models that they depend on."""
     results = [Path(folder) / "verified.json" for folder in snakemake.params.results]
     reports = [*results, *map(Path, snakemake.params.predictions)]
     missing = [str(report) for report in reports if not report.is_file()]
-    bad = [found for report in reports if report.is_file() for found in changed_results(report)]
-    bad += [found for plan in map(Path, snakemake.params.plans) if plan.is_file() for found in damaged_for_heads(plan)]
+    damaged = [found for report in reports if report.is_file() for found in changed_results(report)]
+    for plan in map(Path, snakemake.params.plans):
+        if plan.is_file():
+            damaged += damaged_head_embeddings(plan)
     for folder in map(Path, snakemake.params.checkpoints):
         if (folder / CHECKPOINT_RECORD).is_file():
-            bad += changed_checkpoint(folder)
+            damaged += changed_checkpoint(folder)
     for folder in map(Path, snakemake.params.heads):
         if (folder / HEAD_RECORD).is_file():
-            bad += changed_head(folder)
-    damaged, unreadable = damaged_results(known={path for path, _ in bad})
-    bad += damaged
-    for path, _ in bad:
-        remove(path)
-    said = []
-    if bad:
-        said.append(
-            "these files are missing or not what they were, and what is left of them was removed; run again to rebuild "
-            "exactly these:\n  " + "\n  ".join(f"{path}: {problem}" for path, problem in bad)
+            damaged += changed_head(folder)
+    others, unreadable = damaged_results(known={path for path, _ in damaged})
+    damaged += others
+    for path, _ in damaged:
+        remove_result(path)
+    messages = []
+    if damaged:
+        messages.append(
+            "these files were missing, damaged or changed, and are now removed; run again to rebuild only these files:"
+            "\n  " + "\n  ".join(f"{path}: {problem}" for path, problem in damaged)
         )
     if unreadable:
-        said.append("these were not checked; verify again when they can be read:\n  " + "\n  ".join(unreadable))
-    if said:
-        raise StoreError("\n".join(said))
+        messages.append(
+            "these files could not be read and were not checked; verify again when they can be read:"
+            "\n  " + "\n  ".join(unreadable)
+        )
+    if messages:
+        raise StoreError("\n".join(messages))
     if missing:
-        raise StoreError(f"not there yet: {', '.join(missing)}. Run `snakemake` first.")
+        raise StoreError(f"these results do not exist yet: {', '.join(missing)}. Run `snakemake` first.")
 
 
 def damaged_results(known: Collection[Path]) -> tuple[list[tuple[Path, str]], list[str]]:
-    """Return the other results that differ from the checksum beside them, and how; and those that cannot be read."""
-    above, *folders = snakemake.params.guarded
-    places = [(above, ".*.sha256"), *((folder, "**/.*.sha256") for folder in folders)]
-    guarded = [path for folder, pattern in places for path in guarded_results(Path(folder), pattern)]
+    """Return results that do not match their checksum files, with the reason, and messages about unreadable results.
+
+    known: results that are known to be damaged, which are not read.
+    """
+    top, *folders = snakemake.params.checksum_folders
+    patterns = [(top, ".*.sha256"), *((folder, "**/.*.sha256") for folder in folders)]
+    paths = [path for folder, pattern in patterns for path in results_with_checksum(Path(folder), pattern)]
     damaged, unreadable = [], []
-    for path in guarded:
+    for path in paths:
         try:
-            how = "" if path in known else damage_of_result(path)
+            problem = "" if path in known else damage_of_result(path)
         except UnreadableError as error:
             unreadable.append(str(error))
         else:
-            damaged += [(path, how)] if how else []
-    logger.info("%d texts, tables, pictures and exports: compared with their checksums", len(guarded))
+            damaged += [(path, problem)] if problem else []
+    logger.info("compared %d texts, tables, pictures and exports with their checksums", len(paths))
     return damaged, unreadable
 
 
-def remove(path: Path) -> None:
-    """Remove a file, or a folder that one job wrote, and the checksum of it."""
+def remove_result(path: Path) -> None:
+    """Remove a file, or a folder that one job wrote, and its checksum file."""
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
-    guard_of(path).unlink(missing_ok=True)
+    checksum_file_of(path).unlink(missing_ok=True)
 
 
-def damaged_for_heads(plan: Path) -> list[tuple[Path, str]]:
-    """Return the damaged embeddings for trained models, and with them the predictions, for which they are made again.
+def damaged_head_embeddings(plan: Path) -> list[tuple[Path, str]]:
+    """Return the damaged shards for downstream models and the predictions that depend on them.
 
-    Those that are not there may have been removed to make room.
+    The predictions are removed as well because the next run rebuilds shards only for missing predictions. Missing
+    shards are no damage: the user may have removed them to make room.
     """
     try:
         shards = [path for group in Plan.read(plan).groups for path in group.files(plan.parent) if path.is_file()]
     except StoreError as error:
         return [(plan, str(error))]
-    bad = [(path, how) for path in shards if (how := damage_of_shard(path))]
+    damaged = [(path, problem) for path in shards if (problem := damage_of_shard(path))]
     dataset = plan.parent.parent
     reports = [Path(report) for report in snakemake.params.predictions if Path(report).is_relative_to(dataset)]
-    return bad + [(report, "rests on embeddings that are damaged") for report in reports if bad and report.is_file()]
+    if damaged:
+        damaged += [(report, "depends on damaged embeddings") for report in reports if report.is_file()]
+    return damaged
 
 
 def changed_results(report: Path) -> list[tuple[Path, str]]:
-    """Return the files that are not what a report says, and the report with them."""
+    """Return the files that differ from their size or SHA-256 in a report, and the report itself."""
     changed = changed_files(report)
-    logger.info("%s: %s", report, f"{len(changed)} files differ" if changed else "everything is what it was")
-    return [*changed, (report, "speaks of files that changed")] if changed else []
+    logger.info("%s: %s", report, f"{len(changed)} files changed" if changed else "no file changed")
+    return [*changed, (report, "describes files that changed")] if changed else []
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], shown=logging.INFO):
+    with reporting_to(snakemake.log[0], terminal_level=logging.INFO):
         main()

@@ -1,4 +1,4 @@
-"""What several tests share: recorded results, tiny checkpoints, and real runs of the workflow."""
+"""Fixtures for several tests: recorded results, tiny checkpoints, and real runs of the workflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
 
-# How long an example takes says something of the machine.
+# The time of an example depends on the machine, so none is too slow.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
@@ -47,19 +47,19 @@ def golden_checkpoints(
 
 @pytest.fixture(scope="session")
 def shared_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of converted checkpoints that several working directories share."""
+    """A directory for converted checkpoints that several working directories share."""
     return tmp_path_factory.mktemp("checkpoints")
 
 
 @pytest.fixture
 def workflow(tmp_path: Path, shared_checkpoints: Path) -> Workflow:
-    """A working directory of its own, in which LucaFlow runs."""
+    """A separate working directory for runs of LucaFlow."""
     return Workflow(tmp_path, shared_checkpoints)
 
 
 @pytest.fixture
 def server() -> Iterator[loopback.Loopback]:
-    """A server on loopback that has a small checkpoint, in the folder `new`."""
+    """A server on loopback with a small checkpoint in the folder `new`."""
     with loopback.serving() as server:
         server.files = {"/new/config.json": CONFIG, "/new/pytorch.pth": WEIGHTS}
         yield server

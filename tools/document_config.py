@@ -1,4 +1,4 @@
-"""Write config/README.md from the two schemas, so that it cannot drift from them."""
+"""Write config/README.md from the schemas, so that the page always agrees with them."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 
 HEAD = """# Configuration
 
-LucaFlow reads one configuration file and one table of datasets. Every key of the configuration has a default, so a file
-names only what differs:
+LucaFlow reads one configuration file and one table of datasets. Every key of the configuration has a default, so your
+file lists only the keys that you change:
 
 ```yaml
 datasets: my_datasets.tsv
@@ -20,16 +20,16 @@ embedding:
   outputs: [mean, matrix]
 ```
 
-Give it with `--configfile my.yaml`. An unknown key is refused, with the nearest known one. Relative paths start at the
-working directory.
+Pass the file with `--configfile my.yaml`. An unknown key is an error; the message suggests the most similar known key.
+Relative paths start at the working directory.
 
-*This page is written from the schemas in `config/schemas` by `make docs`.*
+*`make docs` writes this page from the schemas in `config/schemas`.*
 """
 
 DATASETS = """
 ## The table of datasets
 
-Tab-separated, one row for each file of sequences. Lines that start with `#` are comments.
+The table is tab-separated and has one row for each sequence file. Lines that start with `#` are comments.
 
 ```
 dataset	path	seq_type	label_column
@@ -37,56 +37,56 @@ swissprot	/data/uniprot_sprot.fasta.gz	prot
 plasmids	plasmids.csv	gene	host
 ```
 
-FASTA ids are the first word of a header line. A CSV or TSV file has its ids in the first column and its sequences in
-the third of three or more columns, else in the second, unless the table says otherwise. Ids are text and stay as they
-are. The format of a file is recognised by its content; gzip, bzip2, xz and Zstandard are unpacked on the way. More on
-[inputs](../docs/inputs.md).
+A FASTA id is the first word of a header line. In a CSV or TSV file, the ids are in the first column. The sequences are
+in the third column of a file with three or more columns, otherwise in the second. `id_column` and `seq_column` choose
+other columns. Ids are text and are not changed. LucaFlow recognises the format of a file by its content. Files may be
+compressed with gzip, bzip2, xz or Zstandard. See also [inputs](../docs/inputs.md).
 """
 
 
 RECORDS = """
-## What becomes of each record
+## The outcome of each record
 
-`results/<dataset>/records.tsv` has a row for every record of the input:
+`results/<dataset>/records.tsv` has one row for each record of the input:
 
 | column | meaning |
 |---|---|
-| `record`, `line` | its number, and the line of the file it starts on |
-| `id`, `description` | as in the input; the description is the rest of a FASTA header |
+| `record`, `line` | the number of the record, and the line of the file where it starts |
+| `id`, `description` | as in the input; the description is the rest of a FASTA header after the id |
 | `seq_type` | `gene` or `prot` |
-| `pair`, `side` | of a file of pairs: the pair's number, and `a` or `b` |
+| `pair`, `side` | for a file of pairs: the number of the pair, and `a` or `b` |
 | `status` | `accepted`, `duplicate` (of an accepted record with the same id and sequence) or `dropped` |
-| `reason` | why, where there is something to say |
-| `length` | residues after normalising |
-| `changed` | characters altered or removed: lower case, U in genes, blanks, stops at the end, what a policy changed |
-| `digest` | hex SHA-256 of `gene` or `prot`, a line feed and the normalised sequence |
+| `reason` | the reason for the status, or empty |
+| `length` | number of residues after normalising |
+| `changed` | characters changed or removed: lower case, U in genes, blanks, stops at the end, or by a policy |
+| `digest` | SHA-256 (hexadecimal) of `gene` or `prot`, a line feed and the normalised sequence |
 
-A sequence is normalised to upper case, without blanks and stops (`*`) at its end, genes with T for U. Every letter A to
-Z is a residue code; LucaOne reads nucleotides other than A, C, G, T and U as unknown. A dataset with a record that
-cannot be used is refused, and `results/<dataset>/problems.tsv` lists every problem found.
+Normalising changes a sequence to upper case, removes blanks and the stops (`*`) at its end, and replaces U by T in
+genes. Every letter A to Z is a residue code; LucaOne reads nucleotides other than A, C, G, T and U as unknown. An
+unusable record stops its dataset, and `results/<dataset>/problems.tsv` lists every problem found.
 """
 
 
 COMING_FROM = """
 ## Coming from LucaOneApp, LucaOneTasks or the hosted service
 
-Where LucaOne has a name for an option, LucaFlow keeps it. What their options are here:
+LucaFlow keeps LucaOne's name of an option where there is one. This table gives the counterpart of each option:
 """
 
 
-def shown(value: Any) -> str:
+def as_yaml(value: Any) -> str:
     """Return a value as YAML writes it."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return f"[{', '.join(map(shown, value))}]"
+        return f"[{', '.join(map(as_yaml, value))}]"
     return str(value)
 
 
 def values(schema: dict[str, Any]) -> str:
-    """Say in a few words which values a key takes."""
+    """Return a short description of the values that a key accepts."""
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
@@ -104,7 +104,7 @@ def row(name: str, schema: dict[str, Any], default: str) -> str:
 
 
 def config_section(schema: dict[str, Any]) -> list[str]:
-    """Return a table for each group of keys, the ones on top level first."""
+    """Return a table for each group of keys, after one for the keys at top level."""
     properties = schema["properties"]
     groups = {name: inner for name, inner in properties.items() if inner.get("type") == "object"}
     single = {name: inner for name, inner in properties.items() if name not in groups}
@@ -113,18 +113,19 @@ def config_section(schema: dict[str, Any]) -> list[str]:
         "",
         "## Keys",
         *head,
-        *(row(name, inner, f"`{shown(inner['default'])}`") for name, inner in single.items()),
+        *(row(name, inner, f"`{as_yaml(inner['default'])}`") for name, inner in single.items()),
     ]
     for group, outer in groups.items():
         lines += ["", f"### `{group}`", "", " ".join(outer["description"].split()), *head]
         lines += [
-            row(f"{group}.{name}", inner, f"`{shown(inner['default'])}`") for name, inner in outer["properties"].items()
+            row(f"{group}.{name}", inner, f"`{as_yaml(inner['default'])}`")
+            for name, inner in outer["properties"].items()
         ]
     return lines
 
 
 def datasets_section(schema: dict[str, Any]) -> list[str]:
-    """Return the table of columns."""
+    """Return the table of the columns of datasets.tsv."""
     lines = ["| column | values | default | meaning |", "|---|---|---|---|"]
     for name, inner in schema["properties"].items():
         default = f"`{inner['default']}`" if "default" in inner else "required" if name in schema["required"] else ""
@@ -133,8 +134,8 @@ def datasets_section(schema: dict[str, Any]) -> list[str]:
 
 
 def options_section(options: list[dict[str, str]]) -> list[str]:
-    """Return the table of LucaOne's options."""
-    lines = ["", "| there | here | what differs, and why |", "|---|---|---|"]
+    """Return the table of LucaOne's options and their counterparts."""
+    lines = ["", "| LucaOne's option | in LucaFlow | difference and reason |", "|---|---|---|"]
     return lines + [
         f"| {option['there']} | {option['here']} | {' '.join(option['differs'].split())} |" for option in options
     ]

@@ -1,4 +1,4 @@
-"""Draw the figure of docs/windows.md: how windows lie, and which rows of each are kept."""
+"""Draw the figure of docs/windows.md: the positions of windows, and the rows that each of them contributes."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Train `mini`, the small checkpoint that comes with LucaFlow, and two downstream models; measure what they know.
+"""Train and evaluate `mini`, the small checkpoint packaged with LucaFlow, and its two downstream models.
 
-Everything follows from the seed in `mini.training.Setting` and the packages that `mini.sources` names. A run that was
-cut off goes on where it was.
+The results depend only on the seed in `mini.training.Setting` and on the packages listed in `mini.sources`. An
+interrupted run resumes from its last saved state.
 """
 
 import argparse
@@ -13,61 +13,63 @@ from pathlib import Path
 import torch
 
 from mini import card, downstream, heads, weights
-from mini.corpus import corpus, evaluated, nucleotides, proteins
+from mini.corpus import evaluation_sets, nucleotides, proteins, training_corpus
 from mini.evidence import evidence
 from mini.network import MaskedLanguageModel
-from mini.pairs import chloroplast_genes, kept_apart, shown_genes, write_pairs
+from mini.pairs import chloroplast_genes, demonstration_genes, held_out, write_pairs
 from mini.training import SMALL, Setting, train
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(root: Path, folder: Path, setting: Setting, threads: int) -> None:
-    """Write resources/mini, resources/heads and what was measured below `root`; `folder` keeps packages and states."""
+    """Write resources/mini, resources/heads and docs/mini.md below `root`; keep packages and states in `folder`."""
     torch.set_num_threads(threads)
     resources, packages = root / "resources", folder / "packages"
-    shown = shown_genes(chloroplast_genes(packages), packages)
-    write_pairs(shown, resources / "demo/chloroplast_pairs.csv")
-    apart = evaluated(packages, resources / "demo")
-    everything_apart = apart + kept_apart(shown)
+    pair_genes = demonstration_genes(chloroplast_genes(packages), packages)
+    write_pairs(pair_genes, resources / "demo/chloroplast_pairs.csv")
+    test_sets = evaluation_sets(packages, resources / "demo")
+    all_held_out = test_sets + held_out(pair_genes)
     corpora = [
-        corpus(nucleotides(packages), everything_apart, "gene"),
-        corpus([sequence for sequence, _ in proteins(packages)[0]], everything_apart, "prot"),
+        training_corpus(nucleotides(packages), all_held_out, "gene"),
+        training_corpus([sequence for sequence, _ in proteins(packages)[0]], all_held_out, "prot"),
     ]
-    apart = [each.first(setting.evaluated) for each in apart]
+    test_sets = [each.first(setting.evaluated) for each in test_sets]
     trained = train(corpora, setting, folder / "training", threads)
     weights.save(trained, resources / "mini")
-    # What is measured, and what the downstream models read, are the weights as they were saved.
+    # The evaluation and the downstream models use the saved weights, which are rounded to float16.
     model = weights.load(resources / "mini")
     torch.manual_seed(setting.seed)
-    found = {"masked tokens and neighbours": evidence(model, MaskedLanguageModel().eval(), corpora, apart)}
+    measurements = {"masked tokens and neighbours": evidence(model, MaskedLanguageModel().eval(), corpora, test_sets)}
     for name, (head, task, labels, measured) in {
-        "location": downstream.locations(model.encoder, packages, apart, setting),
-        "central dogma": downstream.central_dogma(model.encoder, packages, shown, setting),
+        "location": downstream.locations(model.encoder, packages, test_sets, setting),
+        "central dogma": downstream.central_dogma(model.encoder, packages, pair_genes, setting),
     }.items():
         heads.save_head(head, resources / "heads", task, labels)
-        found[name] = measured
+        measurements[name] = measured
     weights.register(resources)
-    (resources / "mini/evidence.json").write_text(json.dumps(found, indent=2) + "\n")
-    card.write(found, folder / "training/losses.csv", root)
+    (resources / "mini/evidence.json").write_text(json.dumps(measurements, indent=2) + "\n")
+    card.write(measurements, folder / "training/losses.csv", root)
 
 
-def placed(path: str) -> Path:
+def absolute_path(path: str) -> Path:
     return Path(path).resolve()
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=placed, default=ROOT, help="whose resources and docs are written")
-    parser.add_argument("--folder", type=placed, default=ROOT / "build/mini", help="packages, states and losses")
-    parser.add_argument("--seed", type=int, help="another than the packaged weights', to see how much that changes")
-    parser.add_argument("--small", action="store_true", help="all of it in minutes, to see that it runs")
+    parser.add_argument("--root", type=absolute_path, default=ROOT, help="where resources and docs are written")
+    parser.add_argument(
+        "--folder", type=absolute_path, default=ROOT / "build/mini", help="for packages, states, losses"
+    )
+    parser.add_argument("--seed", type=int, help="another seed, to see how much the results vary")
+    parser.add_argument("--small", action="store_true", help="run the whole recipe in minutes, as a test")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args()
     setting = SMALL if chosen.small else Setting()
     if chosen.seed is not None:
         setting = replace(setting, seed=chosen.seed)
     if setting != Setting() and (chosen.root == ROOT or chosen.folder.is_relative_to(ROOT)):
-        parser.error("--small, --seed: give --root and --folder, so that the packaged weights are not replaced")
+        parser.error("--small or --seed would replace packaged weights: give --root and --folder outside the clone")
     main(chosen.root, chosen.folder, setting, chosen.threads)

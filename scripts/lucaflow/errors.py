@@ -1,18 +1,18 @@
-"""What LucaFlow raises when it can say what is wrong and what to do about it."""
+"""Errors whose message tells the user what is wrong and what to do about it."""
 
 from __future__ import annotations
 
 
 class LucaFlowError(Exception):
-    """Base class: the message is meant for the user and needs no traceback."""
+    """Base class. The message is for the user and needs no traceback."""
 
 
 class ConfigError(LucaFlowError):
-    """The configuration or the table of datasets is not usable."""
+    """The configuration or the table of datasets cannot be used."""
 
 
 class InputError(LucaFlowError):
-    """A file of sequences is not usable."""
+    """A file of sequences cannot be used."""
 
 
 class CheckpointError(LucaFlowError):
@@ -20,19 +20,19 @@ class CheckpointError(LucaFlowError):
 
 
 class DeviceError(LucaFlowError):
-    """The device or precision that was asked for is not to be had."""
+    """The requested device or precision is not available."""
 
 
 class StoreError(LucaFlowError):
-    """A result file is missing, damaged or not what it should be."""
+    """A result file is missing, damaged or not the expected one."""
 
 
 class UnreadableError(StoreError):
-    """A file cannot be read now, which says nothing about what it holds: it is locked, or its disk is not there."""
+    """A file cannot be read now: it is locked, or its disk is missing. Its content may be sound."""
 
 
 class EmbeddingError(LucaFlowError):
-    """A sequence cannot be embedded as asked."""
+    """A sequence cannot be embedded with the requested options."""
 
 
 class SpaceError(LucaFlowError):
@@ -40,4 +40,4 @@ class SpaceError(LucaFlowError):
 
 
 class LockError(LucaFlowError):
-    """Another process works at the same, and does not end."""
+    """Another process is doing the same work, and has not finished in time."""

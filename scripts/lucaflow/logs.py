@@ -1,4 +1,4 @@
-"""Logging of a job, and what the user sees when it fails."""
+"""Write the log of a job, and show the user why a job failed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LINE_LENGTH = 120
 
 
 @contextmanager
-def reporting_to(log: str | Path, shown: int = logging.WARNING) -> Iterator[None]:
-    """Write everything to a job's log, and what is at least of level `shown` to the terminal as well.
+def reporting_to(log: str | Path, terminal_level: int = logging.WARNING) -> Iterator[None]:
+    """Write all messages to a job's log, and those of at least `terminal_level` to the terminal too.
 
-    A LucaFlowError ends the job with its message alone; any other exception keeps its traceback.
+    A LucaFlowError ends the job with its message only; any other exception keeps its traceback.
     """
     terminal = logging.StreamHandler(sys.stderr)
-    terminal.setLevel(shown)
+    terminal.setLevel(terminal_level)
     terminal.setFormatter(logging.Formatter("%(message)s"))
     file = logging.FileHandler(log, mode="w", encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -43,7 +43,7 @@ def reporting_to(log: str | Path, shown: int = logging.WARNING) -> Iterator[None
             of_job.error("%s: %s", type(error).__name__, error)
         elif is_full_disk(error):
             of_job.error(
-                "the disk, or what you may use of it, is full (%s). Make room and run again: what is there is kept.",
+                "the disk is full, or your quota is used up (%s). Make room and run again: existing results are kept.",
                 error,
             )
         else:
@@ -52,25 +52,25 @@ def reporting_to(log: str | Path, shown: int = logging.WARNING) -> Iterator[None
 
 
 class Progress(tqdm):
-    """How far something has come: a bar on a terminal, and now and then a line in the log."""
+    """Show progress: a bar on a terminal, and a line in the log every 30 seconds."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._last_line = -math.inf
         self._shown = sys.stderr.isatty()
         file = sys.stderr if self._shown else io.StringIO()
-        # None stands for "only on a terminal".
+        # tqdm reads None as "only on a terminal", but the log needs its lines there too.
         kwargs |= {"disable": bool(kwargs.get("disable"))}
         super().__init__(*args, **{"unit": "B", "unit_scale": True, "file": file, **kwargs})
 
     def display(self, *args: Any, **kwargs: Any) -> None:
-        """Redraw the bar, and write the line that is due."""
+        """Redraw the bar, and write a line to the log if one is due."""
         if time.monotonic() - self._last_line >= _SECONDS_A_LINE:
             self._write_line()
         if self._shown:
             super().display(*args, **kwargs)
 
     def close(self) -> None:
-        """End the bar, with a last line in the log."""
+        """Remove the bar, and write a last line to the log."""
         if not self.disable:
             self._write_line()
         super().close()

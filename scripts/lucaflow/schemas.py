@@ -1,4 +1,4 @@
-"""Checking what a user, or a table of this project, states against a JSON Schema written in YAML."""
+"""Check the configuration and tables against JSON Schemas that are written in YAML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-# JSON Schema takes 5.0 for an integer; a slice does not.
+# JSON Schema accepts 5.0 as an integer; Python's slices do not.
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
@@ -24,12 +24,12 @@ def read_yaml(path: Path) -> Any:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant."""
+    """Return the known name that is most similar, or None."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
 def unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iterator[str]:
-    """Yield a line for each key that the schema does not know, with the nearest one that it does."""
+    """Yield a line for each key that is not in the schema, with the most similar key of the schema."""
     if not isinstance(value, Mapping) or "properties" not in schema:
         return
     known = schema["properties"]
@@ -43,7 +43,7 @@ def unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iter
 
 
 def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return a copy with the schema's defaults for what is not stated. A section that is empty states nothing."""
+    """Return a copy with the schema's defaults for missing keys. An empty section gets all its defaults."""
     if not isinstance(value, Mapping) or "properties" not in schema:
         return deepcopy(value)
     filled = {key: deepcopy(inner) for key, inner in value.items() if key not in schema["properties"]}
@@ -55,20 +55,20 @@ def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each wrong value: which key has it, and what was expected. Unknown keys are `unknown_keys`'."""
+    """Yield a line for each wrong value: its key and the expected value. `unknown_keys` reports unknown keys."""
     for error in _Validator(schema).iter_errors(value):
         if error.validator == "additionalProperties":
             continue
         place = ".".join(str(part) for part in error.absolute_path) or "the file"
-        # A pattern says little to a user, its description more.
+        # A user understands a description better than a pattern.
         meaning = error.schema.get("description", "") if error.validator == "pattern" else ""
         if _wants_number(error) and isinstance(error.instance, str) and _is_number(error.instance):
-            meaning = "YAML takes it for text: write a plain number, without quotes, such as 1000000 for 1e6"
+            meaning = "YAML reads it as text: write a plain number without quotes, such as 1000000 for 1e6"
         yield f"{place}: {error.message}" + (f". {meaning}" if meaning else "")
 
 
 def _wants_number(error: ValidationError) -> bool:
-    """Say whether a number would have been right, perhaps among other things."""
+    """Return whether the schema allows a number here, possibly beside other types."""
     types: Any = error.validator_value if error.validator == "type" else []
     return bool({"integer", "number"} & {*([types] if isinstance(types, str) else types)}) or any(
         _wants_number(inner) for inner in error.context

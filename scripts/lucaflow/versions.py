@@ -1,12 +1,12 @@
-"""Versions of what LucaFlow computes and of the files it writes.
+"""Versions of LucaFlow's computations and of its file formats.
 
-A version is part of what a result depends on. Raise it when a change of code changes what a step writes, so that
-results of the older code are made again instead of being reused.
+Results depend on these versions. Raise a version when a change of code changes what a step writes: results of the
+older code are then made again instead of being reused.
 """
 
 from __future__ import annotations
 
-# What the steps compute.
+# Versions of the steps' computations.
 NORMALISATION_VERSION = 1
 SHARDING_VERSION = 2
 EMBEDDING_VERSION = 3
@@ -17,6 +17,6 @@ LUCAONE_EXPORT_VERSION = 1
 CHECKPOINT_CONVERSION_VERSION = 1
 HEAD_CONVERSION_VERSION = 1
 
-# What the files hold, as they say themselves.
+# Versions of the file formats, which the files record.
 EMBEDDINGS_FORMAT_VERSION = 1
 SHARD_FORMAT_VERSION = 3

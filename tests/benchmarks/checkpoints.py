@@ -1,9 +1,10 @@
-"""Time and memory of each stage from a server to the first embedding, at LucaOne's full size, with random weights.
+"""Measure time and memory of each stage from fetching to the first embedding, at LucaOne's full size.
 
     python tests/benchmarks/checkpoints.py --folder /path/with/25/GB
 
-The checkpoint has the names and shapes of tests/golden/embedding/state_dict_keys.txt, the heads of its training among
-them. It is served on loopback; each stage runs in a process of its own, whose peak memory includes mapped files.
+The checkpoint has random weights with the names and shapes in tests/golden/embedding/state_dict_keys.txt, including the
+heads of its training. It is served on loopback. Each stage runs in its own process, whose peak memory includes mapped
+files.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from networks import FULL
 
-from lucaflow.checkpoints.conversion import convert_apart
+from lucaflow.checkpoints.conversion import convert_in_subprocess
 from lucaflow.checkpoints.converted import MODEL_NAME
 from lucaflow.checkpoints.fetching import fetch
 from lucaflow.checkpoints.layouts import Origin
@@ -58,7 +59,7 @@ def stage_write(folder: Path, dtype: str) -> None:
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """The table is all there is to see."""
+        """Print nothing: the output is the table."""
 
 
 def serve(folder: Path) -> str:
@@ -76,7 +77,7 @@ def stage_fetch(folder: Path, address: str) -> None:
 def stage_convert(folder: Path, _: str) -> None:
     published = folder / "published"
     origin = Origin("lucaone", published / "config.json", (published / "pytorch.pth",))
-    convert_apart(origin, Model("lucaone", 1), folder / "converted")
+    convert_in_subprocess(origin, Model("lucaone", 1), folder / "converted")
 
 
 def stage_load(folder: Path, _: str) -> None:
@@ -85,7 +86,7 @@ def stage_load(folder: Path, _: str) -> None:
 
 
 def stage_embed(folder: Path, _: str) -> None:
-    """Load the network, and embed one protein in one pass."""
+    """Load the network and embed one protein in one pass."""
     encoder = load_encoder(folder / "converted")
     tokens = torch.randint(5, 30, (RESIDUES + 2,), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -97,7 +98,7 @@ STAGES = {"fetch": stage_fetch, "convert": stage_convert, "load": stage_load, f"
 
 
 def measure(stage: str, folder: Path, argument: str) -> tuple[float, int]:
-    """Return seconds, imports included, and peak memory (bytes) of a stage in a process of its own."""
+    """Return the seconds, including imports, and the peak memory (bytes) of a stage in its own process."""
     command = [sys.executable, __file__, "--stage", stage, "--folder", str(folder), "--argument", argument]
     started = time.perf_counter()
     peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -105,7 +106,7 @@ def measure(stage: str, folder: Path, argument: str) -> tuple[float, int]:
 
 
 def run_stage(stage: str, folder: Path, argument: str) -> None:
-    """Run a stage; print the peak memory of this process or of the largest one that it started."""
+    """Run a stage; print the peak memory (bytes) of this process or of its largest child, whichever is more."""
     (stage_write if stage == "write" else STAGES[stage])(folder, argument)
     unit = 1 if sys.platform == "darwin" else 1024
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -133,7 +134,7 @@ def main() -> None:
         for stage in STAGES:
             measured[stage] = measure(stage, folder, address)
             if stage == "convert":
-                # So that what is read from now on stays in memory on a machine of 24 GB.
+                # Frees the page cache, so that a machine of 24 GB can keep the converted files in memory.
                 shutil.rmtree(folder / "server")
                 shutil.rmtree(folder / "published")
         kept = (folder / "converted" / MODEL_NAME).stat().st_size

@@ -1,9 +1,9 @@
-"""How fast heads predict from stored embeddings, against embedding and predicting one row at a time.
+"""Compare heads that read stored embeddings with embedding and predicting one sequence at a time.
 
     make benchmark-heads
 
-Networks have the real sizes and random weights. The plain way is LucaOne's, as LucaOneTasks runs it: one sequence at a
-time, its embedding computed anew, then the head. Both are measured in one process.
+Networks have the published sizes and random weights. The comparison is LucaOne's way, as LucaOneTasks runs it: for one
+sequence at a time, compute its embedding, then run the head. Both are measured in one process.
 """
 
 from __future__ import annotations
@@ -27,29 +27,30 @@ from networks import FULL, heading, plain_loop, proteins, row, seconds
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.conversion import pack_encoders
-from lucaflow.downstream.inputs import HeadInput, framed
+from lucaflow.downstream.inputs import HeadInput, rows_for_head
 from lucaflow.downstream.lucaonetasks import Task, renamed, structure_of
 from lucaflow.downstream.networks import Head
-from lucaflow.downstream.prediction import KeptPredictions, Predictor, ShardSource, predict_singles, read_batches
+from lucaflow.downstream.prediction import OutputRows, Predictor, ShardSource, predict_singles, read_batches
 from lucaflow.downstream.required_embeddings import WHOLE, EmbeddingRequest
 from lucaflow.encoders.onednn import can_pack
-from lucaflow.engine.devices import set_arithmetic
+from lucaflow.engine.devices import set_matmul_precision
 from lucaflow.engine.pooling import EmbeddedBatch, Piece
 from lucaflow.records.sequences import NormalisedSequence
-from lucaflow.store.assembly import Accepted
-from lucaflow.store.shards import ShardContent, ShardWriter
+from lucaflow.store.assembly import AcceptedRecords
+from lucaflow.store.format import ShardContent
+from lucaflow.store.shards import ShardWriter
 
 WIDTH = 2560
 REAL = Path(__file__).resolve().parents[1] / "golden/downstream/real_state_dicts.json"
 NETWORK = {"LucaBase": "luca_base", "LucaPPI": "lucappi", "LucaPPI2": "lucappi2"}
-READING = HeadInput(
+HEAD_INPUT = HeadInput(
     Model("lucaone", 5600000), 4096, 4096, complete=False, trunc_type="right", special=False, frame=True
 )
-WANTED = EmbeddingRequest.by(READING, 4096)
+REQUEST = EmbeddingRequest.by(HEAD_INPUT, 4096)
 
 
 def head_of(name: str, real: dict[str, Any]) -> Head:
-    """Return a head of its real structure and size, with random weights."""
+    """Return a head of the published structure and size, with random weights."""
     torch.manual_seed(0)
     ours = renamed(real["state_dict"])
     shapes = {ours[key]: tuple(shape) for key, shape in real["state_dict"].items() if key in ours}
@@ -61,8 +62,8 @@ def head_of(name: str, real: dict[str, Any]) -> Head:
     return pack_encoders(head) if can_pack() else head
 
 
-def write_store(path: Path, sequences: list[NormalisedSequence]) -> Accepted:
-    """Write random matrices of the lengths of sequences into a shard; return the records that have them."""
+def write_store(path: Path, sequences: list[NormalisedSequence]) -> AcceptedRecords:
+    """Write a shard with a random matrix for each sequence; return the accepted records."""
     generator = np.random.default_rng(0)
     lengths = [len(sequence.residues) for sequence in sequences]
     digests = [sequence.digest for sequence in sequences]
@@ -76,16 +77,16 @@ def write_store(path: Path, sequences: list[NormalisedSequence]) -> Accepted:
     with ShardWriter(path, ShardContent(digests, lengths, WHOLE, "", WIDTH), "cpu") as writer:
         writer.write(batches())
     rows = np.arange(len(digests))
-    return Accepted([str(number) for number in rows], np.array(digests, dtype="S64"), np.array(lengths), rows)
+    return AcceptedRecords([str(number) for number in rows], np.array(digests, dtype="S64"), np.array(lengths), rows)
 
 
-def stored(head: Head, source: ShardSource, accepted: Accepted) -> None:
-    """Predict for every sequence, or a pair of neighbours, from the store."""
+def stored(head: Head, source: ShardSource, accepted: AcceptedRecords) -> None:
+    """Predict from the store for every sequence, or for every pair of adjacent sequences."""
     predictor = Predictor(head, torch.device("cpu"))
     needed = np.ones(len(accepted.digests), dtype=bool)
-    batches = read_batches([source], WANTED, READING, 4094, accepted, needed, predictor.budget)
+    batches = read_batches([source], REQUEST, HEAD_INPUT, 4094, accepted, needed, predictor.budget)
     if head.structure.sides == 1:
-        predict_singles(predictor, batches, KeptPredictions(len(needed), "multi_class", predictor.outputs, None))
+        predict_singles(predictor, batches, OutputRows(len(needed), "multi_class", predictor.outputs, None))
         return
     for batch in batches:
         vectors = predictor.vectors(0, batch.matrices)
@@ -93,7 +94,7 @@ def stored(head: Head, source: ShardSource, accepted: Accepted) -> None:
 
 
 def one_at_a_time(head: Head, matrices: list[np.ndarray]) -> None:
-    """Predict for one sequence after the other, or a pair of neighbours, without batches."""
+    """Predict without batches for every sequence, or for every pair of adjacent sequences."""
     predictor = Predictor(head, torch.device("cpu"))
     for number in range(len(matrices)):
         of_sides = [predictor.vectors(0, [matrices[number - side]]) for side in range(head.structure.sides)]
@@ -103,10 +104,10 @@ def one_at_a_time(head: Head, matrices: list[np.ndarray]) -> None:
 def main() -> None:
     """Measure a head of each kind."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--plain", type=int, default=6, help="sequences embedded one at a time")
-    parser.add_argument("--stored", type=int, default=400, help="sequences whose embeddings are stored")
+    parser.add_argument("--plain", type=int, default=6, help="number of sequences embedded one at a time")
+    parser.add_argument("--stored", type=int, default=400, help="number of sequences with stored embeddings")
     arguments = parser.parse_args()
-    set_arithmetic("float32")
+    set_matmul_precision("float32")
     heading(torch.device("cpu"))
     few = proteins(arguments.plain)
     loop = plain_loop(FULL, few, torch.device("cpu"))
@@ -120,7 +121,7 @@ def main() -> None:
         accepted = write_store(path, many)
         generator = np.random.default_rng(1)
         matrices = [
-            framed(generator.standard_normal((len(s.residues), WIDTH), dtype=np.float32), 4094, False, True)
+            rows_for_head(generator.standard_normal((len(s.residues), WIDTH), dtype=np.float32), 4094, False, True)
             for s in few
         ]
         for task in ("ProtLoc", "SupKTax", "GenusTax", "PPI"):
@@ -131,7 +132,7 @@ def main() -> None:
 
 
 def per_residue(predict: Callable[[], None], sequences: list[NormalisedSequence]) -> float:
-    """Return the seconds that predicting takes for a residue, the second time."""
+    """Return the seconds per residue of a prediction, after one to warm up."""
     predict()
     return seconds(predict, torch.device("cpu")) / sum(len(sequence.residues) for sequence in sequences)
 

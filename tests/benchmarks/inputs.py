@@ -1,9 +1,9 @@
-"""How fast records are read, normalised and divided into shards, and how much memory that takes.
+"""Measure time and memory of reading, normalising and dividing records into shards.
 
     python tests/benchmarks/inputs.py 100000 1000000 10000000
 
-For each number of records (proteins of 300 residues, lines of 60) it writes a FASTA file, then measures in a process
-of its own a bare loop (parse, digest, sort) and `normalize` followed by `split`, each on one core.
+For each number of records (proteins of 300 residues in lines of 60) it writes a FASTA file. Then it measures a bare
+loop (parse, digest, sort), and `normalize` followed by `split`, each in its own process on one core.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SHARD_TOKENS = 20_000_000
 
 
 def write_records(path: Path, count: int) -> None:
-    """Write random proteins, a thousandth of them twice under other ids."""
+    """Write random proteins. One in a thousand repeats the previous sequence under another id."""
     draw = np.random.default_rng(0)
     letters = np.frombuffer(b"ACDEFGHIKLMNPQRSTVWY", dtype=np.uint8)
     with path.open("wb") as file:
@@ -42,13 +42,13 @@ def write_records(path: Path, count: int) -> None:
                 text = letters[draw.integers(0, 20, RESIDUES)].tobytes()
             lines = b"\n".join(text[start : start + LINE] for start in range(0, RESIDUES, LINE))
             file.write(b">record_%d a synthetic protein\n%b\n" % (number, lines))
-        # Or the disk would still be writing it while it is read.
+        # Otherwise the disk would still be writing the file while it is read.
         file.flush()
         os.fsync(file.fileno())
 
 
 def bare_loop(path: Path) -> None:
-    """The least that has to be done: parse, digest, sort."""
+    """Do the minimal work: parse, digest, sort."""
     digests = []
     with path.open("rb") as file:
         lines: list[bytes] = []
@@ -73,7 +73,7 @@ TASKS = {"bare loop": bare_loop, "normalize + split": normalise_and_split}
 
 
 def measure(task: str, path: Path) -> tuple[float, int]:
-    """Return seconds and peak memory (bytes) of a task in a process of its own."""
+    """Return the seconds and the peak memory (bytes) of a task in its own process."""
     command = [sys.executable, __file__, "--task", task, "--file", str(path)]
     seconds, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(seconds), int(peak)

@@ -1,6 +1,6 @@
-"""How long a map of many points takes to draw, to open in a browser, to search and to zoom.
+"""Measure how long a map of many points takes to draw, to open in a browser, to search and to zoom.
 
-Usage: python tests/benchmarks/maps.py. Needs Chromium and its driver; graphics are computed by the processor.
+Usage: python tests/benchmarks/maps.py. It needs Chromium and its driver, which render on the processor.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lucaflow.report.maps import Map, project
 
 COUNTS = (1_000, 10_000, 100_000)
 FAMILIES = 15
-# Two frames: the first may have been asked for before the change.
+# Two frames, since the first may have been requested before the change.
 AFTER = "requestAnimationFrame(() => requestAnimationFrame(() => arguments_done(performance.now() - start)))"
 SEARCH = f"""
 const arguments_done = arguments[0], start = performance.now()
@@ -37,7 +37,7 @@ range.setv({{start: range.start + 0.1, end: range.end - 0.1}})
 
 
 def big_map(count: int) -> Map:
-    """Return a map of groups of points, with texts as long as those of Swiss-Prot."""
+    """Return a map of groups of points, with ids and descriptions as long as those of Swiss-Prot."""
     draw = np.random.default_rng(0)
     family = draw.integers(0, FAMILIES, count)
     points = pd.DataFrame(
@@ -56,7 +56,7 @@ def big_map(count: int) -> Map:
 
 
 def measure(count: int, path: Path) -> list[str]:
-    """Return what drawing, opening, searching and zooming took."""
+    """Return a row of the table: points, size of the page, and the seconds of each action."""
     start = time.perf_counter()
     draw_html(big_map(count), path)
     drawn = time.perf_counter() - start
@@ -72,7 +72,7 @@ def measure(count: int, path: Path) -> list[str]:
 
 
 def main() -> None:
-    """Print a row for each number of points; then what t-SNE takes."""
+    """Print a row for each number of points, then the seconds of each projection."""
     print(
         "| points | page, MB | to write, s | to open, s | to search, s | a step of zoom, s |\n|---|---|---|---|---|---|"
     )

@@ -1,8 +1,8 @@
-"""Peak memory and time of one pass against the length of a sequence: it grows linearly.
+"""Measure peak memory and time of one pass for sequences of different lengths; memory grows linearly.
 
     python tests/benchmarks/memory.py 1000 2000 4000 8000 16000
 
-Layers of LucaOne's full width with random weights, on the CPU, each length in a process of its own.
+The layers have LucaOne's full width and random weights. Each length runs on the CPU in its own process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESIDUES = (1000, 2000, 4000, 8000, 16000)
 
 
 def embed(residues: int, layers: int, precision: str) -> None:
-    """Embed one sequence; print the memory before it, the peak, and the seconds."""
+    """Embed one sequence; print the memory before it (bytes), the peak memory (bytes) and the seconds."""
     device = torch.device("cpu")
     shape = replace(FULL, layers=layers)
     encoder = prepare(random_encoder(shape, device), precision)
@@ -44,7 +44,7 @@ def embed(residues: int, layers: int, precision: str) -> None:
 
 
 def table(lengths: Sequence[int], layers: int, precision: str) -> None:
-    """Measure each length in a process of its own, and print a table."""
+    """Measure each length in its own process, and print a table."""
     print(f"{layers} layers, {precision}")
     print("| residues | seconds | peak memory | above the weights | kB a residue |\n|---|---|---|---|---|")
     for residues in lengths:

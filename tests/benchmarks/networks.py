@@ -1,7 +1,7 @@
-"""What the benchmarks compute with: networks of random weights, and real proteins.
+"""Networks with random weights and real proteins for the benchmarks, and functions that time them.
 
-The proteins are in resources/demo/subcellular.csv, 68 to 593 residues long. More of them are rotations of these, up to
-30 residues shorter: other sequences of like lengths and composition.
+The proteins are in resources/demo/subcellular.csv, 68 to 593 residues long. Further proteins are rotations of these, up
+to 30 residues shorter: different sequences of similar length and composition.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import nn
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.encoders.onednn import PackedLinear, can_pack, pack
 from lucaflow.encoders.vocabulary import CLS_AND_SEP, encode
-from lucaflow.engine.devices import ARITHMETIC, device_name
+from lucaflow.engine.devices import DTYPE_OF_PRECISION, device_name
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.outcomes import digest_of
@@ -49,7 +49,7 @@ class Shape:
         )  # fmt: skip
 
     def operations(self, lengths: Sequence[int]) -> float:
-        """Return what embedding sequences takes: two for each parameter of a product and token, and attention."""
+        """Return the floating-point operations of embedding: two per token and weight, and those of attention."""
         products = sum(lengths) * 2 * 12 * self.hidden_size**2
         attention = sum(4 * length**2 * self.hidden_size for length in lengths)
         return float(self.layers * (products + attention))
@@ -70,7 +70,7 @@ def linears(block: nn.Module) -> list[nn.Linear]:
 
 
 def random_encoder(shape: Shape, device: torch.device) -> Encoder:
-    """Return a network with random weights in float32, not packed."""
+    """Return a network with random, unpacked weights in float32."""
     torch.manual_seed(0)
     with device:
         encoder = Encoder(shape.config)
@@ -83,17 +83,17 @@ def random_encoder(shape: Shape, device: torch.device) -> Encoder:
 
 
 def prepare(encoder: Encoder, precision: str) -> Encoder:
-    """Bring a network into the form in which a converted checkpoint is loaded."""
+    """Change a network to the precision and packing of a loaded checkpoint."""
     for block in encoder.layers:
         for linear in linears(block):
-            linear.to(ARITHMETIC[precision])
+            linear.to(DTYPE_OF_PRECISION[precision])
         if can_pack() and next(block.parameters()).device.type == "cpu":
             pack(block)
     return encoder
 
 
 def proteins(count: int) -> list[NormalisedSequence]:
-    """Return so many proteins, the longest first, as they stand in a shard; those of a smaller count are spread."""
+    """Return `count` proteins, the longest first, as in a shard; a small count samples evenly from all lengths."""
     with PROTEINS.open(newline="") as file:
         real = sorted((row["sequence"] for row in csv.DictReader(file)), key=len, reverse=True)
     if count < len(real):
@@ -107,7 +107,7 @@ def proteins(count: int) -> list[NormalisedSequence]:
 
 
 def seconds(function: Callable[[], object], device: torch.device) -> float:
-    """Return how long a function takes, with all that it gave a GPU to do."""
+    """Return the seconds of a function, including the work it started on a GPU."""
     started = time.perf_counter()
     function()
     if device.type == "cuda":
@@ -118,13 +118,13 @@ def seconds(function: Callable[[], object], device: torch.device) -> float:
 def alternated(
     one: Callable[[], object], other: Callable[[], object], rounds: int, device: torch.device
 ) -> tuple[float, float]:
-    """Take two functions in turn; return the median seconds of the first, and the median of the ratio other / one."""
+    """Time two functions in turn; return the median seconds of the first, and the median of the ratio other / one."""
     pairs = [(seconds(one, device), seconds(other, device)) for _ in range(rounds)]
     return statistics.median(first for first, _ in pairs), statistics.median(second / first for first, second in pairs)
 
 
 def product_rate(dtype: torch.dtype, device: torch.device, size: int = 4096) -> float:
-    """Return the operations a second of the fastest large square product of a type that torch offers here."""
+    """Return the operations per second of torch's fastest product of two large square matrices of a type."""
     x = torch.randn(size, size, device=device, dtype=dtype)
     linear = nn.Linear(size, size, device=device, dtype=dtype).requires_grad_(False)
     ways: list[Callable[[], object]] = [lambda: x @ x, lambda: linear(x)]
@@ -148,7 +148,7 @@ def engine_for(shape: Shape, precision: str, device: torch.device) -> Engine:
 
 
 def plain_loop(shape: Shape, sequences: list[NormalisedSequence], device: torch.device) -> Callable[[], None]:
-    """Return what embeds sequences one at a time, as LucaOneApp does, and takes their means."""
+    """Return a function that embeds sequences one at a time, as LucaOneApp does, and computes their means."""
     plain = PlainLucaOne(shape.config, random_encoder(shape, device).state_dict())
 
     def loop() -> None:
@@ -170,6 +170,6 @@ def row(letter: str, what: str, found: str) -> None:
 
 
 def heading(device: torch.device) -> None:
-    """Print what computes, and the head of the table."""
+    """Print the device, and the head of the table."""
     print(f"torch {torch.__version__}, {device_name(device)}, {platform.machine()}, {torch.get_num_threads()} threads")
     print("\n| | what | found |\n|---|---|---|", flush=True)

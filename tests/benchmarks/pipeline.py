@@ -1,4 +1,4 @@
-"""What a run of the workflow takes beyond the engine's own time, for one shard."""
+"""Measure the time of a workflow run relative to the engine's own time, for one shard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENGINE = re.compile(r"residues in ([\d.]+) s")
 
 
 def run(folder: Path, sequences: Sequence[NormalisedSequence], cores: int) -> tuple[float, float]:
-    """Run the workflow in a new directory; return the seconds it took, and those of them that the engine took."""
+    """Run the workflow in a new directory; return the seconds of the run, and those of the engine."""
     folder.mkdir()
     text = "".join(f">{number}\n{item.residues}\n" for number, item in enumerate(sequences))
     (folder / "proteins.fasta").write_text(text)
@@ -38,9 +38,10 @@ def run(folder: Path, sequences: Sequence[NormalisedSequence], cores: int) -> tu
 
 
 def measure(count: int, cores: int) -> tuple[float, float]:
-    """Return the engine's seconds for so many proteins, and the workflow's over them beyond those of a start-up.
+    """Return the engine's seconds for `count` proteins, and the ratio of the workflow's seconds to them.
 
-    The start-up is a run of one protein: Snakemake, the checkpoint, each rule once.
+    The workflow's seconds exclude its start-up, measured by a run of one protein: Snakemake, the checkpoint, and each
+    rule once.
     """
     with tempfile.TemporaryDirectory() as name:
         start_up, _ = run(Path(name) / "one", networks.proteins(1), cores)

@@ -1,9 +1,9 @@
-"""How long Snakemake takes to plan embedding, and how much memory, by the number of shards.
+"""Measure how long Snakemake takes to plan embedding, and its memory, for different numbers of shards.
 
     python tests/benchmarks/planning.py 100 999 9990
 
-Sequences are one to a shard, in datasets of 999, and divided already; what is measured is `snakemake --dry-run` of the
-rest.
+Each shard has one sequence, and each dataset has 999. The datasets are divided into shards first; `snakemake --dry-run`
+of the remaining jobs is measured.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_SHARDS = 999
 
 
 def prepare(folder: Path, shards: int) -> None:
-    """Write datasets of so many sequences in all."""
+    """Write datasets with `shards` sequences in total, and the configuration."""
     draw = random.Random(0)
     rows = ["dataset\tpath\tseq_type"]
     for number, start in enumerate(range(0, shards, MOST_SHARDS)):
@@ -44,7 +44,7 @@ def prepare(folder: Path, shards: int) -> None:
 
 
 def run(folder: Path, *arguments: str) -> tuple[float, float, str]:
-    """Run Snakemake; return seconds, the peak of its memory in MB, and what it said."""
+    """Run Snakemake; return the seconds, its peak memory in MB, and its output."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     started = time.perf_counter()
     with (folder / "said").open("w") as said:

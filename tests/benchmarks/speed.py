@@ -1,8 +1,8 @@
-"""How fast the engine is on this machine's processor, in ratios that are each measured in one run.
+"""Measure the engine's speed on this machine's processor, as ratios of two things timed in the same run.
 
     make benchmark
 
-The letters of the rows are those of docs/speed.md.
+docs/speed.md explains the letters of the rows.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from networks import (
 )  # fmt: skip
 
 from lucaflow.encoders.onednn import has_bfloat16
-from lucaflow.engine.devices import ARITHMETIC, set_arithmetic
+from lucaflow.engine.devices import DTYPE_OF_PRECISION, set_matmul_precision
 
 CPU = torch.device("cpu")
 
 
 def compare(shape: Shape, precision: str, count: int, rounds: int) -> None:
-    """Print (a) and (b): the engine against the machine's products, and against the plain loop."""
-    set_arithmetic("float32")
+    """Print (a) and (b): the engine's speed relative to matrix products of this machine, and to the plain loop."""
+    set_matmul_precision("float32")
     sequences = proteins(count)
     residues = sum(len(sequence.residues) for sequence in sequences)
     loop = plain_loop(shape, sequences, CPU)
@@ -57,14 +57,14 @@ def compare(shape: Shape, precision: str, count: int, rounds: int) -> None:
     embed()
     taken, ratio = alternated(embed, loop, rounds, CPU)
     rate = shape.operations(tokens_of(sequences)) / taken
-    whole = product_rate(ARITHMETIC[precision], CPU)
+    whole = product_rate(DTYPE_OF_PRECISION[precision], CPU)
     name = f"{shape.name}, {precision}"
     row("a", name, f"{rate / whole:.2f} of {whole / 1e9:,.0f} GFLOP/s")
     row("b", name, f"{ratio:.2f} times a plain loop, {residues / taken:,.0f} residues/s")
 
 
 def token_efficiency(count: int) -> float:
-    """Return the share of the tokens put through the network that are tokens of sequences."""
+    """Return the share of sequence tokens among all tokens that the network computes."""
     sequences = proteins(count)
     engine = engine_for(MINI, "float32", CPU)
     computed = 0
@@ -84,9 +84,9 @@ def token_efficiency(count: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--gigabytes", type=float, default=4.0, help="written for (d)")
-    parser.add_argument("--folder", type=Path, help="where they are written")
-    parser.add_argument("--proteins", type=int, default=10_000, help="embedded for (e)")
+    parser.add_argument("--gigabytes", type=float, default=4.0, help="size of the files written for (d)")
+    parser.add_argument("--folder", type=Path, help="where the files of (d) are written")
+    parser.add_argument("--proteins", type=int, default=10_000, help="number of proteins embedded for (e)")
     arguments = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     started = time.perf_counter()

@@ -1,8 +1,8 @@
-"""How fast the engine is on a GPU: the full network with random weights, all of it in less than five minutes.
+"""Measure the engine's speed on a GPU with the full network and random weights, in less than five minutes.
 
     python tests/benchmarks/speed_gpu.py
 
-The letters of the rows are those of docs/speed.md.
+docs/speed.md explains the letters of the rows.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from networks import FULL, engine_for, heading, plain_loop, product_rate, proteins, row, seconds, tokens_of
 
-from lucaflow.engine.devices import ARITHMETIC, peak_memory, set_arithmetic
+from lucaflow.engine.devices import DTYPE_OF_PRECISION, peak_memory, set_matmul_precision
 from lucaflow.records.sequences import NormalisedSequence
 
 CUDA = torch.device("cuda")
 
 
 def rate(precision: str, count: int) -> float:
-    """Print and return residues a second of the full network, end to end, from text to vectors in memory."""
-    set_arithmetic(precision)
+    """Print and return the residues per second of the full network, from text to vectors in memory."""
+    set_matmul_precision(precision)
     engine = engine_for(FULL, precision, CUDA)
     sequences = proteins(count)
     residues = sum(len(sequence.residues) for sequence in sequences)
     list(engine.embed(proteins(200)))
     taken = seconds(lambda: list(engine.embed(sequences)), CUDA)
     achieved = FULL.operations(tokens_of(sequences)) / taken
-    whole = product_rate(ARITHMETIC[precision], CUDA, 8192)
+    whole = product_rate(DTYPE_OF_PRECISION[precision], CUDA, 8192)
     row("a", f"{FULL.name}, {precision}", f"{achieved / whole:.2f} of {whole / 1e12:,.0f} TFLOP/s")
     found = f"{residues / taken:,.0f} residues/s, {engine.budget:,} tokens a batch, {peak_memory(CUDA) / 1e9:.1f} GB"
     row("", f"{FULL.name}, {precision}, {residues:,} residues", found)
@@ -47,7 +47,7 @@ def rate(precision: str, count: int) -> float:
 
 
 def ways_of_attention() -> Iterator[tuple[str, float]]:
-    """Yield milliseconds of one layer's attention for a ragged batch: in runs, packed with bounds, and padded."""
+    """Yield the name and the milliseconds of three ways to compute one layer's attention for a ragged batch."""
     lengths = sorted(range(200, 460), reverse=True)
     heads, size = FULL.heads, FULL.config.head_size
     q, k, v = (torch.randn(sum(lengths), heads, size, device=CUDA, dtype=torch.bfloat16) for _ in range(3))
@@ -73,13 +73,13 @@ def ways_of_attention() -> Iterator[tuple[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--proteins", type=int, default=20_000)
-    parser.add_argument("--nucleotides", type=int, default=100_000, help="embedded in one pass")
+    parser.add_argument("--nucleotides", type=int, default=100_000, help="length of the sequence embedded in one pass")
     arguments = parser.parse_args()
     started = time.perf_counter()
     heading(CUDA)
     shares = {"bfloat16": 1, "tfloat32": 2, "float32": 10}
     rates = {precision: rate(precision, arguments.proteins // share) for precision, share in shares.items()}
-    set_arithmetic("float32")
+    set_matmul_precision("float32")
     few = proteins(30)
     loop = plain_loop(FULL, few, CUDA)
     loop()

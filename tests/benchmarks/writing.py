@@ -1,4 +1,4 @@
-"""How fast shards are written: HDF5 against a plain file of the same bytes, each brought to the disk."""
+"""Compare the speed of writing shards in HDF5 with plain files of the same bytes, both flushed to the disk."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import networks
 import numpy as np
 
 from lucaflow.engine.pooling import EmbeddedBatch, Piece
-from lucaflow.store.shards import ShardContent, ShardWriter
+from lucaflow.store.format import ShardContent
+from lucaflow.store.shards import ShardWriter
 
 RESIDUES, HIDDEN_SIZE = 330, 2560
 SEQUENCES_PER_BATCH = 6
 
 
 def batches(rows: np.ndarray, count: int) -> Iterator[EmbeddedBatch]:
-    """Yield matrices as the engine does, without computing any."""
+    """Yield batches of matrices as the engine does, without computing them."""
     for start in range(0, count, SEQUENCES_PER_BATCH):
         numbers = range(start, min(start + SEQUENCES_PER_BATCH, count))
         ones = np.ones(len(numbers), dtype=np.int64)
@@ -51,10 +52,10 @@ def as_plain_file(path: Path, rows: np.ndarray, count: int) -> None:
 
 
 def measure(gigabytes: float, rounds: int, folder: Path | None) -> tuple[float, float]:
-    """Return the bytes a second of HDF5, and the ratio of its rate to a plain file's: medians over the rounds.
+    """Return the bytes per second of HDF5, and the ratio of this rate to a plain file's: medians over the rounds.
 
-    Whichever comes first in a round comes last in the next, since what was written before has an influence: the memory
-    that held a file's pages costs a virtual machine time when it is used again.
+    The order alternates from round to round, since the file written before has an influence: reusing the memory of its
+    pages costs a virtual machine time.
     """
     rows = np.random.default_rng(0).standard_normal((RESIDUES, HIDDEN_SIZE), dtype=np.float32)
     count = int(gigabytes * 1e9 / rows.nbytes)

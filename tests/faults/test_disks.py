@@ -37,7 +37,7 @@ def test_a_quota_that_is_used_up_keeps_what_came(server, tmp_path):
     said = process.communicate()[0]
     assert process.returncode != 0
     assert os.strerror(errno.EFBIG) in said
-    assert "SpaceError" in said and "what has come of it is kept. Make room" in said, said
+    assert "SpaceError" in said and "the part already downloaded is kept. Make room" in said, said
     assert_incomplete(tmp_path)
     run(server, tmp_path)
     assert_complete(tmp_path)
@@ -62,7 +62,7 @@ def test_a_full_disk(server, tmp_path, monkeypatch):
         with pytest.raises(SpaceError, match="but the disk of"):
             run(server, folder)
         # Another process may fill the disk after the look at it.
-        monkeypatch.setattr("lucaflow.checkpoints.server.require_space", lambda *_: None)
+        monkeypatch.setattr("lucaflow.checkpoints.download.require_space", lambda *_: None)
         with pytest.raises(SpaceError, match=r"No space left on device.* is kept"):
             run(server, folder)
         assert_incomplete(folder)
@@ -81,7 +81,9 @@ def test_a_directory_that_cannot_be_written(server, tmp_path):
     elif not mounted(folder, "ro"):
         pytest.skip("root may write everywhere, and may not mount here")
     try:
-        with pytest.raises(CheckpointError, match=r"which cannot be written .* Let someone fetch who may write there"):
+        with pytest.raises(
+            CheckpointError, match=r"cannot be written .* Ask someone with write permission to fetch it"
+        ):
             run(server, folder / "inside")
     finally:
         if not os.geteuid():

@@ -14,7 +14,7 @@ from golden_cases import GOLDEN
 from safetensors.torch import save_file
 
 from lucaflow.checkpoints.fetched import SUMS_NAME, read_sums
-from lucaflow.checkpoints.hub import wanted
+from lucaflow.checkpoints.hub import needed_files
 
 T1 = GOLDEN / "checkpoints/T1/llm/models/lucaone/lucaone/checkpoint-step36000000"
 REPOSITORY = "LucaGroup/LucaOne-default-step36M"
@@ -128,8 +128,8 @@ def test_a_moved_directory_serves_elsewhere_and_is_verified_there(protein, hub, 
     content[-9] ^= 1
     weights.write_bytes(content)
     protein.fasta("p.fasta", {"a": "MKVLAWRRKLAW", "b": "MWWWKKLLR"})
-    protein.run(HF_HUB_OFFLINE="1").failed("model.safetensors is damaged: its digest is")
-    protein.run("verify", HF_HUB_OFFLINE="1").failed("model.safetensors: its content is not what it was")
+    protein.run(HF_HUB_OFFLINE="1").failed("model.safetensors is damaged: its SHA-256 is")
+    protein.run("verify", HF_HUB_OFFLINE="1").failed("model.safetensors: its content has changed")
     again = protein.run(HF_HUB_OFFLINE="1").succeeded()
     assert again.jobs["convert_checkpoint"] == 1
     assert not again.jobs["fetch_checkpoint"]
@@ -153,7 +153,7 @@ def test_a_flipped_byte_is_found_when_the_file_is_used_and_the_file_comes_again(
     content[-9] ^= 1
     weights.write_bytes(content)
     shutil.rmtree(protein.directory / CONVERTED)
-    run(protein, hub, "fetch").failed("model.safetensors: its digest is", SUMS_NAME)
+    run(protein, hub, "fetch").failed("model.safetensors: its SHA-256 is", SUMS_NAME)
     hub.server.asked.clear()
     run(protein, hub, "fetch").succeeded()
     assert weights.read_bytes() == published["model.safetensors"]
@@ -199,7 +199,7 @@ def test_a_pinned_revision_has_a_folder_of_its_own(protein, hub, published):
 
 
 def test_what_stands_in_the_way_is_said(protein, hub, published):
-    run(protein, hub, "fetch", HF_HUB_OFFLINE="1").failed("HF_HUB_OFFLINE forbids to fetch it", "`snakemake fetch`")
+    run(protein, hub, "fetch", HF_HUB_OFFLINE="1").failed("HF_HUB_OFFLINE forbids fetching it", "`snakemake fetch`")
     run(protein, hub, "fetch").failed("there is no such repository")
     hub.publish({name: content for name, content in published.items() if name == "README.md"})
     run(protein, hub, "fetch").failed("holds no weights of LucaOne. It holds: README.md")
@@ -219,4 +219,4 @@ def test_what_stands_in_the_way_is_said(protein, hub, published):
 )
 def test_which_files_of_a_repository_are_taken(names, taken):
     patterns = ["config.json", "model*.safetensors*", "pytorch_model*.bin*"]
-    assert wanted(names, patterns) == taken
+    assert needed_files(names, patterns) == taken

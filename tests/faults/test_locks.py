@@ -1,4 +1,4 @@
-"""Two processes at the same thing: one waits, says for whom, and goes on when the other is gone."""
+"""Two processes with the same work: one names the other, waits, and continues when the other has ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from lucaflow.files.locks import locked
-with locked(Path(sys.argv[1]), "fetching a", always=sys.argv[2] == "always"):
+with locked(Path(sys.argv[1]), "fetching a", required=sys.argv[2] == "always"):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -48,23 +48,24 @@ def test_one_waits_and_says_for_whom(tmp_path, caplog):
     assert not is_free(lock)
     owner = f"{lock} (process {first.pid} on "
     too_long = pytest.raises(LockError, match=re.escape(f"for more than 0 minutes; it holds {owner}"))
-    with too_long, locked(lock, "fetching a", patience=0.3):
+    with too_long, locked(lock, "fetching a", timeout=0.3):
         pass
-    assert f"Another run is fetching a. Waiting until it is done; it holds {owner}" in caplog.text
+    assert f"Another run is fetching a and holds {owner}" in caplog.text
+    assert "; waiting for it to finish." in caplog.text
     second = holder(lock)
     first.communicate("\n")
     assert held(second)
     second.send_signal(signal.SIGKILL)
     second.communicate()
     assert is_free(lock)
-    with locked(lock, "fetching a", patience=0):
+    with locked(lock, "fetching a", timeout=0):
         assert lock.read_text().startswith(f"process {os.getpid()} on ")
 
 
 @needs_strace
 @pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK"])
 def test_a_file_system_without_locks(tmp_path, error):
-    """What must not be done twice is guarded by a second file; the rest goes on."""
+    """Where the lock is required, a second file is used as the lock; otherwise there is none."""
     lock = tmp_path / "lock"
     without = injected("flock", f"error={error}")
     for _ in range(2):
@@ -74,8 +75,8 @@ def test_a_file_system_without_locks(tmp_path, error):
         assert second.stderr is not None
         assert "has no locks: start no second run there while this one is fetching a." in second.stderr.readline()
         said = second.stderr.readline()
-        assert f"Another run is fetching a. Waiting until it is done; it holds {lock}.held (process " in said
-        assert f" on {platform.node()}; if it runs no more, delete the file)." in said
+        assert f"Another run is fetching a and holds {lock}.held (process " in said
+        assert f" on {platform.node()}; if that process has ended, delete the file); waiting for it to finish." in said
         unguarded = holder(lock, "where there are locks", *without)
         assert held(unguarded)
         for process in (unguarded, first):

@@ -48,7 +48,8 @@ def run(**values: int) -> subprocess.CompletedProcess[str]:
 def test_a_sequence_that_does_not_fit_is_named(packed):
     result = run(tens=200_000, count=1, budget=1, more=100_000_000, packed=packed)
     assert result.returncode == 1
-    assert "2000000 residues of the sequence with digest" in result.stderr
+    assert "2000000 residues of the sequence " in result.stderr
+    assert "(column `digest` of records.tsv gives its id)" in result.stderr
     assert "can't allocate memory: you tried to allocate" in result.stderr
     assert "Set embedding.embedding_fixed_len_a_time" in result.stderr
     assert "Traceback" not in result.stderr

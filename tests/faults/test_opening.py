@@ -16,7 +16,7 @@ import torch
 from golden_cases import GOLDEN
 
 from lucaflow.checkpoints import conversion
-from lucaflow.checkpoints.conversion import convert, convert_apart, is_converted
+from lucaflow.checkpoints.conversion import convert, convert_in_subprocess, is_converted
 from lucaflow.checkpoints.converted import read_record
 from lucaflow.checkpoints.layouts import Origin, locate
 from lucaflow.checkpoints.loading import load_encoder
@@ -72,8 +72,8 @@ def test_a_pickle_that_would_do_something(tmp_path, write):
     write(path, mark)
     mark.unlink(missing_ok=True)
     origin = Origin("lucaone", T1 / "llm/models/lucaone/lucaone/checkpoint-step36000000/config.json", (path,))
-    with pytest.raises(CheckpointError, match="nothing in it was run"):
-        convert_apart(origin, MODEL, tmp_path / "out")
+    with pytest.raises(CheckpointError, match="no code in it was run"):
+        convert_in_subprocess(origin, MODEL, tmp_path / "out")
     assert not mark.exists()
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").glob("*.safetensors"))
 
@@ -93,7 +93,7 @@ def test_an_archive_that_would_grow(tmp_path):
         archive.writestr("archive/data/0", bytes(300_000_000))
     assert path.stat().st_size < 1_000_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(CheckpointError, match=r"would become 300 MB.*Nothing in it was run"):
+    with pytest.raises(CheckpointError, match=r"would become 300 MB.*No code in it was run"):
         read_tensors(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
@@ -115,7 +115,7 @@ def test_a_process_that_takes_too_much_memory_is_ended_and_named(tmp_path, monke
     """The bound is put below what the process has already."""
     monkeypatch.setattr(conversion, "_MEMORY_OF_TORCH", 50_000_000)
     with pytest.raises(CheckpointError, match=r"the process that read pytorch.pth in .* was ended .* memory"):
-        convert_apart(locate(T1, MODEL), MODEL, tmp_path)
+        convert_in_subprocess(locate(T1, MODEL), MODEL, tmp_path)
 
 
 HEADER = {"x": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}
@@ -150,7 +150,7 @@ def lying(**changed) -> bytes:
 def test_a_safetensors_header_that_lies(tmp_path, content):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"model.safetensors is damaged.*nothing in it was run"):
+    with pytest.raises(CheckpointError, match=r"model.safetensors is damaged.*no code in it was run"):
         read_tensors(path)
 
 
@@ -194,7 +194,7 @@ FC1 = "layers.0.fc1.weight"
         (lambda state: state.update({FC1: state[FC1].to(torch.int8)}), f"{FC1} holds torch.int8"),
         (lambda state: state.update({FC1: state[FC1].to(torch.complex64)}), f"{FC1} holds torch.complex64"),
         (lambda state: state.update({FC1: state[FC1].to_sparse()}), f"{FC1} holds torch.float32 \\(torch.sparse_coo"),
-        (lambda state: state.update({f"module.{FC1}": state[FC1]}), f"{FC1} is there twice"),
+        (lambda state: state.update({f"module.{FC1}": state[FC1]}), f"{FC1} occurs twice"),
         (lambda state: state.update({5: state[FC1]}), "is not a state dict"),
         (
             lambda state: state.update({"contact_head.regression.weight": torch.zeros(1, 3)}),
@@ -252,12 +252,12 @@ def test_a_flipped_byte_in_a_converted_checkpoint(tmp_path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"model.safetensors is damaged: its digest is .* `snakemake verify`"):
+    with pytest.raises(CheckpointError, match=r"model.safetensors is damaged: its SHA-256 is .* `snakemake verify`"):
         load_encoder(tmp_path)
     assert not is_converted(locate(T1, MODEL), tmp_path)
 
 
 def test_a_conversion_in_another_process_is_the_same(tmp_path):
     origin = locate(T1, MODEL)
-    apart, here = (way(origin, MODEL, tmp_path / name) for name, way in (("a", convert_apart), ("b", convert)))
+    apart, here = (way(origin, MODEL, tmp_path / name) for name, way in (("a", convert_in_subprocess), ("b", convert)))
     assert apart["model"] == here["model"] == read_record(tmp_path / "a")["model"]

@@ -127,7 +127,7 @@ def test_vectors_outlive_the_process_that_computed_them(job):
     assert whole.run().returncode == 0
     # After the layout, each batch writes the counts, what computed them, the vectors and the checksums of its rows.
     assert killed.run(*injected("pwrite64", "signal=KILL", 75)).returncode != 0
-    assert re.search(r"([1-9]\d?) of 30 sequences are there already", killed.ends_in(whole.output.read_bytes()))
+    assert re.search(r"([1-9]\d?) of 30 sequences are already embedded", killed.ends_in(whole.output.read_bytes()))
 
 
 @needs_strace
@@ -171,7 +171,7 @@ def test_a_full_disk(job, whole, kilobytes):
     try:
         done = this.run()
         assert done.returncode != 0
-        assert "the disk, or what you may use of it, is full" in done.stdout, done.stdout
+        assert "the disk is full, or your quota is used up" in done.stdout, done.stdout
         assert not this.output.exists()
         subprocess.run(["mount", "-o", "remount,size=20m", str(this.output.parent)], check=True)
         this.ends_in(whole[0])

@@ -30,7 +30,7 @@ from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.windows import Windowing, mirrored, side_by_side
 from lucaflow.errors import CheckpointError, ConfigError, EmbeddingError
-from lucaflow.records.outcomes import Demands, Normaliser, Policies, digest_of
+from lucaflow.records.outcomes import Normaliser, Policies, Requirements, digest_of
 from lucaflow.records.readers import RawRecord
 from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.schemas import read_yaml
@@ -107,7 +107,7 @@ def test_id_collision(manifest, tmp_path):
     said = [outcome for _, outcome in outcomes(case, manifest["option_defaults"], tmp_path)]
     assert [outcome.status for outcome in said] == ["accepted"] * 4
     assert len({outcome.digest for outcome in said}) == 3
-    named = list(outcomes(case, manifest["option_defaults"], tmp_path, demands=Demands(file_names=True)))
+    named = list(outcomes(case, manifest["option_defaults"], tmp_path, requirements=Requirements(file_names=True)))
     assert [outcome.status for _, outcome in named] == ["accepted", "problem", "accepted", "problem"]
 
 
@@ -139,7 +139,7 @@ def test_silent_truncation_and_swallow(manifest, golden_checkpoints, tmp_path):
     cases = tagged(manifest, "SILENT-TRUNCATION", "SWALLOW")
     assert cases
     for case in cases:
-        with pytest.raises(EmbeddingError, match="table of positions ends at 62"):
+        with pytest.raises(EmbeddingError, match="position table allows at most 62"):
             computed(case, golden_checkpoints["T4"], manifest["option_defaults"], tmp_path, 100)
 
 

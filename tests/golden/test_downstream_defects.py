@@ -1,8 +1,8 @@
 """Where LucaOneTasks is wrong, and LucaFlow is not; by the numbers of its defects (D1 to D30).
 
-D1, D2: training_args.bin is never opened. D6, D15: tests/unit/downstream/test_lucaonetasks.py. D11, D30:
-tests/workflow/test_predictions.py. The others are of its training (D8 to D10, D16, D19), its command line (D12, D23 to
-D25), or of options that LucaFlow does not have (D29).
+D1, D2: training_args.bin is never opened. D6: tests/unit/downstream/test_lucaonetasks.py. D15:
+tests/unit/downstream/test_inputs.py. D11, D30: tests/workflow/test_predictions.py. The others are of its training (D8
+to D10, D16, D19), its command line (D12, D23 to D25), or of options that LucaFlow does not have (D29).
 """
 
 import csv
@@ -19,7 +19,7 @@ from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.conversion import convert_head, load_head
-from lucaflow.downstream.inputs import framed
+from lucaflow.downstream.inputs import rows_for_head
 from lucaflow.downstream.models import choose_task, locate_head, read_head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest
 from lucaflow.engine.engine import Engine
@@ -58,7 +58,9 @@ def predict(encoder, tmp_path_factory):
         options = EmbeddingRequest.by(trained.reading, TRUNCATION).options_of(len(outcome.sequence))
         sequence = NormalisedSequence(outcome.digest, seq_type, outcome.sequence)
         (matrix,) = Engine(encoder, options, torch.device("cpu"), 100).matrices([sequence])
-        rows = framed(matrix, trained.reading.rows_read(TRUNCATION), trained.reading.special, trained.reading.frame)
+        rows = rows_for_head(
+            matrix, trained.reading.rows_read(TRUNCATION), trained.reading.special, trained.reading.frame
+        )
         return head.vectors(number, torch.from_numpy(rows), [len(rows)])
 
     return predicted
@@ -95,8 +97,8 @@ def test_d7_weights_of_a_loss_do_not_matter(tmp_path):
 def test_d13_a_matrix_that_is_cut_keeps_its_first_rows():
     """As recorded: cut to 3 residues, the last row is the fourth residue's, not that of [SEP]."""
     matrix = np.arange(10)[:, None]
-    assert framed(matrix, 3, special=True, frame=True)[:, 0].tolist() == [0, 1, 2, 3, 4]
-    assert framed(matrix, 8, special=True, frame=True)[:, 0].tolist() == list(range(10))
+    assert rows_for_head(matrix, 3, special=True, frame=True)[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert rows_for_head(matrix, 8, special=True, frame=True)[:, 0].tolist() == list(range(10))
 
 
 @pytest.mark.parametrize("change", ["missing", "renamed"])

@@ -27,7 +27,7 @@ def computed(name, checkpoint, case, shape):
         return [contacts]
     if name == "attentions":
         maps = []
-        encoder(ids, types, lengths, attention_to=lambda probabilities: maps.append(probabilities[0]))
+        encoder(ids, types, lengths, on_attention=lambda probabilities: maps.append(probabilities[0]))
         return [torch.stack(maps)]
     if name == "layer_inputs":
         return [torch.stack([encoder(ids, types, lengths, layer=layer) for layer in range(shape[0])])]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lucaflow.downstream.conversion import convert_head, load_head
-from lucaflow.downstream.inputs import framed
+from lucaflow.downstream.inputs import rows_for_head
 from lucaflow.downstream.models import choose_task, locate_head
 from lucaflow.downstream.pooling import POOLINGS, pooler
 from lucaflow.encoders.packing import Run
@@ -46,7 +46,7 @@ def inputs_of(arrays, run, sides):
 def cut(matrix, kind):
     # The longest matrix is 40 rows at prediction and 12 in training, two of them for [CLS] and [SEP].
     longest = {"predict": 38, "train": 10, "special": 10, "nobos": 12}[kind]
-    return framed(matrix, longest, special=kind == "special", frame=kind != "nobos")
+    return rows_for_head(matrix, longest, special=kind == "special", frame=kind != "nobos")
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -7,7 +7,13 @@ from golden_cases import TOLERANCE, forward_cases, packed, tensors
 from small_network import CONFIG, SOME, embedded, network, options, sequences
 
 from lucaflow.checkpoints.loading import load_encoder
-from lucaflow.engine.devices import ARITHMETIC, bytes_per_token, resolve_device, set_arithmetic, token_budget
+from lucaflow.engine.devices import (
+    DTYPE_OF_PRECISION,
+    bytes_per_token,
+    resolve_device,
+    set_matmul_precision,
+    token_budget,
+)
 from lucaflow.engine.engine import Engine
 from lucaflow.errors import DeviceError
 
@@ -20,12 +26,12 @@ ERROR = {"float32": 1e-5, "tfloat32": 5e-3, "bfloat16": 3e-2}
 @pytest.fixture(autouse=True)
 def full_float32_afterwards():
     yield
-    set_arithmetic("float32")
+    set_matmul_precision("float32")
 
 
 @pytest.mark.parametrize("name", ["T1", "T2", "T3", "T4", "T5"])
 def test_recorded_results(name, manifest, golden_checkpoints):
-    set_arithmetic("float32")
+    set_matmul_precision("float32")
     checkpoint = golden_checkpoints[name]
     case = forward_cases(manifest)[f"{name}/forward/batch-padded"]
     ids, types, lengths = packed(*tensors(case))
@@ -40,10 +46,10 @@ def test_recorded_results(name, manifest, golden_checkpoints):
 def test_the_processor_agrees(precision, budget, golden_checkpoints):
     folder = golden_checkpoints["T1"].folder
     assert resolve_device("auto", precision) == CUDA
-    set_arithmetic("float32")
+    set_matmul_precision("float32")
     expected = Engine(load_encoder(folder), options(), torch.device("cpu"), 100).matrices(SOME)
-    set_arithmetic(precision)
-    encoder = load_encoder(folder, CUDA, ARITHMETIC[precision])
+    set_matmul_precision(precision)
+    encoder = load_encoder(folder, CUDA, DTYPE_OF_PRECISION[precision])
     found = Engine(encoder, options(precision=precision), CUDA, budget).matrices(SOME)
     for one, other in zip(found, expected, strict=True):
         assert np.abs(one - other).max() <= ERROR[precision] * np.abs(other).max()
@@ -73,7 +79,7 @@ def test_memory_that_is_short(encoder):
         torch.cuda.set_per_process_memory_fraction((used + 10 * 20_000 * measured) / total)
         for matrix in Engine(encoder, options(), CUDA, 10**9, bytes_per_token=measured).matrices(many):
             np.testing.assert_allclose(matrix, expected[0], atol=1e-5)
-        with pytest.raises(DeviceError, match=r"1000000 residues .* do not fit the GPU's memory .* they need about"):
+        with pytest.raises(DeviceError, match=r"1000000 residues .* do not fit in the GPU's memory .* they need about"):
             list(Engine(encoder, options(), CUDA, 1, bytes_per_token=measured).embed(sequences("MKVLAWRRKL" * 100_000)))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

@@ -1,4 +1,4 @@
-"""A real browser without a window, and what it asked for."""
+"""A headless browser, its network requests and its errors."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 BINARIES = ("chromium", "chromedriver")
-# What a page on the disk may ask for: itself.
+# A page on the disk may request only itself.
 OWN = ("file:", "data:", "blob:", "about:")
 
 
 def why_not() -> str:
-    """Say what a browser needs that is not here."""
+    """Return which programs of the browser are missing, or an empty text."""
     missing = [name for name in BINARIES if shutil.which(name) is None]
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
 @contextmanager
 def browser(width: int = 1400, height: int = 900) -> Iterator[webdriver.Chrome]:
-    """Open Chromium without a window, and close it."""
+    """Open headless Chromium, and close it in the end."""
     options = webdriver.ChromeOptions()
     options.binary_location = str(shutil.which(BINARIES[0]))
     for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", f"window-size={width},{height}"):
@@ -43,19 +43,19 @@ def open_page(driver: webdriver.Chrome, path: Path) -> None:
 
 
 def foreign_requests(driver: webdriver.Chrome) -> list[str]:
-    """Return the addresses elsewhere that were asked for since the last call."""
+    """Return the addresses outside the page that were requested since the last call."""
     messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     return [address for address in asked if not address.startswith(OWN)]
 
 
 def complaints(driver: webdriver.Chrome) -> list[str]:
-    """Return the errors that scripts of the page ended in."""
+    """Return the errors of the page's scripts."""
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 def wait_for_map(driver: webdriver.Chrome, seconds: float = 60) -> None:
-    """Wait until a map is drawn. Raises TimeoutException."""
+    """Wait until a map is drawn. Raises TimeoutException after `seconds`."""
     script = (
         "return window.Bokeh !== undefined && [...Bokeh.index].length > 0 && [...Bokeh.index].every(v => v.is_idle)"
     )

@@ -1,4 +1,4 @@
-"""A small checkpoint on a server on loopback, and what a folder looks like when it was fetched."""
+"""A small checkpoint on a loopback server, and checks of the folder into which it is fetched."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 import torch
 from workflow_runs import ROOT
 
+from lucaflow.checkpoints.download import RetryPolicy
 from lucaflow.checkpoints.fetched import FETCHED_RECORD, read_sums
 from lucaflow.checkpoints.fetching import fetch
 from lucaflow.checkpoints.registry import Place, PublishedFile
-from lucaflow.checkpoints.server import Patience
 
-QUICK = Patience(connect=2, read=0.5, attempts=3, first_pause=0.01, longest_pause=0.05)
+QUICK = RetryPolicy(connect_timeout=2, read_timeout=0.5, attempts=3, first_pause=0.01, longest_pause=0.05)
 CONFIG = b'{"hidden_size": 8}'
 
 
@@ -39,7 +39,7 @@ def place(server, folder="new", **known) -> Place:
 
 
 def run(server, folder, **known) -> None:
-    fetch([place(server, **known)], folder, patience=QUICK)
+    fetch([place(server, **known)], folder, retries=QUICK)
 
 
 def assert_complete(folder: Path, weights: bytes = WEIGHTS) -> None:
@@ -71,12 +71,12 @@ def fetching_process(server, folder: Path, prepare: str = "", **options) -> subp
         logging.basicConfig(level=logging.INFO, stream=sys.stdout)
         from pathlib import Path
         import lucaflow.checkpoints.fetching
-        from lucaflow.checkpoints.server import Patience
+        from lucaflow.checkpoints.download import RetryPolicy
         from lucaflow.checkpoints.registry import Place, PublishedFile
         files = (PublishedFile("config.json"), PublishedFile("pytorch.pth"))
         {prepare}
         place = Place("lucaone-1", "server", {f"{server.address}/new"!r}, files)
-        lucaflow.checkpoints.fetching.fetch([place], Path({str(folder)!r}), patience=Patience(read=30))
+        lucaflow.checkpoints.fetching.fetch([place], Path({str(folder)!r}), retries=RetryPolicy(read_timeout=30))
     """
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)],

@@ -1,4 +1,4 @@
-"""Recorded cases of LucaOneApp in LucaFlow's terms."""
+"""The recorded cases of LucaOneApp, translated into LucaFlow's options and inputs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import InputError
 from lucaflow.records.normalisation import NormalisedFiles, normalise_dataset
-from lucaflow.records.outcomes import NO_DEMANDS, Normaliser, Policies
+from lucaflow.records.outcomes import NO_REQUIREMENTS, Normaliser, Policies
 from lucaflow.records.readers import Columns, read_records
 from lucaflow.records.sequences import NormalisedSequence
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "embedding"
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
-# Recorded runs in which LucaOneApp is wrong, and what is said here instead of going on.
+# Recorded runs that LucaOneApp gets wrong, and the words of LucaFlow's error; None if LucaFlow accepts the input.
 REFUSED = {
     "T1/clean/gene-only-marks": "no residue in the sequence",
     "T1/clean/gene-only-marks-special": "no residue in the sequence",
@@ -36,7 +36,7 @@ REFUSED = {
     "T1/reader/fasta-empty-record": "no residue in the sequence",
     "T1/reader/fasta-last-empty": "no residue in the sequence",
     "T1/reader/fasta-empty-file": "holds no records",
-    "T1/reader/fasta-dup-ids": "stands on line 1 with another sequence",
+    "T1/reader/fasta-dup-ids": "is on line 1 with another sequence",
     "T1/reader/fasta-empty-id": "has no id",
     "T1/reader/csv-empty-id": "has no id",
     "T1/reader/fasta-no-header": "neither FASTA nor a table",
@@ -61,7 +61,7 @@ def options_of(run: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def fixed_length(options: dict[str, Any]) -> int | None:
-    """LucaOneApp takes 0 and negative lengths as not given."""
+    """Return the fixed length; LucaOneApp ignores 0 and negative lengths."""
     fixed = options["embedding_fixed_len_a_time"]
     return fixed if fixed is not None and fixed > 0 else None
 
@@ -80,14 +80,14 @@ def embedding_options(options: dict[str, Any]) -> EmbeddingOptions:
 
 
 def columns_of(options: dict[str, Any]) -> Columns:
-    """LucaOneApp uses its two column options only together."""
+    """Return the columns; LucaOneApp uses its two column options only together."""
     if options["id_idx"] is None or options["seq_idx"] is None:
         return Columns()
     return Columns(id=str(options["id_idx"]), sequence=str(options["seq_idx"]))
 
 
 def file_name(header: str, embedding_type: str) -> str:
-    """The name LucaOneApp gives a record's file."""
+    """Return LucaOneApp's file name for a record."""
     name = header.removeprefix(">").replace(" ", "").replace("/", "_").replace("|", "_")
     return f"{embedding_type}_{name}.pt"
 
@@ -98,7 +98,7 @@ def named_cases(manifest, names):
 
 
 def refusal(case, defaults, tmp_path):
-    """Return what is said when the dataset of a case is refused."""
+    """Return the message of the InputError that the dataset of a case raises."""
     run = case["runs"][0]
     options = options_of(run, defaults)
     path = tmp_path / run["input_name"]
@@ -117,13 +117,13 @@ def refusal(case, defaults, tmp_path):
     return str(error.value)
 
 
-def outcomes(case, defaults, tmp_path, type_mismatch="accept", demands=NO_DEMANDS):
-    """Read and normalise a case's input file; return (header or id, outcome) of each record."""
+def outcomes(case, defaults, tmp_path, type_mismatch="accept", requirements=NO_REQUIREMENTS):
+    """Read and normalise a case's input file; yield (header or id, outcome) of each record."""
     run = case["runs"][0]
     options = options_of(run, defaults)
     path = tmp_path / run["input_name"]
     path.write_text(run["input_text"], encoding="utf-8", newline="")
-    normaliser = Normaliser(Policies("drop", "first", type_mismatch, "error"), demands)
+    normaliser = Normaliser(Policies("drop", "first", type_mismatch, "error"), requirements)
     lines = run["input_text"].splitlines()
     for raw in read_records(path, columns_of(options)):
         is_table = path.suffix in (".csv", ".tsv")
@@ -131,7 +131,7 @@ def outcomes(case, defaults, tmp_path, type_mismatch="accept", demands=NO_DEMAND
 
 
 def computed(case, checkpoint, defaults, tmp_path, budget):
-    """Embed a case's input file as the workflow does; return arrays by LucaOneApp's file names."""
+    """Embed a case's input file as the workflow does; return the arrays by LucaOneApp's file names."""
     options = options_of(case["runs"][0], defaults)
     wanted = embedding_options(options)
     sequences, names = [], []
@@ -156,7 +156,7 @@ def forward_cases(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def tensors(case: dict[str, Any]) -> tuple[Tensor, Tensor, list[int]]:
-    """Return ids and types (B, n) of a padded batch, and the tokens of each of its rows."""
+    """Return ids and types (B, n) of a padded batch, and the number of tokens of each row."""
     inputs = case["inputs"]
     ids = torch.tensor(inputs["input_ids"])
     types = torch.tensor(inputs["token_type_ids"]) if inputs["token_type_ids"] else torch.zeros_like(ids)
@@ -164,6 +164,6 @@ def tensors(case: dict[str, Any]) -> tuple[Tensor, Tensor, list[int]]:
 
 
 def packed(ids: Tensor, types: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor, list[int]]:
-    """Return what the encoder takes: the rows of a padded batch one after another, without their padding."""
+    """Return the encoder's inputs: the rows of a padded batch, concatenated without padding, and their lengths."""
     ids, types = (torch.cat([row[:n] for row, n in zip(x, lengths, strict=True)]) for x in (ids, types))
     return ids, types, lengths

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that serves what it is given, with ranges, and misbehaves as it is told."""
+"""An HTTP server on loopback that supports ranges, and misbehaves as a test demands."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Loopback(ThreadingHTTPServer):
-    """files: by path; faults: what the next answers do instead, each once; asked: path and Range of each request;
-    tokens: what clients identified themselves by."""
+    """A server of files by path. faults: functions that answer the next requests, one each; asked: path and Range of
+    each request; tokens: the Authorization headers of all requests."""
 
     daemon_threads = True
 
@@ -31,11 +31,11 @@ class Loopback(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that leave in the middle are part of the tests."""
+        """Print nothing: tests interrupt clients on purpose."""
 
 
 class Answer(BaseHTTPRequestHandler):
-    """One answer."""
+    """The answer to one request."""
 
     protocol_version = "HTTP/1.1"
     server: Loopback
@@ -61,7 +61,7 @@ class Answer(BaseHTTPRequestHandler):
             self.begin(200, len(content), content)
 
     def miss(self) -> None:
-        """Say that there is no such file; a Hub says in a header of its own what is missing."""
+        """Answer 404; the header X-Error-Code, as on a Hub, names the missing thing."""
         code = (
             "RevisionNotFound"
             if "/revision/" in self.path
@@ -85,7 +85,7 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def give(self, content: bytes) -> None:
-        """Serve as a good server does: the rest of the file if it is still the same one."""
+        """Answer correctly: with the requested range if the file is unchanged, otherwise with the whole file."""
         span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         same = self.headers.get("If-Range") in (None, f'"{hashlib.md5(content).hexdigest()}"')
         if span and same and int(span[1]) >= len(content):
@@ -100,11 +100,11 @@ class Answer(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Tests look at `asked`."""
+        """Print nothing: tests read `asked`."""
 
 
 def cut(fraction: float) -> Callable[[Answer, bytes], None]:
-    """Announce the whole file, and hang up in the middle."""
+    """Return a fault that announces the whole file and closes the connection after a fraction of it."""
 
     def fault(answer: Answer, content: bytes) -> None:
         answer.begin(200, len(content), content)
@@ -115,7 +115,7 @@ def cut(fraction: float) -> Callable[[Answer, bytes], None]:
 
 
 def stall(fraction: float) -> Callable[[Answer, bytes], None]:
-    """Send no more after a part, and keep the connection."""
+    """Return a fault that stops sending after a fraction of the file and keeps the connection open."""
 
     def fault(answer: Answer, content: bytes) -> None:
         answer.begin(200, len(content), content)
@@ -135,13 +135,13 @@ def status(code: int, **headers: str) -> Callable[[Answer, bytes], None]:
 
 
 def whole_file(answer: Answer, content: bytes) -> None:
-    """Ignore the range that was asked for."""
+    """Ignore the requested range and send the whole file."""
     answer.begin(200, len(content), content)
     answer.wfile.write(content)
 
 
 def page(kind: str) -> Callable[[Answer, bytes], None]:
-    """Send a login page, with status 200."""
+    """Return a fault that sends a login page with status 200. kind: its content type."""
 
     def fault(answer: Answer, _: bytes) -> None:
         text = b"<!doctype html><title>Log in</title>"

@@ -1,7 +1,8 @@
-"""LucaOne's network written down plainly, as LucaOneApp runs it: what the engine is compared with.
+"""A plain implementation of LucaOne's network, computed as LucaOneApp does, for comparison with the engine.
 
-In float32, query, key and value apart, padding masked, every layer's states and attention maps kept, and the maps
-stacked in the end: written from the description of what LucaOneApp computes, [MASK] tokens left out.
+It is in float32, with separate projections for query, key and value, and with padding masked. It keeps the states and
+attention maps of every layer and stacks the maps at the end. It follows a description of LucaOneApp's computation, but
+does not support [MASK] tokens.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def rotated(x: Tensor, inv_freq: Tensor) -> Tensor:
 
 
 class PlainLayer:
-    """One block; `weights` are those of an encoder's block, query, key and value in one matrix."""
+    """One block. weights: those of an encoder's block, with query, key and value in one matrix."""
 
     def __init__(self, weights: Mapping[str, Tensor], heads: int) -> None:
         self.weights = {name: value.float() for name, value in weights.items()}
@@ -59,7 +60,7 @@ class PlainLayer:
 
 
 class PlainLucaOne:
-    """LucaOne's network with the parameters of a converted checkpoint, by their names."""
+    """LucaOne's network. state: the parameters of a converted checkpoint, by name."""
 
     def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor]) -> None:
         self.config = config

@@ -1,7 +1,7 @@
-"""A SLURM cluster of one node, on this machine, with two GPUs that are devices in name only.
+"""A SLURM cluster of one node on this machine, with two simulated GPUs.
 
-Needs root and Debian's slurmctld, slurmd, slurm-client and munge. The configuration must lie in /etc/slurm, since
-Snakemake's job steps are started without the variable that names another.
+It needs root and Debian's slurmctld, slurmd, slurm-client and munge. The configuration must be in /etc/slurm, since
+Snakemake starts its job steps without the environment variable for another place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import filelock
 
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
-# More cores than there may be: the jobs of these tests are small, and several should run at once.
+# The node may claim more cores than the machine has: the jobs are small, and several should run at once.
 CORES, MEGABYTES, GPUS = 8, 32000, 2
 TEMPLATE = """\
 ClusterName=lucaflow
@@ -63,13 +63,13 @@ PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP
 
 
 def why_not() -> str:
-    """Say why no cluster can be started here; an empty text if it can."""
+    """Return why no cluster can be started here, or an empty text."""
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"SLURM is not installed here: {', '.join(missing)}"
     if os.geteuid() != 0:
-        return "a SLURM cluster of one's own takes root"
+        return "starting a SLURM cluster needs root"
     if CONFIGURATION.exists() and "ClusterName=lucaflow" not in CONFIGURATION.read_text():
-        return f"this machine belongs to a cluster: {CONFIGURATION}"
+        return f"this machine already belongs to a cluster, configured in {CONFIGURATION}"
     return ""
 
 
@@ -78,7 +78,7 @@ def ask(*command: str) -> str:
 
 
 def processes_of_jobs() -> tuple[set[int], set[int]]:
-    """Return SLURM's own processes that look after running jobs, and all that these started."""
+    """Return the ids of SLURM's step daemons, and of all processes started by them."""
     table = [line.split(None, 2) for line in ask("ps", "-e", "-o", "pid=,ppid=,args=").splitlines()]
     keepers = {int(pid) for pid, _, name in table if name.startswith("slurmstepd")}
     known = set(keepers)
@@ -94,7 +94,7 @@ def signal_all(processes: set[int], number: signal.Signals) -> None:
 
 
 class Cluster:
-    """What a user and an administrator do with a cluster."""
+    """The actions of a user and of an administrator on a cluster."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -129,11 +129,11 @@ class Cluster:
         raise RuntimeError(f"the node did not come up\n{logs}")
 
     def stop_node(self) -> None:
-        """Take the node away at once, with all that runs on it."""
+        """Kill the node's daemon and every process of its jobs."""
         signal_all({int((self.folder / "slurmd.pid").read_text())}.union(*processes_of_jobs()), signal.SIGKILL)
 
     def halt(self) -> None:
-        """Let all that jobs started stand still, however deep; their time runs on."""
+        """Stop every process of the jobs with SIGSTOP, however deep; their time limit still counts."""
         _, started = processes_of_jobs()
         signal_all(started, signal.SIGSTOP)
 
@@ -145,7 +145,7 @@ class Cluster:
                 subprocess.run(["kill", path.read_text().strip()], capture_output=True, check=False)
 
     def jobs(self, *states: str) -> dict[int, dict[str, str]]:
-        """Return what SLURM knows of jobs, by number: those of a LucaFlow rule, in the given states or any."""
+        """Return SLURM's entries of the jobs of LucaFlow's rules, by number. states: all states if none is given."""
         said = ask("scontrol", "show", "job", "--oneliner")
         found = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in said.splitlines() if line.startswith("JobId")]
         return {
@@ -153,7 +153,7 @@ class Cluster:
         }
 
     def wait_for(self, rule: str, state: str = "RUNNING", seconds: float = 300) -> int:
-        """Return the number of a job of a rule in a state."""
+        """Wait for a job of a rule in a state; return its number. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for number, job in self.jobs(state).items():
@@ -165,7 +165,7 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
-    """Give a running cluster. Raises filelock.Timeout if another process has one on this machine."""
+    """Yield a running cluster. Raises filelock.Timeout if another process has one on this machine."""
     CONFIGURATION.parent.mkdir(exist_ok=True)
     with filelock.FileLock(CONFIGURATION.with_name(".lucaflow.lock"), blocking=False):
         started = Cluster(folder)

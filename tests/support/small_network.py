@@ -1,4 +1,4 @@
-"""A network of a few thousand weights drawn at random, and sequences for it."""
+"""A network with a few thousand random weights, and sequences for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def options(**changed: Any) -> EmbeddingOptions:
 
 
 def network(device: torch.device) -> Encoder:
-    """Return the network, in float32 and not packed."""
+    """Return the network in float32, with unpacked weights."""
     torch.manual_seed(0)
     encoder = Encoder(CONFIG)
     for parameter in encoder.parameters():
@@ -48,7 +48,7 @@ SOME = sequences("MKVLAWRRKLAWQE" * 3, "MKVLAWRRKLAWQE", "MKV", "WW", "M")
 
 
 def assembled(batches: Iterable[EmbeddedBatch]) -> list[np.ndarray]:
-    """Put the pieces of matrices together; every row is given exactly once."""
+    """Assemble matrices from their pieces; assert that each row is present exactly once."""
     matrices: dict[int, np.ndarray] = {}
     for piece in (piece for batch in batches for piece in batch.pieces):
         matrix = matrices.setdefault(piece.sequence, np.full((piece.total_rows, 16), np.nan, dtype=np.float32))

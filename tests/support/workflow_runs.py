@@ -1,4 +1,4 @@
-"""Real runs of the workflow in a directory of their own."""
+"""Real runs of the workflow, each in a directory of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def copy_clone(folder: Path) -> None:
-    """Copy what is under version control, or will be, as it stands here."""
+    """Copy every file that git tracks or does not ignore, in its present state."""
     files = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT, check=True, capture_output=True,
@@ -31,7 +31,7 @@ def copy_clone(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """How a run ended: `jobs` counts the jobs that finished, by rule."""
+    """The result of a run. jobs: number of finished jobs by rule."""
 
     code: int
     output: str
@@ -46,15 +46,15 @@ class Run:
         return self
 
     def failed(self, *words: str) -> Run:
-        """The run failed, and said each of `words`."""
+        """Assert that the run failed and that its output contains each of `words`."""
         assert self.code != 0, self.output
         for word in words:
-            assert word in self.output, f"not said: {word}\n{self.output}"
+            assert word in self.output, f"not in the output: {word}\n{self.output}"
         return self
 
 
 class Workflow:
-    """Writes inputs and runs LucaFlow from another directory than the clone, as a user with a shared clone does."""
+    """Writes inputs and runs LucaFlow outside the clone, as a user of a shared clone does."""
 
     def __init__(self, directory: Path, checkpoints: Path) -> None:
         self.directory = directory
@@ -91,7 +91,7 @@ class Workflow:
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
-            # Jobs of several tests share the cores; threads that spin while they wait would take them from each other.
+            # Several tests share the cores: threads that spin while they wait would slow the others down.
             env={**os.environ, "OMP_WAIT_POLICY": "passive", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -101,7 +101,7 @@ class Workflow:
         return Run(done.returncode, done.stdout)
 
     def forget(self) -> None:
-        """Remove what Snakemake remembers."""
+        """Remove Snakemake's records of previous runs."""
         subprocess.run(["rm", "-rf", str(self.directory / ".snakemake")], check=True)
 
     def result(self, dataset: str, name: str, model: str = "mini-1") -> Path:

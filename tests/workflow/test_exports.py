@@ -21,7 +21,7 @@ from lucaflow.errors import SpaceError, StoreError
 from lucaflow.exports.hdf5 import export_by_id, export_standalone
 from lucaflow.exports.numpy_files import export_npy
 from lucaflow.exports.tables import export_anndata, export_parquet
-from lucaflow.store.format import FORMAT
+from lucaflow.store.format import EMBEDDINGS_FORMAT
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION
 
 RECORDS = {"a/b%": "MKVLAW", "same": "MKVLAW", "b": "MWWWKKAA", "c": "MKV", "again": "MWWWKKAA"}
@@ -93,7 +93,9 @@ def stored(path, count, width):
     rows = np.minimum(np.arange(count), np.random.default_rng(0).integers(0, count // 2, count))
     values = np.random.default_rng(1).standard_normal((count // 2, width), dtype=np.float32)
     with h5py.File(path, "w") as file:
-        file.attrs.update({"format": FORMAT, "format_version": EMBEDDINGS_FORMAT_VERSION, "hidden_size": width})
+        file.attrs.update(
+            {"format": EMBEDDINGS_FORMAT, "format_version": EMBEDDINGS_FORMAT_VERSION, "hidden_size": width}
+        )
         file.create_dataset("ids", data=[f"r{i}" for i in range(count)], dtype=h5py.string_dtype())
         file["sequence"], file["mean"] = rows, values
         file["lengths"] = np.arange(count // 2)
@@ -178,7 +180,11 @@ def test_a_table_of_other_records_is_refused(tmp_path):
     embeddings = stored(tmp_path / "embeddings.h5", 5, 8)
     (tmp_path / "labels.tsv").write_text("record\tlabel\n")
     columns = "record\tid\tdescription\tstatus\n"
-    orders = ((0, 1, 3, 2, 4), "not of the same"), (range(4), "has 4 records"), (range(6), "not of the same")
+    orders = (
+        ((0, 1, 3, 2, 4), "do not hold the same records"),
+        (range(4), "has 4 records"),
+        (range(6), "do not hold the same"),
+    )
     for order, said in orders:
         (tmp_path / "records.tsv").write_text(columns + "".join(f"{i}\tr{i}\t\taccepted\n" for i in order))
         for export in (export_parquet, export_anndata):

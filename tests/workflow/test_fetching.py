@@ -79,7 +79,7 @@ def test_fetch_then_run_without_any_connection(workflow, server, without_network
     prepare(workflow, server)
     fetched = workflow.run("fetch").succeeded()
     assert "plain HTTP" in fetched.output
-    assert "Nobody has published a digest of pytorch.pth. It is recorded as" in fetched.output
+    assert "No checksum is published for pytorch.pth. Its SHA-256" in fetched.output
     done = workflow.run(**without_network).succeeded()
     assert not (workflow.directory / "connections").exists()
     assert not done.jobs["fetch_checkpoint"]
@@ -113,7 +113,7 @@ def test_the_older_place_is_used_where_the_newer_one_has_nothing(workflow, serve
     server.files = {f"{OLD}/{name}": content for name, content in FILES.items()}
     prepare(workflow, server)
     run = workflow.run().succeeded()
-    assert "the server has no such file (404 Not Found). Asking the next place." in run.output
+    assert "the server has no such file (404 Not Found). Trying the next place." in run.output
 
 
 @pytest.mark.long

@@ -55,7 +55,7 @@ def test_the_files_of_lucaoneapp(lucaone, manifest):
     assert set(lucaone.run().succeeded().jobs) == {"record_settings", "record_run", "export_lucaone"}
     assert len(list(folder.glob("*.pt"))) == 6
     lucaone.fasta("p.fasta", {"x/y": "MKVLAW", "x|y": "MWWWKK"})
-    lucaone.run().failed("line 3, id 'x|y': the export `lucaone` calls its file 'x_y', like that of line 1")
+    lucaone.run().failed("line 3, id 'x|y': its file name in the export `lucaone` is 'x_y', the same as for line 1")
 
 
 def test_contacts(lucaone):

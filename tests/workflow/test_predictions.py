@@ -136,26 +136,24 @@ def test_d11_sequences_are_known_by_what_they_are(golden):
 def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(workflow):
     workflow.write("pairs.csv", f"{PAIRS}g,p,gene,prot,GCGTCG,{PROTEIN},1\n")
     workflow.datasets({"dataset": "t", "path": "pairs.csv", "kind": "pair", "tasks": "MiniCentralDogma"})
-    workflow.run("verify").failed("not there yet: results/t/predictions/MiniCentralDogma.json")
+    workflow.run("verify").failed("these results do not exist yet: results/t/predictions/MiniCentralDogma.json")
     workflow.run().succeeded()
     workflow.run("verify").succeeded()
     (shard,) = workflow.directory.glob("results/t/heads/mini-1/*/*.h5")
     content = bytearray(shard.read_bytes())
     content[-1] ^= 1
     shard.write_bytes(content)
-    workflow.run("verify").failed(
-        shard.name, "is damaged", "MiniCentralDogma.json: rests on embeddings that are damaged"
-    )
+    workflow.run("verify").failed(shard.name, "is damaged", "MiniCentralDogma.json: depends on damaged embeddings")
     assert not shard.exists()
     assert needed(workflow.run().succeeded()) == {"embed_for_heads": 1, "predict": 1}
     workflow.run("verify").succeeded()
     predictions = workflow.directory / "results/t/predictions/MiniCentralDogma.csv"
     predictions.write_bytes(predictions.read_bytes().replace(b"GCGTCG", b"GCGTCC"))
-    workflow.run("verify").failed("MiniCentralDogma.csv: its content is not what it was")
+    workflow.run("verify").failed("MiniCentralDogma.csv: its content has changed")
     assert not predictions.exists()
     # Embeddings that were removed to make room are nobody's damage, and are made again only where they are needed.
     shard.unlink()
-    workflow.run("verify").failed("not there yet")
+    workflow.run("verify").failed("these results do not exist yet")
     assert needed(workflow.run().succeeded()) == {"embed_for_heads": 1, "predict": 1}
     shard.unlink()
     workflow.run("verify").succeeded()
@@ -192,12 +190,12 @@ def test_d30_a_task_is_fetched_by_itself(golden):
 @pytest.mark.parametrize(
     ("row", "heads", "words"),
     [
-        ({"tasks": "ProtLok"}, {"source": "server"}, "there is no task 'ProtLok'; did you mean ProtLoc? There is: "),
+        ({"tasks": "ProtLok"}, {"source": "server"}, "unknown task 'ProtLok'; did you mean ProtLoc? Known tasks: "),
         ({"tasks": "SupKTax"}, {"source": "server"}, "p: SupKTax reads gene sequences, not prot"),
         ({"tasks": "PPI"}, {"source": "server"}, "p: PPI reads pair records (prot and prot), not single ones"),
-        ({"tasks": "ProtLoc,ProtLoc"}, {}, "tasks: ProtLoc stands there twice"),
+        ({"tasks": "ProtLoc,ProtLoc"}, {}, "tasks: ProtLoc is given twice"),
         ({"tasks": "Prot/Loc"}, {}, "tasks: 'Prot/Loc' does not match"),
-        ({"tasks": "Own"}, {}, "models/Own holds 0 trained models, expected one"),
+        ({"tasks": "Own"}, {}, "models/Own holds 0 downstream models, expected one"),
         ({"tasks": "ProtLoc"}, {"path": None}, "heads.path: expected a LucaOneTasks root"),
     ],
 )  # fmt: skip
@@ -263,7 +261,7 @@ def test_a_refused_input_stays_refused_and_is_never_paired_with_older_values(gol
     golden.run().succeeded()
     before = table(golden, "t", "CentralDogma")
     golden.write("pairs.csv", PAIRS + "\n".join([lines[0], lines[1].replace("GCGTCG", "GCGTCC")]) + "\n")
-    golden.run().failed("the id stands on line 2 with another sequence")
+    golden.run().failed("the same id is on line 2 with another sequence")
     golden.config["heads"]["threshold"] = 0.4
-    golden.run().failed("the id stands on line 2 with another sequence")
+    golden.run().failed("the same id is on line 2 with another sequence")
     assert table(golden, "t", "CentralDogma") == before

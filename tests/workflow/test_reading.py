@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import doctest
+import importlib
+import pkgutil
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from workflow_runs import ROOT, Workflow, copy_clone
 
+import lucaflow
 from lucaflow import embed, load_encoder, open_embeddings
 from lucaflow.errors import ConfigError, InputError
 
@@ -47,6 +51,19 @@ def test_the_page_about_reading(finished, monkeypatch):
             for output in ("matrix", "mean"):
                 assert np.allclose(found[identifier][output], stored.read(output, identifier), rtol=0, atol=1e-5)
     assert np.array_equal(found["again"]["matrix"], found["sp|P2|X"]["matrix"])
+
+
+def test_the_examples_of_the_library(finished, monkeypatch):
+    """In docstrings, which find the results of the README's example where they run."""
+    monkeypatch.chdir(finished.directory)
+    tried = 0
+    for found in pkgutil.walk_packages(lucaflow.__path__, "lucaflow."):
+        module = importlib.import_module(found.name)
+        more = {"load_encoder": load_encoder, "Path": Path} if found.name == "lucaflow.embedding.notebook" else {}
+        failed, attempted = doctest.testmod(module, extraglobs=more)
+        assert not failed, found.name
+        tried += attempted
+    assert tried > 15
 
 
 @pytest.mark.long

@@ -50,14 +50,14 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
         "dna.fasta: 1 of 2 records cannot be used",
         "line 1, id 'x': 'ACGTACGTACGTACGTACGT'... looks like a nucleotide sequence, "
         "but the dataset's seq_type is prot",
-        "line 5, id 'one': the id stands on line 1 with another sequence",
+        "line 5, id 'one': the same id is on line 1 with another sequence",
         "empty.fasta: the file holds no records",
         "'-' at column 3 of line 2 below the header",
         "and 11 more",
         "quotes.csv, line 3: the row that starts here cannot be read",
         "headless.csv, line 1: 'a,MKVLAWRRKLAWMKVLAWRRKLAW' looks like a record",
         "folder: cannot be read",
-        "no column 'identifier' for the ids. There is: name, seq.",
+        "no column 'identifier' for the ids. The file has: name, seq.",
     )
     assert run.output.count("Traceback") == 0
     planned, summed_up = run.output.split("\nFailed, and why:\n")
@@ -93,7 +93,7 @@ def test_an_older_result_is_kept_and_said_to_be_there(protein):
         ({"compute": {"shard_tokens": 0}}, ["compute.shard_tokens: 0 is less than the minimum of 1"]),
         (
             {"embedding": {"precision": "tfloat32"}},
-            ["`tfloat32` needs a GPU, but compute.device is `cpu`; take `float32` or `bfloat16`"],
+            ["`tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`"],
         ),
         ({"embedding": {"layer": 7}}, ["embedding.layer is 7, but this checkpoint has layers 0 to 6"]),
         ({"compute": {"device": "cuda"}}, ["compute.device is `cuda`, but torch finds no usable GPU"]),
@@ -116,19 +116,19 @@ def test_a_wrong_configuration(protein, change, words):
     ("row", "words"),
     [
         ({"dataset": "../p"}, "line 2: dataset: '../p' does not match"),
-        ({"path": "{a}.fasta"}, "line 2: path: '{a}.fasta' has a brace in it"),
+        ({"path": "{a}.fasta"}, "line 2: path: '{a}.fasta' contains a brace"),
         ({"seq_type": "dna"}, "line 2: seq_type: 'dna' is not one of ['gene', 'prot']"),
         ({"seq_type": ""}, "line 2: seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"),
         ({"seqtype": "prot"}, "line 2: seqtype: there is no such key; did you mean seq_type?"),
-        ({"seq_type": "gene", "llm_version": "lucaone-prot"}, "lucaone-prot reads prot sequences alone"),
-        ({"llm_step": "5"}, "`mini` exists for step 1 alone"),
+        ({"seq_type": "gene", "llm_version": "lucaone-prot"}, "lucaone-prot reads only prot sequences"),
+        ({"llm_step": "5"}, "`mini` exists only with step 1"),
     ],
 )
 def test_a_wrong_table_of_datasets(protein, row, words):
     protein.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", **row})
     protein.run("--dry-run").failed("datasets.tsv", words)
     protein.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"}, {"dataset": "P", "path": "p.fasta"})
-    protein.run("--dry-run").failed("line 3: dataset: 'P' stands in the table twice")
+    protein.run("--dry-run").failed("line 3: dataset: 'P' is in the table twice")
 
 
 def take_golden(workflow, name, version, step):
@@ -164,7 +164,7 @@ def cut_short(folder):
         (lambda folder: (folder / "pytorch.pth").unlink(), ["no pytorch.pth in", "It holds: config.json"]),
         (shutil.rmtree, ["no folder", "checkpoint-step36000000"]),
         (break_shape, ["layers.1.fc1.weight has shape (5, 32), expected (128, 32)", "layers.0.fc2.bias is missing"]),
-        (break_number, ["not finite, in embed_tokens.weight"]),
+        (break_number, ["not finite: embed_tokens.weight"]),
         (cut_short, ["pytorch.pth is damaged"]),
         (lambda folder: (folder / "config.json").write_text("{"), ["config.json does not describe a LucaOne model"]),
     ],
@@ -186,7 +186,7 @@ class Hostile:
 def test_a_hostile_pickle_is_refused_and_does_nothing(protein):
     folder = take_golden(protein, "T1", "lucaone", 36000000)
     torch.save({"embed_tokens.weight": Hostile()}, folder / "pytorch.pth")
-    protein.run().failed("holds more than plain tensors; nothing in it was run")
+    protein.run().failed("holds more than plain tensors; no code in it was run")
     assert not (protein.directory / "executed").exists()
 
 
@@ -202,4 +202,4 @@ def test_a_hugging_face_directory_needs_a_step_and_holds_one_model(protein):
         {"dataset": "p", "path": "p.fasta", "seq_type": "prot", "llm_step": "36000000"},
         {"dataset": "q", "path": "p.fasta", "seq_type": "prot", "llm_version": "lucaone-prot", "llm_step": "38200000"},
     )
-    protein.run("--dry-run").failed("hub holds one model, but the datasets ask for lucaone-36000000, lucaone-prot-382")
+    protein.run("--dry-run").failed("hub holds one model, but the datasets need lucaone-36000000, lucaone-prot-382")

@@ -150,7 +150,7 @@ def test_older_embeddings_are_listed_and_removed_when_asked(small):
     assert [folder_of_results(small)] == list(small.result("p", "shards").iterdir())
     small.run("verify").succeeded()
     assert NOTHING in small.run().succeeded().output
-    assert "nothing is there but what" in small.run("older").succeeded().output
+    assert "There are no unused embeddings." in small.run("older").succeeded().output
 
 
 def folder_of_results(workflow):
@@ -212,7 +212,7 @@ def test_the_size_of_shards_changes_no_value(small):
     assert small.run().succeeded().jobs["embed"] > 2
     several = means(small)
     small.config["compute"]["shard_tokens"] = 20_000_000
-    # Otherwise rows would be taken over, and none computed.
+    # Otherwise rows would be reused, and none computed.
     for shard in small.result("p", "shards").glob("*/*.h5"):
         shard.unlink()
     assert small.run().succeeded().jobs["embed"] == 1
@@ -308,7 +308,7 @@ def test_where_a_checkpoint_is_kept_does_not_matter(small):
     content = bytearray(model.read_bytes())
     content[-1] ^= 1
     model.write_bytes(content)
-    small.run("verify").failed("model.safetensors: its content is not what it was")
+    small.run("verify").failed("model.safetensors: its content has changed")
     run = small.run().succeeded()
     assert (run.jobs["convert_checkpoint"], run.jobs["embed"]) == (1, 0)
 

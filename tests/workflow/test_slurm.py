@@ -182,7 +182,7 @@ def test_a_job_out_of_time_goes_on_with_more(on_slurm, undisturbed):
     on_slurm.cluster.halt()
     there.end(process).succeeded()
     assert on_slurm.jobs()[number]["JobState"] == "TIMEOUT"
-    (said,) = re.findall(r"(\d+) of (\d+) sequences are there already", there.log_of_embed())
+    (said,) = re.findall(r"(\d+) of (\d+) sequences are already embedded", there.log_of_embed())
     assert 0 < int(said[0]) < int(said[1])
     assert there.shards() == undisturbed(200_000, tokens_per_batch=200)
 

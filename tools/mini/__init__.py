@@ -1,1 +1,1 @@
-"""How `mini`, the small checkpoint that comes with LucaFlow, was trained: LucaOne's architecture on open sequences."""
+"""How was `mini`, the small checkpoint packaged with LucaFlow, trained: LucaOne's architecture on open sequences?"""

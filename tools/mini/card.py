@@ -1,4 +1,4 @@
-"""The tables and the figure of docs/mini.md, from what `make mini` measured."""
+"""How do the measurements of `make mini` become the tables and the figure of docs/mini.md?"""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def shares(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
-    """Return a table of the sets that were kept apart, with a column for each way of telling."""
+def share_table(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
+    """Return the shares of correct answers on the held-out sets: a row for each set, a column for each method."""
     names = list(rows[0][kind])
     body = [
         [row["set"], str(row[kind]["mini"]["of"]), *(str(Share(**row[kind][name])) for name in names)] for row in rows
     ]
-    return table(["set", "of", *names], body)
+    return table(["set", "n", *names], body)
 
 
-def losses(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table of the losses on the sets that were kept apart, with a column for each way of telling."""
+def loss_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the losses on the held-out sets: a row for each set, a column for each method."""
     names = list(rows[0]["loss"])
     return table(["set", *names], [[row["set"], *(f"{row['loss'][name]:.3f}" for name in names)] for row in rows])
 
 
-def downstream(measured: Mapping[str, Any]) -> str:
-    """Return a table of how well the two downstream models do."""
+def downstream_table(measured: Mapping[str, Any]) -> str:
+    """Return the accuracies of the two downstream models and of their baselines."""
     rows = []
     for name in ("location", "location, test set"):
-        for who, scores in measured["location"][name].items():
-            rows.append([f"MiniProtLoc: {name}", who, *_scores(scores), ""])
+        for method, scores in measured["location"][name].items():
+            rows.append([f"MiniProtLoc: {name}", method, *_scores(scores), ""])
     for name in ("against any other", "against the most similar other"):
-        for who, scores in measured["central dogma"][name].items():
+        for method, scores in measured["central dogma"][name].items():
             area = f"{scores['area under the curve']:.3f}" if "area under the curve" in scores else ""
-            rows.append([f"MiniCentralDogma: {name}", who, *_scores(scores), area])
-    return table(["on", "by", "of", "accuracy (95 %)", "macro F1", "area under the curve"], rows)
+            rows.append([f"MiniCentralDogma: {name}", method, *_scores(scores), area])
+    return table(["model: test set", "method", "n", "accuracy (95 %)", "macro F1", "area under the curve"], rows)
 
 
 def _scores(scores: Mapping[str, Any]) -> list[str]:
@@ -57,56 +57,56 @@ def _scores(scores: Mapping[str, Any]) -> list[str]:
     return [str(scores["of"]), f"{scores['accuracy']:.3f} ({low:.3f} to {high:.3f})", f"{scores['macro F1']:.3f}"]
 
 
-def numbers(measured: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-    """Return what the trained weights reached, by what was measured and on what."""
+def results_by_measure(measured: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """Return the results of the trained weights, by (measure, set)."""
     rows = measured["masked tokens and neighbours"]
     found = {("hidden tokens", row["set"]): Share(**row["masked"]["mini"]).value for row in rows}
     found |= {("loss (nats)", row["set"]): row["loss"]["mini"] for row in rows}
     found |= {("neighbours", row["set"]): Share(**row["neighbours"]["mini"]).value for row in rows}
     for head, model in (("location", "MiniProtLoc"), ("central dogma", "MiniCentralDogma")):
-        of_sets = {name: scores["head"] for name, scores in measured[head].items() if isinstance(scores, dict)}
-        found |= {(model, name): scores["accuracy"] for name, scores in of_sets.items()}
+        by_set = {name: scores["head"] for name, scores in measured[head].items() if isinstance(scores, dict)}
+        found |= {(model, name): scores["accuracy"] for name, scores in by_set.items()}
     return found
 
 
-def again(measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a table of what several trainings reached, and how far apart they are."""
-    trainings = [numbers(each) for each in (measured, *repeats.values())]
+def repeats_table(measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the results of every training, and their range: a row for each measure and set."""
+    trainings = [results_by_measure(each) for each in (measured, *repeats.values())]
     rows = []
-    for what, on in trainings[0]:
-        values = [training[what, on] for training in trainings]
-        rows.append([what, on, *(f"{value:.3f}" for value in (*values, np.ptp(values)))])
-    return table(["", "on", "packaged", *repeats, "furthest apart"], rows)
+    for measure, on in trainings[0]:
+        values = [training[measure, on] for training in trainings]
+        rows.append([measure, on, *(f"{value:.3f}" for value in (*values, np.ptp(values)))])
+    return table(["measure", "set", "packaged", *repeats, "range"], rows)
 
 
-def noise(measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a table of how far trainings are apart at most, by what was measured: on the large test set, on others."""
-    trainings = [numbers(each) for each in (measured, *repeats.values())]
-    found: dict[str, list[list[float]]] = {}
-    for what, on in trainings[0]:
-        distance = float(np.ptp([training[what, on] for training in trainings]))
-        found.setdefault(what, [[], []])["test set" not in on].append(distance)
-    rows = [[what, *(f"{max(each):.3f}" if each else "" for each in sets)] for what, sets in found.items()]
-    return table(["", "on the test set of locations", "on smaller sets"], rows)
+def range_table(measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return for each measure the largest range over trainings: on the large test set, and on the smaller sets."""
+    trainings = [results_by_measure(each) for each in (measured, *repeats.values())]
+    ranges: dict[str, list[list[float]]] = {}
+    for measure, on in trainings[0]:
+        spread = float(np.ptp([training[measure, on] for training in trainings]))
+        ranges.setdefault(measure, [[], []])["test set" not in on].append(spread)
+    rows = [[measure, *(f"{max(each):.3f}" if each else "" for each in sets)] for measure, sets in ranges.items()]
+    return table(["measure", "range on the test set of locations", "largest range on smaller sets"], rows)
 
 
 def filled(page: str, measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the page with its tables as measured. repeats: what other trainings reached, by their names."""
+    """Return the page with its tables filled in. repeats: the measurements of other trainings, by name."""
     rows = measured["masked tokens and neighbours"]
     tables = {
-        "masked": shares(rows, "masked"),
-        "losses": losses(rows),
-        "neighbours": shares(rows, "neighbours"),
-        "downstream": downstream(measured),
-        "again": again(measured, repeats),
-        "noise": noise(measured, repeats),
+        "masked": share_table(rows, "masked"),
+        "losses": loss_table(rows),
+        "neighbours": share_table(rows, "neighbours"),
+        "downstream": downstream_table(measured),
+        "again": repeats_table(measured, repeats),
+        "noise": range_table(measured, repeats),
     }
     return MARK.sub(lambda match: f"{match[1]}{tables[match[2]]}{match[3]}", page)
 
 
-def draw_losses(table_of_losses: Path, path: Path) -> None:
-    """Draw the losses of training, averaged over neighbouring steps, for both alphabets."""
-    with table_of_losses.open(newline="") as file:
+def draw_losses(losses_csv: Path, path: Path) -> None:
+    """Draw the training loss for both alphabets, averaged over up to AVERAGED neighbouring steps."""
+    with losses_csv.open(newline="") as file:
         rows = list(csv.DictReader(file))
     figure, axes = plt.subplots(figsize=(7.2, 4.0), layout="constrained")
     for seq_type, name, letters in (("gene", "nucleotides", 4), ("prot", "residues of proteins", 20)):
@@ -122,17 +122,17 @@ def draw_losses(table_of_losses: Path, path: Path) -> None:
 
 
 def read_repeats(resources: Path) -> dict[str, Any]:
-    """Return what was measured of other trainings by the same recipe, by their names: resources/mini/again/*.json."""
+    """Return the measurements of other trainings by the same recipe, by name: resources/mini/again/*.json."""
     return {
         path.stem.replace("_", " "): json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(resources.glob("mini/again/*.json"))
     }
 
 
-def write(measured: Mapping[str, Any], table_of_losses: Path, root: Path) -> None:
-    """Bring docs/mini.md and its figure up to date."""
+def write(measured: Mapping[str, Any], losses_csv: Path, root: Path) -> None:
+    """Update docs/mini.md and its figure."""
     docs = root / "docs"
     page = docs / "mini.md"
     text = filled(page.read_text(encoding="utf-8"), measured, read_repeats(root / "resources"))
     page.write_text(text, encoding="utf-8")
-    draw_losses(table_of_losses, docs / "images/mini_training.png")
+    draw_losses(losses_csv, docs / "images/mini_training.png")

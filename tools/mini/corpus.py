@@ -1,4 +1,4 @@
-"""The training text, and what is kept apart from it: every sequence that is evaluated, and its near duplicates."""
+"""Which sequences is mini trained on, and which are held out: the evaluation sets and their near duplicates?"""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from mini.sources import HAIRPINS, LOCATIONS, ORCHIDS, PROTEINS, RIBOSOMAL, SPLI
 
 logger = logging.getLogger(__name__)
 
-# Words of so many residues, and the share of the shorter sequence's distinct words that two near duplicates have in
-# common. By chance it is about the 12th, or 5th, power of the identity: 94 % of nucleotides, 72 % of residues.
+# Word length in residues, and the share of the shorter sequence's distinct words above which two sequences are near
+# duplicates. With random substitutions this share is about the 12th (5th) power of the identity: the limits correspond
+# to an identity of 94 % for nucleotides and 72 % for residues of proteins.
 WORDS = {"gene": (12, 0.5), "prot": (5, 0.2)}
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Sequences that are evaluated. sequences: normalised; labels: what nearest neighbours should agree on."""
+    """An evaluation set. sequences: normalised; labels: the classes that nearest neighbours should share."""
 
     name: str
     seq_type: str
@@ -35,13 +36,13 @@ class Labelled:
     labels: list[str]
 
     def first(self, count: int) -> Labelled:
-        """Return the first of them, at most `count`."""
+        """Return the set cut to its first `count` sequences."""
         return Labelled(self.name, self.seq_type, self.sequences[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sequences of one type as token ids, without [CLS] and [SEP], one after another; sequence i from offsets[i] on."""
+    """Sequences of one type as one array of token ids, without [CLS] and [SEP]; sequence i starts at offsets[i]."""
 
     seq_type: str
     ids: np.ndarray
@@ -53,18 +54,18 @@ class Corpus:
 
 
 def normalised(sequence: str, seq_type: str) -> str:
-    """Return a sequence as LucaFlow embeds it."""
+    """Return a sequence in the form that LucaFlow embeds: upper case, genes with T for U."""
     upper = sequence.upper()
     return upper.replace("U", "T") if seq_type == "gene" else upper
 
 
 def tokens(sequence: str, seq_type: str) -> np.ndarray:
-    """Return the (L,) ids of the residues."""
+    """Return the token ids (L,) of the residues."""
     return encode(sequence, seq_type)[1:-1].astype(np.uint8)
 
 
-def with_ends(ids: np.ndarray) -> np.ndarray:
-    """Return ids (B, L) with [CLS] before and [SEP] after each row, (B, L + 2)."""
+def with_special_tokens(ids: np.ndarray) -> np.ndarray:
+    """Return ids (B, L + 2): each row of `ids` (B, L) between [CLS] and [SEP]."""
     return np.pad(np.pad(ids, ((0, 0), (1, 0)), constant_values=CLS), ((0, 0), (0, 1)), constant_values=SEP)
 
 
@@ -76,15 +77,15 @@ def _labelled(name: str, seq_type: str, path: Path) -> Labelled:
     )
 
 
-def evaluated(packages: Path, demo: Path) -> list[Labelled]:
-    """Return all that is evaluated: the demonstration's sequences, orchids, and the proteins kept for tests."""
+def evaluation_sets(packages: Path, demo: Path) -> list[Labelled]:
+    """Return the evaluation sets: the demonstration's sequences, orchids, and the test set of proteins."""
     orchids = list(SeqIO.parse(io.StringIO(read(ORCHIDS, packages).decode()), "genbank"))
     locations = ("Membrane", "Mitochondrion", "Nucleus", "Secreted")
-    kept = [row for row in proteins(packages)[1] if row[1] in locations]
+    test_set = [row for row in proteins(packages)[1] if row[1] in locations]
     return [
         _labelled("pfam", "prot", demo / "pfam_domains.csv"),
         _labelled("location", "prot", demo / "subcellular.csv"),
-        Labelled("location, test set", "prot", [row[0] for row in kept], [row[1] for row in kept]),
+        Labelled("location, test set", "prot", [row[0] for row in test_set], [row[1] for row in test_set]),
         _labelled("16S genus", "gene", demo / "16S_genes.csv"),
         _labelled("miRNA family", "gene", demo / "mirna_hairpins.csv"),
         Labelled(
@@ -96,7 +97,7 @@ def evaluated(packages: Path, demo: Path) -> list[Labelled]:
 
 
 def proteins(packages: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the proteins that may be trained on and those kept for tests by their authors, each with its location."""
+    """Return the proteins for training and those of the authors' test set, each as (sequence, location)."""
     rows = list(csv.DictReader(io.StringIO(read(PROTEINS, packages).decode())))
     names = json.loads(read(LOCATIONS, packages))["index_to_label"]
     test = set(json.loads(read(SPLITS, packages))["tst"])
@@ -108,28 +109,29 @@ def proteins(packages: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str
 
 
 def nucleotides(packages: Path) -> list[str]:
-    """Return microRNA hairpins and 16S rRNA genes."""
+    """Return the sequences of microRNA hairpins and 16S rRNA genes."""
     texts = gzip.decompress(read(HAIRPINS, packages)).decode(), read(RIBOSOMAL, packages).decode("latin-1")
     return [normalised(str(record.seq), "gene") for text in texts for record in SeqIO.parse(io.StringIO(text), "fasta")]
 
 
 def word_codes(sequences: Sequence[np.ndarray], seq_type: str) -> list[np.ndarray]:
-    """Return the distinct words of each sequence of ids, as numbers."""
+    """Return the distinct words of each sequence of token ids, encoded as integers."""
     size, base = WORDS[seq_type][0], np.uint64(39)
     powers = base ** np.arange(size, dtype=np.uint64)
     codes = [np.empty(0, np.uint64)] * len(sequences)
     for number, ids in enumerate(sequences):
         if len(ids) >= size:
             words = np.lib.stride_tricks.sliding_window_view(ids.astype(np.uint64), size)
-            # 12 letters of 39 are numbers below 2**64.
+            # A word of 12 letters out of 39 fits into 64 bits.
             codes[number] = np.unique((words * powers).sum(axis=1))
     return codes
 
 
-def near_duplicates(sequences: Sequence[np.ndarray], apart: Sequence[np.ndarray], seq_type: str) -> np.ndarray:
-    """Say of each sequence (N,) whether it is nearly one of those kept apart."""
-    ours, theirs = word_codes(sequences, seq_type), word_codes(apart, seq_type)
-    # Only words of those kept apart can be shared: they are the columns, others count for the lengths alone.
+def near_duplicates(sequences: Sequence[np.ndarray], held_out: Sequence[np.ndarray], seq_type: str) -> np.ndarray:
+    """Return for each sequence (N,) whether it is a near duplicate of a held-out one."""
+    ours, theirs = word_codes(sequences, seq_type), word_codes(held_out, seq_type)
+    # Only words of held-out sequences can be shared, so the matrices have a column for each of these; other words
+    # count in the sizes alone.
     words = np.unique(np.concatenate([*theirs, np.empty(0, np.uint64)]))
     shared = (_occurrences(ours, words) @ _occurrences(theirs, words).T).tocoo()
     sizes, their_sizes = (np.array([len(codes) for codes in side], dtype=np.int64) for side in (ours, theirs))
@@ -140,7 +142,7 @@ def near_duplicates(sequences: Sequence[np.ndarray], apart: Sequence[np.ndarray]
 
 
 def _occurrences(codes: Sequence[np.ndarray], words: np.ndarray) -> sparse.csr_array:
-    """Return (N, W), 1 where a sequence has a word."""
+    """Return a matrix (N, W) with a 1 where a sequence contains a word."""
     rows = np.repeat(np.arange(len(codes)), [len(each) for each in codes])
     flat = np.concatenate([*codes, np.empty(0, np.uint64)])
     places = np.searchsorted(words, flat)
@@ -151,15 +153,16 @@ def _occurrences(codes: Sequence[np.ndarray], words: np.ndarray) -> sparse.csr_a
     return sparse.csr_array((entries, (rows[known], places[known])), shape=(len(codes), len(words)))
 
 
-def corpus(sequences: Sequence[str], apart: Sequence[Labelled], seq_type: str) -> Corpus:
-    """Return distinct sequences that are neither evaluated nor nearly so."""
+def training_corpus(sequences: Sequence[str], held_out: Sequence[Labelled], seq_type: str) -> Corpus:
+    """Return the distinct sequences of at least 16 residues that are not near duplicates of a held-out one."""
     distinct = [tokens(sequence, seq_type) for sequence in dict.fromkeys(sequences) if len(sequence) >= 16]
-    others = [tokens(sequence, seq_type) for each in apart if each.seq_type == seq_type for sequence in each.sequences]
-    near = near_duplicates(distinct, others, seq_type)
+    sets = [each for each in held_out if each.seq_type == seq_type]
+    avoided = [tokens(sequence, seq_type) for each in sets for sequence in each.sequences]
+    near = near_duplicates(distinct, avoided, seq_type)
     kept = [ids for ids, is_near in zip(distinct, near, strict=True) if not is_near]
     offsets = np.concatenate(([0], np.cumsum([len(ids) for ids in kept])))
     logger.info(
-        "%s: %d of %d sequences, %d residues; %d are near duplicates of what is evaluated",
+        "%s: kept %d of %d sequences (%d residues); %d are near duplicates of held-out sequences",
         seq_type, len(kept), len(distinct), offsets[-1], near.sum(),
     )  # fmt: skip
     return Corpus(seq_type, np.concatenate(kept), offsets)

@@ -1,4 +1,4 @@
-"""The two downstream models that come with LucaFlow: what they are trained on, and how well they do."""
+"""Which sequences are the two packaged downstream models trained on, and how accurate are they?"""
 
 from __future__ import annotations
 
@@ -28,34 +28,35 @@ from mini.heads import (
     probabilities,
     train_head,
 )
-from mini.pairs import Gene, chloroplast_genes, hardest_others
+from mini.pairs import Gene, chloroplast_genes, most_similar_others
 from mini.training import Setting
 
 logger = logging.getLogger(__name__)
 
-# Longer proteins are left out of training: they take memory, and few are.
-LONGEST = 800
-# Coding DNA is three times as long as its protein.
-LONGEST_TRANSLATED = 300
-Made = tuple[Head, dict[str, str], Sequence[str], dict[str, Any]]
+# Longer proteins are left out of training: they take memory, and there are few of them.
+LONGEST_PROTEIN = 800
+# Shorter than LONGEST_PROTEIN, since coding DNA is three times as long as its protein.
+LONGEST_BACK_TRANSLATED = 300
+# The head, its task, its labels, and its measurements.
+Trained = tuple[Head, dict[str, str], Sequence[str], dict[str, Any]]
 
 
-def locations(encoder: Encoder, packages: Path, apart: Sequence[Labelled], setting: Setting) -> Made:
-    """Train the model of a protein's location in the cell, and measure it on proteins kept apart."""
+def locations(encoder: Encoder, packages: Path, held_out: Sequence[Labelled], setting: Setting) -> Trained:
+    """Train the model that predicts a protein's location in the cell, and evaluate it on held-out proteins."""
     draw = np.random.default_rng(setting.seed)
-    known = [(s, label) for s, label in proteins(packages)[0] if label in LOCATIONS and len(s) <= LONGEST]
-    kept = [ids for each in apart if each.seq_type == "prot" for ids in (tokens(s, "prot") for s in each.sequences)]
-    near = near_duplicates([tokens(sequence, "prot") for sequence, _ in known], kept, "prot")
+    known = [(s, label) for s, label in proteins(packages)[0] if label in LOCATIONS and len(s) <= LONGEST_PROTEIN]
+    avoided = [tokens(s, "prot") for each in held_out if each.seq_type == "prot" for s in each.sequences]
+    near = near_duplicates([tokens(sequence, "prot") for sequence, _ in known], avoided, "prot")
     examples: list[Example] = []
     for number, location in enumerate(LOCATIONS):
         chosen = [s for (s, label), is_near in zip(known, near, strict=True) if label == location and not is_near]
         picked = draw.permutation(len(chosen))[: setting.of_each_location]
         examples += [Example(((chosen[index], "prot"),), number) for index in picked]
     head = train_head(SINGLE, examples, encoder, epochs=setting.epochs)
-    composition = _on_composition(examples)
+    baseline = _composition_model(examples)
     measured: dict[str, Any] = {"trained on": len(examples)}
     for name in ("location", "location, test set"):
-        (labelled,) = (each for each in apart if each.name == name)
+        (labelled,) = (each for each in held_out if each.name == name)
         tested = [
             Example(((s, "prot"),), LOCATIONS.index(label))
             for s, label in zip(labelled.sequences, labelled.labels, strict=True)
@@ -63,7 +64,7 @@ def locations(encoder: Encoder, packages: Path, apart: Sequence[Labelled], setti
         truth = np.array([example.label for example in tested])
         measured[name] = {
             "head": _scores(truth, probabilities(head, tested, encoder).argmax(1)),
-            "logistic regression on composition": _scores(truth, composition.predict(_composition(tested))),
+            "logistic regression on composition": _scores(truth, baseline.predict(_composition(tested))),
         }
     task = {"name": "MiniProtLoc", "dataset_type": "protein", "task_type": "multi_class", "model_type": "luca_base"}
     return head, task, LOCATIONS, measured
@@ -74,41 +75,41 @@ def _composition(examples: Sequence[Example]) -> np.ndarray:
     return word_counts(1)(Labelled("", "prot", sequences, [""] * len(sequences)))
 
 
-def _on_composition(examples: Sequence[Example]) -> Any:
+def _composition_model(examples: Sequence[Example]) -> Any:
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, class_weight="balanced"))
     return model.fit(_composition(examples), [example.label for example in examples])
 
 
-def _scores(truth: np.ndarray, told: np.ndarray) -> dict[str, Any]:
-    share = Share(int((truth == told).sum()), len(truth))
+def _scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    share = Share(int((truth == predicted).sum()), len(truth))
     return {
-        "accuracy": accuracy_score(truth, told), "interval": share.interval,
-        "macro F1": f1_score(truth, told, average="macro"), "of": len(truth),
+        "accuracy": accuracy_score(truth, predicted), "interval": share.interval,
+        "macro F1": f1_score(truth, predicted, average="macro"), "of": len(truth),
     }  # fmt: skip
 
 
-def central_dogma(encoder: Encoder, packages: Path, shown: Sequence[Gene], setting: Setting) -> Made:
-    """Train the model of which coding DNA encodes which protein, and measure it on genes kept apart."""
-    ours = _training_pairs(packages, shown, setting)
-    proteins_of_pairs = [protein for _, protein in ours]
+def central_dogma(encoder: Encoder, packages: Path, held_out: Sequence[Gene], setting: Setting) -> Trained:
+    """Train the model that predicts whether coding DNA encodes a protein, and evaluate it on held-out genes."""
+    pairs = _training_pairs(packages, held_out, setting)
+    proteins_of_pairs = [protein for _, protein in pairs]
     draw = np.random.default_rng(setting.seed)
-    easy = draw.permutation(len(ours)).tolist()
+    easy = draw.permutation(len(pairs)).tolist()
     head = train_head(
-        PAIR, [*_with_others(ours, hardest_others(proteins_of_pairs)), *_with_others(ours, easy)[1::2]],
+        PAIR, [*_with_negatives(pairs, most_similar_others(proteins_of_pairs)), *_with_negatives(pairs, easy)[1::2]],
         encoder, epochs=setting.epochs,
     )  # fmt: skip
-    kept = [(gene.dna, gene.protein) for gene in shown]
-    measured: dict[str, Any] = {"trained on": len(ours)}
+    tested = [(gene.dna, gene.protein) for gene in held_out]
+    measured: dict[str, Any] = {"trained on": len(pairs)}
     for name, others in (
-        ("against any other", [*range(1, len(kept)), 0]),
-        ("against the most similar other", hardest_others([protein for _, protein in kept])),
+        ("against any other", [*range(1, len(tested)), 0]),
+        ("against the most similar other", most_similar_others([protein for _, protein in tested])),
     ):
-        examples = _with_others(kept, others)
+        examples = _with_negatives(tested, others)
         truth = np.array([example.label for example in examples])
-        told = probabilities(head, examples, encoder)[:, 0]
+        predicted = probabilities(head, examples, encoder)[:, 0]
         lengths = np.array([[len(sequence) for sequence, _ in example.sides] for example in examples])
         measured[name] = {
-            "head": {**_scores(truth, told > 0.5), "area under the curve": roc_auc_score(truth, told)},
+            "head": {**_scores(truth, predicted > 0.5), "area under the curve": roc_auc_score(truth, predicted)},
             "lengths that fit": _scores(truth, lengths[:, 0] == CODON * (lengths[:, 1] + 1)),
         }
     task = {
@@ -118,31 +119,31 @@ def central_dogma(encoder: Encoder, packages: Path, shown: Sequence[Gene], setti
     return head, task, ("0", "1"), measured
 
 
-def _training_pairs(packages: Path, shown: Sequence[Gene], setting: Setting) -> list[tuple[str, str]]:
-    """Return genes, and proteins with coding DNA made up by their codons, neither nearly one of those shown."""
+def _training_pairs(packages: Path, held_out: Sequence[Gene], setting: Setting) -> list[tuple[str, str]]:
+    """Return (DNA, protein) of genes and back-translated proteins, without near duplicates of held-out genes."""
     draw = np.random.default_rng(setting.seed)
     genes = chloroplast_genes(packages)
-    near = _near([gene.dna for gene in genes], [gene.dna for gene in shown], "gene")
-    near |= _near([gene.protein for gene in genes], [gene.protein for gene in shown], "prot")
-    ours = [(gene.dna, gene.protein) for gene, is_near in zip(genes, near, strict=True) if not is_near]
-    usage = codon_usage(ours)
-    known = [s for s, _ in proteins(packages)[0] if len(s) <= LONGEST_TRANSLATED]
-    near = _near(known, [gene.protein for gene in shown], "prot")
+    near = _near([gene.dna for gene in genes], [gene.dna for gene in held_out], "gene")
+    near |= _near([gene.protein for gene in genes], [gene.protein for gene in held_out], "prot")
+    pairs = [(gene.dna, gene.protein) for gene, is_near in zip(genes, near, strict=True) if not is_near]
+    usage = codon_usage(pairs)
+    known = [s for s, _ in proteins(packages)[0] if len(s) <= LONGEST_BACK_TRANSLATED]
+    near = _near(known, [gene.protein for gene in held_out], "prot")
     free = [protein for protein, is_near in zip(known, near, strict=True) if not is_near]
     for index in draw.permutation(len(free))[: setting.back_translated]:
         dna = back_translated(free[index], usage, draw)
         if dna:
-            ours.append((dna, free[index]))
-    logger.info("%d pairs to train on", len(ours))
-    return ours
+            pairs.append((dna, free[index]))
+    logger.info("%d training pairs", len(pairs))
+    return pairs
 
 
-def _near(sequences: Sequence[str], apart: Sequence[str], seq_type: str) -> np.ndarray:
-    return near_duplicates([tokens(s, seq_type) for s in sequences], [tokens(s, seq_type) for s in apart], seq_type)
+def _near(sequences: Sequence[str], held_out: Sequence[str], seq_type: str) -> np.ndarray:
+    return near_duplicates([tokens(s, seq_type) for s in sequences], [tokens(s, seq_type) for s in held_out], seq_type)
 
 
-def _with_others(pairs: Sequence[tuple[str, str]], others: Sequence[int]) -> list[Example]:
-    """Return each pair, 1, and after it its DNA with another's protein, 0."""
+def _with_negatives(pairs: Sequence[tuple[str, str]], others: Sequence[int]) -> list[Example]:
+    """Return two examples for each pair: the pair (label 1), then its DNA with another pair's protein (label 0)."""
     examples = []
     for (dna, protein), other in zip(pairs, others, strict=True):
         examples.append(Example(((dna, "gene"), (protein, "prot")), 1))

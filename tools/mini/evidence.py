@@ -1,4 +1,4 @@
-"""What the trained network knows, against the same network untrained, composition, and 3-mers."""
+"""What has the trained network learned, compared with the untrained network, letter counts, composition and 3-mers?"""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from torch import Tensor
 
 from lucaflow.encoders.lucaone import Encoder
 from lucaflow.encoders.vocabulary import MASK, VOCABULARY
-from mini.corpus import Corpus, Labelled, tokens, with_ends
-from mini.network import MaskedLanguageModel, residue_rows
-from mini.training import hide
+from mini.corpus import Corpus, Labelled, tokens, with_special_tokens
+from mini.network import MaskedLanguageModel, residue_matrix
+from mini.training import mask_tokens
 
-# Residues of a held-out sequence that are shown at once, as in training.
+# Residues of a held-out sequence that the network reads at once, as in training.
 LONGEST = 382
-# What is known without neighbours counts as much as so many times that these were seen.
+# Weight of the less specific estimate, in occurrences of the context.
 PRIOR = 20
 Embedding = Callable[[Labelled], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Share:
-    """How many of how many were right, with the bounds of Wilson's 95 % interval."""
+    """A number of correct answers out of `of`, with Wilson's 95 % interval."""
 
     right: int
     of: int
@@ -47,13 +47,13 @@ class Share:
 
 
 def mean_vectors(encoder: Encoder, labelled: Labelled) -> np.ndarray:
-    """Return the mean (N, H) over the residues of each sequence, as LucaFlow computes it."""
-    means = [residue_rows(encoder, sequence, labelled.seq_type).mean(0) for sequence in labelled.sequences]
+    """Return the mean vectors (N, H) of the sequences over their residues, as LucaFlow computes them."""
+    means = [residue_matrix(encoder, sequence, labelled.seq_type).mean(0) for sequence in labelled.sequences]
     return torch.stack(means).numpy()
 
 
 def word_counts(size: int) -> Embedding:
-    """Return what counts words of `size` residues: shares of all words, (N, letters ** size)."""
+    """Return a function that computes the share of each word of `size` residues: (N, letters ** size)."""
 
     def count(labelled: Labelled) -> np.ndarray:
         codes = {
@@ -72,7 +72,7 @@ def word_counts(size: int) -> Embedding:
 
 
 def neighbours_agree(vectors: np.ndarray, labels: Sequence[str]) -> Share:
-    """Return for how many the nearest other vector, by the cosine, has the same label; single labels do not count."""
+    """Return how many vectors have the label of their nearest neighbour by cosine; unique labels are left out."""
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     kept = counts[inverse] > 1
     vectors, inverse = vectors[kept], inverse[kept]
@@ -80,26 +80,27 @@ def neighbours_agree(vectors: np.ndarray, labels: Sequence[str]) -> Share:
     return Share(int((inverse[nearest] == inverse).sum()), len(inverse))
 
 
-def questions(labelled: Labelled, seed: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield ids (1, n) of held-out sequences, what is shown of them, and which places are asked for.
+def masked_sequences(labelled: Labelled, seed: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the ids (1, n) of held-out sequences, the masked ids, and whether each token is masked.
 
-    All of those are hidden: in training some show a letter, which alone tells more than any context.
+    Every selected token becomes [MASK]. In training some keep a letter, which is a better hint than any context.
     """
     draw = np.random.default_rng(seed)
     for sequence in labelled.sequences:
-        ids = with_ends(tokens(sequence, labelled.seq_type)[None, :LONGEST].astype(np.int64))
-        asked = hide(ids, labelled.seq_type, draw)[1]
-        if asked.any():
-            yield ids, np.where(asked, MASK, ids), asked
+        ids = with_special_tokens(tokens(sequence, labelled.seq_type)[None, :LONGEST].astype(np.int64))
+        is_masked = mask_tokens(ids, labelled.seq_type, draw)[1]
+        if is_masked.any():
+            yield ids, np.where(is_masked, MASK, ids), is_masked
 
 
 @torch.inference_mode()
-def masked_tokens(model: MaskedLanguageModel, labelled: Labelled) -> tuple[Share, float]:
-    """Return how many hidden tokens are told right, and the mean loss in nats."""
+def predict_with_network(model: MaskedLanguageModel, labelled: Labelled) -> tuple[Share, float]:
+    """Return the share of masked tokens that the network predicts correctly, and the mean loss in nats."""
     right, of, loss = 0, 0, 0.0
-    for ids, shown, asked in questions(labelled):
-        scores: Tensor = model.logits(model.hidden(torch.from_numpy(shown), labelled.seq_type)[torch.from_numpy(asked)])
-        truth = torch.from_numpy(ids[asked])
+    for ids, masked, is_masked in masked_sequences(labelled):
+        hidden = model.hidden(torch.from_numpy(masked), labelled.seq_type)
+        scores: Tensor = model.logits(hidden[torch.from_numpy(is_masked)])
+        truth = torch.from_numpy(ids[is_masked])
         right += int((scores.argmax(1) == truth).sum())
         of += len(truth)
         loss += float(torch.nn.functional.cross_entropy(scores, truth, reduction="sum"))
@@ -107,7 +108,7 @@ def masked_tokens(model: MaskedLanguageModel, labelled: Labelled) -> tuple[Share
 
 
 def neighbour_counts(corpus: Corpus) -> np.ndarray:
-    """Return how often a token stands between two others, (left, right, token)."""
+    """Return how often each token occurs between each pair of neighbours: (left, right, token)."""
     inside = np.ones(len(corpus.ids), dtype=bool)
     inside[corpus.offsets[1:] - 1] = False
     inside[corpus.offsets[:-1]] = False
@@ -117,40 +118,41 @@ def neighbour_counts(corpus: Corpus) -> np.ndarray:
     return counts
 
 
-def told_by_counts(counts: np.ndarray, labelled: Labelled, neighbours: bool) -> tuple[Share, float]:
-    """Return how many hidden tokens are told right, and the mean loss in nats, by how often tokens are in a text.
+def predict_with_counts(counts: np.ndarray, labelled: Labelled, neighbours: bool) -> tuple[Share, float]:
+    """Return the share of masked tokens that counts predict correctly, and the mean loss in nats.
 
-    counts: how often each stands between two others; neighbours: whether those beside the same neighbours count, as
-    far as these show; where they were seldom seen, what is known without one or both of them counts for more.
+    counts: those of `neighbour_counts`. neighbours: whether to use the unmasked neighbours of a token. Counts beside
+    rare neighbours are smoothed with those beside one neighbour and with the overall counts.
     """
     everywhere = (counts.sum((0, 1)) + 1) / (counts.sum() + len(VOCABULARY))
     right, of, loss = 0, 0, 0.0
-    for truth, shown, asked in questions(labelled):
-        rows, places = np.nonzero(asked)
+    for ids, masked, is_masked in masked_sequences(labelled):
+        rows, places = np.nonzero(is_masked)
+        truth = ids[is_masked]
         chances = np.tile(everywhere, (len(places), 1))
         if neighbours:
-            left, following = shown[rows, places - 1], shown[rows, places + 1]
-            # From the least that is known to the most; a hidden neighbour, and an end, stands beside nothing.
+            left, following = masked[rows, places - 1], masked[rows, places + 1]
+            # From the least specific counts to the most. Those beside [MASK], [CLS] and [SEP] are zero.
             for found in (counts.sum(1)[left], counts.sum(0)[following], counts[left, following]):
                 chances = (found + PRIOR * chances) / (found.sum(1, keepdims=True) + PRIOR)
-        right += int((chances.argmax(1) == truth[asked]).sum())
+        right += int((chances.argmax(1) == truth).sum())
         of += len(places)
-        loss -= float(np.log(chances[np.arange(len(places)), truth[asked]]).sum())
+        loss -= float(np.log(chances[np.arange(len(places)), truth]).sum())
     return Share(right, of), loss / of
 
 
 def evidence(
-    model: MaskedLanguageModel, untrained: MaskedLanguageModel, corpora: Sequence[Corpus], apart: Sequence[Labelled]
+    model: MaskedLanguageModel, untrained: MaskedLanguageModel, corpora: Sequence[Corpus], held_out: Sequence[Labelled]
 ) -> list[dict[str, Any]]:
-    """Return for each set that was kept apart how many hidden tokens and neighbours are right, by what told them."""
+    """Return for each held-out set the correct masked tokens, losses and correct neighbours of each method."""
     counts = {corpus.seq_type: neighbour_counts(corpus) for corpus in corpora}
     rows = []
-    for labelled in apart:
+    for labelled in held_out:
         masked = {
-            "mini": masked_tokens(model, labelled),
-            "untrained": masked_tokens(untrained, labelled),
-            "commonest": told_by_counts(counts[labelled.seq_type], labelled, neighbours=False),
-            "beside the same neighbours": told_by_counts(counts[labelled.seq_type], labelled, neighbours=True),
+            "mini": predict_with_network(model, labelled),
+            "untrained": predict_with_network(untrained, labelled),
+            "commonest": predict_with_counts(counts[labelled.seq_type], labelled, neighbours=False),
+            "beside the same neighbours": predict_with_counts(counts[labelled.seq_type], labelled, neighbours=True),
         }
         vectors = {
             "mini": mean_vectors(model.encoder, labelled),

@@ -1,4 +1,4 @@
-"""Two downstream models on embeddings of mini, trained in LucaOneTasks' networks and saved in its layout."""
+"""How are downstream models trained on embeddings of mini and saved in LucaOneTasks' layout?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from lucaflow.downstream.networks import Head
 from lucaflow.downstream.structure import HeadStructure
 from lucaflow.encoders.lucaone import Encoder
-from mini.network import CONFIG, residue_rows
+from mini.network import CONFIG, residue_matrix
 
 logger = logging.getLogger(__name__)
 
@@ -51,22 +51,22 @@ PAIR = HeadStructure(
 
 @dataclass(frozen=True)
 class Example:
-    """Sequences of each side, as (sequence, seq_type), and a class, or 0 or 1 for a pair."""
+    """The (sequence, seq_type) of each side, and a class; for a pair, 0 or 1."""
 
     sides: tuple[tuple[str, str], ...]
     label: int
 
 
-def rows_of(encoder: Encoder, sequences: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Tensor]:
-    """Return the rows (L, H) of each distinct sequence, as they are stored: no special tokens; float16 saves memory."""
-    return {side: residue_rows(encoder, *side).half() for side in dict.fromkeys(sequences)}
+def matrices_of(encoder: Encoder, sequences: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Tensor]:
+    """Return the matrix (L, H) of each distinct sequence, without special tokens, in float16 to save memory."""
+    return {side: residue_matrix(encoder, *side).half() for side in dict.fromkeys(sequences)}
 
 
-def logits(head: Head, examples: Sequence[Example], rows: Mapping[tuple[str, str], Tensor]) -> Tensor:
-    """Return the outputs (B, C) of a batch."""
+def logits(head: Head, examples: Sequence[Example], matrices: Mapping[tuple[str, str], Tensor]) -> Tensor:
+    """Return the logits (B, C) of a batch."""
     vectors = []
     for side in range(head.structure.sides):
-        parts = [rows[example.sides[side]] for example in examples]
+        parts = [matrices[example.sides[side]] for example in examples]
         vectors.append(head.vectors(side, torch.cat(parts).float(), [len(part) for part in parts]))
     return head.logits(*vectors)
 
@@ -74,12 +74,12 @@ def logits(head: Head, examples: Sequence[Example], rows: Mapping[tuple[str, str
 def train_head(
     structure: HeadStructure, examples: Sequence[Example], encoder: Encoder, *, epochs: int, seed: int = 1
 ) -> Head:
-    """Return a head trained on examples. Each batch holds 32; classes weigh the same."""
+    """Return a head trained on batches of 32 examples. All classes have the same weight in the loss."""
     torch.manual_seed(seed)
     head = Head(structure)
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5 / 2 if parameter.ndim > 1 else 0.0)
-    rows = rows_of(encoder, (side for example in examples for side in example.sides))
+    matrices = matrices_of(encoder, (side for example in examples for side in example.sides))
     labels = np.array([example.label for example in examples])
     weights = torch.from_numpy(len(labels) / (np.bincount(labels) * len(np.unique(labels)))).float()
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.05)
@@ -90,7 +90,7 @@ def train_head(
         losses = []
         for part in np.array_split(draw.permutation(len(examples)), -(-len(examples) // 32)):
             batch = [examples[index] for index in part]
-            found, truth = logits(head, batch, rows), torch.from_numpy(labels[part])
+            found, truth = logits(head, batch, matrices), torch.from_numpy(labels[part])
             if structure.outputs == 1:
                 loss = F.binary_cross_entropy_with_logits(found[:, 0], truth.float(), weight=weights[truth])
             else:
@@ -100,19 +100,19 @@ def train_head(
             optimizer.step()
             schedule.step()
             losses.append(loss.item())
-        logger.info("epoch %d: %.4f", epoch + 1, np.mean(losses))
+        logger.info("Epoch %d: loss %.4f", epoch + 1, np.mean(losses))
     return head.eval()
 
 
 @torch.inference_mode()
 def probabilities(head: Head, examples: Sequence[Example], encoder: Encoder) -> np.ndarray:
-    """Return what the head says of examples (N, C)."""
-    rows = rows_of(encoder, (side for example in examples for side in example.sides))
-    return torch.cat([head.predictions(logits(head, [example], rows)) for example in examples]).numpy()
+    """Return the head's probabilities (N, C) for examples."""
+    matrices = matrices_of(encoder, (side for example in examples for side in example.sides))
+    return torch.cat([head.predictions(logits(head, [example], matrices)) for example in examples]).numpy()
 
 
 def codon_usage(genes: Iterable[tuple[str, str]]) -> dict[str, tuple[list[str], np.ndarray]]:
-    """Return for each residue its codons, and how often genes (coding DNA, protein) use them."""
+    """Return for each residue its codons and their shares in genes. genes: (coding DNA, protein)."""
     counts: dict[str, dict[str, int]] = {}
     for dna, protein in genes:
         for place, residue in enumerate(protein + STOP):
@@ -129,7 +129,7 @@ def codon_usage(genes: Iterable[tuple[str, str]]) -> dict[str, tuple[list[str], 
 def back_translated(
     protein: str, usage: Mapping[str, tuple[list[str], np.ndarray]], draw: np.random.Generator
 ) -> str | None:
-    """Return coding DNA of a protein, with a stop, in codons drawn as genes use them; None for residues no gene has."""
+    """Return coding DNA of a protein with a stop codon, codons drawn by `usage`; None if a residue has no codon."""
     if not set(protein) <= usage.keys():
         return None
     return "".join(
@@ -138,27 +138,27 @@ def back_translated(
 
 
 def save_head(head: Head, root: Path, task: Mapping[str, str], labels: Sequence[str]) -> None:
-    """Write a head below `root` in LucaOneTasks' layout. task: its name, dataset_type, task_type and model_type."""
+    """Write a head below `root` in LucaOneTasks' layout. task: name, dataset_type, task_type and model_type."""
     place = "{name}/{dataset_type}/{task_type}/{model_type}/matrix/20260101000000".format(**task)
     folder, logs = root / "models" / place / "checkpoint-1", root / "logs" / place
     folder.mkdir(parents=True, exist_ok=True)
     logs.mkdir(parents=True, exist_ok=True)
     sides = ("_a", "_b") if head.structure.sides > 1 else ("",)
-    theirs = {f"towers.{number}.pooler.": f"matrix_pooler{side}." for number, side in enumerate(sides)}
-    theirs |= {f"towers.{number}.connected.0.": f"linear{side}.0.0." for number, side in enumerate(sides)}
+    published = {f"towers.{number}.pooler.": f"matrix_pooler{side}." for number, side in enumerate(sides)}
+    published |= {f"towers.{number}.connected.0.": f"linear{side}.0.0." for number, side in enumerate(sides)}
     state = {}
     for name, tensor in head.state_dict().items():
-        ours = next((start for start in theirs if name.startswith(start)), "")
-        state[theirs.get(ours, "") + name.removeprefix(ours)] = tensor.clone()
+        prefix = next((start for start in published if name.startswith(start)), "")
+        state[published.get(prefix, "") + name.removeprefix(prefix)] = tensor.clone()
     torch.save(state, folder / "pytorch_model.bin")
     (folder / "config.json").write_text(json.dumps(CONFIGURATION, indent=2) + "\n")
-    stated = {"dataset_name": task["name"], "input_mode": "pair" if sides[1:] else "single"}
-    arguments = {**ARGUMENTS, **stated, "output_mode": task["task_type"]}
+    inputs = {"dataset_name": task["name"], "input_mode": "pair" if sides[1:] else "single"}
+    arguments = {**ARGUMENTS, **inputs, "output_mode": task["task_type"]}
     (logs / "logs.txt").write_text(json.dumps(arguments, sort_keys=True) + "\n")
     (logs / "label.txt").write_text("\n".join(["label", *labels]) + "\n")
 
 
-# What LucaOneTasks writes beside a model that reads whole embeddings of mini.
+# The options that LucaOneTasks saves with a model that reads whole embeddings of mini.
 ARGUMENTS = {
     "alphabet": "gene_prot",
     "classifier_activate_func": "gelu",

@@ -1,7 +1,7 @@
-"""The network that is trained: LucaOne's encoder, by the formulas of `encoders.lucaone`, with gradients, and a head.
+"""How is LucaOne's encoder computed with gradients, with a head for masked tokens?
 
-`lucaflow.encoders.lucaone` changes its residual stream in place and computes one layer after another without keeping
-what a gradient needs. Here the same modules are called in the same order on batches (B, n) of one length.
+`lucaflow.encoders.lucaone` changes its residual stream in place and does not keep the intermediate values that a
+gradient needs. Here the same modules are called in the same order on batches (B, n) of one length.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lucaflow.encoders.lucaone import Block, Encoder, EncoderConfig, rotary_angles
 from lucaflow.encoders.vocabulary import TOKEN_TYPE, VOCABULARY
-from mini.corpus import tokens, with_ends
+from mini.corpus import tokens, with_special_tokens
 
 CONFIG = EncoderConfig(
     num_hidden_layers=6,
@@ -24,19 +24,19 @@ CONFIG = EncoderConfig(
 )
 
 
-# Where the heads of the first layers look before training, which then finds the context of a residue in minutes instead
-# of hours; the other layers look everywhere alike.
+# The relative positions that the heads of the first layers attend to before training; the heads of other layers attend
+# to all positions equally. With this start, training learns to use the context of a residue in minutes, not hours.
 NEIGHBOURS = ((-1, 1, -2, 2), (-3, 3, -4, 4), (-6, 6, -1, 1))
 SHARPNESS = 5.0
 
 
 def block_output(block: Block, x: Tensor, turns: Tensor) -> Tensor:
-    """Map (B, n, H) to (B, n, H). turns: (n, d / 2), complex, by which queries and keys are rotated."""
+    """Map (B, n, H) to (B, n, H). turns: complex numbers (n, d / 2) that rotate queries and keys."""
     count, length, size = x.shape
     attention = block.self_attn
     heads, half = attention.heads, size // attention.heads // 2
-    # The two halves of a head are the real and imaginary parts of numbers that are rotated: here they stand side by
-    # side, which changes no product of a query with a key.
+    # The two halves of a head are the real and imaginary parts of the rotated numbers. The rows are reordered so that
+    # both parts are adjacent, which changes no product of a query with a key.
     order = torch.arange(3 * size).view(3 * heads, 2, half).transpose(1, 2).reshape(-1)
     weight, bias = attention.qkv_proj.weight[order], attention.qkv_proj.bias[order]
     projected = F.linear(block.pre_layer_norm(x), weight, bias).view(count, length, 3 * heads, half, 2)
@@ -44,26 +44,26 @@ def block_output(block: Block, x: Tensor, turns: Tensor) -> Tensor:
     rotated = torch.view_as_real(torch.view_as_complex(both) * turns[:, None]).flatten(-2).transpose(1, 2)
     q, k = rotated.split(heads, dim=1)
     attended = F.scaled_dot_product_attention(q, k, v.flatten(-2).transpose(1, 2)).transpose(1, 2)
-    # Values come out in the same order: the rows of the projection that follows are put into it as well.
+    # Values are in this order too, so the columns of the output projection are reordered likewise.
     out = attention.out_proj
     x = x + F.linear(attended.reshape(count, length, size), out.weight[:, order[:size]], out.bias)
     return x + block.fc2(F.gelu(block.fc1(block.post_layer_norm(x))))
 
 
 @torch.inference_mode()
-def residue_rows(encoder: Encoder, sequence: str, seq_type: str) -> Tensor:
-    """Return the rows (L, H) of a sequence's residues, as LucaFlow stores them: without [CLS] and [SEP]."""
-    ids = torch.from_numpy(with_ends(tokens(sequence, seq_type)[None].astype("int64"))[0])
+def residue_matrix(encoder: Encoder, sequence: str, seq_type: str) -> Tensor:
+    """Return the matrix (L, H) of a sequence as LucaFlow stores it: a row for each residue, without [CLS] and [SEP]."""
+    ids = torch.from_numpy(with_special_tokens(tokens(sequence, seq_type)[None].astype("int64"))[0])
     return encoder(ids, torch.full_like(ids, TOKEN_TYPE[seq_type]), [len(ids)])[1:-1]
 
 
 class MaskedLanguageModel(nn.Module):
-    """The encoder, and what says for each token which one stands there."""
+    """The encoder, with a head that scores each token of the vocabulary at each position."""
 
     def __init__(self, config: EncoderConfig = CONFIG) -> None:
         super().__init__()
         size = config.hidden_size
-        # Numbers that the tables were drawn from when the packaged weights began: what follows is drawn as it was then.
+        # These draws are discarded. They keep the following ones equal to those that the packaged weights started from.
         for rows in (len(VOCABULARY), config.type_vocab_size):
             torch.empty(rows, size).normal_()
         self.encoder = Encoder(config)
@@ -80,14 +80,14 @@ class MaskedLanguageModel(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
         for block, offsets in zip(self.blocks, NEIGHBOURS, strict=False):
-            self._look_at(block, offsets)
+            self._attend_to(block, offsets)
 
     @torch.no_grad()
-    def _look_at(self, block: Block, offsets: tuple[int, ...]) -> None:
-        """Let each head look at the residue so many places on, whatever stands there.
+    def _attend_to(self, block: Block, offsets: tuple[int, ...]) -> None:
+        """Let each head attend to the position at its offset, whatever the residue.
 
-        A constant query and a constant key, rotated by their places, make a score that depends on their distance
-        alone: a sum of cosines, which is largest where all are 1.
+        A constant query and a constant key, rotated by their positions, give a score that depends only on their
+        distance: a sum of cosines, which is largest where all are 1.
         """
         attention = block.self_attn
         q, k, _ = attention.qkv_proj.bias.view(3, attention.heads, 2, -1)

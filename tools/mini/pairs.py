@@ -1,4 +1,4 @@
-"""Genes of the Arabidopsis chloroplast: which the demonstration shows, and pairs of coding DNA with a protein."""
+"""Which genes of the Arabidopsis chloroplast are in the demonstration, and how are they paired with proteins?"""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from scipy.spatial.distance import cdist
 from mini.corpus import Labelled, near_duplicates, normalised, proteins, tokens
 from mini.sources import CHLOROPLAST, read
 
-SHOWN = 24
-LONGEST_SHOWN = 250
+DEMONSTRATION_GENES = 24
+LONGEST_PROTEIN = 250
 HEADER = ("seq_id_a", "seq_id_b", "seq_type_a", "seq_type_b", "seq_a", "seq_b", "label")
 
 
@@ -31,7 +31,7 @@ class Gene:
 
 
 def chloroplast_genes(packages: Path) -> list[Gene]:
-    """Return each gene once, in the genome's order."""
+    """Return the distinct genes in the order of the genome."""
     record = SeqIO.read(io.StringIO(read(CHLOROPLAST, packages).decode()), "genbank")
     found: dict[tuple[str, str], Gene] = {}
     for feature in record.features:
@@ -43,16 +43,16 @@ def chloroplast_genes(packages: Path) -> list[Gene]:
     return list(found.values())
 
 
-def shown_genes(genes: Sequence[Gene], packages: Path) -> list[Gene]:
-    """Return the first short genes whose proteins are not nearly one of those that are trained on."""
-    short = [gene for gene in genes if len(gene.protein) <= LONGEST_SHOWN]
+def demonstration_genes(genes: Sequence[Gene], packages: Path) -> list[Gene]:
+    """Return the first short genes whose proteins are not near duplicates of training proteins."""
+    short = [gene for gene in genes if len(gene.protein) <= LONGEST_PROTEIN]
     known = [tokens(sequence, "prot") for sequence, _ in proteins(packages)[0]]
     near = near_duplicates([tokens(gene.protein, "prot") for gene in short], known, "prot")
-    return [gene for gene, is_near in zip(short, near, strict=True) if not is_near][:SHOWN]
+    return [gene for gene, is_near in zip(short, near, strict=True) if not is_near][:DEMONSTRATION_GENES]
 
 
-def kept_apart(genes: Iterable[Gene]) -> list[Labelled]:
-    """Return both sides of genes, so that no training text holds them."""
+def held_out(genes: Iterable[Gene]) -> list[Labelled]:
+    """Return the DNA and the proteins of genes as two held-out sets."""
     genes = list(genes)
     return [
         Labelled("genes of the pairs", "gene", [gene.dna for gene in genes], [gene.locus for gene in genes]),
@@ -60,8 +60,8 @@ def kept_apart(genes: Iterable[Gene]) -> list[Labelled]:
     ]
 
 
-def hardest_others(proteins: Sequence[str]) -> list[int]:
-    """Return for each protein another one that is most like it in composition and length: for a negative."""
+def most_similar_others(proteins: Sequence[str]) -> list[int]:
+    """Return for each protein the index of the most similar other one, by composition and length."""
     letters = "ACDEFGHIKLMNPQRSTVWY"
     features = np.array([[p.count(x) / len(p) for x in letters] + [np.log(len(p))] for p in proteins])
     distances = cdist(features, features, "sqeuclidean")
@@ -71,8 +71,8 @@ def hardest_others(proteins: Sequence[str]) -> list[int]:
 
 
 def write_pairs(genes: Sequence[Gene], path: Path) -> None:
-    """Write each gene with its protein, and each with the other protein that is most like its own."""
-    others = hardest_others([gene.protein for gene in genes])
+    """Write each gene with its protein (label 1) and with the most similar other protein (label 0)."""
+    others = most_similar_others([gene.protein for gene in genes])
     pairs = [(gene, gene, 1) for gene in genes] + [
         (gene, genes[other], 0) for gene, other in zip(genes, others, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The files that the training text comes from, each fetched once and checked by its digest."""
+"""Which files do the training sequences come from? Each package is fetched once and checked by its SHA-256."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """A package of an index. kind: `pypi` (a source distribution) or `debian`; member: the file in it that is read."""
+    """A file in a published package. kind: `pypi` (source distribution) or `debian`; member: the path in it."""
 
     kind: str
     package: str
@@ -69,18 +69,22 @@ RIBOSOMAL = Source(
 
 
 def read(source: Source, folder: Path) -> bytes:
-    """Return the bytes of a source's file. The package is kept in `folder`; put it there by hand where no index is.
+    """Return the bytes of a source's file.
 
-    Raises RuntimeError if the package cannot be fetched or is another one.
+    The package is kept in `folder`; on a machine without network access, copy it there by hand. Raises RuntimeError if
+    the package cannot be fetched or has another SHA-256.
     """
     package = folder / source.file
     if not package.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        logger.info("fetching %s %s", source.package, source.version)
+        logger.info("Fetching %s %s", source.package, source.version)
         _fetch(source, folder)
     found = hashlib.sha256(package.read_bytes()).hexdigest()
     if found != source.sha256:
-        raise RuntimeError(f"{package} has the SHA-256 {found}, expected {source.sha256}. Remove it and try again.")
+        raise RuntimeError(
+            f"{package} has the SHA-256 {found}, expected {source.sha256}. Replace it with {source.package} "
+            f"{source.version} and run again."
+        )
     if source.kind == "debian":
         archive = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, capture_output=True).stdout
         return _member(tarfile.open(fileobj=io.BytesIO(archive)), f"./{source.member}")
@@ -91,7 +95,7 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
     with archive:
         opened = archive.extractfile(name)
         if opened is None:
-            raise RuntimeError(f"the package has no file {name}")
+            raise RuntimeError(f"The package has no file {name}; see tools/mini/sources.py")
         return opened.read()
 
 
@@ -106,6 +110,6 @@ def _fetch(source: Source, folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode or not (folder / source.file).exists():
         raise RuntimeError(
-            f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}\nFetch {source.file} on another machine and put "
-            f"it into {folder}."
+            f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}\nFetch {source.file} on another machine and "
+            f"copy it to {folder}."
         )

@@ -1,4 +1,4 @@
-"""Trained weights in LucaOne's own layout, and back."""
+"""How are trained weights saved in LucaOne's own layout, and loaded from it?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mini.network import CONFIG, MaskedLanguageModel
 
 
 def published_state(model: MaskedLanguageModel) -> dict[str, Tensor]:
-    """Return the tensors by LucaOne's names, in float16; frequencies, which are computed with, in float32."""
+    """Return the tensors by LucaOne's names, in float16; rotary frequencies stay in float32."""
     state: dict[str, Tensor] = {}
     for name, tensor in model.encoder.state_dict().items():
         names = published_shapes({name: tensor})
@@ -41,7 +41,7 @@ def save(model: MaskedLanguageModel, root: Path) -> None:
 
 
 def load(root: Path) -> MaskedLanguageModel:
-    """Return the network that was saved below `root`, with its head for masked tokens."""
+    """Return the network saved below `root`, with its head for masked tokens."""
     state = torch.load(root / "llm/models/lucaone/mini/checkpoint-step1/pytorch.pth", weights_only=True)
     model = MaskedLanguageModel()
     ours: dict[str, Tensor] = {}
@@ -54,7 +54,7 @@ def load(root: Path) -> MaskedLanguageModel:
 
 
 def register(resources: Path) -> None:
-    """Bring sizes and digests of the packaged files in checkpoints.tsv and tasks.tsv up to date."""
+    """Update the sizes and checksums of the packaged files in checkpoints.tsv and tasks.tsv."""
     for table in (resources / "checkpoints.tsv", resources / "tasks.tsv"):
         with table.open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines, delimiter="\t"))

@@ -1,7 +1,7 @@
-"""Turning a published checkpoint into safetensors, once, with a record of where it came from.
+"""Convert a published checkpoint to safetensors once, with a record of its origin.
 
-The result holds the embedding part alone, in float32, with query, key and value projections fused. A pickled state
-dict is opened by torch's restricted loader, which runs nothing that the file may contain.
+The result holds only the embedding part, in float32, with fused query, key and value projections. torch's restricted
+loader opens pickled state dicts; it runs no code from the file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.state_dicts import (
     CONTACT_HEAD,
     canonical_name,
-    first_of,
+    first_problems,
     fused,
     misfits,
     published_shapes,
@@ -41,7 +41,7 @@ from lucaflow.checkpoints.state_dicts import (
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError
-from lucaflow.files.checksums import describe
+from lucaflow.files.checksums import size_and_sha256
 from lucaflow.files.json_files import parse_json
 from lucaflow.files.space import human_bytes
 from lucaflow.files.writing import replacing, write_json
@@ -49,13 +49,13 @@ from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
 
 logger = logging.getLogger(__name__)
 
-# Parts of the training model that embedding does not need.
+# Parts of the training model that embedding does not use.
 _DROPPED = re.compile(r"(lm_head|hidden_layer_list|classifier_list)\.")
 
-# What torch takes besides the weights, its threads' stacks among it.
+# Bytes that torch uses besides the weights, including the stacks of its threads.
 _MEMORY_OF_TORCH = 8_000_000_000
 
-# What a Hugging Face config.json means where it is silent: that port's defaults, which differ from LucaOne's.
+# Defaults for keys that a Hugging Face config.json leaves out; that port's defaults differ from LucaOne's.
 _HUGGINGFACE_DEFAULTS = {
     "token_dropout": False,
     "use_embed_layer_norm": False,
@@ -64,7 +64,7 @@ _HUGGINGFACE_DEFAULTS = {
 
 
 def read_config(origin: Origin) -> EncoderConfig:
-    """Return the architecture that config.json states."""
+    """Return the architecture described by config.json. Raises CheckpointError if it describes none."""
     try:
         stated = parse_json(origin.config)
         defaults = _HUGGINGFACE_DEFAULTS if origin.layout == "huggingface" else {}
@@ -75,27 +75,27 @@ def read_config(origin: Origin) -> EncoderConfig:
 
 
 def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor that a checkpoint of this architecture must hold, by LucaOne's names."""
+    """Return the shapes of all tensors that a checkpoint of this architecture must hold, by LucaOne's names."""
     with torch.device("meta"):
         return published_shapes(Encoder(config).state_dict())
 
 
-def _merge(tensors: dict[str, Tensor], path: Path, layout: str) -> None:
-    """Add the tensors of one file by LucaOne's names, of which each may occur once."""
+def _add_tensors(tensors: dict[str, Tensor], path: Path, layout: str) -> None:
+    """Add the tensors of one file under LucaOne's names. Raises CheckpointError if a name occurs twice."""
     for key, value in read_tensors(path).items():
         name = canonical_name(key, layout)
         if name in tensors:
-            raise CheckpointError(f"{path}: {key} is there twice, as {name}. Fetch the files again, from one place.")
+            raise CheckpointError(f"{path}: {key} occurs twice, as {name}. Fetch all files again from one source.")
         tensors[name] = value
 
 
 def check(tensors: Mapping[str, Tensor], config: EncoderConfig, where: Path) -> None:
-    """Raise CheckpointError that lists all missing, unknown, misshapen and unusable tensors."""
+    """Raise CheckpointError if tensors are missing, unknown, unusable or of a wrong shape; it names up to ten."""
     layers = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
     if layers != config.num_hidden_layers:
         raise CheckpointError(
-            f"{where / 'config.json'} and its weights do not fit: num_hidden_layers is {config.num_hidden_layers}, but "
-            f"the weights hold {layers}. Fetch both again, from one place."
+            f"{where / 'config.json'} does not fit its weights: num_hidden_layers is {config.num_hidden_layers}, but "
+            f"the weights hold {layers}. Fetch both again from one source."
         )
     expected = expected_shapes(config)
     if any(name.startswith(CONTACT_HEAD) for name in tensors):
@@ -105,48 +105,48 @@ def check(tensors: Mapping[str, Tensor], config: EncoderConfig, where: Path) -> 
         raise CheckpointError(
             f"the weights in {where} do not fit its config.json "
             f"({config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
-            f"{config.num_attention_heads} heads): {first_of(problems)}. Fetch both again, from one place."
+            f"{config.num_attention_heads} heads): {first_problems(problems)}. Fetch both again from one source."
         )
 
 
 def contact_head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the contact head, which a checkpoint may have as well."""
+    """Return the shapes of the contact head's tensors, which are optional in a checkpoint."""
     with torch.device("meta"):
         return {CONTACT_HEAD + name: tuple(tensor.shape) for name, tensor in ContactHead(config).state_dict().items()}
 
 
 def converted_bytes(origin: Origin) -> int:
-    """Return how large the converted checkpoint will be."""
+    """Return the size of the converted checkpoint in bytes, without its header."""
     config = read_config(origin)
     shapes = [*expected_shapes(config).values(), *contact_head_shapes(config).values()]
     return 4 * sum(math.prod(shape) for shape in shapes)
 
 
-def convert_apart(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
-    """Do as `convert` does in a process of its own, whose memory is bounded by the size of the files.
+def convert_in_subprocess(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
+    """Run `convert` in a process of its own, with a memory limit that depends on the size of the files.
 
-    Raises CheckpointError, also when that process is ended from outside.
+    Raises CheckpointError, also if that process is killed.
     """
     size = sum(path.stat().st_size for path in origin.files)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, initializer=_bound_memory, initargs=(3 * size + _MEMORY_OF_TORCH,)) as pool:
+    with ProcessPoolExecutor(1, context, initializer=_limit_memory, initargs=(3 * size + _MEMORY_OF_TORCH,)) as pool:
         try:
             return pool.submit(convert, origin, model, folder).result()
         except (BrokenProcessPool, MemoryError) as error:
             raise CheckpointError(
                 f"the process that read {', '.join(path.name for path in origin.weights)} in {origin.config.parent} "
-                f"was ended ({type(error).__name__}), most likely for lack of memory: it takes about as much as the "
-                f"files, {human_bytes(size)}."
+                f"was ended ({type(error).__name__}), most likely for lack of memory: it needs about the size of the "
+                f"files, {human_bytes(size)}. Run again where that much memory is free."
             ) from error
 
 
-def _bound_memory(limit: int) -> None:
+def _limit_memory(limit: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
 def is_converted(origin: Origin, folder: Path) -> bool:
-    """Say whether `folder` holds a sound conversion of the same files."""
+    """Return whether `folder` holds an undamaged conversion of the same files."""
     try:
         record = read_record(folder)
     except CheckpointError:
@@ -155,22 +155,22 @@ def is_converted(origin: Origin, folder: Path) -> bool:
     return (
         record.get("converter_version") == CHECKPOINT_CONVERSION_VERSION
         and {Path(name).name: entry for name, entry in record.get("origin", {}).items()}
-        == {path.name: describe(path) for path in origin.files}
+        == {path.name: size_and_sha256(path) for path in origin.files}
         and model.is_file()
-        and describe(model) == record["model"]
+        and size_and_sha256(model) == record["model"]
     )
 
 
 def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
     """Write `folder`/model.safetensors and checkpoint.json; return the record.
 
-    What lies in the same directory of checkpoints is named relative to it, so that the directory may be moved.
+    Origin files in the same directory of checkpoints are recorded relative to it, so that the directory can be moved.
     """
     config = read_config(origin)
     tensors: dict[str, Tensor] = {}
     for path in origin.weights:
         logger.info("reading %s", path)
-        _merge(tensors, path, origin.layout)
+        _add_tensors(tensors, path, origin.layout)
     tensors = {key: value for key, value in tensors.items() if not _DROPPED.match(key)}
     check(tensors, config, origin.config.parent)
     contact = sorted(key for key in tensors if key.startswith(CONTACT_HEAD))
@@ -189,8 +189,8 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         "llm_version": model.llm_version,
         "llm_step": model.llm_step,
         "layout": origin.layout,
-        "origin": {_name_from(folder, path): describe(path) for path in origin.files},
-        "model": describe(target),
+        "origin": {_name_from(folder, path): size_and_sha256(path) for path in origin.files},
+        "model": size_and_sha256(target),
         "encoder": config.to_dict(),
         "parameters": sum(math.prod(shape) for shape in shapes.values()),
         "contact_head": bool(contact),
@@ -198,7 +198,7 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_json(folder / CHECKPOINT_RECORD, record, guarded=False)
+    write_json(folder / CHECKPOINT_RECORD, record, with_checksum=False)
     return record
 
 

@@ -1,4 +1,4 @@
-"""A folder of fetched files: known by the digests in SHA256SUMS; fetched.json says that all are there."""
+"""Records of a folder of fetched files: SHA256SUMS holds their checksums, fetched.json says that they are complete."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lucaflow.files.writing import write_text
 
 SUMS_NAME = "SHA256SUMS"
 FETCHED_RECORD = "fetched.json"
-# Held by whoever fetches into the folder, or reads from it.
+# Held by a process that fetches into the folder or reads from it.
 LOCK_NAME = ".lock"
 
 
 def recorded_sums(folder: Path) -> dict[str, str]:
-    """Return the digests in fetched.json, by name; nothing where it is not there."""
+    """Return the SHA-256 checksums in fetched.json, by name; none if the file is missing."""
     path = folder / FETCHED_RECORD
     if not path.is_file():
         return {}
@@ -29,7 +29,7 @@ def recorded_sums(folder: Path) -> dict[str, str]:
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """Return the digests in a folder's SHA256SUMS, by name."""
+    """Return the SHA-256 checksums in SHA256SUMS, by name; none if the file is missing."""
     path = folder / SUMS_NAME
     if not path.is_file():
         return {}
@@ -38,7 +38,7 @@ def read_sums(folder: Path) -> dict[str, str]:
         for line in path.read_text(encoding="utf-8").splitlines():
             digest, separator, name = line.partition("  ")
             if not separator or not re.fullmatch("[0-9a-f]{64}", digest):
-                raise ValueError(f"{line!r} is no digest and file name")
+                raise ValueError(f"{line!r} is not a checksum and a file name")
             sums[_inside(name)] = digest
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged ({error}). Correct it, or delete it, and run again.") from error
@@ -46,15 +46,15 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def _inside(name: str) -> str:
-    """Return a file's name if it lies inside the folder. Raises ValueError."""
+    """Return a file's name. Raises ValueError if it leads out of the folder."""
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{name!r} is no file of the folder")
+        raise ValueError(f"{name!r} is not a file of this folder")
     return name
 
 
 def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
     """Write SHA256SUMS, which `sha256sum --check` reads as well."""
     write_text(
-        folder / SUMS_NAME, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())), guarded=False
+        folder / SUMS_NAME, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())), with_checksum=False
     )

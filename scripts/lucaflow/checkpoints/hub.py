@@ -1,4 +1,4 @@
-"""Fetching a checkpoint from the Hugging Face Hub, with the digests that the Hub publishes."""
+"""Fetch a checkpoint from the Hugging Face Hub, and check it against the checksums that the Hub publishes."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils.sha import git_hash
 from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_attempt, wait_exponential
 
+from lucaflow.checkpoints.download import TEMPORARY_STATUSES, RetryPolicy
 from lucaflow.checkpoints.registry import Place
-from lucaflow.checkpoints.server import PASSING_STATUS, Patience
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.logs import Progress
 
 logger = logging.getLogger(__name__)
-# A line for each request says nothing to a user.
+# A log line for each request does not help a user.
 logging.getLogger(httpx2.__name__).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a repository. sha256 is of large files; small ones are known by git's own digest, `blob`."""
+    """A file of a repository. The Hub publishes `sha256` for large files, and git's checksum `blob` for small ones."""
 
     name: str
     bytes: int
@@ -43,7 +43,7 @@ class HubFile:
     blob: str
 
     def check(self, path: Path) -> str:
-        """Return the hex SHA-256 of a downloaded file. Raises CheckpointError if it is not what the Hub publishes."""
+        """Return the hex SHA-256 of a downloaded file. Raises CheckpointError if it has not the published checksum."""
         found = sha256_of(path)
         if self.sha256 and found == self.sha256:
             return found
@@ -51,14 +51,14 @@ class HubFile:
             return found
         path.unlink()
         raise CheckpointError(
-            f"{self.name}: its digest is {found}, the Hub publishes {self.sha256 or f'git blob {self.blob}'}. "
-            "It was damaged on its way and is removed; run again to fetch it anew."
+            f"{self.name}: its SHA-256 is {found}, but the Hub publishes {self.sha256 or f'git blob {self.blob}'}. "
+            "It was damaged during the download and is removed; run again to fetch it again."
         )
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository on the Hub at one commit, and those of its files that are wanted."""
+    """A repository on the Hub at one commit, with the files that a checkpoint needs."""
 
     name: str
     commit: str
@@ -69,36 +69,36 @@ class Repository:
         return f"{constants.ENDPOINT}/{self.name}"
 
 
-def _attempts(patience: Patience) -> Retrying:
-    """Return what asks again after failures that may pass; the library does so for some of them alone."""
+def _retrying(retries: RetryPolicy) -> Retrying:
+    """Return a caller that retries after temporary failures; huggingface_hub itself retries only after some of them."""
     return Retrying(
-        retry=retry_if_exception(_may_pass),
-        stop=stop_after_attempt(patience.attempts),
-        wait=wait_exponential(patience.first_pause, max=patience.longest_pause),
+        retry=retry_if_exception(_is_temporary),
+        stop=stop_after_attempt(retries.attempts),
+        wait=wait_exponential(retries.first_pause, max=retries.longest_pause),
         before_sleep=before_sleep_log(logger, logging.WARNING),
         reraise=True,
     )
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     if isinstance(error, HfHubHTTPError):
-        return error.response.status_code in PASSING_STATUS
+        return error.response.status_code in TEMPORARY_STATUSES
     return isinstance(error, httpx2.TransportError)
 
 
-def look_up(place: Place, revision: str | None, patience: Patience) -> Repository:
-    """Ask the Hub for a repository's files. Raises CheckpointError that says why it cannot be had."""
+def look_up(place: Place, revision: str | None, retries: RetryPolicy) -> Repository:
+    """Ask the Hub for a repository's files. Raises CheckpointError that says why it is not available."""
     try:
-        info = _attempts(patience)(HfApi().model_info, place.url, revision=revision, files_metadata=True)
+        info = _retrying(retries)(HfApi().model_info, place.url, revision=revision, files_metadata=True)
     except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.HTTPError, ValueError) as error:
-        raise _explained(place, revision, error) from error
+        raise _lookup_error(place, revision, error) from error
     listed = {
         file.rfilename: HubFile(
             file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None, file.blob_id or ""
         )
         for file in info.siblings or ()
     }
-    names = wanted(listed, [file.name for file in place.files])
+    names = needed_files(listed, [file.name for file in place.files])
     if not names or not info.sha:
         raise CheckpointError(
             f"{constants.ENDPOINT}/{place.url} holds no weights of LucaOne. "
@@ -107,18 +107,18 @@ def look_up(place: Place, revision: str | None, patience: Patience) -> Repositor
     return Repository(place.url, info.sha, tuple(listed[name] for name in names))
 
 
-def wanted(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    """Return the names that a checkpoint needs: safetensors where there are any, not both them and pickles."""
+def needed_files(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """Return the files that a checkpoint needs: safetensors files if there are any, otherwise pickles."""
     names = sorted(name for name in names if "/" not in name)
     matching = [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
     weights = [name for name in matching if ".safetensors" in name] or [name for name in matching if ".bin" in name]
     return [name for name in matching if name in weights or name.endswith("config.json")] if weights else []
 
 
-def fetch_file(repository: Repository, file: HubFile, folder: Path, patience: Patience) -> str:
-    """Download a file of a repository into `folder`; return its hex SHA-256, which is the published one."""
+def fetch_file(repository: Repository, file: HubFile, folder: Path, retries: RetryPolicy) -> str:
+    """Download a file of a repository into `folder`; return its hex SHA-256, checked against the published one."""
     try:
-        path = _attempts(patience)(
+        path = _retrying(retries)(
             hf_hub_download,
             repository.name,
             file.name,
@@ -127,7 +127,8 @@ def fetch_file(repository: Repository, file: HubFile, folder: Path, patience: Pa
             tqdm_class=Progress,
         )
     except (HfHubHTTPError, EntryNotFoundError, OfflineModeIsEnabled, httpx2.HTTPError, OSError) as error:
-        # What the disk says is for whoever knows the folder; what the library says of a file has no number.
+        # Errors of the disk have an errno, and the caller, which knows the folder, explains them. Those of the library
+        # have none.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise CheckpointError(
@@ -136,20 +137,22 @@ def fetch_file(repository: Repository, file: HubFile, folder: Path, patience: Pa
     return file.check(Path(path))
 
 
-def _explained(place: Place, revision: str | None, error: Exception) -> CheckpointError:
-    """Say what stands in the way, and what to do about it."""
+def _lookup_error(place: Place, revision: str | None, error: Exception) -> CheckpointError:
+    """Return an error that says why the repository cannot be used, and what to do."""
     where = f"{constants.ENDPOINT}/{place.url}"
     if isinstance(error, OfflineModeIsEnabled):
         return CheckpointError(
-            f"{place.name} is not here yet, and HF_HUB_OFFLINE forbids to fetch it from {where}. Run `snakemake fetch` "
-            "where there is a connection, or unset HF_HUB_OFFLINE."
+            f"{place.name} has not been fetched yet, and HF_HUB_OFFLINE forbids fetching it from {where}. Run "
+            "`snakemake fetch` with a network connection, or unset HF_HUB_OFFLINE."
         )
     if isinstance(error, GatedRepoError):
-        return CheckpointError(f"{where}: access has to be granted first. Ask for it there, and set HF_TOKEN.")
+        return CheckpointError(f"{where}: access must be granted first. Request it there, and set HF_TOKEN.")
     if isinstance(error, RevisionNotFoundError | HFValidationError):
         return CheckpointError(f"{where} has no revision {revision!r}. Correct checkpoints.revision. ({error})")
     if isinstance(error, RepositoryNotFoundError):
-        return CheckpointError(f"{where}: there is no such repository, or it needs a token (HF_TOKEN).")
+        return CheckpointError(
+            f"{where}: there is no such repository, or it needs a token. Check the name, or set HF_TOKEN."
+        )
     return CheckpointError(
         f"{where} cannot be reached ({error}). Run again later, set HF_ENDPOINT to a mirror, or set "
         "checkpoints.source to `server`."

@@ -1,7 +1,7 @@
-"""Where checkpoints are, and how a converted one is loaded.
+"""Which files make up a published checkpoint, and where are they?
 
-A checkpoint comes in LucaOne's own layout or as a Hugging Face model directory. `conversion` turns either into
-a folder with `model.safetensors` and `checkpoint.json`, which is all that is read from then on.
+A checkpoint has LucaOne's own layout or is a Hugging Face model directory. `conversion` turns either into a folder
+with `model.safetensors` and `checkpoint.json`; all later steps read only these two files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HUGGINGFACE_WEIGHTS = (
 
 @dataclass(frozen=True)
 class Origin:
-    """Files of a checkpoint as it was published: `layout` is `lucaone` or `huggingface`."""
+    """The published files of a checkpoint. layout: `lucaone` or `huggingface`."""
 
     layout: str
     config: Path
@@ -41,7 +41,7 @@ class Origin:
 
 
 def is_huggingface(root: Path) -> bool:
-    """Say whether a directory is a Hugging Face model directory rather than the root of LucaOne's layout."""
+    """Return whether a directory is a Hugging Face model directory rather than the root of LucaOne's layout."""
     return not (root / "llm").is_dir() and any((root / name).is_file() for name in _HUGGINGFACE_WEIGHTS)
 
 
@@ -49,7 +49,7 @@ def locate(root: Path, model: Model) -> Origin:
     """Find a checkpoint's files below `root`.
 
     `root` holds `llm/models/...` (LucaOne's layout, new or old), or is itself a Hugging Face model directory.
-    Raises CheckpointError that says what is missing and what was expected.
+    Raises CheckpointError that names the missing and the expected files.
     """
     if not root.is_dir():
         raise CheckpointError(
@@ -69,8 +69,8 @@ def _locate_lucaone(root: Path, model: Model) -> Origin:
         steps = sorted({path.name for folder in folders for path in folder.parent.glob("checkpoint-step*")})
         raise CheckpointError(
             f"checkpoint {model.name}: no folder {' or '.join(map(str, folders))}. "
-            f"For {model.llm_version} there is: {', '.join(steps) or 'nothing'}. "
-            "Set model.llm_version and model.llm_step to what is there, or checkpoints.path to where it is."
+            f"Available for {model.llm_version}: {', '.join(steps) or 'nothing'}. "
+            "Set model.llm_version and model.llm_step to an available checkpoint, or correct checkpoints.path."
         )
     return _require(Origin("lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)), model)
 
@@ -92,15 +92,15 @@ def _parts_of_index(index: Path) -> tuple[Path, ...]:
     try:
         names = set(parse_json(index)["weight_map"].values())
     except (ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{index} is not an index of weights: {error!r}. Fetch it again.") from error
-    strangers = sorted(name for name in names if Path(name).name != name)
-    if strangers:
-        raise CheckpointError(f"{index} names files outside its own folder: {', '.join(strangers)}")
+        raise CheckpointError(f"{index} is not an index of weight files: {error!r}. Fetch it again.") from error
+    outside = sorted(name for name in names if Path(name).name != name)
+    if outside:
+        raise CheckpointError(f"{index} names files outside its own folder: {', '.join(outside)}")
     return tuple(index.parent / name for name in sorted(names))
 
 
 def locate_fetched(folder: Path, model: Model, source: str) -> Origin:
-    """Find a fetched checkpoint's files, which are all in one folder. source: `huggingface` or `server`."""
+    """Find the files of a fetched checkpoint in its folder. source: `huggingface` or `server`."""
     if source == "huggingface":
         return _locate_huggingface(folder, model)
     return _require(Origin("lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)), model)

@@ -1,4 +1,4 @@
-"""A version of LucaOne: its name, its steps, and the sequences that it reads."""
+"""The versions of LucaOne: their names, training steps and sequence types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SEQ_TYPE_OF_VERSION = {"lucaone-gene": "gene", "lucaone-prot": "prot"}
 
 @dataclass(frozen=True)
 class Model:
-    """A version of LucaOne and the number of steps it was trained for."""
+    """A version of LucaOne and its number of training steps."""
 
     llm_version: str
     llm_step: int

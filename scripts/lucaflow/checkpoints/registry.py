@@ -1,4 +1,4 @@
-"""Which checkpoints can be fetched, and from where: the table resources/checkpoints.tsv."""
+"""Read the table resources/checkpoints.tsv: which checkpoints can be fetched, and from where?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lucaflow.schemas import unknown_keys, violations
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file as it is published; for a Hub's repository a pattern of names. bytes, sha256: None where unknown."""
+    """A published file. name: a pattern for a repository on the Hub; bytes, sha256: None if unknown."""
 
     name: str
     bytes: int | None = None
@@ -24,7 +24,7 @@ class PublishedFile:
 
 @dataclass(frozen=True)
 class Place:
-    """Where something can be had. name: what it is, for messages; url: a folder's address, or a Hub's repository."""
+    """A source of a model's files. name: of the model, for messages; url: a folder on a server, or a Hub repository."""
 
     name: str
     source: str
@@ -36,27 +36,27 @@ class Place:
 
 @dataclass(frozen=True)
 class Registry:
-    """All places of all checkpoints; those of one checkpoint are asked in their order."""
+    """The places of all checkpoints. The places of one checkpoint are tried in the order of the table."""
 
     entries: tuple[tuple[Model, Place], ...]
 
     def places(self, model: Model, source: str) -> tuple[Place, ...]:
-        """Return the places of a checkpoint. Raises ConfigError that says what there is instead."""
+        """Return the places of a checkpoint. Raises ConfigError that lists the available steps."""
         found = tuple(place for known, place in self.entries if known == model and place.source == source)
         if not found:
-            raise ConfigError(self._refusal(model, source))
+            raise ConfigError(self._not_offered(model, source))
         return found
 
-    def _refusal(self, model: Model, source: str) -> str:
+    def _not_offered(self, model: Model, source: str) -> str:
         offered: dict[str, list[int]] = {}
         for known, place in self.entries:
             steps = offered.setdefault(place.source, [])
             if known.llm_version == model.llm_version and known.llm_step not in steps:
                 steps.append(known.llm_step)
-        there = "; ".join(f"`{name}` has {_listed(steps)}" for name, steps in offered.items() if steps)
+        available = "; ".join(f"{_listed(steps)} from `{name}`" for name, steps in offered.items() if steps)
         return (
             f"checkpoints.source: there is no {model.llm_version} with {model.llm_step} steps from `{source}`. "
-            f"Of {model.llm_version}, {there}. Set checkpoints.source, or model.llm_step, to what there is."
+            f"Available steps of {model.llm_version}: {available}. Set checkpoints.source and model.llm_step to these."
         )
 
 
@@ -79,20 +79,20 @@ def read_rows(path: Path, schema: Mapping[str, Any]) -> list[dict[str, str]]:
     problems = [
         f"{path}, line {line}: {problem}"
         for line, row in enumerate(rows, start=2)
-        for problem in [*unknown_keys(row, schema), *violations(row, schema), *_doubts(row)]
+        for problem in [*unknown_keys(row, schema), *violations(row, schema), *_count_problems(row)]
     ]
     if problems:
         raise ConfigError("the table cannot be used:\n  " + "\n  ".join(problems))
     return rows
 
 
-def _doubts(row: Mapping[str, str]) -> list[str]:
-    """Sizes and digests stand in the order of the files: as many as there are, or none at all."""
+def _count_problems(row: Mapping[str, str]) -> list[str]:
+    """Return problems with the numbers of sizes and checksums: one for each file, in the same order, or none at all."""
     if row["source"] == "huggingface" and (row["bytes"] or row["sha256"]):
-        return ["bytes, sha256: of a repository's files the Hub says them itself; leave the cells empty"]
+        return ["bytes, sha256: the Hub publishes them for the files of a repository; leave the cells empty"]
     expected = len(row["files"].split(","))
     counts = {column: len(row[column].split(",")) for column in ("bytes", "sha256") if row[column]}
-    return [f"{column}: {count} of them for {expected} files" for column, count in counts.items() if count != expected]
+    return [f"{column}: {count} values for {expected} files" for column, count in counts.items() if count != expected]
 
 
 def place_of(name: str, row: Mapping[str, str]) -> Place:

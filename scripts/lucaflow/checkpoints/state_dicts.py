@@ -1,4 +1,4 @@
-"""Parameters of networks in files: read as plain tensors alone, renamed, compared, written as safetensors."""
+"""Read the parameters of a network from files as plain tensors, rename and check them, and write safetensors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from torch import Tensor
 from lucaflow.errors import CheckpointError
 from lucaflow.files.space import human_bytes
 
-# What the contact head's parameters are called, in published and in converted checkpoints.
+# Prefix of the contact head's parameters, in published and in converted checkpoints.
 CONTACT_HEAD = "contact_head."
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return a file's tensors, memory-mapped. Raises CheckpointError for anything but a plain state dict."""
+    """Return a file's tensors, memory-mapped if possible. Raises CheckpointError if it is not a plain state dict."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -36,34 +36,34 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except CheckpointError:
         raise
-    # Whatever a damaged file makes the two libraries raise: fuzzing finds ten kinds.
+    # For damaged files the two libraries raise many kinds of errors: fuzzing finds ten.
     except Exception as error:
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise MemoryError(str(error)) from error
         raise CheckpointError(
-            f"{path} is damaged, or holds more than plain tensors; nothing in it was run. Fetch it again. ({error})"
+            f"{path} is damaged, or holds more than plain tensors; no code in it was run. Fetch it again. ({error})"
         ) from error
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
-        raise CheckpointError(f"{path} is not a state dict (a table of names and tensors). Nothing in it was run.")
+        raise CheckpointError(f"{path} is not a state dict (a table of names and tensors). No code in it was run.")
     return {name: value.detach() for name, value in state.items()}
 
 
 def _refuse_compressed(path: Path) -> None:
-    """Raise CheckpointError for an archive that would grow: torch stores a state dict as it is."""
+    """Raise CheckpointError for an archive that grows when unpacked: torch stores state dicts uncompressed."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     inside, size = sum(member.file_size for member in members), path.stat().st_size
     if inside > size or any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise CheckpointError(
             f"{path} is a compressed archive: {human_bytes(size)} would become {human_bytes(inside)}. torch writes no "
-            "such file. Nothing in it was run; fetch it again."
+            "such file. No code in it was run; fetch it again."
         )
 
 
 def canonical_name(key: str, layout: str) -> str:
-    """Return LucaOne's name of a parameter, without the prefixes that training and porting left."""
+    """Return LucaOne's name of a parameter, without the prefixes from training or from the Hugging Face port."""
     key = key.removeprefix("module.")
     if layout == "huggingface":
         key = re.sub(r"^(embeddings|encoder)\.", "", key.removeprefix("lucaone."))
@@ -71,7 +71,7 @@ def canonical_name(key: str, layout: str) -> str:
 
 
 def published_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a state dict of ours by the names that are published: query, key and value apart."""
+    """Return the shapes of a state dict of LucaFlow under the published names: query, key and value are separate."""
     shapes: dict[str, tuple[int, ...]] = {}
     for name, tensor in state.items():
         if ".qkv_proj." in name:
@@ -83,7 +83,7 @@ def published_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def misfits(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Return what keeps tensors from being the parameters of a network: missing, unknown, misshapen or no numbers."""
+    """Return a line for each tensor that is missing, unknown, of a wrong shape or not of floating point numbers."""
     problems = [f"{name} is missing" for name in expected if name not in tensors]
     problems += [f"{name} is not part of the network" for name in tensors if name not in expected]
     problems += [
@@ -99,13 +99,13 @@ def misfits(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...
     return problems
 
 
-def first_of(problems: list[str], shown: int = 10) -> str:
+def first_problems(problems: list[str], shown: int = 10) -> str:
     more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
     return "; ".join(problems[:shown]) + more
 
 
 def fused(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Return the parameter that `Encoder` calls `name`, from tensors by LucaOne's names, in float32."""
+    """Return the parameter `name` of `Encoder` in float32, from tensors under LucaOne's names."""
     if ".qkv_proj." in name:
         return torch.cat([tensors[name.replace("qkv_proj", projection)].float() for projection in _PROJECTIONS])
     return tensors[name.replace(".inv_freq", ".rot_emb.inv_freq")].float()
@@ -114,10 +114,10 @@ def fused(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
 def write_parameters(
     path: Path, shapes: Mapping[str, Sequence[int]], tensor_of: Callable[[str], Tensor], metadata: dict[str, str]
 ) -> None:
-    """Write float32 tensors as a safetensors file, holding one of them at a time.
+    """Write float32 tensors as a safetensors file, with one tensor in memory at a time.
 
-    `safetensors.torch.save_file` wants all at once, which for LucaOne takes a third more memory than its weights.
-    Raises CheckpointError that names the tensors whose values are not finite.
+    `safetensors.torch.save_file` needs all tensors at once, which for LucaOne takes a third more memory than its
+    weights. Raises CheckpointError that names the tensors with values that are not finite.
     """
     header: dict[str, Any] = {"__metadata__": metadata}
     stop = 0
@@ -135,4 +135,4 @@ def write_parameters(
                 bad.append(name)
             file.write(tensor.numpy().data)
     if bad:
-        raise CheckpointError(f"the weights hold values that are not finite, in {first_of(bad)}. Fetch them again.")
+        raise CheckpointError(f"the weights hold values that are not finite: {first_problems(bad)}. Fetch them again.")

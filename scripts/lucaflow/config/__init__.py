@@ -1,1 +1,1 @@
-"""What was asked for, and what does each step depend on?"""
+"""Which results does the user request, and on what does each step depend?"""

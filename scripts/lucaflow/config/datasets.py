@@ -1,4 +1,4 @@
-"""The table of datasets: which files, of which sequences, through which model, for which tasks."""
+"""Which datasets are in the table, with which model and which tasks?"""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 from lucaflow.checkpoints.model import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model
 from lucaflow.errors import ConfigError
-from lucaflow.records.outcomes import NO_DEMANDS, Demands
+from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.schemas import unknown_keys, violations, with_defaults
 
-# Names that results/ uses itself.
+# Names that LucaFlow uses in results/.
 _RESERVED = ("settings", "summary.tsv", "summary.html", "validation.html")
-# To Snakemake a rule that asks for itself again and again.
-_ENDLESS = re.compile(r"(.+?)\1{19}$")
+# Snakemake takes such a name for a rule that depends on itself endlessly.
+_REPEATED_ENDING = re.compile(r"(.+?)\1{19}$")
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,22 @@ class Dataset:
     columns: Columns
     model: Model
     step_stated: bool
-    # Not in the representation, by which Snakemake tells whether the parameters of a job have changed.
+    # Not in repr(), because Snakemake compares it to see whether the parameters of a job have changed.
     tasks: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def is_pairs(self) -> bool:
-        """Whether each row of the file holds two sequences, which are embedded for predictions alone."""
+        """Whether each row of the file has two sequences. They are embedded only for predictions."""
         return self.columns.pairs
 
 
 def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Dataset]:
-    """Read and check the table of datasets. Raises ConfigError that names file, line and value."""
+    """Read and check the table of datasets. Raises ConfigError with file, line and value."""
     datasets: dict[str, Dataset] = {}
     problems = []
     for line, row in _read_rows(path):
         wrong = [*unknown_keys(row, schema), *violations(row, schema)]
-        wrong = wrong or list(_contradictions(row, config, datasets))
+        wrong = wrong or list(_row_problems(row, config, datasets))
         if wrong:
             problems += [f"{path}, line {line}: {problem}" for problem in wrong]
         else:
@@ -60,7 +60,7 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and cells of each row; empty cells count as absent, lines that start with # as comments."""
+    """Yield line number and cells of each row. Empty cells are left out; lines that start with # are comments."""
     names: list[str] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
@@ -73,7 +73,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     names = values
                     if len(names) == 1:
                         raise ConfigError(
-                            f"{path}, line {rows.line_num}: one column, {names[0]!r}. Columns must be separated by tabs"
+                            f"{path}, line {rows.line_num}: one column, {names[0]!r}. "
+                            "Columns must be separated by tabs."
                         )
                 elif len(values) > len(names):
                     raise ConfigError(f"{path}, line {rows.line_num}: {len(values)} cells, but {len(names)} columns.")
@@ -91,7 +92,7 @@ def _model(row: Mapping[str, str], config: Mapping[str, Any]) -> Model:
 
 
 def _stated_step(row: Mapping[str, str], config: Mapping[str, Any]) -> int | None:
-    """Return the step that the row states, or the configuration for the same version; None if neither does."""
+    """Return the step given in the row, or else in the configuration for the same version; None if in neither."""
     if "llm_step" in row:
         return int(row["llm_step"])
     same_version = row.get("llm_version", config["model"]["llm_version"]) == config["model"]["llm_version"]
@@ -120,45 +121,45 @@ def _tasks(row: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name.strip() for name in row.get("tasks", "").split(",") if name.strip())
 
 
-def _contradictions(row: Mapping[str, str], config: Mapping[str, Any], known: Mapping[str, Dataset]) -> Iterator[str]:
-    """Yield what is wrong with a row whose cells are each fine."""
+def _row_problems(row: Mapping[str, str], config: Mapping[str, Any], known: Mapping[str, Dataset]) -> Iterator[str]:
+    """Yield the problems of a row whose single cells are valid."""
     if row["dataset"].lower() in (name.lower() for name in known):
-        yield f"dataset: {row['dataset']!r} stands in the table twice (case is ignored); names must be unique"
+        yield f"dataset: {row['dataset']!r} is in the table twice (case is ignored); names must be unique"
     if row["dataset"].lower() in _RESERVED:
-        yield f"dataset: {row['dataset']!r} is a name that results/ uses itself; choose another"
-    if _ENDLESS.search(row["dataset"]):
-        yield f"dataset: {row['dataset']!r} ends in the same 20 times, which Snakemake takes for a mistake; shorten it"
+        yield f"dataset: {row['dataset']!r} is a name that LucaFlow uses in results/; choose another"
+    if _REPEATED_ENDING.search(row["dataset"]):
+        yield f"dataset: {row['dataset']!r} ends in the same text 20 times, which Snakemake refuses; shorten it"
     if set("{}") & set(row["path"]):
-        yield f"path: {row['path']!r} has a brace in it, which Snakemake would read as a wildcard; rename the file"
+        yield f"path: {row['path']!r} contains a brace, which Snakemake would read as a wildcard; rename the file"
     if row.get("kind") == "pair":
         for column in ("seq_type", "id_column", "seq_column"):
             if column in row:
                 yield f"{column}: a file of pairs has LucaOne's columns ({', '.join(PAIR_COLUMNS)}); leave it empty"
     elif "seq_type" not in row:
         yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
-    again = sorted(name for name, count in Counter(_tasks(row)).items() if count > 1)
-    if again:
-        yield f"tasks: {', '.join(again)} stands there twice"
+    repeated_tasks = sorted(name for name, count in Counter(_tasks(row)).items() if count > 1)
+    if repeated_tasks:
+        yield f"tasks: {', '.join(repeated_tasks)} is given twice"
     model = _model(row, config)
     only = SEQ_TYPE_OF_VERSION.get(model.llm_version)
     if only and row.get("seq_type", only) != only:
-        yield f"seq_type: {model.llm_version} reads {only} sequences alone, not {row['seq_type']}; take `lucaone`"
+        yield f"seq_type: {model.llm_version} reads only {only} sequences, not {row['seq_type']}; use `lucaone`"
     if model.llm_version == "mini" and model.llm_step != DEFAULT_STEPS["mini"]:
-        yield f"llm_step: `mini` exists for step {DEFAULT_STEPS['mini']} alone, not {model.llm_step}"
+        yield f"llm_step: `mini` exists only with step {DEFAULT_STEPS['mini']}, not {model.llm_step}"
 
 
-def demands_of(config: Mapping[str, Any], dataset: Dataset) -> Demands:
-    """Return what the outputs and exports of a configuration ask of every record: nothing of pairs, which get none."""
+def requirements_of(config: Mapping[str, Any], dataset: Dataset) -> Requirements:
+    """Return what the configured outputs and exports require of each record; nothing of pairs, which have neither."""
     if dataset.is_pairs:
-        return NO_DEMANDS
+        return NO_REQUIREMENTS
     embedding = config["embedding"]
     longest = None
     if "contacts" in embedding["outputs"]:
-        # Attention reaches no further than a window, and what is cut off needs none.
+        # Contacts come from attention, which reaches no further than a window. Residues that are cut off need none.
         size = embedding["embedding_fixed_len_a_time"]
         longest = embedding["contacts_max_length"]
         if embedding["embedding_complete"]:
             longest = min(longest, size or longest)
         elif (size or embedding["truncation_seq_length"]) <= longest:
             longest = None
-    return Demands(longest, file_names="lucaone" in config["export"])
+    return Requirements(longest, file_names="lucaone" in config["export"])

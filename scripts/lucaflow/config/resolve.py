@@ -1,4 +1,4 @@
-"""The configuration with its defaults, and what of it cannot be done, said before anything runs."""
+"""What is the configuration with its defaults, and can it be run? Errors are raised before any job starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lucaflow.schemas import unknown_keys, violations, with_defaults
 def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration with all defaults filled in.
 
-    Raises ConfigError that names every key that is unknown (with the nearest known one) or has a wrong value.
+    Raises ConfigError that names every unknown key (with the nearest known one) and every wrong value.
     """
     resolved = with_defaults(config, schema)
     problems = [*unknown_keys(config, schema), *violations(resolved, schema)]
@@ -28,42 +28,42 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
 
 
 def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry) -> None:
-    """Raise ConfigError for choices that this version of LucaFlow cannot run, and checkpoints that are nowhere."""
+    """Raise ConfigError for choices that LucaFlow cannot run, and for checkpoints that are not available."""
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
     # Pairs are not embedded.
     datasets = {name: dataset for name, dataset in datasets.items() if not dataset.is_pairs}
     fetched = sorted({d.model.name for d in datasets.values() if d.model.llm_version != "mini"})
     problems = []
     if "contacts" in config["embedding"]["outputs"] and any(d.model.llm_version == "mini" for d in datasets.values()):
-        problems.append(
-            "embedding.outputs: `mini` has no contact head; take `contacts` out, or take another checkpoint"
-        )
+        problems.append("embedding.outputs: `mini` has no contact head; remove `contacts`, or use another checkpoint")
     if config["embedding"]["precision"] == "tfloat32" and config["compute"]["device"] == "cpu":
         problems.append(
-            "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; take `float32` or `bfloat16`"
+            "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`"
         )
     if config["figures"]["tsne"] and set(config["embedding"]["outputs"]) == {"contacts"}:
-        problems.append("figures.tsne: a map takes vectors or matrices; add `mean` to embedding.outputs")
-    problems += _export_doubts(config["export"], config["embedding"]["outputs"])
+        problems.append("figures.tsne: a map needs vectors or matrices; add `mean` to embedding.outputs")
+    problems += _export_problems(config["export"], config["embedding"]["outputs"])
     directory = Path(config["checkpoints"]["directory"])
     if directory.exists() and not directory.is_dir():
-        problems.append(f"checkpoints.directory: {directory} is a file; name a directory, which need not exist yet")
+        problems.append(f"checkpoints.directory: {directory} is a file; give a directory, which need not exist yet")
     if source != "local":
-        problems += _places_that_lack(datasets.values(), source, registry)
+        problems += _missing_checkpoints(datasets.values(), source, registry)
     if fetched and source == "local" and not path:
-        problems.append("checkpoints.path: expected the checkpoint's directory, since checkpoints.source is `local`")
+        problems.append(
+            "checkpoints.path: expected the directory of the checkpoint, since checkpoints.source is `local`"
+        )
     if fetched and source == "local" and path and is_huggingface(Path(path)):
-        problems += _huggingface_doubts(fetched, path, datasets)
+        problems += _huggingface_problems(fetched, path, datasets)
     if problems:
-        raise ConfigError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))
+        raise ConfigError("the configuration cannot be run:\n  " + "\n  ".join(problems))
 
 
-def refuse_missing(
+def refuse_missing_checkpoint(
     task: str, model: Model, config: Mapping[str, Any], stated: Iterable[Model], registry: Registry
 ) -> None:
-    """Raise ConfigError where the checkpoint that a task's model needs cannot come from where the configuration says.
+    """Raise ConfigError if the checkpoint that a task needs is not available from the configured source.
 
-    stated: models whose step the configuration gives: one of them is what a Hugging Face directory holds.
+    stated: models whose step the user gives. A Hugging Face directory must hold one of them.
     """
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
     if model.llm_version == "mini":
@@ -79,20 +79,20 @@ def refuse_missing(
     elif is_huggingface(Path(path)) and model not in stated:
         raise ConfigError(
             f"{why}, but checkpoints.path is a Hugging Face directory, which holds one checkpoint and does not say "
-            "which. Set checkpoints.path to a root in LucaOne's layout that holds all of them, or model.llm_step if it "
-            "is that one."
+            "which. Set checkpoints.path to a directory in LucaOne's layout that holds all of them, or set "
+            "model.llm_step if it is this one."
         )
 
 
 def stated_models(config: Mapping[str, Any], datasets: Iterable[Dataset]) -> list[Model]:
-    """Return the models whose step the configuration or the table of datasets gives."""
+    """Return the models whose step is given in the configuration or the table of datasets."""
     model = config["model"]
     stated = [Model(model["llm_version"], model["llm_step"])] if model["llm_step"] else []
     return stated + [dataset.model for dataset in datasets if dataset.step_stated]
 
 
-def _places_that_lack(datasets: Iterable[Dataset], source: str, registry: Registry) -> Iterator[str]:
-    """Yield why a checkpoint cannot be fetched from where the configuration says."""
+def _missing_checkpoints(datasets: Iterable[Dataset], source: str, registry: Registry) -> Iterator[str]:
+    """Yield a message for each checkpoint that is not available from the configured source."""
     for model in sorted({dataset.model for dataset in datasets}, key=lambda model: model.name):
         try:
             registry.places(model, "packaged" if model.llm_version == "mini" else source)
@@ -100,10 +100,10 @@ def _places_that_lack(datasets: Iterable[Dataset], source: str, registry: Regist
             yield str(error)
 
 
-def _export_doubts(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
-    """Yield what an export cannot hold of the outputs, or lacks.
+def _export_problems(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
+    """Yield a message for each export that cannot hold the outputs, or needs others.
 
-    LucaOneApp's files are called `matrix_` and `vector_`, whatever kind of vector they hold.
+    LucaOneApp names its files `matrix_` and `vector_`, for any kind of vector.
     """
     vectors = [name for name in outputs if name in VECTORS]
     if "lucaone" in exports and len(vectors) > 1:
@@ -117,14 +117,14 @@ def _export_doubts(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[s
     if "by_id" in exports and len(outputs) > 1:
         several = ", ".join(outputs)
         yield (
-            f"export: `by_id` holds one kind of array, but embedding.outputs has {several}; keep one, or ask for "
+            f"export: `by_id` holds one kind of array, but embedding.outputs has {several}; keep one, or use "
             "`standalone`, which holds them all"
         )
 
 
-def _huggingface_doubts(fetched: list[str], path: str, datasets: Mapping[str, Dataset]) -> Iterator[str]:
-    """A Hugging Face directory holds one model and does not say which."""
+def _huggingface_problems(fetched: list[str], path: str, datasets: Mapping[str, Dataset]) -> Iterator[str]:
+    """Yield problems with a Hugging Face directory, which holds one model and does not say which."""
     if len(fetched) > 1:
-        yield f"checkpoints.path: {path} holds one model, but the datasets ask for {', '.join(fetched)}"
+        yield f"checkpoints.path: {path} holds one model, but the datasets need {', '.join(fetched)}"
     if not all(dataset.step_stated for dataset in datasets.values() if dataset.model.llm_version != "mini"):
         yield f"model.llm_step: must be given, since {path} is a Hugging Face directory and does not say its step"

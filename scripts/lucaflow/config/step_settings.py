@@ -1,8 +1,8 @@
-"""What the result of each step depends on, besides the files it reads.
+"""On which settings does the result of each step depend, besides the files it reads?
 
-A step's settings are kept in a small file whose name holds their digest, and that file is an input of the step: so a
-changed setting is seen by name, whatever became of Snakemake's own records, and a setting that was changed and
-changed back is seen as well, since a new file of settings replaces the one before it.
+The settings of a step are written to a small file, which is an input of the step. Its name holds their digest, so
+Snakemake notices a changed setting by the name of the file, even without its own records. A setting that was changed
+and changed back is noticed too, because each new settings file replaces the one before it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 
 from lucaflow import __version__
 from lucaflow.checkpoints.model import Model
-from lucaflow.config.datasets import Dataset, demands_of
+from lucaflow.config.datasets import Dataset, requirements_of
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.checksums import guard_of, sha256_of
+from lucaflow.files.checksums import checksum_file_of, sha256_of
 from lucaflow.files.json_files import DIGEST_LENGTH, as_json, digest_of_settings, read_json
 from lucaflow.files.writing import write_text
-from lucaflow.records.outcomes import NO_DEMANDS
+from lucaflow.records.outcomes import NO_REQUIREMENTS
 from lucaflow.versions import (
     CHECKPOINT_CONVERSION_VERSION,
     COMPARISON_VERSION,
@@ -33,19 +33,19 @@ from lucaflow.versions import (
     SHARDING_VERSION,
 )
 
-# Larger inputs are known by size and time of change: reading them to plan a run would take too long.
-_READ_TO_PLAN = 100_000_000
+# Bytes. Larger files are identified by size and modification time: reading them to plan a run would take too long.
+_LARGEST_HASHED_FILE = 100_000_000
 
 
 @cache
-def identity(path: Path) -> dict[str, Any]:
-    """Return what a file is known by: its digest, for a large one its size and time of change.
+def file_identity(path: Path) -> dict[str, Any]:
+    """Return what identifies a file: its SHA-256, or for a large file its size and modification time.
 
-    A file that cannot be read has an identity, too: its job then says what is wrong, and stops no other.
+    A file that cannot be read raises nothing here. Its own job reports the error, and other jobs can run.
     """
     try:
         state = path.stat()
-        if state.st_size > _READ_TO_PLAN:
+        if state.st_size > _LARGEST_HASHED_FILE:
             return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
         return {"sha256": sha256_of(path)}
     except OSError as error:
@@ -53,18 +53,18 @@ def identity(path: Path) -> dict[str, Any]:
 
 
 def origin_settings(files: Sequence[Path]) -> dict[str, Any]:
-    """Return what the files of a published checkpoint are known by, wherever they lie."""
-    return {"converter": CHECKPOINT_CONVERSION_VERSION, "files": {path.name: identity(path) for path in files}}
+    """Return the identities of the files of a published checkpoint. They do not depend on its folder."""
+    return {"converter": CHECKPOINT_CONVERSION_VERSION, "files": {path.name: file_identity(path) for path in files}}
 
 
 def recorded_origin(folder: Path) -> dict[str, Any] | None:
-    """Return what the model in a folder was converted from, as recorded; None where nothing is."""
+    """Return the recorded origin of the converted model in a folder, or None."""
     recorded = sorted(folder.glob("settings/origin-*.json"))
     return read_json(recorded[0]) if recorded else None
 
 
 def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides which files are fetched; `settings` are those under `checkpoints` in the configuration."""
+    """Return the settings that decide which files are fetched. settings: `checkpoints` of the configuration."""
     return {
         "converter": CHECKPOINT_CONVERSION_VERSION,
         **asdict(model),
@@ -74,15 +74,15 @@ def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[s
 
 
 def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
-    demands = demands_of(config, dataset)
+    requirements = requirements_of(config, dataset)
     return {
         "algorithm": NORMALISATION_VERSION,
         "path": str(dataset.path),
-        "file": identity(dataset.path),
+        "file": file_identity(dataset.path),
         "seq_type": dataset.seq_type,
         "columns": asdict(dataset.columns),
         "input": dict(config["input"]),
-        **({} if demands == NO_DEMANDS else {"demands": asdict(demands)}),
+        **({} if requirements == NO_REQUIREMENTS else {"demands": asdict(requirements)}),
     }
 
 
@@ -98,18 +98,18 @@ def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sh
         "llm_step": dataset.model.llm_step,
         "checkpoint_sha256": checkpoint_sha256,
         "fingerprint": options.fingerprint(checkpoint_sha256),
-        "options": options.deciding(),
+        "options": options.effective(),
     }
 
 
 def comparison_settings(options: EmbeddingOptions, config: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:
-    """Return what a comparison of precisions or windows depends on, besides the sequences."""
+    """Return the settings on which a comparison of precisions or windows depends, besides the sequences."""
     return {
         "algorithm": COMPARISON_VERSION,
         "embedding_algorithm": EMBEDDING_VERSION,
         "checkpoint_sha256": checkpoint_sha256,
         "device": config["compute"]["device"],
-        "options": replace(options, outputs=(), dtype="float32", matrix_add_special_token=False).deciding(),
+        "options": replace(options, outputs=(), dtype="float32", matrix_add_special_token=False).effective(),
     }
 
 
@@ -122,7 +122,10 @@ def summary_settings(datasets: Iterable[Dataset]) -> dict[str, Any]:
 
 
 def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256: str | None) -> dict[str, Any]:
-    """Return what run.yaml says of a dataset, but for the details of its checkpoint (None: it is not embedded)."""
+    """Return the content of run.yaml for a dataset, without the details of its checkpoint.
+
+    checkpoint_sha256: None if the dataset is not embedded.
+    """
     libraries = ("snakemake", "torch", "numpy", "h5py", "pandas", "biopython", "safetensors")
     return {
         "dataset": {
@@ -143,20 +146,20 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
     }
 
 
-def settings_path(place: str | Path, step: str, settings: Mapping[str, Any]) -> str:
-    """Return the file of a step's settings below a folder; its name holds their digest."""
-    return f"{place}/settings/{settings_name(step, settings)}.json"
+def settings_path(folder: str | Path, step: str, settings: Mapping[str, Any]) -> str:
+    """Return the path of the settings file of a step; `folder` is the folder that `settings/` is in."""
+    return f"{folder}/settings/{settings_name(step, settings)}.json"
 
 
 def settings_name(step: str, settings: Mapping[str, Any]) -> str:
-    """Return the name of a file of settings, without its suffix."""
+    """Return the name of a settings file without its suffix: the step and a digest of its settings."""
     return f"{step}-{digest_of_settings(settings)[:DIGEST_LENGTH]}"
 
 
 def write_settings(path: Path, step: str, settings: Mapping[str, Any]) -> None:
-    """Write a file of settings, and remove the ones it replaces."""
+    """Write a settings file, and remove older ones of the same step."""
     write_text(path, as_json(settings))
     for other in path.parent.glob(f"{step}-{'[0-9a-f]' * DIGEST_LENGTH}.json"):
         if other != path:
             other.unlink()
-            guard_of(other).unlink(missing_ok=True)
+            checksum_file_of(other).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Predictions against labels: scikit-learn's metrics, with confidence intervals by bootstrap."""
+"""Compare predictions with labels: scikit-learn's metrics, with confidence intervals by bootstrap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lucaflow.downstream.tables import GROUND_TRUTH
 _SEED = 0
 _CONFIDENCE = 0.95
 _RESAMPLES = 500
-# Of larger tables samples of this many rows are drawn, and their spread is scaled to all rows.
+# From larger tables, samples of this many rows are drawn; their spread is scaled to all rows.
 _MOST_ROWS_DRAWN = 5_000
 
 Metric = Callable[[Any, Any, Any], float]
@@ -28,9 +28,10 @@ Metric = Callable[[Any, Any, Any], float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Predictions and labels of the rows that have both. not_compared: rows whose label is none that is predicted.
+    """Predictions and labels of the rows that have both.
 
-    truth, predicted: (n,) classes or values, or (n, C) of several labels; scores: (n,) probabilities or values.
+    truth, predicted: (n,) classes or values, or (n, C) for several labels; scores: (n,) probabilities or values;
+    not_compared: number of rows without a label that the task can predict.
     """
 
     truth: np.ndarray
@@ -40,7 +41,7 @@ class Comparison:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Return a table of predictions without its sequences; cells are text."""
+    """Return a table of predictions without the sequences; cells are text."""
     table = pd.read_csv(
         path, dtype=str, keep_default_na=False, usecols=lambda name: not re.fullmatch("seq(_[ab])?", name)
     )
@@ -48,7 +49,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def compare(table: pd.DataFrame, task_type: str, labels: Sequence[str]) -> Comparison:
-    """Return predictions beside their ground truth. Labels are names of classes or, if none is, their numbers."""
+    """Return predictions beside their ground truth. Labels are class names or class numbers."""
     truth = table[GROUND_TRUTH]
     if task_type == "regression":
         values = pd.to_numeric(truth, errors="coerce").to_numpy()
@@ -57,7 +58,7 @@ def compare(table: pd.DataFrame, task_type: str, labels: Sequence[str]) -> Compa
         return Comparison(values[known], found, found, int((~known).sum()))
     if task_type == "multi_label":
         return _compare_sets(table, labels)
-    classes = truth.map(_numbers_of(truth, labels))
+    classes = truth.map(_class_of_label(truth, labels))
     known = classes.notna().to_numpy()
     predicted = table["label"].map({name: index for index, name in enumerate(labels)}).to_numpy()
     return Comparison(
@@ -66,8 +67,11 @@ def compare(table: pd.DataFrame, task_type: str, labels: Sequence[str]) -> Compa
     )  # fmt: skip
 
 
-def _numbers_of(truth: pd.Series, labels: Sequence[str]) -> dict[str, int]:
-    """Return the class that each label means: by its name, or by its number where not all labels are names."""
+def _class_of_label(truth: pd.Series, labels: Sequence[str]) -> dict[str, int]:
+    """Return the class of each label that may occur: of class names, or of class numbers.
+
+    They are numbers if not all labels are class names, and either all are class numbers or none is a class name.
+    """
     by_name = {name: index for index, name in enumerate(labels)}
     by_number = {str(index): index for index in range(len(labels))}
     stated = truth[truth != ""]
@@ -76,7 +80,7 @@ def _numbers_of(truth: pd.Series, labels: Sequence[str]) -> dict[str, int]:
 
 
 def _compare_sets(table: pd.DataFrame, labels: Sequence[str]) -> Comparison:
-    """Compare sets of labels. Those of the dataset are written as a list, or with semicolons between them."""
+    """Compare sets of labels. In the dataset, a set is a list or labels separated by semicolons."""
     truth = [_set_of(cell, labels) for cell in table[GROUND_TRUTH]]
     known = np.array([names is not None for names in truth], dtype=bool)
     binarizer = MultiLabelBinarizer(classes=list(labels))
@@ -86,7 +90,7 @@ def _compare_sets(table: pd.DataFrame, labels: Sequence[str]) -> Comparison:
 
 
 def _set_of(cell: str, labels: Sequence[str]) -> list[str] | None:
-    """Return the names of a set; None for an empty cell, or where one is no class of the task."""
+    """Return the class names in a cell; None if it is empty, or if one of its labels is no class of the task."""
     if not cell:
         return None
     try:
@@ -94,16 +98,16 @@ def _set_of(cell: str, labels: Sequence[str]) -> list[str] | None:
     except (ValueError, SyntaxError, TypeError):
         return None
     parts = [part.strip() for part in parts if part.strip()]
-    classes = _numbers_of(pd.Series(parts, dtype=str), labels)
+    classes = _class_of_label(pd.Series(parts, dtype=str), labels)
     return [labels[classes[part]] for part in parts] if all(part in classes for part in parts) else None
 
 
-def _ranked(function: Callable[..., float]) -> Metric:
-    """Return a metric of scores; NaN where one class alone is there."""
+def _of_scores(function: Callable[..., float]) -> Metric:
+    """Return a metric of scores; NaN if all labels are of one class."""
     return lambda t, _, s: function(t, s) if len(np.unique(t)) > 1 else float("nan")
 
 
-def _classes(function: Callable[..., float], **options: Any) -> Metric:
+def _of_classes(function: Callable[..., float], **options: Any) -> Metric:
     return lambda t, p, _: function(t, p, **options)
 
 
@@ -113,29 +117,29 @@ def _correlation(truth: np.ndarray, predicted: np.ndarray, method: Literal["pear
 
 METRICS: Mapping[str, Mapping[str, Metric]] = {
     "binary_class": {
-        "accuracy": _classes(metrics.accuracy_score),
-        "precision": _classes(metrics.precision_score, zero_division=0.0),
-        "recall": _classes(metrics.recall_score, zero_division=0.0),
-        "F1": _classes(metrics.f1_score, zero_division=0.0),
-        "Matthews correlation": _classes(metrics.matthews_corrcoef),
-        "ROC AUC": _ranked(metrics.roc_auc_score),
-        "average precision": _ranked(metrics.average_precision_score),
+        "accuracy": _of_classes(metrics.accuracy_score),
+        "precision": _of_classes(metrics.precision_score, zero_division=0.0),
+        "recall": _of_classes(metrics.recall_score, zero_division=0.0),
+        "F1": _of_classes(metrics.f1_score, zero_division=0.0),
+        "Matthews correlation": _of_classes(metrics.matthews_corrcoef),
+        "ROC AUC": _of_scores(metrics.roc_auc_score),
+        "average precision": _of_scores(metrics.average_precision_score),
     },
     "multi_class": {
-        "accuracy": _classes(metrics.accuracy_score),
-        "balanced accuracy": _classes(metrics.balanced_accuracy_score),
-        "macro F1": _classes(metrics.f1_score, average="macro", zero_division=0.0),
-        "Matthews correlation": _classes(metrics.matthews_corrcoef),
+        "accuracy": _of_classes(metrics.accuracy_score),
+        "balanced accuracy": _of_classes(metrics.balanced_accuracy_score),
+        "macro F1": _of_classes(metrics.f1_score, average="macro", zero_division=0.0),
+        "Matthews correlation": _of_classes(metrics.matthews_corrcoef),
     },
     "multi_label": {
-        "micro F1": _classes(metrics.f1_score, average="micro", zero_division=0.0),
-        "macro F1": _classes(metrics.f1_score, average="macro", zero_division=0.0),
-        "Jaccard index": _classes(metrics.jaccard_score, average="samples", zero_division=0.0),
+        "micro F1": _of_classes(metrics.f1_score, average="micro", zero_division=0.0),
+        "macro F1": _of_classes(metrics.f1_score, average="macro", zero_division=0.0),
+        "Jaccard index": _of_classes(metrics.jaccard_score, average="samples", zero_division=0.0),
     },
     "regression": {
-        "mean absolute error": _classes(metrics.mean_absolute_error),
-        "root mean squared error": _classes(metrics.root_mean_squared_error),
-        "R2": _classes(metrics.r2_score),
+        "mean absolute error": _of_classes(metrics.mean_absolute_error),
+        "root mean squared error": _of_classes(metrics.root_mean_squared_error),
+        "R2": _of_classes(metrics.r2_score),
         "Spearman correlation": lambda t, p, _: _correlation(t, p, "spearman"),
         "Pearson correlation": lambda t, p, _: _correlation(t, p, "pearson"),
     },
@@ -143,7 +147,7 @@ METRICS: Mapping[str, Mapping[str, Metric]] = {
 
 
 def evaluate(comparison: Comparison, task_type: str) -> pd.DataFrame:
-    """Return each metric with its 95 % interval; NaN where too few rows have labels to say."""
+    """Return each metric with its 95 % interval; NaN if too few rows have labels."""
     count = len(comparison.truth)
     size = min(count, _MOST_ROWS_DRAWN)
     generator = np.random.default_rng(_SEED)
@@ -151,7 +155,7 @@ def evaluate(comparison: Comparison, task_type: str) -> pd.DataFrame:
     rows = []
     for name, metric in METRICS[task_type].items():
         with warnings.catch_warnings():
-            # Of a sample in which all labels are alike, or of a single row: the metric is NaN or says nothing.
+            # Samples of a single class or row: their metric is NaN or meaningless, and scikit-learn warns.
             warnings.simplefilter("ignore")
             value = _value(metric, comparison, slice(None))
             found = [_value(metric, comparison, sample) for sample in drawn] or [np.nan]

@@ -1,4 +1,4 @@
-"""What a downstream model is fed: which embedding, cut to which length, by its training arguments."""
+"""Which embedding a downstream model reads, and how many of its rows, by its training arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from lucaflow.checkpoints.model import SEQ_TYPE_OF_VERSION, Model
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 
-# Residues to which LucaOneTasks cuts what it otherwise embeds whole (`embedding_complete`).
+# LucaOneTasks cuts sequences to this many residues where it embeds them whole (`embedding_complete`).
 LONGEST_COMPLETE = 10240
 _OLD_CHECKPOINT = re.compile(r"lucagplm/v2\.0/.*/checkpoint-step(\d+)$")
 _NEW_CHECKPOINT = re.compile(r"lucaone/([a-z-]+)/checkpoint-step(\d+)$")
@@ -21,11 +21,11 @@ _NEW_CHECKPOINT = re.compile(r"lucaone/([a-z-]+)/checkpoint-step(\d+)$")
 
 @dataclass(frozen=True)
 class HeadInput:
-    """How a trained model reads an embedding, by its training arguments.
+    """How a downstream model reads an embedding, by its training arguments.
 
-    model: the checkpoint it was trained on; longest_sequence, longest_matrix: of training, in residues and rows with
-    those of [CLS] and [SEP]; complete: whether a sequence is embedded before it is cut; special: whether the matrices
-    have rows of [CLS] and [SEP]; frame: else whether rows of zeros stand for them.
+    model: the checkpoint of the embeddings it was trained on; longest_sequence, longest_matrix: the limits in training,
+    in tokens and rows, [CLS] and [SEP] included; complete: whether a sequence is embedded before it is cut; special:
+    whether matrices have rows of [CLS] and [SEP]; frame: if not, whether rows of zeros replace them.
     """
 
     model: Model
@@ -37,23 +37,23 @@ class HeadInput:
     frame: bool
 
     def residues_embedded(self, llm_truncation_seq_length: int) -> int:
-        """Return to how many residues a sequence is cut before it is embedded."""
+        """Return the number of residues to which a sequence is cut before it is embedded."""
         if self.complete:
             return LONGEST_COMPLETE
         return max(self.longest_sequence, llm_truncation_seq_length) - CLS_AND_SEP
 
     def rows_read(self, llm_truncation_seq_length: int) -> int:
-        """Return how many rows of residues the model reads at most, from the first on."""
+        """Return the largest number of residue rows that the model reads, from the first on."""
         longest = max(self.longest_matrix, llm_truncation_seq_length)
         return longest - CLS_AND_SEP * (self.frame or self.special)
 
 
-def reading_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> HeadInput:
-    """Return how a model reads embeddings. Raises ValueError for a way that none of LucaOne's models is trained in."""
+def head_input_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> HeadInput:
+    """Return how a model reads embeddings. Raises ValueError for options with which no LucaOne model is trained."""
     if arguments.get("input_type", "matrix") != "matrix":
-        raise ValueError(f"input_type is {arguments['input_type']!r}; only models that read a `matrix` can be used")
+        raise ValueError(f"input_type is {arguments['input_type']!r}, expected `matrix`")
     if arguments.get("embedding_fixed_len_a_time"):
-        raise ValueError("it was trained on embeddings in windows (embedding_fixed_len_a_time), which is not supported")
+        raise ValueError("embedding_fixed_len_a_time is set: models trained on embeddings in windows are not supported")
     bos, eos = (not arguments.get(name, False) for name in ("not_prepend_bos", "not_append_eos"))
     if bos != eos:
         raise ValueError("not_prepend_bos and not_append_eos differ, expected both or neither")
@@ -69,44 +69,44 @@ def reading_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> HeadI
 
 
 def _longest(name: str, arguments: Mapping[str, Any], config: Mapping[str, Any]) -> int:
-    """Return a length, or the larger of those of the two sides."""
+    """Return a length, or the larger one of the two sides."""
     for source in (arguments, config):
         stated = [source[key] for key in (name, f"{name}_a", f"{name}_b") if source.get(key)]
         if stated:
             return max(map(int, stated))
-    raise ValueError(f"neither its arguments nor config.json state {name}")
+    raise ValueError(f"neither logs.txt nor config.json states {name}")
 
 
 def _model_of(arguments: Mapping[str, Any]) -> Model:
-    """Return the checkpoint that gave a model its embeddings: its path says it, or else its version and step."""
+    """Return the checkpoint that a model was trained on: by its path, or else by its version and step."""
     path = str(PurePosixPath(arguments.get("llm_dirpath") or ""))
     if found := _OLD_CHECKPOINT.search(path):
         return Model("lucaone", int(found[1]))
     if found := _NEW_CHECKPOINT.search(path):
         return _known(Model(found[1], int(found[2])))
     if path != ".":
-        raise ValueError(f"it was trained on {path}, which is no checkpoint of LucaOne's known here (llm_dirpath)")
+        raise ValueError(f"it was trained on {path} (llm_dirpath), which is not a known checkpoint of LucaOne")
     version = arguments.get("llm_version")
     if not version or not str(arguments.get("llm_step", "")).isdecimal():
         raise ValueError(
-            f"which checkpoint it was trained on is not stated: llm_dirpath is {arguments.get('llm_dirpath')!r}, "
-            f"llm_version {version!r}, llm_step {arguments.get('llm_step')!r}"
+            "logs.txt does not state the checkpoint it was trained on: llm_dirpath is "
+            f"{arguments.get('llm_dirpath')!r}, llm_version {version!r}, llm_step {arguments.get('llm_step')!r}"
         )
     return _known(Model("lucaone" if version == "v2.0" else version, int(arguments["llm_step"])))
 
 
 def _known(model: Model) -> Model:
     if model.llm_version not in ("lucaone", "mini", *SEQ_TYPE_OF_VERSION):
-        raise ValueError(f"it was trained on {model.name}, which is no checkpoint of LucaOne's known here")
+        raise ValueError(f"it was trained on {model.name}, which is not a known checkpoint of LucaOne")
     return model
 
 
-def framed(matrix: np.ndarray, longest: int, special: bool, frame: bool) -> np.ndarray:
-    """Return the rows (k, E) of an embedding that a head reads.
+def rows_for_head(matrix: np.ndarray, longest: int, special: bool, frame: bool) -> np.ndarray:
+    """Return the rows (k, E) of a matrix that a downstream model reads.
 
-    longest: how many rows of residues it reads at most, from the first on; special: whether the matrix has rows of
-    [CLS] and [SEP], which stay (a matrix that is cut loses [SEP] and gains a residue); frame: else whether a row of
-    zeros stands before and after the residues.
+    longest: the largest number of residue rows, from the first on; special: whether the matrix has rows of [CLS] and
+    [SEP], which stay (a matrix that is cut loses [SEP] and gains a residue); frame: if not, whether a row of zeros is
+    added before and after the residues.
     """
     if special:
         return matrix[: min(len(matrix) - CLS_AND_SEP, longest) + CLS_AND_SEP]

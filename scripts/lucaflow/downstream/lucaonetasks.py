@@ -1,6 +1,6 @@
-"""What a trained downstream model predicts, from what, and which embedding it was trained on.
+"""What a downstream model predicts, from which sequences, and with which network, by LucaOneTasks' files.
 
-Pure functions of what LucaOneTasks wrote beside its models: the arguments in logs.txt, and config.json.
+Pure functions of the files beside the weights: the arguments in logs.txt, config.json, and label.txt.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ TASK_TYPES = ("binary_class", "multi_class", "multi_label", "regression")
 _SQUASHING = {"binary_class": "sigmoid", "multi_label": "sigmoid", "multi_class": "softmax", "regression": "identity"}
 _SIDES_OF_NETWORK = {"luca_base": 1, "lucappi": 2, "lucappi2": 2}
 _SEQ_TYPE = {"gene": "gene", "protein": "prot"}
-# LucaOne's norms, and those of the version before them.
+# Epsilon of LucaOne's layer norms, and of those of the version before them.
 _EPS, _OLD_EPS = 1e-5, 1e-12
 
 
 @dataclass(frozen=True)
 class Task:
-    """A trained downstream model by what its folders are called in LucaOneTasks."""
+    """A downstream model, by the names of its folders in LucaOneTasks."""
 
     name: str
     dataset_type: str
@@ -39,7 +39,7 @@ class Task:
 
     @property
     def seq_types(self) -> tuple[str, ...]:
-        """`gene` or `prot` of each sequence that it reads."""
+        """`gene` or `prot` for each sequence that it reads."""
         types = tuple(_SEQ_TYPE[name] for name in self.dataset_type.split("_"))
         return types * 2 if self.is_pair and len(types) == 1 else types
 
@@ -50,13 +50,13 @@ class Task:
 
     @property
     def folder(self) -> str:
-        """Where its files lie below models/ and logs/."""
+        """The folder of its files below models/ and logs/."""
         parts = self.name, self.dataset_type, self.task_type, self.model_type, "matrix", self.time_str
         return "/".join(parts)
 
 
-def doubts(task: Task) -> list[str]:
-    """Return what in the names of a task's folders is not understood."""
+def folder_name_problems(task: Task) -> list[str]:
+    """Return the problems with the names of a task's folders: unknown values, or values that do not fit each other."""
     known = {
         "dataset_type": (task.dataset_type.split("_"), set(_SEQ_TYPE)),
         "task_type": ([task.task_type], set(TASK_TYPES)),
@@ -66,18 +66,18 @@ def doubts(task: Task) -> list[str]:
         f"{name} is {getattr(task, name)!r}, expected {', '.join(sorted(allowed))}"
         for name, (parts, allowed) in known.items()
         if not set(parts) <= allowed
-    ] or _misfit(task)
+    ] or _dataset_type_problems(task)
 
 
-def _misfit(task: Task) -> list[str]:
-    """Return why a network cannot read what its dataset_type names."""
+def _dataset_type_problems(task: Task) -> list[str]:
+    """Return why a network cannot read the sequences that its dataset_type names."""
     if len(task.dataset_type.split("_")) <= (2 if task.is_pair else 1):
         return []
     return [f"{task.model_type} reads {'two sequences' if task.is_pair else 'one sequence'}, not {task.dataset_type}"]
 
 
 _PART = re.compile(r"(matrix_encoder|matrix_pooler|linear)(_[ab])?\.(.*)")
-# What is called otherwise here within an encoder, in this order: BERT's parts, and what holds the layers.
+# LucaOneTasks' names in an encoder, and ours, replaced in this order: the list of layers, then BERT's parts.
 _RENAMED = {
     "encoder.layer.": "layers.",
     "encoder.": "layers.",
@@ -93,9 +93,9 @@ _RENAMED = {
 
 
 def renamed(names: Iterable[str]) -> dict[str, str]:
-    """Return our name of each of LucaOneTasks' parameters; buffers of the loss are left out.
+    """Return our name for each of LucaOneTasks' parameters, without buffers of the loss.
 
-    Names that are not known stay as they are, for the error that lists them.
+    Unknown names stay as they are: the error message lists them.
     """
     found = {}
     for name in names:
@@ -117,7 +117,7 @@ def _renamed_part(part: str, side: str | None, rest: str) -> str:
 
 
 def _numbered(found: dict[str, str]) -> dict[str, str]:
-    """Count fully connected layers one by one: in LucaOneTasks activations have numbers, too."""
+    """Number the fully connected layers without gaps. LucaOneTasks numbers the activations between them as well."""
     numbers: dict[str, list[int]] = {}
     layer = re.compile(r"^(towers\.\d\.connected)\.(\d+)\.")
     for name in found.values():
@@ -132,9 +132,9 @@ def _numbered(found: dict[str, str]) -> dict[str, str]:
 def structure_of(
     shapes: Mapping[str, Sequence[int]], task: Task, arguments: Mapping[str, Any], config: Mapping[str, Any]
 ) -> HeadStructure:
-    """Return what a model is made of, from the shapes of its parameters (by our names) and its files.
+    """Return the structure of a model, from the shapes of its parameters (by our names) and its files.
 
-    Raises KeyError for a parameter without which nothing can be said, ValueError for what is not understood.
+    Raises KeyError for a missing parameter that decides the structure, ValueError for an unsupported value.
     """
     towers = 2 if task.model_type == "lucappi2" else 1
     connected = [name for name in shapes if re.fullmatch(r"towers\.0\.connected\.\d+\.weight", name)]
@@ -154,7 +154,7 @@ def structure_of(
 
 
 def _input_width(shapes: Mapping[str, Sequence[int]], tower: int, towers: int, config: Mapping[str, Any]) -> int:
-    """Return the width E of the embedding that a tower reads: its first layer's, or where it has none, as stated."""
+    """Return the width E of the embedding that a tower reads: from its first layer, or else from config.json."""
     prefix = f"towers.{tower}."
     for name, axis in (("encoder.embeddings.weight", 1), ("pooler.linear_proj.weight", 1), ("pooler.U", 0),
                        ("pooler.W", 0), ("connected.0.weight", 1)):  # fmt: skip
@@ -163,7 +163,7 @@ def _input_width(shapes: Mapping[str, Sequence[int]], tower: int, towers: int, c
     key = "embedding_input_size" if towers == 1 else f"embedding_input_size_{'ab'[tower]}"
     stated = config.get(key) or config.get("embedding_input_size")
     if not stated:
-        raise ValueError(f"neither its parameters nor config.json state the width of the embedding ({key})")
+        raise ValueError(f"neither its parameters nor config.json states the width of the embedding ({key})")
     return int(stated)
 
 
@@ -189,10 +189,10 @@ def _encoder_of(shapes: Mapping[str, Sequence[int]], config: Mapping[str, Any]) 
 
 
 def labels_of(lines: Sequence[str], task_type: str, outputs: int) -> tuple[str, ...]:
-    """Return the names of the classes, from the lines of label.txt.
+    """Return the class names from the lines of label.txt.
 
-    Training counts as classes all lines but a header that reads `label`; whether there is one is seen by their number.
-    Raises ValueError if it does not fit the network.
+    Training counts every line as a class, except a header `label`. The number of lines shows whether there is one.
+    Raises ValueError if this number does not fit the network.
     """
     if task_type == "regression":
         return ()
@@ -202,11 +202,13 @@ def labels_of(lines: Sequence[str], task_type: str, outputs: int) -> tuple[str, 
         return tuple(names[1:])
     if len(names) == expected and names[0] != "label":
         return tuple(names)
-    raise ValueError(f"{len(names)} lines, expected a header and {expected} names of classes, as the network has")
+    raise ValueError(f"{len(names)} lines, expected a header and {expected} class names, as many as the network has")
 
 
 def check_outputs(structure: HeadStructure, task: Task) -> None:
-    """Raise CheckpointError where a network's outputs cannot be what its task's type says."""
+    """Raise CheckpointError if the number of a network's outputs does not fit the type of its task."""
     single = task.task_type in ("binary_class", "regression")
     if single and structure.outputs != 1:
-        raise CheckpointError(f"{task.name} is a {task.task_type}, but its classifier has {structure.outputs} outputs")
+        raise CheckpointError(
+            f"task {task.name} is a {task.task_type}, but its classifier has {structure.outputs} outputs, expected 1"
+        )

@@ -1,4 +1,4 @@
-"""Trained downstream models: where their files are, and what is recorded of a converted one."""
+"""Where the files of a downstream model are, and what the record of a converted one says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Place
 from lucaflow.config.datasets import Dataset
 from lucaflow.downstream.inputs import HeadInput
-from lucaflow.downstream.lucaonetasks import Task, doubts
+from lucaflow.downstream.lucaonetasks import Task, folder_name_problems
 from lucaflow.downstream.registry import PublishedTask
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, ConfigError
@@ -27,9 +27,10 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "pytorch.pth", "pytorch.pt
 
 @dataclass(frozen=True)
 class HeadOrigin:
-    """Where a trained model comes from: root, in LucaOneTasks' layout, holds or will hold its files.
+    """Where a downstream model comes from.
 
-    source: `packaged`, `server` or `local`; place: where it is fetched from; folder: where it is kept when converted.
+    source: `packaged`, `server` or `local`; root: the folder of its files, in LucaOneTasks' layout, once they are
+    there; folder: of the converted model; place: where it is fetched from.
     """
 
     task: Task
@@ -44,7 +45,7 @@ class HeadOrigin:
 
     @property
     def recorded(self) -> TrainedHead | None:
-        """What is recorded of the converted model; None while it is not converted, or its record is damaged."""
+        """The record of the converted model; None if it is not converted yet, or if the record is damaged."""
         try:
             return read_head(self.folder)
         except CheckpointError:
@@ -58,10 +59,10 @@ def resolve_heads(
     directory: Path,
     clone: Path,
 ) -> dict[str, HeadOrigin]:
-    """Return where the trained model of each task comes from.
+    """Return where the downstream model of each task comes from.
 
-    settings: those under `heads` in the configuration; published: resources/tasks.tsv, by task and source; directory:
-    of checkpoints. Raises ConfigError or CheckpointError for a task that is nowhere.
+    settings: `heads` in the configuration; published: resources/tasks.tsv, by task and source; directory: the folder of
+    converted checkpoints. Raises ConfigError or CheckpointError for a task without a model.
     """
     return {name: _origin(name, settings, published, directory, clone) for name in names}
 
@@ -81,26 +82,27 @@ def _origin(
     fetched = published.get((name, "server"))
     if settings["source"] == "local":
         if not settings["path"]:
-            raise ConfigError("heads.path: expected a LucaOneTasks root, since heads.source is `local`")
+            raise ConfigError("heads.path: expected a LucaOneTasks root, because heads.source is `local`")
         root = Path(settings["path"])
         folder = directory / folder_name(PREFIX + name, "local", str(root.resolve()))
         if not root.is_dir() and (folder / HEAD_RECORD).is_file():
-            # What was converted serves while its source is out of reach.
+            # A converted model is used while its source cannot be reached.
             return HeadOrigin(read_head(folder).task, "local", root, folder, None)
         return HeadOrigin(choose_task(root, name, fetched.task if fetched else None), "local", root, folder, None)
     if not fetched:
         known = sorted({task for task, _ in published})
         meant = nearest(name, known)
         raise ConfigError(
-            f"tasks: there is no task {name!r}{f'; did you mean {meant}?' if meant else '.'} There is: "
-            f"{', '.join(known)}. One of your own needs heads.source `local` and heads.path."
+            f"tasks: unknown task {name!r}{f'; did you mean {meant}?' if meant else '.'} Known tasks: "
+            f"{', '.join(known)}. A model of your own needs heads.source `local` and heads.path."
         )
-    kept = f"{PREFIX}{name}-server"
-    return HeadOrigin(fetched.task, "server", directory / "published" / kept, directory / kept, fetched.place)
+    local_name = f"{PREFIX}{name}-server"
+    root = directory / "published" / local_name
+    return HeadOrigin(fetched.task, "server", root, directory / local_name, fetched.place)
 
 
 def refuse_unfit(datasets: Iterable[Dataset], heads: Mapping[str, HeadOrigin]) -> None:
-    """Raise ConfigError for datasets whose sequences a task cannot read."""
+    """Raise ConfigError for datasets with sequences that one of their tasks cannot read."""
     problems = []
     for dataset in datasets:
         for task in (heads[name].task for name in dataset.tasks):
@@ -111,12 +113,14 @@ def refuse_unfit(datasets: Iterable[Dataset], heads: Mapping[str, HeadOrigin]) -
             elif not task.is_pair and dataset.seq_type != task.seq_types[0]:
                 problems.append(f"{dataset.name}: {task.name} reads {reads} sequences, not {dataset.seq_type}")
     if problems:
-        raise ConfigError("tasks that do not fit their dataset:\n  " + "\n  ".join(problems))
+        raise ConfigError(
+            "tasks that do not fit their dataset; correct the table of datasets:\n  " + "\n  ".join(problems)
+        )
 
 
 @dataclass(frozen=True)
 class HeadFiles:
-    """The files of a trained model below a LucaOneTasks root."""
+    """The files of a downstream model below a LucaOneTasks root."""
 
     task: Task
     root: Path
@@ -130,7 +134,7 @@ class HeadFiles:
 
     @property
     def label_files(self) -> list[Path]:
-        """The files that may hold the names of the classes: all that LucaOneTasks looks for, and that are there."""
+        """The existing files that may hold the class names, from all the places where LucaOneTasks looks."""
         data = self.root / "dataset" / self.task.name / self.task.dataset_type / self.task.task_type / "label.txt"
         candidates = (data, self.log.with_name("label.txt"), self.config.with_name("label.txt"))
         return [path for path in candidates if path.is_file()]
@@ -142,7 +146,7 @@ class HeadFiles:
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """What the record of a converted model says."""
+    """The record of a converted downstream model."""
 
     task: Task
     reading: HeadInput
@@ -152,7 +156,7 @@ class TrainedHead:
 
 
 def tasks_in(root: Path, name: str) -> list[Task]:
-    """Return the trained models of a task below a LucaOneTasks root: one for each training run and step."""
+    """Return the downstream models of a task below a LucaOneTasks root: one for each training run and step."""
     found = []
     for folder in sorted(root.glob(f"models/{name}/*/*/*/matrix/*/*/config.json")):
         dataset_type, task_type, model_type, _, time_str, step = folder.parts[-7:-1]
@@ -161,55 +165,56 @@ def tasks_in(root: Path, name: str) -> list[Task]:
 
 
 def choose_task(root: Path, name: str, published: Task | None) -> Task:
-    """Return the trained model that `name` means below a root: the published one, or else the only one there is.
+    """Return the downstream model of the task `name` below a root: the published one, or else the only one.
 
-    Raises CheckpointError that says what there is.
+    Raises CheckpointError with a list of the models that are there.
     """
     found = tasks_in(root, name)
     if published in found:
         return published
-    # At its end, training copies what it found best into a folder of that name.
+    # At its end, training copies the best step into the folder `best`.
     finished = {task.folder for task in found if task.step == "best"}
     found = [task for task in found if task.step == "best" or task.folder not in finished]
     if len(found) != 1:
         there = ", ".join(f"{task.folder}/{task.checkpoint}" for task in found)
         others = sorted(path.name for path in root.glob("models/*") if path.is_dir())
         raise CheckpointError(
-            f"task {name}: {root / 'models' / name} holds {len(found)} trained models, expected one "
+            f"task {name}: {root / 'models' / name} holds {len(found)} downstream models, expected one "
             f"(models/{name}/<dataset_type>/<task_type>/<model_type>/matrix/<time_str>/checkpoint-<step>/config.json). "
-            + (f"It holds {there}; keep one." if found else f"There is: {', '.join(others) or 'nothing'}. ")
+            + (f"It holds {there}. " if found else f"Tasks in {root}: {', '.join(others) or 'none'}. ")
+            + ("Set heads.path to a root with only one of them." if found else "")
             + ("" if found else "Correct heads.path, or `tasks` in the table of datasets.")
         )
     (task,) = found
-    if problems := doubts(task):
+    if problems := folder_name_problems(task):
         raise CheckpointError(f"task {name}, in {root / 'models' / task.folder}: {'; '.join(problems)}")
     return task
 
 
 def locate_head(root: Path, task: Task) -> HeadFiles:
-    """Find a trained model's files below a LucaOneTasks root. Raises CheckpointError that says what is missing."""
+    """Return the files of a downstream model below a LucaOneTasks root. Raises CheckpointError if some are missing."""
     folder = root / "models" / task.folder / task.checkpoint
     weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), folder / "pytorch_model.bin")
     files = HeadFiles(task, root, folder / "config.json", weights, root / "logs" / task.folder / "logs.txt")
     missing = [str(path.relative_to(root)) for path in files.files if not path.is_file()]
     if missing:
         raise CheckpointError(
-            f"task {task.name}: {root} lacks {', '.join(missing)}. Copy what is missing from where it was trained, or "
+            f"task {task.name}: {root} lacks {', '.join(missing)}. Copy these files from where it was trained, or "
             "correct heads.path: it must hold models/ and logs/ as LucaOneTasks writes them."
         )
     return files
 
 
 def read_head(folder: Path) -> TrainedHead:
-    """Return what is recorded of the converted model in `folder`. Raises CheckpointError."""
+    """Return the record of the converted downstream model in `folder`. Raises CheckpointError."""
     path = folder / HEAD_RECORD
     try:
         record = parse_json(path)
-        structure, reading = record["structure"], record["reading"]
+        structure, head_input = record["structure"], record["reading"]
         encoder = structure["encoder"]
         return TrainedHead(
             Task(**record["task"]),
-            HeadInput(**{**reading, "model": Model(**reading["model"])}),
+            HeadInput(**{**head_input, "model": Model(**head_input["model"])}),
             HeadStructure(
                 **{
                     **structure,
@@ -223,16 +228,16 @@ def read_head(folder: Path) -> TrainedHead:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} is no record of a converted model ({error}). Delete {folder} and run again."
+            f"{path} is not the record of a converted downstream model ({error}). Delete {folder} and run again."
         ) from error
 
 
 def changed_head(folder: Path) -> list[tuple[Path, str]]:
-    """Compare a converted downstream model with its record; return its files if they differ, and how."""
+    """Return the files of a converted downstream model that do not match its record, and why."""
     model, record = folder / MODEL_NAME, folder / HEAD_RECORD
     try:
         digest = read_head(folder).sha256
     except CheckpointError as error:
         return [(record, str(error)), (model, "its record is damaged")]
     how = difference(model, model.stat().st_size, digest) if model.is_file() else "missing"
-    return [(model, how), (record, "speaks of a file that changed")] if how else []
+    return [(model, how), (record, "describes a file that changed")] if how else []

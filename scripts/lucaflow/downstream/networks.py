@@ -1,8 +1,11 @@
-"""The networks of LucaOneTasks: from the embedding of a sequence, or of two, to a prediction.
+"""The networks of LucaOneTasks: they turn the embeddings of one or two sequences into a prediction.
 
-`Head` computes what LucaBase, LucaPPI and LucaPPI2 compute from matrices. Each sequence goes through a tower (encoder,
-pooling, fully connected layers) to one vector; the vectors of both sides, one after the other, give the prediction. So
-a sequence of many pairs goes through its tower once.
+`Head` computes what LucaBase, LucaPPI and LucaPPI2 compute from matrices. A tower (encoder, pooling, fully connected
+layers) turns each sequence into a vector; the vectors of both sides, concatenated, give the prediction. So a sequence
+of many pairs goes through its tower once.
+
+Letters in shapes: B sequences, T rows of all of them, one after another; E: width of the embedding; H: width of the
+encoder; D: width of the pooled rows (H, or E without an encoder); W: width of a tower's vector; C: outputs.
 """
 
 from __future__ import annotations
@@ -29,12 +32,12 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def activation(name: str | None) -> Callable[[Tensor], Tensor]:
-    """Return an activation by LucaOneTasks' name; what it does not know is tanh there, and here."""
+    """Return an activation by LucaOneTasks' name. As in LucaOneTasks, an unknown name means tanh."""
     return ACTIVATIONS.get((name or "").lower(), torch.tanh)
 
 
 class PostNormBlock(nn.Module):
-    """One of BERT's layers: attention without positions, norms after the sums."""
+    """A layer of BERT: attention without positions, norms after the sums."""
 
     def __init__(self, size: int, heads: int, intermediate: int, eps: float) -> None:
         super().__init__()
@@ -45,12 +48,13 @@ class PostNormBlock(nn.Module):
         self.output_norm = nn.LayerNorm(size, eps)
 
     def forward(self, x: Tensor, runs: Sequence[Run]) -> Tensor:
-        x = self.attention_norm(x + self.self_attn(x, runs))
-        return self.output_norm(x + self.fc2(F.gelu(self.fc1(x))))
+        """Map (T, H) to (T, H). I: width of the intermediate layer."""
+        x = self.attention_norm(x + self.self_attn(x, runs))  # (T, H)
+        return self.output_norm(x + self.fc2(F.gelu(self.fc1(x))))  # (T, H) -> (T, I) -> (T, H)
 
 
 class MatrixEncoder(nn.Module):
-    """The transformer that some heads have between the embedding and the pooling."""
+    """The transformer that some downstream models have between the embedding and the pooling."""
 
     def __init__(self, inputs: int, structure: EncoderStructure) -> None:
         super().__init__()
@@ -65,18 +69,18 @@ class MatrixEncoder(nn.Module):
 
     def forward(self, x: Tensor, runs: Sequence[Run]) -> Tensor:
         """Map (T, E) to (T, H)."""
-        x = self.embeddings(x)
+        x = self.embeddings(x)  # (T, E) -> (T, H)
         if not self.rotary:
             for layer in self.layers:
-                x = layer(x, runs)
+                x = layer(x, runs)  # (T, H)
             return x
         for layer in self.layers:
-            layer(x, runs)
-        return self.last_layer_norm(x)
+            layer(x, runs)  # (T, H), changed in place
+        return self.last_layer_norm(x)  # (T, H)
 
 
 class Tower(nn.Module):
-    """What turns one sequence into a vector."""
+    """The part of a downstream model that turns a sequence into a vector."""
 
     def __init__(self, structure: HeadStructure, number: int) -> None:
         super().__init__()
@@ -87,18 +91,18 @@ class Tower(nn.Module):
         self.activation = activation(structure.connected_activation)
 
     def forward(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Map the rows (T, E) of sequences, one after another, to a vector (B, W) of each. lengths: their rows."""
+        """Map the rows (T, E) of B sequences to their vectors (B, W). lengths: the number of rows of each sequence."""
         runs = runs_of(lengths)
         if self.encoder is not None:
-            x = self.encoder(x, runs)
-        vectors: Tensor = self.pooler(x, runs)
+            x = self.encoder(x, runs)  # (T, E) -> (T, H)
+        vectors: Tensor = self.pooler(x, runs)  # (T, D) -> (B, D)
         for layer in self.connected:
-            vectors = self.activation(layer(vectors))
+            vectors = self.activation(layer(vectors))  # first (B, D), last (B, W)
         return vectors
 
 
 class Head(nn.Module):
-    """A trained downstream model."""
+    """A downstream model."""
 
     def __init__(self, structure: HeadStructure) -> None:
         super().__init__()
@@ -110,17 +114,19 @@ class Head(nn.Module):
         self.activation = activation(structure.hidden_activation)
 
     def vectors(self, side: int, x: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Return a vector (B, W) of each sequence of a side (0 or 1); x: their rows (T, E), one after another."""
-        found: Tensor = self.towers[self.structure.tower_of(side)](x, lengths)
+        """Return the vectors (B, W) of the sequences of a side (0 or 1), from their rows x (T, E)."""
+        found: Tensor = self.towers[self.structure.tower_of(side)](x, lengths)  # (T, E) -> (B, W)
         return found
 
     def logits(self, *vectors: Tensor) -> Tensor:
         """Return the outputs (B, C) for the vectors (B, W) of each side."""
-        found: Tensor = self.classifier(self.activation(self.hidden_layer(torch.cat(vectors, dim=1))))
+        joined = torch.cat(vectors, dim=1)  # (B, W) of each side -> (B, sum of W)
+        hidden = self.activation(self.hidden_layer(joined))  # (B, sum of W) -> (B, hidden)
+        found: Tensor = self.classifier(hidden)  # (B, hidden) -> (B, C)
         return found
 
     def predictions(self, logits: Tensor) -> Tensor:
-        """Return what logits (B, C) mean: probabilities, or the value itself for a regression."""
+        """Return the probabilities (B, C) for logits (B, C); for a regression, the logits are the values."""
         if self.structure.squashing == "softmax":
-            return logits.softmax(1)
+            return logits.softmax(1)  # (B, C), each row sums to 1
         return logits.sigmoid() if self.structure.squashing == "sigmoid" else logits

@@ -1,7 +1,7 @@
-"""From the rows of a sequence to one vector: the poolings of LucaOneTasks.
+"""The poolings of LucaOneTasks: they turn the rows of a sequence into one vector.
 
-Each maps the rows (T, D) of sequences, one after another, to a vector (B, D) of each. There is no mask, since there is
-no padding. runs: neighbours of equal length.
+Each maps the T rows (T, D) of B sequences, one after another, to their vectors (B, D). Without padding there is no
+mask. Sequences of equal length that follow each other form a run: n sequences of L rows, (n, L, D).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ def _square(size: int) -> nn.Parameter:
 
 
 class Weighted(nn.Module):
-    """The mean of rows by the softmax, over a sequence's positions, of scores that subclasses give."""
+    """The mean of rows, weighted by the softmax of scores over the positions of a sequence."""
 
     def scores(self, x: Tensor) -> Tensor:
-        """Return the scores (T, 1 or D) of rows (T, D)."""
+        """Return the scores (T, 1 or D) of rows (T, D). Subclasses define them."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, runs: Sequence[Run]) -> Tensor:
-        both = zip(by_run(self.scores(x), runs), by_run(x, runs), strict=True)
-        return torch.cat([(scores.softmax(1) * rows).sum(1) for scores, rows in both])
+        both = zip(by_run(self.scores(x), runs), by_run(x, runs), strict=True)  # (n, L, 1 or D) and (n, L, D) of a run
+        return torch.cat([(scores.softmax(1) * rows).sum(1) for scores, rows in both])  # (n, L, D) -> (n, D) -> (B, D)
 
 
 class Attentive(Weighted):
-    """Scores tanh(w (P x + b)) of a position."""
+    """Scores tanh(w (P x + b)), one for each position."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -40,41 +40,41 @@ class Attentive(Weighted):
         self.weight = nn.Linear(size, 1, bias=False)
 
     def scores(self, x: Tensor) -> Tensor:
-        return torch.tanh(self.weight(self.linear_proj(x)))
+        return torch.tanh(self.weight(self.linear_proj(x)))  # (T, D) -> (T, D) -> (T, 1)
 
 
 class ContextAttention(Weighted):
-    """Scores tanh(x U + x V) c of a position."""
+    """Scores tanh(x U + x V) c, one for each position."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.U, self.V = _square(size), _square(size)
-        self.c = nn.Parameter(torch.empty(size))
+        self.U, self.V = _square(size), _square(size)  # (D, D) each
+        self.c = nn.Parameter(torch.empty(size))  # (D,)
 
     def scores(self, x: Tensor) -> Tensor:
-        return (torch.tanh(x @ (self.U + self.V)) @ self.c)[:, None]
+        return (torch.tanh(x @ (self.U + self.V)) @ self.c)[:, None]  # (T, D) -> (T, D) -> (T,) -> (T, 1)
 
 
 class WeightedAttention(Weighted):
-    """Scores x W of a position."""
+    """Scores x W, one for each position."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.W = nn.Parameter(torch.empty(size))
+        self.W = nn.Parameter(torch.empty(size))  # (D,)
 
     def scores(self, x: Tensor) -> Tensor:
-        return (x @ self.W)[:, None]
+        return (x @ self.W)[:, None]  # (T, D) -> (T,) -> (T, 1)
 
 
 class ValueAttention(Weighted):
-    """Scores tanh(x U + x V) W, for each channel by itself."""
+    """Scores tanh(x U + x V) W, one for each position and channel."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.U, self.V, self.W = _square(size), _square(size), _square(size)
+        self.U, self.V, self.W = _square(size), _square(size), _square(size)  # (D, D) each
 
     def scores(self, x: Tensor) -> Tensor:
-        return torch.tanh(x @ (self.U + self.V)) @ self.W
+        return torch.tanh(x @ (self.U + self.V)) @ self.W  # (T, D) -> (T, D) -> (T, D)
 
 
 class Plain(nn.Module):
@@ -85,9 +85,10 @@ class Plain(nn.Module):
         self.function = function
 
     def forward(self, x: Tensor, runs: Sequence[Run]) -> Tensor:
-        return torch.cat([self.function(rows) for rows in by_run(x, runs)])
+        return torch.cat([self.function(rows) for rows in by_run(x, runs)])  # (n, L, D) -> (n, D) -> (B, D)
 
 
+# Each maps a run (n, L, D) to (n, D).
 _PLAIN: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "none": lambda x: x.mean(1),
     "avg": lambda x: x.mean(1),
@@ -107,7 +108,7 @@ POOLINGS = (*_PLAIN, *_WITH_PARAMETERS)
 
 
 def pooler(name: str, size: int) -> nn.Module:
-    """Return the pooling that LucaOneTasks calls `name`, of rows of `size` numbers. Raises ValueError."""
+    """Return the pooling that LucaOneTasks calls `name`, for rows (T, size). Raises ValueError for an unknown name."""
     if name in _PLAIN:
         return Plain(_PLAIN[name])
     if name not in _WITH_PARAMETERS:

@@ -1,4 +1,4 @@
-"""From stored embeddings to predictions: each distinct sequence is read, and goes through its tower, once."""
+"""Predict from stored embeddings. Each distinct sequence is read once, and goes through its tower once."""
 
 from __future__ import annotations
 
@@ -12,76 +12,87 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lucaflow.downstream.inputs import HeadInput, framed
+from lucaflow.downstream.inputs import HeadInput, rows_for_head
 from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.models import TrainedHead
 from lucaflow.downstream.networks import Head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
 from lucaflow.engine.background import consume_in_background
 from lucaflow.engine.batches import plan_batches
-from lucaflow.engine.devices import is_lack_of_memory
+from lucaflow.engine.devices import is_out_of_memory
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import DeviceError, StoreError
 from lucaflow.records.table import accepted_records
-from lucaflow.store.assembly import Accepted
+from lucaflow.store.assembly import AcceptedRecords
 from lucaflow.store.checksums import read_checked
 from lucaflow.store.format import SHARD_FORMAT, open_hdf5
 
 logger = logging.getLogger(__name__)
 
-# Rows that go through a head at once.
+# Rows that go through a downstream model at once.
 ROWS_PER_BATCH = {"cpu": 4096, "cuda": 32768}
 _PAIRS_PER_BATCH = 65536
 
 
 @dataclass(frozen=True)
 class ShardSource:
-    """A shard from which a head may read, and what its matrices are."""
+    """A shard from which a downstream model may read, and the options of its matrices.
+
+    own_embeddings: those of the dataset, if it is one of the dataset's own shards.
+    """
 
     path: Path
     options: EmbeddingOptions
-    own: OwnEmbeddings | None = None
+    own_embeddings: OwnEmbeddings | None = None
 
-    def serves(self, wanted: EmbeddingRequest, length: int) -> bool:
-        """Say whether a sequence of `length` residues lies here as a head wants it."""
-        return self.own.serves(wanted, length) if self.own else wanted.options_of(length) == self.options
+    def serves(self, request: EmbeddingRequest, length: int) -> bool:
+        """Return whether the matrices of sequences of `length` residues are the requested ones."""
+        if self.own_embeddings:
+            return self.own_embeddings.serves(request, length)
+        return request.options_of(length) == self.options
 
 
 def sources_of(
-    wanted: EmbeddingRequest, plan: Plan, folder: Path, own: OwnEmbeddings | None, own_shards: Sequence[Path]
+    request: EmbeddingRequest,
+    plan: Plan,
+    folder: Path,
+    own_embeddings: OwnEmbeddings | None,
+    own_shards: Sequence[Path],
 ) -> list[ShardSource]:
-    """Return the shards of a plan (folder: results/<dataset>/heads), and the dataset's own."""
-    sources = [ShardSource(path, own.options, own) for path in own_shards] if own else []
-    groups = plan.groups_for(wanted)
+    """Return the dataset's own shards, and those of its plan that serve a request. folder: results/<dataset>/heads."""
+    sources = []
+    if own_embeddings:
+        sources = [ShardSource(path, own_embeddings.options, own_embeddings) for path in own_shards]
+    groups = plan.groups_for(request)
     return sources + [ShardSource(path, group.options) for group in groups for path in group.files(folder)]
 
 
 class Batch(NamedTuple):
-    """Matrices (k, E) that go through a head together, and the rows of their sequences."""
+    """Matrices (k, E) that go through a downstream model together, and the row of each sequence among all."""
 
     rows: np.ndarray
     matrices: list[np.ndarray]
 
 
 class Sides(NamedTuple):
-    """The accepted records of a dataset, one row for each single sequence or pair, in input order.
+    """The accepted records of a dataset in input order: a row for each single sequence or pair.
 
-    types: (R, S) the type of each of S sides; fits: (R,) whether the task reads such.
+    types: (R, S) sequence types of the S sides; readable: (R,) whether the task reads these types.
     """
 
     types: np.ndarray
-    fits: np.ndarray
+    readable: np.ndarray
 
 
 def read_sides(records: Path, task: Task) -> Sides:
-    """Read which types the accepted records have, from records.tsv."""
+    """Return the sequence types of the accepted records, from records.tsv."""
     parts = [accepted["seq_type"].to_numpy(dtype="U4") for accepted in accepted_records(records, ["seq_type"])]
     types = np.concatenate(parts).reshape(-1, len(task.seq_types))
     return Sides(types, (types == np.array(task.seq_types)).all(axis=1))
 
 
 class Predictor:
-    """A head on a device. Neither the batches nor the device change a value beyond float rounding."""
+    """A downstream model on a device. Neither batches nor device change a value beyond float rounding."""
 
     def __init__(self, head: Head, device: torch.device, budget: int | None = None) -> None:
         self.head = head.to(device)
@@ -91,19 +102,19 @@ class Predictor:
 
     @torch.inference_mode()
     def vectors(self, tower: int, matrices: Sequence[np.ndarray]) -> np.ndarray:
-        """Return a vector (B, W) of each sequence. Lack of memory halves the batch, which changes no value."""
+        """Return the vectors (B, W) of sequences. If memory is short, the batch is halved, which changes no value."""
         try:
             rows = torch.from_numpy(np.concatenate(matrices)).to(self.device)
             return self.head.towers[tower](rows, [len(matrix) for matrix in matrices]).cpu().numpy()
         except (RuntimeError, MemoryError) as error:
-            if not is_lack_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(matrices) == 1:
                 raise DeviceError(
-                    f"an embedding of {len(matrices[0])} rows does not fit the memory there is. Give the job more, or "
+                    f"an embedding of {len(matrices[0])} rows does not fit into memory. Give the job more memory, or "
                     "set compute.device to `cpu`."
                 ) from error
-        logger.warning("memory is short at %d sequences; halving the batch", len(matrices))
+        logger.warning("not enough memory for %d sequences; halving the batch", len(matrices))
         middle = len(matrices) // 2
         return np.concatenate([self.vectors(tower, part) for part in (matrices[:middle], matrices[middle:])])
 
@@ -115,40 +126,43 @@ class Predictor:
 
 
 def read_batches(
-    sources: Sequence[ShardSource], wanted: EmbeddingRequest, reading: HeadInput, longest: int, accepted: Accepted,
-    needed: np.ndarray, budget: int,
+    sources: Sequence[ShardSource], request: EmbeddingRequest, head_input: HeadInput, longest: int,
+    accepted: AcceptedRecords, needed: np.ndarray, budget: int,
 ) -> Iterator[Batch]:  # fmt: skip
-    """Read the embeddings of the sequences that are needed, (U,), each once, in batches of at most `budget` rows.
+    """Yield the embeddings of distinct sequences, each once, in batches of at most `budget` rows.
 
-    longest: rows of residues that the head reads at most. Raises StoreError where one is missing or damaged.
+    needed: (U,) whether a sequence is to be read; longest: the largest number of residue rows that the model reads.
+    Raises StoreError if an embedding is missing or damaged.
     """
-    open_rows = needed.copy()
+    unread = needed.copy()
     for source in sources:
         with open_hdf5(source.path, SHARD_FORMAT) as shard:
             digests, lengths = shard["digests"][:], shard["lengths"][:]
-            rows = accepted.rows_of(digests)
-            fits = {length: source.serves(wanted, length) for length in np.unique(lengths).tolist()}
+            rows = accepted.find_rows(digests)
+            usable = {length: source.serves(request, length) for length in np.unique(lengths).tolist()}
             chosen = [
                 index
                 for index, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True))
-                if row >= 0 and open_rows[row] and fits[length]
+                if row >= 0 and unread[row] and usable[length]
             ]
-            open_rows[rows[chosen]] = False
-            drop_special = source.options.matrix_add_special_token and not wanted.special
+            unread[rows[chosen]] = False
+            drop_special = source.options.matrix_add_special_token and not request.special
             for start, stop in plan_batches([int(lengths[index]) for index in chosen], budget):
                 part = chosen[start:stop]
                 matrices = [read_checked(shard[f"matrix/{digests[index].decode()}"]) for index in part]
                 if drop_special:
                     matrices = [matrix[1:-1] for matrix in matrices]
-                read = [framed(matrix, longest, reading.special, reading.frame) for matrix in matrices]
+                read = [rows_for_head(matrix, longest, head_input.special, head_input.frame) for matrix in matrices]
                 yield Batch(rows[part], read)
-    if open_rows.any():
-        digest = accepted.digests[np.flatnonzero(open_rows)[0]].decode()
-        raise StoreError(f"no shard holds the embedding of {digest} and {int(open_rows.sum()) - 1} others. Run again.")
+    if unread.any():
+        digest = accepted.digests[np.flatnonzero(unread)[0]].decode()
+        raise StoreError(
+            f"no shard has the embedding of sequence {digest}, nor of {int(unread.sum()) - 1} others. Run again."
+        )
 
 
-class KeptPredictions:
-    """What is kept of predictions: all outputs, or of classes the most probable ones.
+class OutputRows:
+    """The outputs that are kept for each row: all of them, or only the most probable classes.
 
     values: (R, k) float32, NaN where nothing was predicted.
     """
@@ -163,11 +177,11 @@ class KeptPredictions:
             self._classes[:] = np.arange(width)
 
     def of(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the values (k,) of a row, and the class (k,) of each."""
+        """Return the values (k,) of a row, and their classes (k,)."""
         return self.values[row], self._classes[row if self.ranked else 0]
 
     def put(self, rows: np.ndarray | slice, outputs: np.ndarray) -> None:
-        """Take the outputs (B, C) of rows. Of equal ones the first counts, in a list the last, as in LucaOneTasks."""
+        """Store the outputs (B, C) of rows. Of equal classes the first wins; in a list the last, as in LucaOneTasks."""
         if not self.ranked:
             self.values[rows] = outputs
             return
@@ -181,57 +195,58 @@ class KeptPredictions:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was predicted for accepted records. place: (R,) the row of `kept` that each has."""
+    """The predictions for accepted records. place: (R,) the row of each record in `output_rows`."""
 
     sides: Sides
-    kept: KeptPredictions
+    output_rows: OutputRows
     place: np.ndarray
 
     def of(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the values (k,) and their classes (k,) of a record."""
-        return self.kept.of(self.place[index])
+        return self.output_rows.of(self.place[index])
 
 
 def predict(
-    predictor: Predictor, trained: TrainedHead, wanted: EmbeddingRequest, longest: int, sources: Sequence[ShardSource],
-    accepted: Accepted, sides: Sides, topk: int | None,
+    predictor: Predictor, trained: TrainedHead, request: EmbeddingRequest, longest: int, sources: Sequence[ShardSource],
+    accepted: AcceptedRecords, sides: Sides, topk: int | None,
 ) -> Predictions:  # fmt: skip
-    """Predict for all accepted records that a task reads: R single sequences or pairs, of U distinct sequences.
+    """Return predictions for all accepted records that the task reads: R sequences or pairs, of U distinct sequences.
 
-    longest: rows of residues that the head reads at most; topk: how many classes are kept, None for the best alone.
+    longest: the largest number of residue rows that the model reads; topk: number of classes kept, None for the best.
     """
-    rows = accepted.sequence.reshape(-1, sides.types.shape[1])
+    rows = accepted.sequence_rows.reshape(-1, sides.types.shape[1])
     needed = np.zeros(len(accepted.digests), dtype=bool)
-    needed[rows[sides.fits]] = True
-    batches = read_batches(sources, wanted, trained.reading, longest, accepted, needed, predictor.budget)
+    needed[rows[sides.readable]] = True
+    batches = read_batches(sources, request, trained.reading, longest, accepted, needed, predictor.budget)
     of_pairs = rows.shape[1] == 2
-    kept = KeptPredictions(len(rows) if of_pairs else len(needed), trained.task.task_type, predictor.outputs, topk)
+    count = len(rows) if of_pairs else len(needed)
+    output_rows = OutputRows(count, trained.task.task_type, predictor.outputs, topk)
     if of_pairs:
-        predict_pairs(predictor, batches, rows, sides.fits, kept)
+        predict_pairs(predictor, batches, rows, sides.readable, output_rows)
     else:
-        predict_singles(predictor, batches, kept)
-    return Predictions(sides, kept, np.arange(len(rows)) if of_pairs else rows[:, 0])
+        predict_singles(predictor, batches, output_rows)
+    return Predictions(sides, output_rows, np.arange(len(rows)) if of_pairs else rows[:, 0])
 
 
-def predict_singles(predictor: Predictor, batches: Iterator[Batch], kept: KeptPredictions) -> None:
-    """Predict for distinct sequences, while the next embeddings are read."""
+def predict_singles(predictor: Predictor, batches: Iterator[Batch], output_rows: OutputRows) -> None:
+    """Predict for distinct sequences while the next embeddings are read."""
 
     def consume(items: Iterator[Batch]) -> None:
         for batch in items:
-            kept.put(batch.rows, predictor.outputs_for(predictor.vectors(0, batch.matrices)))
+            output_rows.put(batch.rows, predictor.outputs_for(predictor.vectors(0, batch.matrices)))
 
     consume_in_background(consume, batches)
 
 
 def predict_pairs(
-    predictor: Predictor, batches: Iterator[Batch], sides: np.ndarray, wanted: np.ndarray, kept: KeptPredictions
+    predictor: Predictor, batches: Iterator[Batch], pairs: np.ndarray, readable: np.ndarray, output_rows: OutputRows
 ) -> None:
-    """Predict for pairs. sides: (R, 2) rows of the distinct sequences; wanted: (R,) the pairs to predict for."""
+    """Predict for pairs. pairs: (R, 2) rows of the distinct sequences; readable: (R,) whether the task reads a pair."""
     structure = predictor.head.structure
     towers = range(len(structure.inputs))
-    needed = [np.zeros(int(sides.max()) + 1, dtype=bool) for _ in towers]
+    needed = [np.zeros(int(pairs.max()) + 1, dtype=bool) for _ in towers]
     for side in range(2):
-        needed[structure.tower_of(side)][sides[wanted, side]] = True
+        needed[structure.tower_of(side)][pairs[readable, side]] = True
     vectors = [np.zeros((int(needed[tower].sum()), structure.vector(tower)), dtype=np.float32) for tower in towers]
     place = [np.cumsum(needed[tower]) - 1 for tower in towers]
 
@@ -244,9 +259,9 @@ def predict_pairs(
                     vectors[tower][place[tower][batch.rows[chosen]]] = found
 
     consume_in_background(consume, batches)
-    rows = np.flatnonzero(wanted)
+    rows = np.flatnonzero(readable)
     for start in range(0, len(rows), _PAIRS_PER_BATCH):
         part = rows[start : start + _PAIRS_PER_BATCH]
         by_side = [structure.tower_of(side) for side in range(2)]
-        both = (vectors[tower][place[tower][sides[part, side]]] for side, tower in enumerate(by_side))
-        kept.put(part, predictor.outputs_for(*both))
+        both = (vectors[tower][place[tower][pairs[part, side]]] for side, tower in enumerate(by_side))
+        output_rows.put(part, predictor.outputs_for(*both))

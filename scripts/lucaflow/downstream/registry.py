@@ -13,14 +13,14 @@ from lucaflow.downstream.lucaonetasks import Task
 
 @dataclass(frozen=True)
 class PublishedTask:
-    """A trained downstream model that can be had somewhere."""
+    """A downstream model that is packaged or can be fetched."""
 
     task: Task
     place: Place
 
 
 def read_tasks(path: Path, schema: Mapping[str, Any]) -> dict[tuple[str, str], PublishedTask]:
-    """Read resources/tasks.tsv: trained downstream models by the name of their task, and the source."""
+    """Return the downstream models in resources/tasks.tsv, by the name of their task and their source."""
     found = {}
     for row in read_rows(path, schema):
         names = ("dataset_type", "task_type", "model_type", "time_str", "step")

@@ -1,6 +1,6 @@
-"""Which embedding a trained model asks for, which of it a dataset has already, and what is to be computed.
+"""Which embeddings downstream models request, which of them a dataset has, and which must be computed.
 
-A sequence that a model reads whole has one embedding, whatever the model's limit is; so models share it.
+A sequence that models read whole has one embedding, whatever their limits are; so they share it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.json_files import DIGEST_LENGTH, as_json, parse_json
 
-# Of whole sequences, in one pass, in the arithmetic that models were trained with.
+# For whole sequences, in one pass, in the arithmetic of the training.
 WHOLE = EmbeddingOptions(outputs=("matrix",))
 
 
 @dataclass(frozen=True)
 class EmbeddingRequest:
-    """The embedding that a trained model reads. limit: residues to which a sequence is cut before it is embedded."""
+    """The embedding that a downstream model reads. limit: residues to which sequences are cut before embedding."""
 
     model: Model
     limit: int
@@ -31,13 +31,13 @@ class EmbeddingRequest:
     special: bool
 
     @classmethod
-    def by(cls, reading: HeadInput, llm_truncation_seq_length: int) -> EmbeddingRequest:
-        """Return what a model asks for that reads embeddings in this way."""
-        limit = reading.residues_embedded(llm_truncation_seq_length)
-        return cls(reading.model, limit, reading.trunc_type, reading.special)
+    def by(cls, head_input: HeadInput, llm_truncation_seq_length: int) -> EmbeddingRequest:
+        """Return the request of a downstream model that reads this input."""
+        limit = head_input.residues_embedded(llm_truncation_seq_length)
+        return cls(head_input.model, limit, head_input.trunc_type, head_input.special)
 
     def options_of(self, length: int) -> EmbeddingOptions:
-        """Return the options by which a sequence of `length` residues is embedded."""
+        """Return the options for embedding a sequence of `length` residues."""
         whole = replace(WHOLE, matrix_add_special_token=self.special)
         if length <= self.limit:
             return whole
@@ -46,26 +46,27 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True)
 class OwnEmbeddings:
-    """The embeddings that a dataset has anyway: by which checkpoint, and with which options."""
+    """The checkpoint and the options of the embeddings that a dataset has anyway."""
 
     model: Model
     options: EmbeddingOptions
 
-    def serves(self, wanted: EmbeddingRequest, length: int) -> bool:
-        """Say whether matrices of sequences of `length` residues are what a trained model wants."""
-        own, asked = self.options, wanted.options_of(length)
+    def serves(self, request: EmbeddingRequest, length: int) -> bool:
+        """Return whether the matrices of sequences of `length` residues are the requested ones."""
+        options, requested = self.options, request.options_of(length)
         return (
-            self.model == wanted.model
-            and "matrix" in own.outputs
-            and (own.layer, own.precision, own.dtype) == (asked.layer, asked.precision, asked.dtype)
-            and (own.matrix_add_special_token or not wanted.special)
-            and own.windowing.windows(length) == asked.windowing.windows(length)
+            self.model == request.model
+            and "matrix" in options.outputs
+            and (options.layer, options.precision, options.dtype)
+            == (requested.layer, requested.precision, requested.dtype)
+            and (options.matrix_add_special_token or not request.special)
+            and options.windowing.windows(length) == requested.windowing.windows(length)
         )
 
 
 @dataclass(frozen=True)
 class Group:
-    """Sequences that are to be embedded alike, for the trained models that want it. fingerprint: of the embedding."""
+    """Sequences that are embedded with the same options for downstream models. fingerprint: of the embedding."""
 
     model: Model
     options: EmbeddingOptions
@@ -83,13 +84,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is embedded for the trained models of a dataset. own: whether one of them reads the dataset's own shards."""
+    """The embeddings for a dataset's downstream models.
+
+    groups: those that are computed for them; reads_own_shards: whether a model reads the dataset's own shards.
+    """
 
     groups: tuple[Group, ...]
-    own: bool
+    reads_own_shards: bool
 
     def to_json(self) -> str:
-        return as_json({"groups": [asdict(group) for group in self.groups], "own": self.own})
+        return as_json({"groups": [asdict(group) for group in self.groups], "own": self.reads_own_shards})
 
     @classmethod
     def read(cls, path: Path) -> Plan:
@@ -109,41 +113,38 @@ class Plan:
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path} is damaged ({error!r}). Delete it and run again.") from error
 
-    def groups_for(self, wanted: EmbeddingRequest) -> list[Group]:
-        """Return the groups of which a trained model reads."""
-        read = {wanted.options_of(wanted.limit), wanted.options_of(wanted.limit + 1)}
-        return [group for group in self.groups if group.model == wanted.model and group.options in read]
+    def groups_for(self, request: EmbeddingRequest) -> list[Group]:
+        """Return the groups that serve a request."""
+        read = {request.options_of(request.limit), request.options_of(request.limit + 1)}
+        return [group for group in self.groups if group.model == request.model and group.options in read]
 
     def group_of(self, model: str, short: str) -> Group:
-        """Return the group whose shards lie in a folder of this model's name and of this short fingerprint."""
+        """Return the group by the name of its model and its short fingerprint, as in the path of its shards."""
         return next(group for group in self.groups if (group.model.name, group.short) == (model, short))
 
 
 def missing_embeddings(
-    lengths: np.ndarray, wanted: Iterable[EmbeddingRequest], own: OwnEmbeddings | None
+    lengths: np.ndarray, requests: Iterable[EmbeddingRequest], own_embeddings: OwnEmbeddings | None
 ) -> tuple[dict[tuple[Model, EmbeddingOptions], np.ndarray], bool]:
-    """Return which sequences (U,) have to be embedded how, and whether any model reads what the dataset has.
+    """Return the sequences to embed, and whether a model reads the dataset's own embeddings.
 
-    lengths: residues of the distinct sequences, (U,).
+    The sequences are a mask (U,) for each checkpoint and its options. lengths: (U,) residues of the distinct sequences.
     """
     distinct, place = np.unique(lengths, return_inverse=True)
     missing: dict[tuple[Model, EmbeddingOptions], np.ndarray] = {}
-    served = False
-    for one in dict.fromkeys(wanted):
+    reads_own_shards = False
+    for request in dict.fromkeys(requests):
         for index, length in enumerate(distinct.tolist()):
-            if own is not None and own.serves(one, length):
-                served = True
+            if own_embeddings is not None and own_embeddings.serves(request, length):
+                reads_own_shards = True
                 continue
-            key = one.model, one.options_of(length)
+            key = request.model, request.options_of(length)
             missing.setdefault(key, np.zeros(len(distinct), dtype=bool))[index] = True
-    return {key: chosen[place] for key, chosen in missing.items()}, served
+    return {key: chosen[place] for key, chosen in missing.items()}, reads_own_shards
 
 
 def unplanned_folders(dataset: Path) -> list[Path]:
-    """Return the folders of shards for downstream models that a dataset's plan does not name.
-
-    dataset: results/<dataset>.
-    """
+    """Return the folders of shards for downstream models that are not in the plan. dataset: results/<dataset>."""
     plan = dataset / "heads" / "plan.json"
     planned = {group.short for group in Plan.read(plan).groups} if plan.is_file() else set()
     return [path for path in sorted(dataset.glob("heads/*-*/*/")) if path.name not in planned]

@@ -1,4 +1,4 @@
-"""What the steps of downstream models depend on, besides the files they read."""
+"""Which settings the steps of downstream models depend on, besides the files they read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset
-from lucaflow.config.step_settings import identity, split_settings
+from lucaflow.config.step_settings import file_identity, split_settings
 from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
 from lucaflow.files.json_files import as_json
@@ -16,40 +16,43 @@ from lucaflow.versions import EMBEDDING_VERSION, HEAD_CONVERSION_VERSION, PREDIC
 
 
 def head_settings(files: HeadFiles | None) -> dict[str, Any]:
-    """Return what the files of a trained model are known by; None for one that is not there."""
-    known = {} if files is None else {str(path.relative_to(files.root)): identity(path) for path in files.all_files}
-    # In the order in which they are read back, so that what is kept of them passes for the same.
+    """Return what identifies the files of a downstream model. files: None if they are missing."""
+    known = (
+        {} if files is None else {str(path.relative_to(files.root)): file_identity(path) for path in files.all_files}
+    )
+    # Sorted, as they are when they are read back: otherwise recorded settings would not compare equal.
     return {"converter": HEAD_CONVERSION_VERSION, "files": dict(sorted(known.items()))}
 
 
 def fetched_head_settings(head: HeadOrigin) -> dict[str, Any]:
-    """Return what decides which files of a trained model are fetched."""
+    """Return the settings that decide which files of a downstream model are fetched."""
     return {"converter": HEAD_CONVERSION_VERSION, **asdict(head.task), "source": head.source}
 
 
 def heads_settings(
-    wanted: Iterable[EmbeddingRequest],
+    requests: Iterable[EmbeddingRequest],
     checkpoints: Mapping[Model, str],
-    own: OwnEmbeddings | None,
+    own_embeddings: OwnEmbeddings | None,
     config: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return what the embeddings for a dataset's trained models depend on, besides its sequences.
+    """Return the settings on which the embeddings for a dataset's downstream models depend, besides its sequences.
 
-    checkpoints: digests of those that the models were trained on; own: the embeddings that the dataset has anyway.
+    checkpoints: SHA-256 of the checkpoints of the models; own_embeddings: those that the dataset has anyway.
     """
     return {
         **split_settings(config),
         "embedding_algorithm": EMBEDDING_VERSION,
-        "wanted": sorted(map(asdict, set(wanted)), key=as_json),
+        "wanted": sorted(map(asdict, set(requests)), key=as_json),
         "checkpoints": {model.name: digest for model, digest in checkpoints.items()},
-        "own": None if own is None else {"model": asdict(own.model), "options": own.options.deciding()},
+        "own": own_embeddings
+        and {"model": asdict(own_embeddings.model), "options": own_embeddings.options.effective()},
     }
 
 
 def predict_settings(
-    dataset: Dataset, head: TrainedHead, wanted: EmbeddingRequest, config: Mapping[str, Any]
+    dataset: Dataset, head: TrainedHead, request: EmbeddingRequest, config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what a dataset's predictions depend on, besides its records and their embeddings."""
+    """Return the settings that a dataset's predictions depend on, besides its records and their embeddings."""
     used = {
         "threshold": head.task.task_type in ("binary_class", "multi_label"),
         "topk": head.task.task_type == "multi_class",
@@ -62,7 +65,7 @@ def predict_settings(
         "structure": asdict(head.structure),
         "reading": asdict(head.reading),
         "labels": list(head.labels),
-        "wanted": asdict(wanted),
+        "wanted": asdict(request),
         "rows_read": head.reading.rows_read(settings["llm_truncation_seq_length"]),
         **{name: settings[name] for name, matters in used.items() if matters},
     }

@@ -1,4 +1,4 @@
-"""What a trained downstream model is made of: sizes and choices, from which `networks` builds it."""
+"""The structure of a downstream model: the sizes and choices from which `networks` builds it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EncoderStructure:
-    """An encoder in front of the pooling. rotary: LucaOne's own blocks; else BERT's, which know no positions.
+    """The encoder before the pooling.
 
-    width: of its rows, H; eps: of its norms.
+    rotary: whether its blocks are LucaOne's; if not, they are BERT's, without positions; width: H, of its rows; eps: of
+    its layer norms.
     """
 
     rotary: bool
@@ -22,11 +23,11 @@ class EncoderStructure:
 
 @dataclass(frozen=True)
 class HeadStructure:
-    """What a head is made of.
+    """The structure of a downstream model.
 
-    inputs: the width of the embedding, E, for each tower; sides: how many sequences it reads (a pair may share a
-    tower); connected: widths of the fully connected layers; hidden, outputs: of the classifier; squashing: what makes
-    probabilities of its outputs (`sigmoid`, `softmax` or `identity`).
+    inputs: width E of the embedding for each tower; sides: number of sequences it reads (a pair may share a tower);
+    connected: widths of the fully connected layers; hidden, outputs: widths of the classifier's layers; squashing: the
+    function that turns outputs into probabilities (`sigmoid`, `softmax` or `identity`).
     """
 
     inputs: tuple[int, ...]
@@ -41,13 +42,13 @@ class HeadStructure:
     squashing: str
 
     def width(self, tower: int) -> int:
-        """Return the width of the rows that are pooled."""
+        """Return the width D of the rows that are pooled."""
         return self.encoder.width if self.encoder else self.inputs[tower]
 
     def vector(self, tower: int) -> int:
-        """Return the width W of the vector that a tower gives."""
+        """Return the width W of a tower's vector."""
         return self.connected[-1] if self.connected else self.width(tower)
 
     def tower_of(self, side: int) -> int:
-        """Return which tower reads a side (0 or 1)."""
+        """Return the number of the tower that reads a side (0 or 1)."""
         return min(side, len(self.inputs) - 1)

@@ -1,4 +1,4 @@
-"""The tables of predictions: LucaOneTasks' columns and number formats, in the order of the input."""
+"""Tables of predictions, with LucaOneTasks' columns and number formats, in the order of the input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUND_TRUTH = "ground_truth"
 
 @dataclass(frozen=True)
 class Formatter:
-    """Turns what was predicted for a row into LucaOneTasks' cells."""
+    """Turns the prediction for a row into LucaOneTasks' cells."""
 
     task: Task
     labels: Sequence[str]
@@ -40,7 +40,7 @@ class Formatter:
         return [*sides, "prob", "label"]
 
     def cells(self, values: np.ndarray, classes: np.ndarray) -> list[Any]:
-        """Return the cells for values (k,) of classes (k,). Numbers are float32, written as Python writes them."""
+        """Return the cells for values (k,) of classes (k,). Numbers are float32, written as Python prints them."""
         numbers = [float(value) for value in values]
         if self.task.task_type == "regression":
             return [numbers[0], str(values[0])]
@@ -55,7 +55,7 @@ class Formatter:
 
 
 class Entry(NamedTuple):
-    """A single sequence, or both of a pair, as read, and their rows of records.tsv."""
+    """A single sequence, or both sequences of a pair, as read, with their rows of records.tsv."""
 
     raw: tuple[RawRecord, ...]
     records: tuple[dict[str, str], ...]
@@ -66,7 +66,7 @@ class Entry(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why it was not accepted: of a pair, what is wrong with the side that is at fault."""
+        """Why it was not accepted; for a pair, the problem of the side that is at fault."""
         reasons = [
             f"side {row['side']}: {row['reason']}" if row["side"] else row["reason"]
             for row in self.records
@@ -76,9 +76,9 @@ class Entry(NamedTuple):
 
 
 def entries(path: Path, columns: Columns, records: Path, invalid_characters: str) -> Iterator[Entry]:
-    """Read an input file again, with what became of each record. Raises InputError where the two do not fit.
+    """Yield the entries of an input file with their rows of records.tsv. Raises InputError if the two do not match.
 
-    invalid_characters: as the records were normalised.
+    invalid_characters: the option with which the records were normalised.
     """
     csv.field_size_limit(sys.maxsize)
     count = 2 if columns.pairs else 1
@@ -88,15 +88,15 @@ def entries(path: Path, columns: Columns, records: Path, invalid_characters: str
         try:
             for group in zip(*[pairs] * count, strict=True):
                 raws, states = zip(*group, strict=True)
-                if not all(_same(raw, state, invalid_characters) for raw, state in group):
+                if not all(_is_same(raw, state, invalid_characters) for raw, state in group):
                     raise InputError(f"{path}, line {raws[0].line}: the file changed while it was used. Run again.")
                 yield Entry(raws, states)
         except ValueError as error:
             raise InputError(f"{path}: the file changed while it was used ({error}). Run again.") from error
 
 
-def _same(raw: RawRecord, state: Mapping[str, str], invalid_characters: str) -> bool:
-    """Say whether a record is the one that was normalised; of those that were not accepted, whether it stands there."""
+def _is_same(raw: RawRecord, state: Mapping[str, str], invalid_characters: str) -> bool:
+    """Return whether a record is the one that was normalised. If it was not accepted, its line and id are compared."""
     if (str(raw.line), raw.id) != (state["line"], state["id"]):
         return False
     if state["status"] != "accepted":
@@ -109,9 +109,9 @@ def write_predictions(
     predictions: Path, failed: Path, path: Path, columns: Columns, records: Path, found: Predictions,
     formatter: Formatter, invalid_characters: str,
 ) -> Counter[str]:  # fmt: skip
-    """Write a row for each accepted record, in input order, and apart those that could not be predicted, with why.
+    """Write a row for each accepted record, in input order; records without a prediction go to `failed`, with a reason.
 
-    Returns how many rows each table has. A record that repeats another one has none.
+    Return the number of rows in each table. A record that repeats another one has no row.
     """
     text_of = _text_of(is_fasta(path))
     truth = columns.label is not None
@@ -128,7 +128,9 @@ def write_predictions(
             if entry.status == "accepted":
                 index += 1
                 values, classes = found.of(index)
-                reason = _unpredictable(found.sides.types[index], bool(found.sides.fits[index]), values, formatter.task)
+                reason = _unpredictable(
+                    found.sides.types[index], bool(found.sides.readable[index]), values, formatter.task
+                )
                 if not reason:
                     predicted = formatter.cells(values, classes)
                     good.writerow([*cells, *predicted, *([entry.raw[0].label] if truth else [])])
@@ -139,18 +141,18 @@ def write_predictions(
     return counts
 
 
-def _unpredictable(types: np.ndarray, fits: bool, values: np.ndarray, task: Task) -> str:
-    """Say why there is no prediction for an accepted record; an empty text if there is one."""
-    if not fits:
+def _unpredictable(types: np.ndarray, readable: bool, values: np.ndarray, task: Task) -> str:
+    """Return why an accepted record has no prediction; an empty text if it has one."""
+    if not readable:
         return f"{task.name} reads {' and '.join(task.seq_types)}, this is {' and '.join(types)}"
     return "" if np.isfinite(values).all() else "the prediction is not a finite number"
 
 
 def _text_of(fasta: bool) -> Callable[[str], str]:
-    """Return what makes the sequence as it stands in the input: of FASTA without line ends and stops at the end."""
+    """Return the function that gives a sequence as in the input; for FASTA, without line ends and stops at the end."""
     return (lambda text: "".join(text.split()).rstrip("*")) if fasta else (lambda text: text)
 
 
 def _writer(stack: ExitStack, path: Path) -> Any:
-    temporary = stack.enter_context(replacing(path, guarded=True))
+    temporary = stack.enter_context(replacing(path, with_checksum=True))
     return csv.writer(stack.enter_context(temporary.open("w", encoding="utf-8", newline="")))

@@ -1,6 +1,6 @@
-"""How much a choice matters, measured on a user's own sequences: precisions, and ways to divide a long sequence.
+"""Measure on a user's own sequences how much a lower precision, or dividing a long sequence, changes the values.
 
-Both compare rows of matrices with those of a reference: float32 for precisions, one pass for windows.
+Rows of matrices are compared with those of a reference: float32 for precisions, one pass for windows.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from lucaflow.checkpoints.converted import converted_folder
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
-from lucaflow.engine.devices import ARITHMETIC, has_precision, resolve_device, set_arithmetic
+from lucaflow.engine.devices import DTYPE_OF_PRECISION, resolve_device, set_matmul_precision, supports_precision
 from lucaflow.engine.engine import Engine
-from lucaflow.engine.gpus import take
+from lucaflow.engine.gpus import take_gpu
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.windows import Window, Windowing
 from lucaflow.errors import ConfigError
 from lucaflow.records.sequences import NormalisedSequence, SequenceIndex
 from lucaflow.records.table import accepted_records
 
-# A sample is held in memory whole, some of it twice: 50,000 rows of LucaOne's width are half a gigabyte.
+# The matrices of a sample are all in memory, some of them twice. 50,000 rows of LucaOne's width are half a gigabyte.
 MOST_SEQUENCES = 32
 MOST_RESIDUES = 50_000
 REFERENCE = "float32"
@@ -44,32 +44,33 @@ CENTERED = "centered"
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Where a comparison computes: a converted checkpoint, a device, and tokens per batch as in the configuration."""
+class ComparisonSetup:
+    """The converted checkpoint, the device and the tokens per batch (as in the configuration) of a comparison."""
 
     checkpoint: Path
     device: torch.device
     tokens_per_batch: int | str
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], model: Model, clone: Path) -> Bench:
-        """Return the bench of a resolved configuration."""
-        device = take(resolve_device(config["compute"]["device"], config["embedding"]["precision"]))
+    def from_config(cls, config: Mapping[str, Any], model: Model, clone: Path) -> ComparisonSetup:
+        """Return the setup of a resolved configuration. Wait for a free GPU if other jobs use them all."""
+        device = take_gpu(resolve_device(config["compute"]["device"], config["embedding"]["precision"]))
         folder = converted_folder(model, config["checkpoints"], clone)
         return cls(folder, device, config["compute"]["tokens_per_batch"])
 
     def engine(self, options: EmbeddingOptions) -> Engine:
-        """Return an engine whose products have the precision that the options name."""
-        set_arithmetic(options.precision)
-        encoder = load_encoder(self.checkpoint, self.device, ARITHMETIC[options.precision])
+        """Return an engine for the options, with matrix products in their precision."""
+        set_matmul_precision(options.precision)
+        encoder = load_encoder(self.checkpoint, self.device, DTYPE_OF_PRECISION[options.precision])
         return Engine.sized(encoder, options, self.device, self.tokens_per_batch)
 
 
-def choose(lengths: np.ndarray, shortest: int = 1) -> np.ndarray:
-    """Return the rows of a sample of the sequences of at least `shortest` residues, the longest first.
+def choose_sample(lengths: np.ndarray, shortest: int = 1) -> np.ndarray:
+    """Choose a sample of the sequences of at least `shortest` residues; return their indices, longest first.
 
-    They are spread evenly over the lengths: at most MOST_SEQUENCES, and as many as have MOST_RESIDUES together. Only
-    where two do not fit the longest are left out; the sample is empty if every sequence is too long.
+    The sample has at most MOST_SEQUENCES sequences and MOST_RESIDUES residues, spread evenly over the sorted lengths.
+    The longest sequences are left out only if not even two sequences fit. The sample is empty if every sequence is too
+    long.
     """
     order = np.argsort(lengths, kind="stable")
     order = order[(lengths[order] >= shortest) & (lengths[order] <= MOST_RESIDUES)]
@@ -82,8 +83,8 @@ def choose(lengths: np.ndarray, shortest: int = 1) -> np.ndarray:
     return order
 
 
-def read_chosen(path: Path, index: SequenceIndex, rows: np.ndarray) -> list[NormalisedSequence]:
-    """Read the sequences of some rows of an index from their file."""
+def read_sample(path: Path, index: SequenceIndex, rows: np.ndarray) -> list[NormalisedSequence]:
+    """Read the sequences of the given rows of an index from their FASTA file `path`."""
     found = []
     with path.open("rb") as handle:
         for row in rows.tolist():
@@ -103,38 +104,38 @@ def first_ids(records: Path, digests: Sequence[str]) -> dict[str, str]:
     return ids
 
 
-def distances(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return each row's distance (n,) from the reference's row (n, H), relative to the length of the latter."""
+def relative_distances(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the distance (n,) between rows (n, H) and the reference's rows, relative to the latter's lengths."""
     return np.linalg.norm(found - reference, axis=-1) / np.linalg.norm(reference, axis=-1)
 
 
 def cosines(found: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return the cosine (n,) between each row and the reference's (n, H), in double precision."""
+    """Return the cosine (n,) between rows (n, H) and the reference's rows, in double precision."""
     a, b = found.astype(np.float64), reference.astype(np.float64)
     return (a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
 
 
 def compare_precisions(
-    bench: Bench, options: EmbeddingOptions, sequences: Sequence[NormalisedSequence]
+    setup: ComparisonSetup, options: EmbeddingOptions, sequences: Sequence[NormalisedSequence]
 ) -> pd.DataFrame:
-    """Embed sequences in float32 and in each other precision the device has; return their agreement.
+    """Embed sequences in float32 and in each other precision that the device supports; return their agreement.
 
-    A row for each precision and sequence: the pooled mean's cosine with the float32 mean and its relative error, the
-    same for the matrix (the lowest cosine of a row; the error of all rows together). `float16 (stored)` is float32
-    arithmetic rounded to float16.
+    The table has a row for each precision and sequence. For the pooled mean: its cosine with the float32 mean and its
+    relative error. For the matrix: the lowest cosine of a row and the relative error of all rows together.
+    `float16 (stored)` is computed in float32 and rounded to float16.
     """
     plain = replace(options, outputs=("matrix",), matrix_add_special_token=False, dtype="float32")
-    reference = bench.engine(replace(plain, precision=REFERENCE)).matrices(sequences)
-    rows = [_agreement(STORED, *pair, _rounded(pair[1])) for pair in zip(sequences, reference, strict=True)]
-    for precision in ARITHMETIC:
-        if precision == REFERENCE or not has_precision(bench.device, precision):
+    reference = setup.engine(replace(plain, precision=REFERENCE)).matrices(sequences)
+    rows = [_agreement(STORED, *pair, _rounded_to_float16(pair[1])) for pair in zip(sequences, reference, strict=True)]
+    for precision in DTYPE_OF_PRECISION:
+        if precision == REFERENCE or not supports_precision(setup.device, precision):
             continue
-        found = bench.engine(replace(plain, precision=precision)).matrices(sequences)
+        found = setup.engine(replace(plain, precision=precision)).matrices(sequences)
         rows += [_agreement(precision, *parts) for parts in zip(sequences, reference, found, strict=True)]
     return pd.DataFrame(rows, columns=AGREEMENT)
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
+def _rounded_to_float16(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         return values.astype(np.float16).astype(np.float32)
 
@@ -148,7 +149,7 @@ def _agreement(
         sequence.digest,
         len(sequence.residues),
         float(cosines(*means)[0]),
-        float(distances(*means)[0]),
+        float(relative_distances(*means)[0]),
         float(cosines(found, reference).min()),
         float(np.linalg.norm(found - reference) / np.linalg.norm(reference)),
     )
@@ -156,7 +157,7 @@ def _agreement(
 
 @dataclass(frozen=True)
 class Division:
-    """A way to divide a sequence of `length` residues, and what it costs."""
+    """A way to divide a sequence of `length` residues into windows, and its costs."""
 
     name: str
     windowing: Windowing
@@ -168,20 +169,20 @@ class Division:
 
     @property
     def tokens(self) -> int:
-        """Rows that go through the network: what its matrix products cost."""
+        """The tokens that go through the network; the cost of its matrix products is proportional to them."""
         return sum(window.length + CLS_AND_SEP for window in self.windows)
 
     @property
     def pairs(self) -> int:
-        """Pairs of rows: what attention costs."""
+        """The pairs of tokens within windows; the cost of attention is proportional to them."""
         return sum((window.length + CLS_AND_SEP) ** 2 for window in self.windows)
 
 
-def divisions(length: int, size: int) -> list[Division]:
-    """Return the ways to divide a sequence that are compared: with the same window, and at the same cost.
+def compared_divisions(length: int, size: int) -> list[Division]:
+    """Return the divisions to compare for a sequence of `length` residues: with windows of `size`, and at equal cost.
 
-    Without overlap each residue is computed once, and not twice: that is compared with the windows, too, at which
-    attention costs most nearly what it costs `centered`.
+    Without overlap, each residue is computed once instead of twice. So that division is also compared with longer
+    windows, for which the cost of attention is as close as possible to that of `centered`.
     """
 
     def side_by_side(name: str, window: int) -> Division:
@@ -194,7 +195,7 @@ def divisions(length: int, size: int) -> list[Division]:
 
     centered = Division(CENTERED, Windowing(embedding_fixed_len_a_time=size, stitching="centered"), length)
     sizes = range(size, length)
-    # The longer the windows the more pairs, but for a window or two: the best is near where they cross.
+    # Longer windows have more pairs, with exceptions for a window or two. The closest is near the crossing point.
     crossing = bisect.bisect_left(sizes, centered.pairs, key=pairs_without_overlap)
     near = sizes[max(0, crossing - 2) : crossing + 2]
     longer = min(near, key=lambda window: abs(pairs_without_overlap(window) - centered.pairs))
@@ -207,29 +208,33 @@ def divisions(length: int, size: int) -> list[Division]:
 
 
 def compare_stitchings(
-    bench: Bench, options: EmbeddingOptions, sequences: Sequence[NormalisedSequence]
+    setup: ComparisonSetup, options: EmbeddingOptions, sequences: Sequence[NormalisedSequence]
 ) -> pd.DataFrame:
-    """Embed long sequences in windows, divided in several ways, and in one pass.
+    """Embed long sequences in one pass and in windows of several divisions; return their distances and costs.
 
-    Windows are laid from the first residue on, as for `trunc_type: right`.
-    Return a row for each sequence, division and residue (counted from 1): `distance` is that of the residue's row from
-    the one-pass row, relative to the length of the latter; windows, tokens and pairs say what the division costs.
+    Windows start from the first residue, as with `trunc_type: right`.
+    The table has a row for each sequence, division and residue (counted from 1). `distance` is that between the
+    residue's row and its one-pass row, relative to the length of the latter. `windows`, `tokens` and `pairs` are the
+    division's costs. Raises ConfigError if embedding_fixed_len_a_time is not set.
     """
     size = options.embedding_fixed_len_a_time
     if size is None:
-        raise ConfigError("embedding.embedding_fixed_len_a_time is not set: there are no windows to compare.")
+        raise ConfigError(
+            "embedding.embedding_fixed_len_a_time is not set, so there are no windows to compare. Set it to the "
+            "residues of a window."
+        )
     plain = replace(options, outputs=("matrix",), matrix_add_special_token=False, embedding_complete=True)
-    engine = bench.engine(replace(plain, embedding_fixed_len_a_time=None))
+    engine = setup.engine(replace(plain, embedding_fixed_len_a_time=None))
     tables = []
     for sequence, reference in zip(sequences, engine.matrices(sequences), strict=True):
-        for division in divisions(len(sequence.residues), size):
+        for division in compared_divisions(len(sequence.residues), size):
             windowed = replace(engine.options, **asdict(division.windowing))
-            (found,) = Engine(engine.encoder, windowed, bench.device, engine.budget).matrices([sequence])
-            tables.append(_along(sequence, division, distances(found, reference)))
+            (found,) = Engine(engine.encoder, windowed, setup.device, engine.budget).matrices([sequence])
+            tables.append(_distance_table(sequence, division, relative_distances(found, reference)))
     return pd.concat(tables, ignore_index=True)
 
 
-def _along(sequence: NormalisedSequence, division: Division, values: np.ndarray) -> pd.DataFrame:
+def _distance_table(sequence: NormalisedSequence, division: Division, values: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "digest": sequence.digest,
@@ -243,15 +248,17 @@ def _along(sequence: NormalisedSequence, division: Division, values: np.ndarray)
     )
 
 
-def costs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Sum up a comparison of divisions: the distance of all rows, and the cost relative to one pass."""
+def summarise_costs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Summarise a comparison of divisions: the distances over all rows, and the costs relative to one pass."""
     lengths = rows.groupby("digest")["residue"].max()
-    once = (lengths + CLS_AND_SEP).sum(), ((lengths + CLS_AND_SEP) ** 2).sum()
+    one_pass = (lengths + CLS_AND_SEP).sum(), ((lengths + CLS_AND_SEP) ** 2).sum()
     by_division = rows.groupby("division", sort=False)
     spent = rows.drop_duplicates(["digest", "division"]).groupby("division", sort=False)[["windows", "tokens", "pairs"]]
     table = by_division["distance"].describe(percentiles=[0.5, 0.95])[["mean", "50%", "95%", "max"]]
     table.columns = [f"distance_{name}" for name in ("mean", "median", "95_percent", "largest")]
     sums = spent.sum()
     return table.assign(
-        windows=sums["windows"], tokens_relative=sums["tokens"] / once[0], pairs_relative=sums["pairs"] / once[1]
+        windows=sums["windows"],
+        tokens_relative=sums["tokens"] / one_pass[0],
+        pairs_relative=sums["pairs"] / one_pass[1],
     ).reset_index()

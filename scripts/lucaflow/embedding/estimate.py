@@ -1,4 +1,4 @@
-"""What embedding a dataset will take: space on disk, and roughly how long."""
+"""Estimate the disk space and, roughly, the time that embedding a dataset needs."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ from lucaflow.errors import ConfigError, SpaceError
 from lucaflow.files.space import human_bytes
 from lucaflow.records.normalisation import Counts
 
-# Of a job that computes embeddings, where there are so many.
+# Threads of an embedding job, on machines with at least that many cores.
 THREADS = 8
-# What HDF5 needs for a dataset besides its values, and for a link to it.
+# Bytes that HDF5 needs for an array besides its values, and for a link to it.
 _BYTES_PER_ARRAY = 4096
 _BYTES_PER_LINK = 512
 _BYTES_PER_RECORD = 128
-# Operations a second: rough figures for one CPU core and for a data-centre GPU, used until a run was measured.
-_PER_CORE = 3e10
-_PER_GPU = {"float32": 2e13, "tfloat32": 1e14, "bfloat16": 2e14}
-_WORTH_MEASURING = 60.0
+# Rough operations per second of one CPU core and of a data-centre GPU, used until a run has been measured.
+_OPERATIONS_PER_CORE = 3e10
+_OPERATIONS_PER_GPU = {"float32": 2e13, "tfloat32": 1e14, "bfloat16": 2e14}
+_SHORTEST_MEASURED_SECONDS = 60.0
 _ITEM_BYTES = {"float32": 4, "float16": 2}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a dataset takes. bytes: by kind of output, for shards and embeddings.h5 together; rate_source: where
-    residues_per_second comes from."""
+    """The expected size and time of a dataset's embeddings.
+
+    bytes: by kind of output, for shards, embeddings.h5 and exports together; seconds: of one job;
+    rate_source: the origin of residues_per_second.
+    """
 
     records: int
     distinct_sequences: int
@@ -52,7 +55,7 @@ class Estimate:
         return {**asdict(self), "total_bytes": self.total_bytes}
 
     def describe(self) -> str:
-        """Say in a few lines what is to be expected."""
+        """Return the estimate as a few lines of text."""
         parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.bytes.items())
         return (
             f"{self.records:,} accepted records, {self.distinct_sequences:,} distinct sequences, "
@@ -64,6 +67,7 @@ class Estimate:
 
 
 def human_seconds(seconds: float) -> str:
+    """Return a duration with its unit, as `9 minutes`."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -78,10 +82,10 @@ def estimate(
     measured: float | None = None,
     exports: Sequence[str] = (),
 ) -> Estimate:
-    """Estimate from the lengths of a dataset's sequences.
+    """Return the estimate for a dataset, from the lengths of its sequences.
 
-    checkpoint: its record, for the network's size; speed: operations a second, and of what; measured: residues a second
-    of an earlier run, where there was one; exports: as in the configuration.
+    checkpoint: its record, for the size of the network; speed: operations per second and the name of the device;
+    measured: residues per second of an earlier run, if there was one; exports: as in the configuration.
     """
     encoder = checkpoint["encoder"]
     plans = {length: options.windowing.windows(length) for length in counts.lengths}
@@ -102,16 +106,17 @@ def estimate(
         longest=max(counts.lengths),
         residues_embedded=residues,
         windows=sum(len(plans[length]) * count for length, count in counts.lengths.items()),
-        bytes=_bytes(counts, options, embedded, width, exports),
+        bytes=_bytes_by_output(counts, options, embedded, width, exports),
         seconds=residues / rate,
         residues_per_second=rate,
         rate_source="as in the last run with this model" if measured else f"a rough guess for {speed[1]}",
     )
 
 
-def _bytes(
+def _bytes_by_output(
     counts: Counts, options: EmbeddingOptions, embedded: Mapping[int, int], width: int, exports: Sequence[str]
 ) -> dict[str, int]:
+    """Return the bytes of each output and export. embedded: embedded residues by length; width: hidden size."""
     item = _ITEM_BYTES[options.dtype]
     special = CLS_AND_SEP * options.matrix_add_special_token
     values = dict.fromkeys(VECTORS, counts.distinct * width)
@@ -120,7 +125,7 @@ def _bytes(
     of_names = _BYTES_PER_ARRAY * counts.distinct + _BYTES_PER_LINK * counts.status["accepted"]
     found = {}
     for name in options.outputs:
-        # Vectors are in the shards and in embeddings.h5, arrays in the shards, behind links.
+        # Vectors are in the shards and again in embeddings.h5. Arrays are in the shards; embeddings.h5 links to them.
         found[name] = 2 * values[name] * item if name in VECTORS else values[name] * item + of_names
     if "lucaone" in exports:
         exported = [name for name in options.outputs if name != "contacts"]
@@ -142,40 +147,49 @@ def _bytes(
 
 
 def assumed_speed(device: str, precision: str, threads: int) -> tuple[float, str]:
-    """Return operations a second, and of what: of a GPU where one may be used, else of this many CPU cores."""
+    """Return the assumed operations per second and the device's name: a GPU if one may be used, else CPU cores."""
     if device == "cpu":
-        return _PER_CORE * threads, f"{threads} CPU cores"
-    return _PER_GPU[precision], "a GPU; without one it takes far longer" if device == "auto" else "a GPU"
+        return _OPERATIONS_PER_CORE * threads, f"{threads} CPU cores"
+    return _OPERATIONS_PER_GPU[precision], "a GPU; without one it takes far longer" if device == "auto" else "a GPU"
 
 
 def measured_rate(summary: Path, model: str) -> float | None:
-    """Return residues a second of the largest dataset in the last run's table that this model embedded.
+    """Return the residues per second of the largest dataset that this model embedded in the last run, or None.
 
-    What took less than a minute says more of starting Python than of the network.
+    summary: the run's summary.tsv. Jobs of less than a minute are ignored: they measure the start of Python rather than
+    the network.
     """
     if not summary.is_file():
         return None
     rows = pd.read_csv(summary, sep="\t", dtype={"model": str})
-    rows = rows[(rows["model"] == model) & (rows["seconds"] >= _WORTH_MEASURING)].dropna(subset="residues_per_second")
+    rows = rows[(rows["model"] == model) & (rows["seconds"] >= _SHORTEST_MEASURED_SECONDS)].dropna(
+        subset="residues_per_second"
+    )
     return None if rows.empty else float(rows.sort_values("residues")["residues_per_second"].iloc[-1])
 
 
 def check_checkpoint(options: EmbeddingOptions, checkpoint: Mapping[str, Any]) -> None:
-    """Raise ConfigError for what a checkpoint does not have, by its record: the contact head, or a layer."""
+    """Raise ConfigError if the options need a contact head or layer that the checkpoint's record does not list."""
     options.require_layer(checkpoint["encoder"]["num_hidden_layers"])
     if "contacts" in options.outputs and not checkpoint["contact_head"]:
-        raise ConfigError("this checkpoint has no contact head: take `contacts` out of embedding.outputs.")
+        raise ConfigError("this checkpoint has no contact head. Remove `contacts` from embedding.outputs.")
 
 
-_LESS = "store float16 (embedding.dtype), or ask for fewer outputs (embedding.outputs)"
+_HOW_TO_SAVE_SPACE = "store float16 (embedding.dtype), or request fewer outputs (embedding.outputs)"
 
 
-def check_space(expected: Estimate, present: int, free: int, where: Path, less: str = _LESS) -> None:
-    """Raise SpaceError if what is not there yet does not fit the disk. present, free: bytes; less: how to need less."""
+def check_space(
+    expected: Estimate, present: int, free: int, folder: Path, how_to_save_space: str = _HOW_TO_SAVE_SPACE
+) -> None:
+    """Raise SpaceError if the embeddings do not fit on the disk.
+
+    present: bytes of embeddings that exist already; free: free bytes of the disk of `folder`; how_to_save_space: advice
+    for the message.
+    """
     needed = expected.total_bytes - present
     if needed > free:
         parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in expected.bytes.items())
         raise SpaceError(
-            f"the embeddings need {human_bytes(needed)} more ({parts}), but the disk of {where} has "
-            f"{human_bytes(free)} left. Make room, run in another directory (--directory), {less}."
+            f"the embeddings need {human_bytes(needed)} more ({parts}), but the disk of {folder} has "
+            f"{human_bytes(free)} left. Make room, run in another directory (--directory), {how_to_save_space}."
         )

@@ -1,4 +1,4 @@
-"""One embedding job: from the sequences of a shard to its file."""
+"""Run one embedding job: embed the sequences of a shard and write its file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lucaflow.checkpoints.loading import load_contact_head, load_encoder
 from lucaflow.encoders.onednn import has_bfloat16
 from lucaflow.engine.background import consume_in_background
 from lucaflow.engine.devices import (
-    ARITHMETIC,
+    DTYPE_OF_PRECISION,
     device_name,
     peak_memory,
     require_precision,
     resolve_device,
-    set_arithmetic,
+    set_matmul_precision,
 )
 from lucaflow.engine.engine import Engine
-from lucaflow.engine.gpus import take
+from lucaflow.engine.gpus import take_gpu
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.pooling import EmbeddedBatch
 from lucaflow.errors import StoreError
@@ -34,17 +34,17 @@ from lucaflow.files.space import human_bytes, is_full_disk
 from lucaflow.files.writing import publish
 from lucaflow.logs import Progress
 from lucaflow.records.sequences import NormalisedSequence, read_sequences
-from lucaflow.store.format import SHARD_FORMAT, open_hdf5
-from lucaflow.store.shards import ShardContent, ShardWriter
+from lucaflow.store.format import SHARD_FORMAT, ShardContent, open_hdf5
+from lucaflow.store.shards import ShardWriter
 
 logger = logging.getLogger(__name__)
 
-# Seconds to wait for another job at the same shard, of a Snakemake that was killed.
-_PATIENCE = 600
+# Seconds to wait for another job that writes the same shard, for example of a Snakemake that was killed.
+_LOCK_TIMEOUT = 600
 
 
 class Computed(NamedTuple):
-    """What a job computed, and in how many seconds, the loading of the network not included."""
+    """The residues that a job computed, and the seconds that it took, without loading the network."""
 
     residues: int
     seconds: float
@@ -53,11 +53,13 @@ class Computed(NamedTuple):
 def embed_shard(
     fasta: Path, output: Path, checkpoint: Path, options: EmbeddingOptions, device: str, tokens_per_batch: int | str
 ) -> Computed:
-    """Embed the sequences of a shard with a converted checkpoint; the file gets its name when it is complete.
+    """Embed the sequences of the shard `fasta` with a converted checkpoint, and write them to `output`.
 
-    Returns what was computed: not the sequences that were there already, or are copied.
-    Until then it stands beside `output` as a working file, from which the next job goes on if this one does not end.
-    What another shard has that the dataset is no longer divided into (its sequences lie not beside `fasta`) is copied.
+    Rows are first written to a working file beside `output`; it gets its final name when it is complete. If this job is
+    interrupted, the next one resumes from the working file.
+    Rows of older shards are copied. A shard is older if the dataset is divided differently now, so that its FASTA file
+    is not in the folder of `fasta`.
+    Returns the residues computed by this job, without those of existing or copied rows.
     """
     resolved = resolve_device(device, options.precision)
     record = read_record(checkpoint)
@@ -73,22 +75,22 @@ def embed_shard(
     working = output.with_name(f".{output.name}.working")
     computed = Computed(0, 0.0)
     lock = output.with_name(f".{output.name}.lock")
-    with locked(lock, f"embedding shard {output.stem}", always=False, patience=_PATIENCE):
+    with locked(lock, f"embedding shard {output.stem}", required=False, timeout=_LOCK_TIMEOUT):
         with ShardWriter(working, content) as writer:
             if writer.complete.any():
-                logger.info("%d of %d sequences are there already", writer.complete.sum(), len(sequences))
-            take_over(writer, _older_shards(output, fasta.parent))
+                logger.info("%d of %d sequences are already embedded", writer.complete.sum(), len(sequences))
+            reuse_rows(writer, _older_shards(output, fasta.parent))
             if not writer.complete.all():
-                free = take(resolved)
-                require_precision(free, options.precision)
-                computed = _compute(sequences, writer, checkpoint, free, tokens_per_batch, output.stem)
-        # The working file stays until all is verified: Snakemake may take away what a job of a killed run made.
+                chosen = take_gpu(resolved)
+                require_precision(chosen, options.precision)
+                computed = _compute(sequences, writer, checkpoint, chosen, tokens_per_batch, output.stem)
+        # Keep the working file until all results are verified: Snakemake may remove the output of a killed run's job.
         publish(working, output, keep=True)
     return computed
 
 
 def _older_shards(output: Path, sequences: Path) -> list[Path]:
-    """Return the shards beside `output`, and unfinished ones, whose sequences are no longer in their folder."""
+    """Return the shards beside `output`, also unfinished ones, that have no FASTA file in the folder `sequences`."""
     finished = {path.stem: path for path in output.parent.glob("[!.]*.h5")}
     unfinished = {path.name[1:].split(".")[0]: path for path in output.parent.glob(".*.h5.working")}
     return [
@@ -96,8 +98,8 @@ def _older_shards(output: Path, sequences: Path) -> list[Path]:
     ]
 
 
-def take_over(writer: ShardWriter, older: Iterable[Path]) -> None:
-    """Copy what older shards have of the same embedding. What cannot be read of them is left to be computed."""
+def reuse_rows(writer: ShardWriter, older: Iterable[Path]) -> None:
+    """Copy rows of older shards with the same fingerprint. Rows that cannot be read are computed again."""
     wanted = np.array(writer.content.digests, dtype="S64")
     before = writer.complete.sum()
     for path in older:
@@ -109,13 +111,13 @@ def take_over(writer: ShardWriter, older: Iterable[Path]) -> None:
                 order = np.argsort(here)
                 order = order[~writer.complete[here[order]] & (shard["checksums"][:][there[order]] != 0)]
                 if len(order):
-                    writer.take_over(shard, here[order], there[order])
+                    writer.reuse_rows(shard, here[order], there[order])
         except (StoreError, OSError, KeyError, RuntimeError) as error:
             if is_full_disk(error):
                 raise
-            logger.warning("%s is of no use, and what it has is computed again (%s)", path, error)
+            logger.warning("Cannot reuse %s (%s); its sequences will be embedded again.", path, error)
     if writer.complete.sum() > before:
-        logger.info("%d of %d sequences are taken over from other shards", writer.complete.sum() - before, len(wanted))
+        logger.info("%d of %d sequences are reused from other shards", writer.complete.sum() - before, len(wanted))
 
 
 def _compute(
@@ -126,50 +128,58 @@ def _compute(
     tokens_per_batch: int | str,
     name: str,
 ) -> Computed:
-    """Embed what is not complete, in the batches of a job that nothing was complete for when it began."""
+    """Embed the rows that are not complete, in the same batches as a job that starts without complete rows.
+
+    name: of the shard, for the progress bar.
+    """
     writer.device = device_name(device)
     measured = writer.measured_budget if tokens_per_batch == "auto" else None
-    engine = _engine(checkpoint, writer.content.options, device, measured or tokens_per_batch)
+    engine = _load_engine(checkpoint, writer.content.options, device, measured or tokens_per_batch)
     if tokens_per_batch == "auto":
         writer.measured_budget = engine.budget
-    rows = np.flatnonzero(~writer.taken_over)
-    known = writer.complete[rows]
+    rows = np.flatnonzero(~writer.reused)
+    complete = writer.complete[rows]
     lengths, _ = writer.content.options.windowing.counts(np.array(writer.content.lengths)[rows])
     progress = Progress(
-        initial=int(lengths[known].sum()), total=int(lengths.sum()), unit=" residues", desc=f"shard {name}"
+        initial=int(lengths[complete].sum()), total=int(lengths.sum()), unit=" residues", desc=f"shard {name}"
     )
     started = time.monotonic()
     with progress:
-        batches = engine.embed([sequences[row] for row in rows.tolist()], known)
-        consume_in_background(partial(writer.write, rows=rows), _followed(batches, lengths, device, progress))
-    seconds, residues = time.monotonic() - started, int(lengths[~known].sum())
+        batches = engine.embed([sequences[row] for row in rows.tolist()], skip=complete)
+        consume_in_background(partial(writer.write, rows=rows), _with_progress(batches, lengths, device, progress))
+    seconds, residues = time.monotonic() - started, int(lengths[~complete].sum())
     logger.info(
         "%d sequences, %d residues in %.1f s: %.0f residues/s, %s of memory",
-        (~known).sum(), residues, seconds, residues / seconds, human_bytes(peak_memory(device)),
+        (~complete).sum(), residues, seconds, residues / seconds, human_bytes(peak_memory(device)),
     )  # fmt: skip
     return Computed(residues, seconds)
 
 
-def _followed(
+def _with_progress(
     batches: Iterator[EmbeddedBatch], lengths: np.ndarray, device: torch.device, progress: Progress
 ) -> Iterator[EmbeddedBatch]:
-    """Pass batches on, and say how many residues (n,) of each sequence are done, and with how much memory."""
+    """Yield the batches and update the progress bar with their residues and the peak memory.
+
+    lengths: (n,) embedded residues of each sequence.
+    """
     for batch in batches:
         yield batch
         progress.set_postfix_str(f"{human_bytes(peak_memory(device))} of memory", refresh=False)
         progress.update(int(lengths[batch.sequences].sum()))
 
 
-def _engine(checkpoint: Path, options: EmbeddingOptions, device: torch.device, tokens_per_batch: int | str) -> Engine:
-    """Load a checkpoint and say what computes."""
-    set_arithmetic(options.precision)
+def _load_engine(
+    checkpoint: Path, options: EmbeddingOptions, device: torch.device, tokens_per_batch: int | str
+) -> Engine:
+    """Load a checkpoint, log the device and its settings, and return the engine."""
+    set_matmul_precision(options.precision)
     contact_head = load_contact_head(checkpoint, device) if "contacts" in options.outputs else None
-    encoder = load_encoder(checkpoint, device, ARITHMETIC[options.precision])
+    encoder = load_encoder(checkpoint, device, DTYPE_OF_PRECISION[options.precision])
     engine = Engine.sized(encoder, options, device, tokens_per_batch, contact_head)
     logger.info(
         "torch %s on %s, %d threads, %s, %d tokens a batch",
         torch.__version__, device_name(device), torch.get_num_threads(), options.precision, engine.budget,
     )  # fmt: skip
     if options.precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
-        logger.info("this processor has no bfloat16 instructions known to LucaFlow: float32 would be as fast")
+        logger.info("this processor has no bfloat16 instructions that LucaFlow knows; float32 would be as fast")
     return engine

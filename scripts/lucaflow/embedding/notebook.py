@@ -1,4 +1,4 @@
-"""A few sequences, embedded here and now: for a notebook. For many, and for keeps, there is the workflow."""
+"""Embed a few sequences in a notebook. For many sequences, or to store the results, use the workflow."""
 
 from __future__ import annotations
 
@@ -25,25 +25,32 @@ def embed(
     outputs: str | Iterable[str] = "mean",
     layer: int | None = None,
 ) -> dict[str, Any]:
-    """Return the embeddings of sequences by their ids: the values that the workflow computes, in one pass each.
+    """Return the embeddings of sequences by their ids. The values are those of the workflow, in one pass per sequence.
 
-    seq_type: `gene` (DNA and RNA) or `prot`. outputs: `mean`, `max` or `cls`, arrays (H,), or `matrix`, (L, H): of one
-    an array for each id, of several a mapping by output. layer: None for the last, after the final norm.
-    Raises InputError for a sequence that the workflow would refuse, ConfigError for an output or type there is not.
+    sequences: residues by id. seq_type: `gene` (DNA and RNA) or `prot`.
+    outputs: `mean`, `max` or `cls`, arrays (H,), or `matrix`, (L, H). For one output, each id gets an array; for a list
+    of outputs, each id gets a mapping from output to array.
+    layer: None for the last layer, after the final norm.
+    Raises InputError for a sequence that the workflow would refuse, and ConfigError for an unknown output or type.
+
+    >>> (folder,) = Path("resources/checkpoints").glob("mini-1-*")
+    >>> vectors = embed(load_encoder(folder), {"P12345": "MKVLAWRRKLAW", "P2": "MWWKKLLA"}, "prot")
+    >>> vectors["P12345"].shape
+    (128,)
     """
     wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
     if unknown := set(wanted) - set(OUTPUTS):
         raise ConfigError(f"outputs: expected some of {', '.join(OUTPUTS)}, not {', '.join(sorted(unknown))}")
-    normalised = _normalised(sequences, seq_type)
+    normalised = _normalise(sequences, seq_type)
     distinct = sorted(dict.fromkeys(normalised.values()), key=lambda sequence: -len(sequence.residues))
-    found = dict(zip(distinct, _computed(encoder, distinct, wanted, layer), strict=True))
+    found = dict(zip(distinct, _embed_distinct(encoder, distinct, wanted, layer), strict=True))
     if isinstance(outputs, str):
         return {identifier: found[sequence][outputs] for identifier, sequence in normalised.items()}
     return {identifier: dict(found[sequence]) for identifier, sequence in normalised.items()}
 
 
-def _normalised(sequences: Mapping[str, str], seq_type: str) -> dict[str, NormalisedSequence]:
-    """Return sequences as the workflow embeds them, by its default policies."""
+def _normalise(sequences: Mapping[str, str], seq_type: str) -> dict[str, NormalisedSequence]:
+    """Return the sequences by id, normalised with the workflow's default policies."""
     if seq_type not in ("gene", "prot"):
         raise ConfigError(f"seq_type: expected `gene` (DNA and RNA) or `prot`, not {seq_type!r}")
     normaliser = Normaliser(Policies())
@@ -56,10 +63,10 @@ def _normalised(sequences: Mapping[str, str], seq_type: str) -> dict[str, Normal
     return found
 
 
-def _computed(
+def _embed_distinct(
     encoder: Encoder, sequences: Sequence[NormalisedSequence], outputs: tuple[str, ...], layer: int | None
 ) -> list[dict[str, np.ndarray]]:
-    """Return the arrays of each sequence, by output."""
+    """Return the arrays of each sequence by output, in the order of `sequences`."""
     options = EmbeddingOptions(outputs=outputs, layer=layer)
     engine = Engine.sized(encoder, options, encoder.embed_tokens.weight.device, "auto")
     found: list[dict[str, np.ndarray]] = [{} for _ in sequences]

@@ -1,4 +1,4 @@
-"""Contact maps: which residues touch, from the attention of all layers and heads."""
+"""Contact maps: which residues are in contact, from the attention of all layers and heads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 
 
 class ContactHead(nn.Module):
-    """LucaOne's contact map: logistic regression on the attention of all layers and heads."""
+    """LucaOne's contact map: a logistic regression on the attention of all layers and heads."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -19,22 +19,23 @@ class ContactHead(nn.Module):
     def forward(self, encoder: Encoder, ids: Tensor, types: Tensor, layer: int | None = None) -> tuple[Tensor, Tensor]:
         """Return the hidden states (L + 2, H) of `layer` and the contact probabilities (L, L) of one sequence.
 
-        ids and types are (L + 2,). One layer's maps are held at a time: each is symmetrised, corrected for its
-        average product, and added with its regression weights.
+        ids and types are (L + 2,). Only one layer's maps are in memory at a time. Each map is symmetrised, corrected
+        for its average product, and added with its regression weights.
         """
         residues = len(ids) - 2
-        contacts = torch.zeros(residues, residues, device=ids.device)
-        layer_weights = iter(self.regression.weight.float().view(-1, self.heads))
+        contacts = torch.zeros(residues, residues, device=ids.device)  # (L, L)
+        layer_weights = iter(self.regression.weight.float().view(-1, self.heads))  # (A,) for each layer
 
         def add(probabilities: Tensor) -> None:
             nonlocal contacts
-            a = probabilities[0].clone()
+            a = probabilities[0].clone()  # (1, A, L + 2, L + 2) -> (A, L + 2, L + 2)
             a[:, -1, :] = 0
             a[:, :, -1] = 0
-            a = a[:, 1:-1, 1:-1]
-            a = a + a.transpose(1, 2)
+            a = a[:, 1:-1, 1:-1]  # (A, L, L)
+            a = a + a.transpose(1, 2)  # (A, L, L)
+            # (A, L, 1) * (A, 1, L) / (A, 1, 1) -> (A, L, L)
             a = a - a.sum(2, keepdim=True) * a.sum(1, keepdim=True) / a.sum((1, 2), keepdim=True)
-            contacts = contacts + torch.einsum("h,hij->ij", next(layer_weights), a)
+            contacts = contacts + torch.einsum("h,hij->ij", next(layer_weights), a)  # (L, L)
 
-        hidden = encoder(ids, types, [len(ids)], layer=layer, attention_to=add)
-        return hidden, torch.sigmoid(contacts + self.regression.bias.float())
+        hidden = encoder(ids, types, [len(ids)], layer=layer, on_attention=add)  # (L + 2, H)
+        return hidden, torch.sigmoid(contacts + self.regression.bias.float())  # (L + 2, H), (L, L)

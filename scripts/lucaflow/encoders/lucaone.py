@@ -1,9 +1,12 @@
 """LucaOne's encoder: a pre-LN transformer over residues with rotary positions.
 
-`Encoder` computes what LucaOne computes, in torch's own operations, and keeps no attention map. Parameter names
-are LucaOne's, except that the query, key and value projections are one matrix (`qkv_proj`).
+`Encoder` gives the values of LucaOne's own code. It uses torch's operations and keeps no attention map. Parameter
+names are LucaOne's, except that one matrix (`qkv_proj`) holds the query, key and value projections.
 
-Sequences lie one after another, without padding. Neighbours of equal length, a run, go through attention together.
+Sequences are concatenated without padding. Neighbours of equal length form a run and go through attention together.
+
+Letters in shapes: T tokens of all sequences, H hidden size, A attention heads, d head size (H / A), n tokens of a
+sequence, `count` sequences of a run.
 """
 
 from __future__ import annotations
@@ -19,26 +22,27 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lucaflow.encoders.packing import Run, by_run, runs_of
 from lucaflow.encoders.vocabulary import CLS_AND_SEP, MASK, VOCABULARY
 
-# A token that `token_dropout` masks in training is absent 12 % of the time; the rest is scaled to match.
+# In training, `token_dropout` masks 12 % of the tokens; the other tokens are scaled to match.
 TRAINED_MASK_RATIO = 0.12
-# How many rows go through the feed-forward layer at once, which is four times as wide as the rest: on a processor as
-# many as stay near its caches, on a GPU as many as keep it busy.
+# Rows that go through the feed-forward layer at once. That layer is four times as wide as the others. On a processor
+# the rows should fit near its caches; on a GPU they should keep it busy.
 ROWS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
-# Attention that keeps no map. There is no falling back on one that does.
-ATTENTION = {
+# Attention kernels that store no attention map. Kernels that store one are not allowed as a fallback.
+ATTENTION_KERNELS = {
     "cpu": [SDPBackend.FLASH_ATTENTION],
     "cuda": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION],
 }
 
-# The first call of one of these, where several threads make it at once, may give four digits instead of seven (MKL's
-# choice of a kernel: https://github.com/pytorch/pytorch/issues/188792). A single number takes a single thread.
+# When several threads make the first call of one of these functions together, the result may have four correct digits
+# instead of seven, because of how MKL chooses a kernel (https://github.com/pytorch/pytorch/issues/188792). So each
+# function is first called here with a single number, which uses a single thread.
 for _function in (torch.cos, torch.sin, torch.tanh):
     _function(torch.zeros(1))
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Architecture of a checkpoint. Names and defaults are those LucaOne gives them in config.json."""
+    """Architecture of a checkpoint, with the names and defaults of LucaOne's config.json."""
 
     max_position_embeddings: int = 4096
     type_vocab_size: int = 2
@@ -70,7 +74,7 @@ class EncoderConfig:
 
     @property
     def longest_sequence(self) -> int | None:
-        """Residues that fit a table of positions; None where there is no table and so no limit."""
+        """The most residues that the position table allows; None (no limit) if the checkpoint has no such table."""
         return None if self.no_position_embeddings else self.max_position_embeddings - CLS_AND_SEP
 
     def to_dict(self) -> dict[str, int | float | bool]:
@@ -78,24 +82,27 @@ class EncoderConfig:
 
 
 def rotary_angles(length: int, inv_freq: Tensor) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine, each (length, d / 2), of position * inv_freq, in float32."""
-    positions = torch.arange(length, device=inv_freq.device, dtype=torch.float32)
-    angles = torch.outer(positions, inv_freq.float())
+    """Return the cosine and sine of position * inv_freq, each (length, d / 2), in float32."""
+    positions = torch.arange(length, device=inv_freq.device, dtype=torch.float32)  # (length,)
+    angles = torch.outer(positions, inv_freq.float())  # (length, d / 2)
     return angles.cos(), angles.sin()
 
 
 def rotate_(x: Tensor, cos: Tensor, sin: Tensor) -> None:
-    """Rotate (..., n, m, d) in place, in the half-split form: (a, b) -> (a cos - b sin, b cos + a sin)."""
-    left, right = x.chunk(2, dim=-1)
+    """Rotate x (..., n, m, d) in place, in the half-split form: (a, b) -> (a cos - b sin, b cos + a sin).
+
+    cos and sin are (n, d / 2).
+    """
+    left, right = x.chunk(2, dim=-1)  # (..., n, m, d / 2) each
     a, b = left.float(), right.float()
-    cos, sin = cos[:, None], sin[:, None]
-    rotated = torch.addcmul(a * cos, b, sin, value=-1)
+    cos, sin = cos[:, None], sin[:, None]  # (n, 1, d / 2)
+    rotated = torch.addcmul(a * cos, b, sin, value=-1)  # (..., n, m, d / 2)
     right.copy_(torch.addcmul(b * cos, a, sin))
     left.copy_(rotated)
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention; head h owns the consecutive channels h*d .. (h+1)*d-1."""
+    """Multi-head attention. Head h has the consecutive channels h*d .. (h+1)*d-1."""
 
     def __init__(self, size: int, heads: int, rotary: bool = True) -> None:
         super().__init__()
@@ -105,40 +112,42 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(size, size)
         if rotary:
             self.inv_freq: Tensor
-            self.register_buffer("inv_freq", torch.empty(size // heads // 2))
+            self.register_buffer("inv_freq", torch.empty(size // heads // 2))  # (d / 2,)
 
-    def forward(self, x: Tensor, runs: Sequence[Run], attention_to: Callable[[Tensor], None] | None = None) -> Tensor:
-        """Map (T, H) to (T, H). With `attention_to` probabilities (count, A, n, n) are computed and handed over."""
-        mixed = torch.empty_like(x)
+    def forward(self, x: Tensor, runs: Sequence[Run], on_attention: Callable[[Tensor], None] | None = None) -> Tensor:
+        """Map (T, H) to (T, H). Call `on_attention`, if given, with each run's probabilities (count, A, n, n)."""
+        mixed = torch.empty_like(x)  # (T, H)
         if self.rotary:
-            cos, sin = rotary_angles(max(run.length for run in runs), self.inv_freq)
+            cos, sin = rotary_angles(max(run.length for run in runs), self.inv_freq)  # (longest n, d / 2)
+        # part: (count, n, 3 H); output: (count, n, H), a view of `mixed`
         for part, output in zip(by_run(self.qkv_proj(x), runs), by_run(mixed, runs), strict=True):
             count, length, _ = part.shape
-            projected = part.view(count, length, 3 * self.heads, -1)
+            projected = part.view(count, length, 3 * self.heads, -1)  # (count, n, 3 A, d)
             if self.rotary:
-                rotate_(projected[:, :, : 2 * self.heads], cos[:length], sin[:length])
-            q, k, v = projected.transpose(1, 2).chunk(3, dim=1)
-            attended = attend(q, k, v) if attention_to is None else attend_openly(q, k, v, attention_to)
-            output.view(count, length, self.heads, -1).copy_(attended.transpose(1, 2))
-        return self.out_proj(mixed)
+                rotate_(projected[:, :, : 2 * self.heads], cos[:length], sin[:length])  # queries and keys
+            q, k, v = projected.transpose(1, 2).chunk(3, dim=1)  # (count, A, n, d) each
+            # (count, A, n, d)
+            attended = attend(q, k, v) if on_attention is None else attend_with_probabilities(q, k, v, on_attention)
+            output.view(count, length, self.heads, -1).copy_(attended.transpose(1, 2))  # (count, n, A, d)
+        return self.out_proj(mixed)  # (T, H)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Return softmax(q k' / sqrt(d)) v, each (count, A, n, d), without ever holding the (n, n) probabilities."""
-    with sdpa_kernel(ATTENTION[q.device.type]):
-        return F.scaled_dot_product_attention(q, k, v)
+    """Return softmax(q k' / sqrt(d)) v. All are (count, A, n, d); the (n, n) probabilities are never stored."""
+    with sdpa_kernel(ATTENTION_KERNELS[q.device.type]):
+        return F.scaled_dot_product_attention(q, k, v)  # (count, A, n, d)
 
 
-def attend_openly(q: Tensor, k: Tensor, v: Tensor, attention_to: Callable[[Tensor], None]) -> Tensor:
-    """Return the same as `attend`, step by step, and hand over the probabilities (count, A, n, n), float32."""
-    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
-    probabilities = scores.softmax(dim=-1)
-    attention_to(probabilities)
-    return probabilities.to(v.dtype) @ v
+def attend_with_probabilities(q: Tensor, k: Tensor, v: Tensor, on_attention: Callable[[Tensor], None]) -> Tensor:
+    """Return the result of `attend`, and call `on_attention` with the float32 probabilities (count, A, n, n)."""
+    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5  # (count, A, n, n)
+    probabilities = scores.softmax(dim=-1)  # (count, A, n, n)
+    on_attention(probabilities)
+    return probabilities.to(v.dtype) @ v  # (count, A, n, d)
 
 
 class Block(nn.Module):
-    """One layer; `post_layer_norm` is the second pre-norm, in spite of its name."""
+    """One layer. In spite of its name, `post_layer_norm` is the second pre-norm."""
 
     def __init__(self, size: int, heads: int, intermediate: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -149,35 +158,37 @@ class Block(nn.Module):
         self.gelu: nn.Module = nn.GELU()
         self.fc2 = nn.Linear(intermediate, size)
 
-    def forward(self, x: Tensor, runs: Sequence[Run], attention_to: Callable[[Tensor], None] | None = None) -> None:
-        """Change the residual stream (T, H), kept in float32 whatever the weights are, into the next."""
-        arithmetic = self.fc1.weight.dtype
-        x += self.self_attn(self.pre_layer_norm(x).to(arithmetic), runs, attention_to)
-        for rows in torch.split(x, ROWS_AT_ONCE[x.device.type]):
-            rows.add_(self.fc2(self.gelu(self.fc1(self.post_layer_norm(rows).to(arithmetic)))))
+    def forward(self, x: Tensor, runs: Sequence[Run], on_attention: Callable[[Tensor], None] | None = None) -> None:
+        """Update the residual stream x (T, H) in place. It is float32, whatever the type of the weights is."""
+        dtype = self.fc1.weight.dtype
+        x += self.self_attn(self.pre_layer_norm(x).to(dtype), runs, on_attention)  # (T, H)
+        for rows in torch.split(x, ROWS_AT_ONCE[x.device.type]):  # views of x, (rows, H)
+            # (rows, H) -> (rows, 4 H) -> (rows, H)
+            rows.add_(self.fc2(self.gelu(self.fc1(self.post_layer_norm(rows).to(dtype)))))
 
 
-def table(rows: int, size: int) -> nn.Embedding:
-    """Return an embedding without values, which a checkpoint gives.
+def empty_table(rows: int, size: int) -> nn.Embedding:
+    """Return an embedding table (rows, size) without values; a checkpoint fills it.
 
-    Drawing some, as torch does, on the meta device loads torch's compiler first: a second for each process.
+    torch would draw random values. On the meta device that loads torch's compiler first, which takes each process a
+    second.
     """
     values = torch.empty(rows, size)
     return nn.Embedding.from_pretrained(values, freeze=False)  # type: ignore[no-untyped-call]
 
 
 class Encoder(nn.Module):
-    """The part of LucaOne that turns token ids into embeddings. Its tables are empty until a checkpoint fills them."""
+    """The part of LucaOne that turns token ids into embeddings. A checkpoint fills its tables, which start empty."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         size = config.hidden_size
         self.config = config
-        self.embed_tokens = table(len(VOCABULARY), size)
+        self.embed_tokens = empty_table(len(VOCABULARY), size)
         if not config.no_position_embeddings:
-            self.embed_pos = table(config.max_position_embeddings, size)
+            self.embed_pos = empty_table(config.max_position_embeddings, size)
         if not config.no_token_type_embeddings:
-            self.embed_type = table(config.type_vocab_size, size)
+            self.embed_type = empty_table(config.type_vocab_size, size)
         if config.use_embed_layer_norm:
             self.embed_layer_norm = nn.LayerNorm(size)
         self.layers = nn.ModuleList(
@@ -189,18 +200,19 @@ class Encoder(nn.Module):
     def embed(self, ids: Tensor, types: Tensor, runs: Sequence[Run]) -> Tensor:
         """Return the float32 input (T, H) of the first block."""
         scale = self.config.embed_scale
-        x = scale * self.embed_tokens(ids)
+        x = scale * self.embed_tokens(ids)  # (T, H)
         if not self.config.no_position_embeddings:
-            positions = [torch.arange(run.length, device=ids.device).repeat(run.count) for run in runs]
-            x = x + scale * self.embed_pos(torch.cat(positions))
+            positions = [torch.arange(run.length, device=ids.device).repeat(run.count) for run in runs]  # (count n,)
+            x = x + scale * self.embed_pos(torch.cat(positions))  # (T, H)
         if not self.config.no_token_type_embeddings:
-            x = x + scale * self.embed_type(types)
+            x = x + scale * self.embed_type(types)  # (T, H)
         if self.config.use_embed_layer_norm:
-            x = self.embed_layer_norm(x)
+            x = self.embed_layer_norm(x)  # (T, H)
         if self.config.token_dropout:
+            # rows: (count, n, H), a view of x; tokens: (count, n)
             for rows, tokens in zip(by_run(x, runs), by_run(ids, runs), strict=True):
-                masked = (tokens == MASK)[..., None]
-                share = masked.float().mean(1, keepdim=True)
+                masked = (tokens == MASK)[..., None]  # (count, n, 1)
+                share = masked.float().mean(1, keepdim=True)  # (count, 1, 1)
                 rows.masked_fill_(masked, 0.0).mul_((1 - TRAINED_MASK_RATIO) / (1 - share))
         return x
 
@@ -210,24 +222,25 @@ class Encoder(nn.Module):
         types: Tensor,
         lengths: Sequence[int],
         layer: int | None = None,
-        attention_to: Callable[[Tensor], None] | None = None,
+        on_attention: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
-        """Return the hidden states (T, H), float32, of sequences that lie one after another.
+        """Return the hidden states (T, H), float32, of concatenated sequences.
 
-        ids: (T,) token ids, each sequence from [CLS] to [SEP]; types: (T,) 0 for genes, 1 for proteins; lengths: the
-        tokens of each sequence, T together. Like lengths should be neighbours.
-        layer: None for the last one after the final norm, 0 for the input of the first block, i for the residual
-        stream after block i. `attention_to` is called with the (count, A, n, n) attention probabilities of each run in
-        each block, those after `layer` too.
+        ids: (T,) token ids, each sequence from [CLS] to [SEP]. types: (T,) 0 for genes, 1 for proteins.
+        lengths: the tokens of each sequence, T in total. Sequences of equal length should be neighbours.
+        layer: None for the last layer after the final norm, 0 for the input of the first block, i for the residual
+        stream after block i.
+        on_attention: called with the attention probabilities (count, A, n, n) of each run in each block, including the
+        blocks after `layer`.
         """
         blocks = len(self.layers)
         if layer is not None and not 0 <= layer <= blocks:
-            raise ValueError(f"layer {layer} does not exist: this checkpoint has layers 0 to {blocks}")
+            raise ValueError(f"layer {layer} does not exist; this checkpoint has layers 0 to {blocks}")
         runs = runs_of(lengths)
-        x = self.embed(ids, types, runs)
-        asked_for = x.clone() if layer == 0 and attention_to else x
-        for number, block in enumerate(self.layers[: blocks if layer is None or attention_to else layer], start=1):
-            block(x, runs, attention_to)
-            if number == layer and attention_to:
-                asked_for = x.clone()
-        return self.last_layer_norm(x) if layer is None and self.config.use_last_layer_norm else asked_for
+        x = self.embed(ids, types, runs)  # (T, H)
+        requested = x.clone() if layer == 0 and on_attention else x  # (T, H)
+        for number, block in enumerate(self.layers[: blocks if layer is None or on_attention else layer], start=1):
+            block(x, runs, on_attention)  # changes x in place
+            if number == layer and on_attention:
+                requested = x.clone()  # (T, H)
+        return self.last_layer_norm(x) if layer is None and self.config.use_last_layer_norm else requested

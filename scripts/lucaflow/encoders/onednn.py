@@ -1,9 +1,9 @@
-"""Matrix products on x86 processors, through oneDNN with weights in a layout of its own.
+"""Matrix products on x86 processors, by oneDNN with weights in oneDNN's own layout.
 
-There torch's own float32 product may run at half of what the processor does, since it is left to a library that is
-tuned for one vendor; and the activation that follows a product costs nothing when it is done on the way out.
-Where a processor has no bfloat16 instructions, bfloat16 numbers are multiplied in float32, which holds their products
-exactly, and rounded to bfloat16 as such instructions round: five times as fast as emulating them.
+On x86, torch's own float32 product may run at half the speed of the processor, because torch uses a library that is
+tuned for one vendor. With oneDNN, the activation after a product costs nothing, because it is part of the product.
+If a processor has no bfloat16 instructions, bfloat16 numbers are multiplied in float32, which holds their products
+exactly, and rounded to bfloat16 as the instructions round them. That is five times as fast as emulating them.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ from torch import Tensor, nn
 from lucaflow.encoders.lucaone import Block
 from lucaflow.errors import DeviceError
 
-# Of a product's largest value; float32 stays near 1e-7 and what has fewer digits above 1e-4.
-_TRUE_FLOAT32 = 1e-5
+# As a share of a product's largest value. Float32 errors are near 1e-7, those of lower precisions above 1e-4.
+_LARGEST_FLOAT32_ERROR = 1e-5
 _BFLOAT16_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
 def can_pack() -> bool:
-    """Say whether this machine has oneDNN's products for x86."""
+    """Return whether this machine has oneDNN's products for x86."""
     return platform.machine().lower() in ("x86_64", "amd64") and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 @cache
 def has_bfloat16() -> bool:
-    """Say whether this processor is known to multiply bfloat16 numbers itself, by what Linux says of it."""
-    known = Path("/proc/cpuinfo")
-    return known.exists() and not _BFLOAT16_INSTRUCTIONS.isdisjoint(known.read_text().split())
+    """Return whether Linux lists bfloat16 instructions for this processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and not _BFLOAT16_INSTRUCTIONS.isdisjoint(cpuinfo.read_text().split())
 
 
 class PackedLinear(nn.Linear):
-    """What another linear layer computes, and GELU after it if asked for, with packed weights."""
+    """A linear layer with packed weights, followed by GELU if `activation` is "gelu"."""
 
     def __init__(self, linear: nn.Linear, activation: str = "none") -> None:
         super().__init__(linear.in_features, linear.out_features, device="meta")
-        self.rounded_to = linear.weight.dtype
-        inside = torch.float32 if self.rounded_to == torch.bfloat16 and not has_bfloat16() else self.rounded_to
-        packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(inside))
+        self.dtype = linear.weight.dtype
+        product_dtype = torch.float32 if self.dtype == torch.bfloat16 and not has_bfloat16() else self.dtype
+        packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(product_dtype))
         self.weight = nn.Parameter(packed, requires_grad=False)
-        self.bias = nn.Parameter(linear.bias.detach().to(inside, copy=True), requires_grad=False)
+        self.bias = nn.Parameter(linear.bias.detach().to(product_dtype, copy=True), requires_grad=False)
         self.activation: tuple[str, list[float], str] = activation, [], "none" if activation == "gelu" else ""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (T, inputs) to (T, outputs), rounded to the type that the weights had."""
-        x = x.to(self.rounded_to).to(self.bias.dtype)
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, *self.activation).to(self.rounded_to)
+        """Map (T, inputs) to (T, outputs), rounded to the type of the original weights."""
+        x = x.to(self.dtype).to(self.bias.dtype)
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, *self.activation).to(self.dtype)
 
 
 def pack(block: Block) -> None:
-    """Put the products of a block on the processor into packed form."""
+    """Pack the linear layers of a block on the processor, in place."""
     attention = block.self_attn
     attention.qkv_proj = PackedLinear(attention.qkv_proj)
     attention.out_proj = PackedLinear(attention.out_proj)
@@ -63,14 +63,17 @@ def pack(block: Block) -> None:
     block.fc2 = PackedLinear(block.fc2)
 
 
-def check_digits(linear: nn.Linear, product: nn.Module) -> None:
-    """Raise DeviceError if a float32 product has fewer digits than float32, by comparing some rows with float64."""
+def check_product_precision(linear: nn.Linear, product: nn.Module) -> None:
+    """Raise DeviceError if `product`, a float32 version of `linear`, is less precise than float32.
+
+    16 rows are compared with float64.
+    """
     rows = linear.weight[:16]
     exact = rows.double() @ linear.weight.double().T + linear.bias.double()
     error = ((product(rows) - exact).abs().max() / exact.abs().max()).item()
-    if not error < _TRUE_FLOAT32:
+    if not error < _LARGEST_FLOAT32_ERROR:
         raise DeviceError(
             f"float32 products on this processor are off by {error:.1g} of their largest value, expected less than "
-            f"{_TRUE_FLOAT32:g}: something makes them run in a lower precision. Unset DNNL_DEFAULT_FPMATH_MODE or "
-            "ONEDNN_DEFAULT_FPMATH_MODE if one of them is set, or choose embedding.precision `bfloat16`."
+            f"{_LARGEST_FLOAT32_ERROR:g}. A setting makes them run in a lower precision. Unset "
+            "DNNL_DEFAULT_FPMATH_MODE and ONEDNN_DEFAULT_FPMATH_MODE, or set embedding.precision to `bfloat16`."
         )

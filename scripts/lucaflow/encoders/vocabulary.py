@@ -1,7 +1,7 @@
 """LucaOne's vocabulary: how residues become token ids.
 
-Nucleotides and amino acids share one vocabulary of 39 entries. A gene is read through the digits 1 to 5
-(A, T or U, C, G, anything else); a protein through its letters, all 26 of which exist.
+Nucleotides and amino acids share one vocabulary of 39 entries. Genes use the digits 1 to 5 (A, T or U, C, G, anything
+else). Proteins use all 26 letters.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"12345", *"LAGVSERTIDPKQNFYMHWCXBUZOJ", ".", "-", "*")
 PAD, UNK, CLS, SEP, MASK = range(5)
-# Tokens around the residues of every sequence: [CLS] before, [SEP] after.
+# Two tokens are added to the residues of every sequence: [CLS] before, [SEP] after.
 CLS_AND_SEP = 2
 
 TOKEN_TYPE = {"gene": 0, "prot": 1}
@@ -20,7 +20,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _table(symbol_of: dict[str, str]) -> np.ndarray:
-    """Return the (256,) token id of each ASCII code; 0 for what is no residue code."""
+    """Return the token id of each ASCII code, (256,); 0 for characters that are not residue codes."""
     table = np.zeros(256, dtype=np.int64)
     for letter, symbol in symbol_of.items():
         table[ord(letter)] = VOCABULARY.index(symbol)
@@ -34,9 +34,12 @@ _TABLES = {
 
 
 def encode(sequence: str, seq_type: str) -> np.ndarray:
-    """Return the (L + 2,) int64 token ids of a normalised sequence, with [CLS] first and [SEP] last.
+    """Return the token ids of a normalised sequence, (L + 2,) int64, with [CLS] first and [SEP] last.
 
-    Raises ValueError for a character that is not one of A to Z.
+    Raises ValueError for a character outside A to Z.
+
+    >>> [VOCABULARY[token] for token in encode("ACGT", "gene")]
+    ['[CLS]', '1', '3', '4', '2', '[SEP]']
     """
     residues = _TABLES[seq_type][np.frombuffer(sequence.encode("latin-1", "replace"), dtype=np.uint8)]
     if not residues.all():

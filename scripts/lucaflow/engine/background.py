@@ -1,4 +1,4 @@
-"""Two things at once: results are written while the next ones are computed."""
+"""Write results in a second thread while the next ones are computed."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Batches that wait to be written. More would take memory and, where writing is slower, gain nothing.
-_WAITING = 1
-_SECONDS_BETWEEN_LOOKS = 0.5
+# Items that may wait for the consumer. More would need memory, and would gain nothing where writing is slower.
+_MOST_WAITING = 1
+_SECONDS_BETWEEN_CHECKS = 0.5
 
 
 class Abandoned(Exception):
-    """What a consumer sees when no more items come because making them failed."""
+    """Raised in the consumer when no more items come, because computing them failed."""
 
 
 class _End:
-    """Follows the last item."""
+    """Marks the end of the items in the queue."""
 
 
 def consume_in_background(consume: Callable[[Iterator[Item]], Result], items: Iterable[Item]) -> Result:
-    """Make items here, and have a second thread consume them, a few behind; return what `consume` returns.
+    """Compute `items` in this thread and call `consume` with them in a second thread; return the result of `consume`.
 
-    Whichever fails ends the other, and its exception is raised: that of `items` first. `consume` must take all items.
+    If one side fails, the other one ends too, and the exception is raised. If both fail, the exception of `items` is
+    raised. `consume` must read all items.
     """
-    waiting: Queue[Item | _End] = Queue(_WAITING)
+    waiting: Queue[Item | _End] = Queue(_MOST_WAITING)
     abandoned = Event()
 
     def received() -> Iterator[Item]:
         while True:
             try:
-                item = waiting.get(timeout=_SECONDS_BETWEEN_LOOKS)
+                item = waiting.get(timeout=_SECONDS_BETWEEN_CHECKS)
             except Empty:
                 if abandoned.is_set():
                     raise Abandoned from None
@@ -53,17 +54,17 @@ def consume_in_background(consume: Callable[[Iterator[Item]], Result], items: It
             else:
                 _put(waiting, _End(), future)
         except BaseException:
-            # Nothing may wait here, so that an interrupt, or a second one, ends both threads.
+            # Do not wait for anything here, so that an interrupt (or a second one) ends both threads.
             abandoned.set()
             raise
         return future.result()
 
 
 def _put(waiting: Queue[Item | _End], item: Item | _End, consumer: Future[Result]) -> bool:
-    """Hand an item over, and say whether the consumer still takes any."""
+    """Put an item into the queue; return False if the consumer has ended and reads no more."""
     while not consumer.done():
         try:
-            waiting.put(item, timeout=_SECONDS_BETWEEN_LOOKS)
+            waiting.put(item, timeout=_SECONDS_BETWEEN_CHECKS)
         except Full:
             continue
         return True

@@ -1,6 +1,6 @@
-"""Which windows of which sequences go through the network together.
+"""Divide the windows of sequences into batches that go through the network together.
 
-Pure functions of the sequences and the token budget: the same shard is divided in the same way every time.
+The batches depend only on the sequences and the token budget, so the same shard always gets the same batches.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ from lucaflow.records.sequences import NormalisedSequence
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A window of a sequence: `row` is the matrix row of its first kept residue, `residues` counts all of them."""
+class PlannedWindow:
+    """A window of a sequence, with its position in the sequence's matrix.
+
+    sequence: index of the sequence; row: matrix row of the window's first kept residue; residues: rows of the whole
+    matrix, without those of [CLS] and [SEP]; last: whether this is the sequence's last window.
+    """
 
     sequence: int
     window: Window
@@ -30,18 +34,19 @@ class Planned:
         return self.window.length + CLS_AND_SEP
 
 
-def plan_windows(sequence: int, windows: Sequence[Window]) -> list[Planned]:
-    """Return a sequence's windows with their places in its matrix."""
+def plan_windows(sequence: int, windows: Sequence[Window]) -> list[PlannedWindow]:
+    """Return the windows of sequence number `sequence` with their positions in its matrix."""
     first, end = windows[0].kept_start, windows[-1].kept_stop
     return [
-        Planned(sequence, window, window.kept_start - first, end - first, window is windows[-1]) for window in windows
+        PlannedWindow(sequence, window, window.kept_start - first, end - first, window is windows[-1])
+        for window in windows
     ]
 
 
 def plan_batches(tokens: Sequence[int], budget: int) -> list[tuple[int, int]]:
-    """Divide consecutive windows into batches (start, stop) of at most `budget` tokens.
+    """Divide consecutive windows of `tokens` tokens into batches (start, stop) of at most `budget` tokens.
 
-    A window longer than the budget is a batch of its own.
+    A window longer than the budget gets a batch of its own.
     """
     batches: list[tuple[int, int]] = []
     start = total = 0
@@ -53,8 +58,10 @@ def plan_batches(tokens: Sequence[int], budget: int) -> list[tuple[int, int]]:
     return [*batches, (start, len(tokens))] if tokens else batches
 
 
-def tokenise(sequences: Sequence[NormalisedSequence], planned: Sequence[Planned]) -> tuple[np.ndarray, np.ndarray]:
-    """Return token ids and token types, each (T,) int64, of windows one after another."""
+def tokenise(
+    sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the token ids and token types of concatenated windows, each (T,) int64."""
     ids, types = [], []
     for item in planned:
         sequence = sequences[item.sequence]

@@ -1,4 +1,4 @@
-"""What computes: the processor or a GPU, in which arithmetic, and how much fits its memory."""
+"""The device that computes (processor or GPU), its precisions, and the batch size that fits its memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lucaflow.encoders.lucaone import Encoder
 from lucaflow.encoders.vocabulary import VOCABULARY
 from lucaflow.errors import DeviceError
 
-ARITHMETIC = {"float32": torch.float32, "tfloat32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPE_OF_PRECISION = {"float32": torch.float32, "tfloat32": torch.float32, "bfloat16": torch.bfloat16}
 CPU_TOKENS_PER_BATCH = 2048
 MOST_TOKENS_PER_BATCH = 65536
-# Of a GPU's free memory; the rest is for what the memory allocator leaves unused between the pieces.
+# Share of a GPU's free memory to use. The memory allocator leaves part of the rest unused between its blocks.
 _SHARE_OF_MEMORY = 0.8
 _MEASURED_LENGTH, _MEASURED_COUNTS = 512, (16, 4, 1)
-# What torch and the libraries under it say where memory ends without an error of its own kind: the processor's
-# allocator, oneDNN (the packed products), the allocator of pinned memory, and cuBLAS.
-_SIGNS_OF_LACK = (
+# Messages of out-of-memory errors that torch raises as plain RuntimeError: from the processor's allocator, oneDNN (the
+# packed products), the allocator of pinned memory, and cuBLAS.
+_OUT_OF_MEMORY_MESSAGES = (
     "DefaultCPUAllocator: can't allocate memory",
     "could not create a primitive",
     "could not execute a primitive",
@@ -31,10 +31,13 @@ _SIGNS_OF_LACK = (
 
 
 def resolve_device(device: str, precision: str) -> torch.device:
-    """Return the device that `device` means here. Raises DeviceError for what this machine cannot do."""
+    """Return the device that `device` (`auto`, `cpu` or `cuda`) means on this machine.
+
+    Raises DeviceError if there is no GPU for `cuda`, or if the device does not support the precision.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            "compute.device is `cuda`, but torch finds no usable GPU here. Run where there is one, "
+            "compute.device is `cuda`, but torch finds no usable GPU here. Run on a machine with a GPU, "
             "install a torch build for it, or set compute.device to `cpu` or `auto`."
         )
     chosen = torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
@@ -43,51 +46,52 @@ def resolve_device(device: str, precision: str) -> torch.device:
 
 
 def require_precision(device: torch.device, precision: str) -> None:
-    """Raise DeviceError if a device does not compute in a precision."""
-    if precision == "tfloat32" and not has_precision(device, precision):
+    """Raise DeviceError if a device does not support a precision."""
+    if precision == "tfloat32" and not supports_precision(device, precision):
         raise DeviceError("embedding.precision is `tfloat32`, which needs a GPU. Set it to `float32` or `bfloat16`.")
-    if not has_precision(device, precision):
+    if not supports_precision(device, precision):
         raise DeviceError(
-            f"embedding.precision is `{precision}`, but {device_name(device)} has no attention without maps in it: "
-            "it takes a GPU of compute capability 8.0 or more. Set it to `float32`, or compute.device to `cpu`."
+            f"embedding.precision is `{precision}`, but {device_name(device)} cannot compute attention in it without "
+            "storing attention maps. That needs a GPU of compute capability 8.0 or more. Set embedding.precision to "
+            "`float32`, or compute.device to `cpu`."
         )
 
 
-def has_precision(device: torch.device, precision: str) -> bool:
-    """Say whether a device computes in a precision."""
+def supports_precision(device: torch.device, precision: str) -> bool:
+    """Return whether a device supports a precision."""
     if device.type == "cpu":
         return precision != "tfloat32"
     return precision != "bfloat16" or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def device_name(device: torch.device) -> str:
-    """Return what a device is called, as it is recorded."""
+    """Return the name of a device, as results record it."""
     return "cpu" if device.type == "cpu" else f"cuda: {torch.cuda.get_device_name(device)}"
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most memory in bytes that was in use so far: the GPU's, else this process's."""
+    """Return the peak memory so far, in bytes: of the GPU, or of this process for a processor."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
     if status.exists():
-        # Linux; what getrusage says there may be the peak of the process that started this one.
+        # On Linux, getrusage may give the peak of the process that started this one.
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def set_arithmetic(precision: str) -> None:
-    """Make float32 products what their name says, on GPUs too, or TensorFloat32 where that was asked for."""
+def set_matmul_precision(precision: str) -> None:
+    """Make matrix products of float32 exact to float32, also on GPUs; `tfloat32` allows TensorFloat32."""
     torch.set_float32_matmul_precision("high" if precision == "tfloat32" else "highest")
 
 
 @torch.inference_mode()
 def bytes_per_token(encoder: Encoder, device: torch.device) -> int | None:
-    """Measure what a token of a batch takes on a GPU, besides the weights, with made-up sequences; None on a processor.
+    """Measure the bytes per token of a batch on a GPU, without the weights; return None on a processor.
 
-    What is measured grows with the tokens, and in the feed-forward layer no more from a certain number on: for larger
-    batches it is an upper bound.
+    Made-up sequences are used. Memory grows with the tokens, but that of the feed-forward layer stops growing at a
+    certain number. So the result is an upper bound for larger batches.
     """
     if device.type == "cpu":
         return None
@@ -99,15 +103,15 @@ def bytes_per_token(encoder: Encoder, device: torch.device) -> int | None:
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
     raise DeviceError(
-        f"{device_name(device)} has no memory for {length} tokens besides the weights. Use a GPU with more memory, one "
-        "that nothing else uses, or set compute.device to `cpu`."
+        f"{device_name(device)} has not enough memory for the weights and {length} tokens. Use a GPU with more memory "
+        "or one that nothing else uses, or set compute.device to `cpu`."
     )
 
 
 def _peak_of_a_pass(encoder: Encoder, device: torch.device, lengths: Sequence[int]) -> int:
-    """Return the bytes that a pass over so many tokens takes at its peak."""
+    """Return the peak memory in bytes, without the weights, of a pass over sequences of these lengths in tokens."""
     ids = torch.arange(sum(lengths), device=device) % len(VOCABULARY)
-    # The first pass brings what stays, such as workspaces of matrix products.
+    # The first pass allocates memory that stays, such as workspaces of matrix products. The second one is measured.
     for _ in range(2):
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -118,9 +122,10 @@ def _peak_of_a_pass(encoder: Encoder, device: torch.device, lengths: Sequence[in
 
 
 def token_budget(requested: int | str, device: torch.device, measured: int | None) -> int:
-    """Return how many tokens go through the network at once; `auto`: as many as a GPU's free memory holds.
+    """Return how many tokens go through the network at once; `auto` uses a GPU's free memory.
 
-    measured: bytes per token on a GPU. Where memory does not bound it, more tokens would make nothing faster.
+    measured: bytes per token on a GPU, None on a processor. There is an upper limit, MOST_TOKENS_PER_BATCH: more tokens
+    would not be faster.
     """
     if requested != "auto":
         return int(requested)
@@ -130,8 +135,8 @@ def token_budget(requested: int | str, device: torch.device, measured: int | Non
     return max(1, min(MOST_TOKENS_PER_BATCH, int(_SHARE_OF_MEMORY * free) // measured))
 
 
-def is_lack_of_memory(error: Exception) -> bool:
-    """Say whether an error means that there was no memory for a batch."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error means that memory was too small for a batch."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        sign in str(error) for sign in _SIGNS_OF_LACK
+        sign in str(error) for sign in _OUT_OF_MEMORY_MESSAGES
     )

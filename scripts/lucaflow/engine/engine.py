@@ -1,6 +1,6 @@
-"""Sequences in, arrays out.
+"""Embed sequences: from residues to arrays of vectors, matrices and contacts.
 
-Neither the batches nor the device nor how often memory ran short change a value beyond float rounding.
+Batches, the device, and batches halved for lack of memory change values only by float rounding.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Encoder
-from lucaflow.engine.batches import Planned, plan_batches, plan_windows, tokenise
-from lucaflow.engine.devices import bytes_per_token, is_lack_of_memory, token_budget
+from lucaflow.engine.batches import PlannedWindow, plan_batches, plan_windows, tokenise
+from lucaflow.engine.devices import bytes_per_token, is_out_of_memory, token_budget
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.pooling import EmbeddedBatch, Piece, Pooling, matrix_pieces, pool
 from lucaflow.errors import DeviceError, EmbeddingError
@@ -27,10 +27,13 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Launched:
-    """A batch that a device works at: what it will have brought to memory here once `ready` has come."""
+class LaunchedBatch:
+    """A batch that a device is computing. Its results are in main memory when the event `ready` has occurred.
 
-    planned: Sequence[Planned]
+    pooled: (B, H) by name; hidden: (T, H); contacts: (L, L); ready: None on a processor, where results are ready.
+    """
+
+    planned: Sequence[PlannedWindow]
     pooled: dict[str, Tensor]
     hidden: Tensor | None
     contacts: Tensor | None
@@ -40,7 +43,7 @@ class Launched:
 class Engine:
     """Embeds sequences with one network on one device, `budget` tokens at once.
 
-    `contact_head` is needed where contacts are asked for; `bytes_per_token` is what was measured on this GPU.
+    contact_head: needed if contacts are requested; bytes_per_token: as measured on this GPU, for an error message.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class Engine:
         self.device = device
         self.contact_head = contact_head
         self.bytes_per_token = bytes_per_token
-        # Attention maps grow with the square of the length: with contacts, each sequence goes alone.
+        # Attention maps grow with the square of the length. With contacts, each sequence is a batch of its own.
         self.budget = 1 if contact_head else budget
         self.windowing = options.windowing
         options.require_layer(encoder.config.num_hidden_layers)
@@ -71,55 +74,61 @@ class Engine:
         tokens_per_batch: int | str,
         contact_head: ContactHead | None = None,
     ) -> Engine:
-        """Return an engine with the budget that `compute.tokens_per_batch` asks for; `auto` measures a GPU."""
+        """Return an engine with the budget of `compute.tokens_per_batch`; for `auto`, measure a GPU."""
         measured = bytes_per_token(encoder, device) if tokens_per_batch == "auto" else None
         budget = token_budget(tokens_per_batch, device, measured)
         return cls(encoder, options, device, budget, contact_head, measured)
 
-    def _way_out(self, longest: int | None = None) -> str:
-        """Say what to set for a sequence that is too long."""
+    def _advice(self, longest: int | None = None) -> str:
+        """Return advice on the settings to change for a sequence that is too long."""
         most = f" to at most {longest}" if longest else ""
         if self.contact_head:
             return (
-                f"Set embedding.contacts_max_length{most} and leave the record out, or shorten it (embedding_complete)"
+                f"Set embedding.contacts_max_length{most} and remove the record, or shorten it "
+                "(embedding.embedding_complete: false)"
             )
-        return f"Set embedding.embedding_fixed_len_a_time{most}, or shorten it (embedding.embedding_complete: false)"
+        return (
+            f"Set embedding.embedding_fixed_len_a_time{most}, or shorten the sequence "
+            "(embedding.embedding_complete: false)"
+        )
 
-    def plan(self, sequences: Sequence[NormalisedSequence]) -> list[Planned]:
-        """Return the windows of all sequences, in order. Raises EmbeddingError where the checkpoint cannot take one."""
+    def plan(self, sequences: Sequence[NormalisedSequence]) -> list[PlannedWindow]:
+        """Return the windows of all sequences, in order.
+
+        Raises EmbeddingError for a sequence that is too long for the checkpoint, or too long for contacts.
+        """
         longest = self.encoder.config.longest_sequence
         planned = []
         for index, sequence in enumerate(sequences):
             windows = self.windowing.windows(len(sequence.residues))
             if self.contact_head and len(windows) > 1:
                 raise EmbeddingError(
-                    f"the sequence with digest {sequence.digest} (records.tsv has its id) is embedded in windows, "
-                    "which give no contacts. Take `contacts` out of embedding.outputs, or leave the record out."
+                    f"the sequence {sequence.digest} (column `digest` of records.tsv gives its id) is embedded in "
+                    "windows, which give no contacts. Remove `contacts` from embedding.outputs, or remove the record."
                 )
             if longest is not None and max(window.length for window in windows) > longest:
                 raise EmbeddingError(
-                    f"the sequence with digest {sequence.digest} (records.tsv has its id) has {len(sequence.residues)} "
-                    f"residues, but this checkpoint's table of positions ends at {longest}. {self._way_out(longest)}."
+                    f"the sequence {sequence.digest} (column `digest` of records.tsv gives its id) has "
+                    f"{len(sequence.residues)} residues, but this checkpoint's position table allows at most "
+                    f"{longest}. {self._advice(longest)}."
                 )
             planned += plan_windows(index, windows)
         return planned
 
     @torch.inference_mode()
-    def embed(
-        self, sequences: Sequence[NormalisedSequence], known: np.ndarray | None = None
-    ) -> Iterator[EmbeddedBatch]:
-        """Yield the results in order. Sequences of like length should stand together, the longest first.
+    def embed(self, sequences: Sequence[NormalisedSequence], skip: np.ndarray | None = None) -> Iterator[EmbeddedBatch]:
+        """Yield the results, in the order of the sequences. Those of equal length should be neighbours, longest first.
 
-        Those that are `known` (n,) have their place in a batch, so that the others are computed as they would be
-        otherwise, to the last bit, but bring no results. A GPU has the next batch before the results of the one before
-        are taken from it.
+        skip: (n,) bool, sequences without results. They keep their places in the batches, so that the other sequences
+        get the same values to the last bit. A batch of skipped sequences alone is not computed.
+        A GPU gets the next batch before the results of the previous one are read.
         """
         planned = self.plan(sequences)
-        known = np.zeros(len(sequences), dtype=bool) if known is None else known
-        pooling = Pooling(self.options.vectors, known)
-        before: Launched | None = None
+        skip = np.zeros(len(sequences), dtype=bool) if skip is None else skip
+        pooling = Pooling(self.options.vectors, skip)
+        before: LaunchedBatch | None = None
         for start, stop in plan_batches([item.tokens for item in planned], self.budget):
-            if all(known[item.sequence] for item in planned[start:stop]):
+            if all(skip[item.sequence] for item in planned[start:stop]):
                 continue
             for launched in self._launch_or_split(sequences, planned[start:stop]):
                 if launched.ready is None:
@@ -132,7 +141,7 @@ class Engine:
             yield self._finish(before, sequences, pooling)
 
     def matrices(self, sequences: Sequence[NormalisedSequence]) -> list[np.ndarray]:
-        """Return the whole matrices (rows, H) of a few sequences, which the options must ask for."""
+        """Return the whole matrices (rows, H) of a few sequences. The options must request `matrix`."""
         found: dict[int, np.ndarray] = {}
         for batch in self.embed(sequences):
             for piece in batch.pieces:
@@ -142,17 +151,17 @@ class Engine:
         return [found[index] for index in range(len(sequences))]
 
     def _launch_or_split(
-        self, sequences: Sequence[NormalisedSequence], planned: Sequence[Planned]
-    ) -> Iterator[Launched]:
-        """Launch a batch; if memory is short, halve it and go on, which changes no value."""
+        self, sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow]
+    ) -> Iterator[LaunchedBatch]:
+        """Launch a batch; if memory is too small, launch its halves, which gives the same values."""
         try:
             launched = self._launch(sequences, planned)
         except (RuntimeError, MemoryError) as error:
-            if not is_lack_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(planned) == 1:
-                raise self._too_long(planned[0], sequences[planned[0].sequence], error) from error
-            logger.warning("memory of the device is short at %d sequences; halving the batch", len(planned))
+                raise self._out_of_memory_error(planned[0], sequences[planned[0].sequence], error) from error
+            logger.warning("not enough memory for a batch of %d windows; halving the batch", len(planned))
         else:
             yield launched
             return
@@ -162,8 +171,8 @@ class Engine:
         yield from self._launch_or_split(sequences, planned[:middle])
         yield from self._launch_or_split(sequences, planned[middle:])
 
-    def _launch(self, sequences: Sequence[NormalisedSequence], planned: Sequence[Planned]) -> Launched:
-        """Give a batch to the device, and the order to bring the results; on a GPU this waits for nothing."""
+    def _launch(self, sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow]) -> LaunchedBatch:
+        """Start computing a batch and copying its results to main memory; on a GPU, return without waiting."""
         ids, types = (self._to_device(array) for array in tokenise(sequences, planned))
         contacts = None
         if self.contact_head is None:
@@ -172,7 +181,7 @@ class Engine:
             hidden, contacts = self.contact_head(self.encoder, ids, types, self.options.layer)
         pooled = pool(hidden, planned, self.options.vectors)
         wants_matrix = "matrix" in self.options.outputs
-        launched = Launched(
+        launched = LaunchedBatch(
             planned,
             {name: values.to("cpu", non_blocking=True) for name, values in pooled.items()},
             hidden.to("cpu", non_blocking=True) if wants_matrix else None,
@@ -187,8 +196,8 @@ class Engine:
         tensor = torch.from_numpy(array)
         return tensor if self.device.type == "cpu" else tensor.pin_memory().to(self.device, non_blocking=True)
 
-    def _finish(self, batch: Launched, sequences: Sequence[NormalisedSequence], pooling: Pooling) -> EmbeddedBatch:
-        """Wait for a batch and return its results. Raises EmbeddingError where a number is not finite."""
+    def _finish(self, batch: LaunchedBatch, sequences: Sequence[NormalisedSequence], pooling: Pooling) -> EmbeddedBatch:
+        """Wait for a batch and return its results. Raises EmbeddingError for a value that is not finite."""
         if batch.ready is not None:
             batch.ready.synchronize()
         pooled = {name: values.numpy() for name, values in batch.pooled.items()}
@@ -196,8 +205,8 @@ class Engine:
         if not finite.all():
             digest = sequences[batch.planned[int(np.argmin(finite))].sequence].digest
             raise EmbeddingError(
-                f"the embedding of the sequence with digest {digest} (records.tsv has its id) is not finite. Set "
-                "embedding.precision to `float32`; if it is that, the checkpoint is not sound."
+                f"the embedding of the sequence {digest} (column `digest` of records.tsv gives its id) is not finite. "
+                "Set embedding.precision to `float32`. If it is `float32` already, the checkpoint is faulty."
             )
         pieces = []
         if batch.contacts is not None:
@@ -207,11 +216,11 @@ class Engine:
             pieces += matrix_pieces(batch.hidden.numpy(), batch.planned, self.options.matrix_add_special_token)
         return pooling.add(batch.planned, pooled, pieces)
 
-    def _too_long(self, item: Planned, sequence: NormalisedSequence, error: Exception) -> DeviceError:
-        """Return the error for a sequence that does not fit alone."""
+    def _out_of_memory_error(self, item: PlannedWindow, sequence: NormalisedSequence, error: Exception) -> DeviceError:
+        """Return the error for a window that does not fit in memory as a batch of its own."""
         if self.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self.device)
-            # What torch holds of it without using it counts as free.
+            # Memory that torch has reserved but does not use counts as free.
             free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
             needed = (
                 f"they need about {human_bytes(item.tokens * self.bytes_per_token)}, "
@@ -222,8 +231,8 @@ class Engine:
             where, larger = "the GPU's memory", "Use a GPU with more memory, or set compute.device to `cpu`"
         else:
             had = (str(error) or type(error).__name__).splitlines()[0]
-            where, larger = "the memory there is", "Use a machine with more memory, or give the job more"
+            where, larger = "this machine's memory", "Use a machine with more memory, or give the job more memory"
         return DeviceError(
-            f"{item.window.length} residues of the sequence with digest {sequence.digest} do not fit {where} even "
-            f"alone: {had}. {larger}. Or: {self._way_out()}."
+            f"{item.window.length} residues of the sequence {sequence.digest} (column `digest` of records.tsv gives "
+            f"its id) do not fit in {where}, even as a batch of their own: {had}. {larger}. Or: {self._advice()}."
         )

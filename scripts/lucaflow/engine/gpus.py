@@ -1,4 +1,4 @@
-"""Which GPU a job takes, where there are several: one that no other job has."""
+"""Choose a GPU that no other job uses, on a machine with several."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from filelock import FileLock, Timeout
 
 logger = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_LOOKS = 1.0
-# The machine's own, whatever TMPDIR is: all jobs must look in one place.
-_PLACE = Path("/tmp")
-# A lock ends when nothing refers to it.
-_held: list[FileLock] = []
+_SECONDS_BETWEEN_CHECKS = 1.0
+# A fixed folder, not TMPDIR: all jobs on this machine must use the same locks.
+_LOCK_FOLDER = Path("/tmp")
+# A lock is released when nothing refers to it.
+_held_locks: list[FileLock] = []
 
 
-def take(device: torch.device) -> torch.device:
-    """Return a GPU, of those that can be seen here, that no other job of this user on this machine works at.
+def take_gpu(device: torch.device) -> torch.device:
+    """Return a visible GPU that no other job of this user on this machine uses; wait until one is free.
 
-    It is held until this process ends; waits until one is free. Where there is no choice (a processor, a single GPU,
-    what a scheduler gave), it is taken.
+    The GPU is locked until this process ends. A processor or a single visible GPU (as from a scheduler) is returned as
+    it is, without a lock.
     """
     if device.type == "cpu" or torch.cuda.device_count() < 2:
         return device
     names = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
-    index = hold_first_free(names, _PLACE / f"lucaflow-gpus-{os.getuid()}")
+    index = lock_first_free(names, _LOCK_FOLDER / f"lucaflow-gpus-{os.getuid()}")
     torch.cuda.set_device(index)
-    logger.info("taking GPU %d of %d", index, len(names))
+    logger.info("using GPU %d of %d", index, len(names))
     return torch.device("cuda", index)
 
 
-def hold_first_free(names: Sequence[str], folder: Path) -> int:
-    """Lock one of several things for as long as this process lives; return its place among `names`."""
+def lock_first_free(names: Sequence[str], folder: Path) -> int:
+    """Lock the first free name until this process ends, by a file in `folder`; return its index in `names`."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     waiting = False
     while True:
@@ -46,9 +46,9 @@ def hold_first_free(names: Sequence[str], folder: Path) -> int:
                 lock.acquire(timeout=0)
             except Timeout:
                 continue
-            _held.append(lock)
+            _held_locks.append(lock)
             return index
         if not waiting:
-            logger.warning("All %d GPUs are taken by other jobs of yours. Waiting for one.", len(names))
+            logger.warning("All %d GPUs are in use by your other jobs; waiting for one of them.", len(names))
             waiting = True
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_SECONDS_BETWEEN_CHECKS)

@@ -1,4 +1,4 @@
-"""The options of embedding: which outputs, of which residues, in which precision."""
+"""The options of embedding: the outputs, the residues to embed, and the precision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINKED = ("matrix", "contacts")
 
 @dataclass(frozen=True)
 class EmbeddingOptions:
-    """The options of `embedding` in the configuration, by the same names and with the same defaults."""
+    """The options of `embedding` in the configuration, with the same names and defaults."""
 
     outputs: tuple[str, ...] = ("mean",)
     layer: int | None = None
@@ -35,7 +35,7 @@ class EmbeddingOptions:
 
     @classmethod
     def from_config(cls, embedding: Mapping[str, Any]) -> EmbeddingOptions:
-        """Return the options of a resolved configuration. Raises ConfigError for windows that are too short."""
+        """Return the options of a resolved configuration. Raises ConfigError if windows are too short."""
         chosen = {key: embedding[key] for key in cls.__dataclass_fields__}
         options = cls(**{**chosen, "outputs": tuple(name for name in OUTPUTS if name in embedding["outputs"])})
         try:
@@ -46,7 +46,7 @@ class EmbeddingOptions:
 
     @property
     def is_windowed(self) -> bool:
-        """Whether a long sequence is embedded in pieces."""
+        """Whether long sequences are embedded in windows."""
         return self.embedding_complete and self.embedding_fixed_len_a_time is not None
 
     @property
@@ -59,13 +59,13 @@ class EmbeddingOptions:
 
     @property
     def linked(self) -> tuple[str, ...]:
-        """The outputs that stay in the shards, behind links."""
+        """The outputs whose values stay in the shards; embeddings.h5 links to them."""
         return tuple(name for name in LINKED if name in self.outputs)
 
-    def deciding(self) -> dict[str, Any]:
-        """Return the options that change what is stored; those without effect are left out."""
+    def effective(self) -> dict[str, Any]:
+        """Return the options that affect the stored values, without those that have no effect."""
         options = asdict(self) | {"outputs": list(self.outputs)}
-        idle = {
+        without_effect = {
             "truncation_seq_length": self.embedding_complete,
             "trunc_type": self.embedding_complete and (not self.is_windowed or self.stitching == "centered"),
             "embedding_fixed_len_a_time": not self.is_windowed,
@@ -75,23 +75,23 @@ class EmbeddingOptions:
         }
         if not self.embedding_complete:
             options["truncation_seq_length"] = self.embedding_fixed_len_a_time or self.truncation_seq_length
-        return {name: value for name, value in options.items() if not idle.get(name)}
+        return {name: value for name, value in options.items() if not without_effect.get(name)}
 
     def to_attribute(self) -> str:
-        """Return the options that change what is stored as HDF5 files state them in their attribute `options`."""
-        return json.dumps(self.deciding(), sort_keys=True)
+        """Return the options that affect the stored values, as the JSON text of the HDF5 attribute `options`."""
+        return json.dumps(self.effective(), sort_keys=True)
 
     def require_layer(self, layers: int) -> None:
-        """Raise ConfigError if a checkpoint of so many layers has not the one that is asked for."""
+        """Raise ConfigError if a checkpoint with `layers` layers does not have the requested one."""
         if self.layer is not None and self.layer > layers:
             raise ConfigError(f"embedding.layer is {self.layer}, but this checkpoint has layers 0 to {layers}.")
 
     def fingerprint(self, checkpoint_sha256: str) -> str:
-        """Return the hex SHA-256 that names everything the values depend on, besides the sequences."""
+        """Return the hex SHA-256 of everything that the values depend on, except the sequences."""
         return digest_of_settings(
             {
                 "algorithm": EMBEDDING_VERSION,
                 "checkpoint_sha256": checkpoint_sha256,
-                "options": self.deciding(),
+                "options": self.effective(),
             }
         )

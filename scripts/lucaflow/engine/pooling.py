@@ -1,4 +1,8 @@
-"""From hidden states to what is stored: vectors of whole sequences, and pieces of matrices."""
+"""Turn hidden states into the stored results: vectors of whole sequences, and pieces of matrices.
+
+Letters in shapes: T tokens of all windows of a batch, B windows or sequences, n tokens of a window, H hidden size,
+`count` neighbouring windows with equal n and equal kept rows.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,16 @@ import torch
 from torch import Tensor
 
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
-from lucaflow.engine.batches import Planned
+from lucaflow.engine.batches import PlannedWindow
 from lucaflow.engine.windows import Window
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows (r, w) of a sequence's `matrix` or `contacts`, from `start_row` of `total_rows` on.
+    """Consecutive rows (r, w) of a sequence's `matrix` or `contacts`.
 
-    `sequence` counts from the first one given.
+    output: `matrix` or `contacts`; sequence: index of the sequence among those given to the engine; total_rows: rows of
+    the whole array; start_row: row of the array where this piece begins.
     """
 
     output: str
@@ -31,9 +36,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class EmbeddedBatch:
-    """What a batch brought: pieces of arrays, and the `sequences` (B,) that it completed, in increasing order.
+    """The results of a batch: pieces of arrays, and vectors of the sequences that are complete with it.
 
-    residues_embedded, windows: (B,) of these sequences; vectors: (B, H) of each kind that was asked for.
+    sequences: (B,) indices of these sequences, increasing; residues_embedded, windows: (B,) their counts; vectors:
+    (B, H) of each requested kind.
     """
 
     sequences: np.ndarray
@@ -43,91 +49,98 @@ class EmbeddedBatch:
     pieces: list[Piece]
 
 
-def pool(hidden: Tensor, planned: Sequence[Planned], vectors: Sequence[str]) -> dict[str, Tensor]:
-    """Reduce hidden states (T, H) of windows one after another to (B, H) each: `sum` and `max` of kept rows, `cls`."""
+def pool(hidden: Tensor, planned: Sequence[PlannedWindow], vectors: Sequence[str]) -> dict[str, Tensor]:
+    """Reduce the hidden states (T, H) of concatenated windows to (B, H) each: `sum` and `max` of kept rows, `cls`."""
     pooled: dict[str, list[Tensor]] = {"sum": [], **{name: [] for name in vectors if name in ("max", "cls")}}
     done = 0
     for (tokens, first, last), group in groupby(planned, key=_rows_kept):
         count = len(list(group))
-        states = hidden[done : done + count * tokens].view(count, tokens, -1)
+        states = hidden[done : done + count * tokens].view(count, tokens, -1)  # (count, n, H)
         done += count * tokens
-        pooled["sum"].append(states[:, first:last].sum(1))
+        pooled["sum"].append(states[:, first:last].sum(1))  # (count, H)
         if "max" in pooled:
-            pooled["max"].append(states[:, first:last].amax(1))
+            pooled["max"].append(states[:, first:last].amax(1))  # (count, H)
         if "cls" in pooled:
-            pooled["cls"].append(states[:, 0])
-    return {name: torch.cat(values) for name, values in pooled.items()}
+            pooled["cls"].append(states[:, 0])  # (count, H)
+    return {name: torch.cat(values) for name, values in pooled.items()}  # (B, H) each
 
 
-def _rows_kept(item: Planned) -> tuple[int, int, int]:
-    """Return how many rows a window has, [CLS] first, and which of them are kept (end exclusive)."""
+def _rows_kept(item: PlannedWindow) -> tuple[int, int, int]:
+    """Return the number of rows of a window, and its first and last kept row (end exclusive); [CLS] is row 0."""
     window = item.window
     return item.tokens, 1 + window.kept_start - window.start, 1 + window.kept_stop - window.start
 
 
-def matrix_pieces(hidden: np.ndarray, planned: Sequence[Planned], special: bool) -> list[Piece]:
-    """Return the rows of matrices, of hidden states (T, H), that are kept; with `special` those of [CLS] and [SEP]."""
+def matrix_pieces(hidden: np.ndarray, planned: Sequence[PlannedWindow], special: bool) -> list[Piece]:
+    """Return the kept rows of hidden states (T, H) as pieces of matrices.
+
+    special: whether matrices have the rows of [CLS] and [SEP] too.
+    """
     pieces = []
     done = 0
     for item in planned:
-        states = hidden[done : done + item.tokens]
+        states = hidden[done : done + item.tokens]  # (n, H)
         done += item.tokens
         _, first, last = _rows_kept(item)
-        rows = [(item.row + special, states[first:last])]
+        rows = [(item.row + special, states[first:last])]  # (kept, H)
         if special and item.window.gives_cls:
-            rows.append((0, states[:1]))
+            rows.append((0, states[:1]))  # (1, H)
         if special and item.window.gives_sep:
-            rows.append((item.residues + 1, states[-1:]))
+            rows.append((item.residues + 1, states[-1:]))  # (1, H)
         total = item.residues + CLS_AND_SEP * special
         pieces += [Piece("matrix", item.sequence, total, start, part) for start, part in rows]
     return pieces
 
 
 class Pooling:
-    """Puts the windows of sequences together, one after another; holds the sequence that is not complete yet.
+    """Combines the windows of each sequence into its vectors, and stores those of the sequence that is not complete.
 
-    Sequences that are `known` (n,) already are passed over.
+    vectors: the requested kinds; skip: (n,) bool, sequences without results.
     """
 
-    def __init__(self, vectors: Sequence[str], known: np.ndarray) -> None:
+    def __init__(self, vectors: Sequence[str], skip: np.ndarray) -> None:
         self.vectors = vectors
-        self.known = known
-        self._open: dict[str, np.ndarray] = {}
+        self.skip = skip
+        self._current: dict[str, np.ndarray] = {}  # (H,) each: `sum`, `max` and `cls` of the windows so far
         self._windows = 0
 
-    def add(self, planned: Sequence[Planned], pooled: dict[str, np.ndarray], pieces: list[Piece]) -> EmbeddedBatch:
-        """Take the pooled windows (B, H) of a batch; return it with the vectors of the sequences it completed."""
+    def add(
+        self, planned: Sequence[PlannedWindow], pooled: dict[str, np.ndarray], pieces: list[Piece]
+    ) -> EmbeddedBatch:
+        """Add the pooled windows (B, H) of a batch; return its results, with the vectors of completed sequences."""
         sequences: list[int] = []
         windows: list[int] = []
         residues: list[int] = []
         vectors: dict[str, list[np.ndarray]] = {name: [] for name in self.vectors}
         for index, item in enumerate(planned):
-            if self.known[item.sequence]:
+            if self.skip[item.sequence]:
                 continue
-            self._take({name: values[index] for name, values in pooled.items()}, item.window)
+            self._add_window({name: values[index] for name, values in pooled.items()}, item.window)
             if item.last:
                 sequences.append(item.sequence)
                 windows.append(self._windows)
                 residues.append(item.residues)
-                self._open["mean"] = self._open["sum"] / np.float32(item.residues)
+                self._current["mean"] = self._current["sum"] / np.float32(item.residues)  # (H,)
                 for name in self.vectors:
-                    vectors[name].append(self._open[name])
-                self._open, self._windows = {}, 0
+                    vectors[name].append(self._current[name])
+                self._current, self._windows = {}, 0
         return EmbeddedBatch(
             np.array(sequences, dtype=np.int64),
             np.array(residues, dtype=np.int64),
             np.array(windows, dtype=np.int64),
+            # (B, H) each, also where B is 0
             {name: np.array(values).reshape(-1, pooled["sum"].shape[1]) for name, values in vectors.items()},
-            [piece for piece in pieces if not self.known[piece.sequence]],
+            [piece for piece in pieces if not self.skip[piece.sequence]],
         )
 
-    def _take(self, values: dict[str, np.ndarray], window: Window) -> None:
-        if not self._open:
-            self._open = {name: value for name, value in values.items() if name != "cls"}
+    def _add_window(self, values: dict[str, np.ndarray], window: Window) -> None:
+        """Add the values (H,) of one window to those of its sequence."""
+        if not self._current:
+            self._current = {name: value for name, value in values.items() if name != "cls"}
         else:
-            self._open["sum"] = self._open["sum"] + values["sum"]
+            self._current["sum"] = self._current["sum"] + values["sum"]  # (H,)
             if "max" in values:
-                self._open["max"] = np.maximum(self._open["max"], values["max"])
+                self._current["max"] = np.maximum(self._current["max"], values["max"])  # (H,)
         if window.gives_cls and "cls" in values:
-            self._open["cls"] = values["cls"]
+            self._current["cls"] = values["cls"]
         self._windows += 1

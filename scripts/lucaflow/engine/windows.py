@@ -1,6 +1,7 @@
-"""Which residues of a sequence go through the network together, and which rows of each window are kept.
+"""Divide a sequence into windows that go through the network, and choose which rows of each window are kept.
 
-Pure functions of a length and the options. A window is computed with its own [CLS] and [SEP] and positions from 0.
+The windows depend only on the sequence's length and the options. Each window is computed with its own [CLS] and [SEP],
+and its positions start at 0.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from itertools import pairwise
 
 import numpy as np
 
-# LucaOne shortens windows by this factor until a sequence divides into more than two.
+# LucaOne shortens windows by this factor until a sequence needs more than two of them.
 _SHRINK = 0.95
 
 
 @dataclass(frozen=True)
 class Window:
-    """Residues `start` to `stop` (end exclusive) of a sequence, of which `kept_start` to `kept_stop` are kept.
+    """Residues `start` to `stop` of a sequence; the rows of residues `kept_start` to `kept_stop` are kept.
 
-    `gives_cls` and `gives_sep`: whether the sequence's rows of [CLS] and [SEP] come from this window.
+    Ends are exclusive. gives_cls, gives_sep: whether the sequence's row of [CLS] or [SEP] comes from this window.
     """
 
     start: int
@@ -39,7 +40,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Windowing:
-    """How sequences are shortened or divided; the names are those of the configuration."""
+    """The options of shortening or dividing sequences, named as in the configuration."""
 
     embedding_complete: bool = True
     truncation_seq_length: int = 4094
@@ -55,7 +56,12 @@ class Windowing:
             raise ValueError(f"embedding_fixed_len_a_time is {length}, expected at least {shortest} for this stitching")
 
     def windows(self, length: int) -> list[Window]:
-        """Return the windows of a sequence of `length` residues, in the order of what they keep."""
+        """Return the windows of a sequence of `length` residues, in the order of their kept residues.
+
+        >>> windows = Windowing(embedding_fixed_len_a_time=100, stitching="centered").windows(150)
+        >>> [(window.start, window.stop, window.kept) for window in windows]
+        [(0, 100, 75), (50, 150, 75)]
+        """
         size = self.embedding_fixed_len_a_time
         if not self.embedding_complete:
             return [truncated(length, size or self.truncation_seq_length, self.trunc_type)]
@@ -67,7 +73,7 @@ class Windowing:
         return windows if self.trunc_type == "right" else mirrored(windows, length)
 
     def counts(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return how many residues of sequences (U,) are embedded, and in how many windows."""
+        """Return the embedded residues (U,) and the windows (U,) of sequences with lengths (U,)."""
         distinct, inverse = np.unique(lengths, return_inverse=True)
         plans = [self.windows(length) for length in distinct.tolist()]
         residues = np.array([sum(window.kept for window in windows) for windows in plans], dtype=np.int64)
@@ -75,15 +81,16 @@ class Windowing:
 
 
 def truncated(length: int, size: int, trunc_type: str) -> Window:
-    """Return one window of at most `size` residues: the head of the sequence for `right`, its tail for `left`."""
+    """Return one window of at most `size` residues: the start of the sequence for `right`, its end for `left`."""
     start, stop = (0, min(size, length)) if trunc_type == "right" else (max(0, length - size), length)
     return Window(start, stop, start, stop, gives_cls=True, gives_sep=True)
 
 
 def overlapping(length: int, size: int) -> list[Window]:
-    """LucaOne's overlapping windows, from the first residue on: each keeps its second half.
+    """Return LucaOne's overlapping windows, from the first residue on. Each window after the first keeps its end.
 
-    A window of odd size is followed by windows one residue shorter. [CLS] and [SEP] come from the first window.
+    That is its second half, or less in the last window. If `size` is odd, the windows after the first are one residue
+    shorter. [CLS] and [SEP] come from the first window.
     """
     half = size // 2
     windows = [Window(0, size, 0, size, gives_cls=True, gives_sep=True)]
@@ -95,9 +102,9 @@ def overlapping(length: int, size: int) -> list[Window]:
 
 
 def side_by_side(length: int, size: int) -> list[Window]:
-    """LucaOne's windows without overlap, from the first residue on; the last one is flush with the end.
+    """Return LucaOne's windows without overlap, from the first residue on. The last window ends at the last residue.
 
-    Where two windows would do, LucaOne takes three or more shorter ones, and so do we.
+    Where two windows would be enough, LucaOne uses three or more shorter ones; so does this function.
     """
     short = size
     while -(-length // short) == 2 and int(_SHRINK * short) > 0:
@@ -110,7 +117,7 @@ def side_by_side(length: int, size: int) -> list[Window]:
 
 
 def mirrored(windows: list[Window], length: int) -> list[Window]:
-    """Return the windows as they lie when a sequence is walked through from its end."""
+    """Return the windows mirrored, so that they start from the end of a sequence of `length` residues."""
     return [
         replace(
             window,
@@ -124,10 +131,10 @@ def mirrored(windows: list[Window], length: int) -> list[Window]:
 
 
 def centered(length: int, size: int) -> list[Window]:
-    """Windows spread evenly, each residue's row from the one in which it lies deepest.
+    """Return evenly spread windows; each residue's row comes from the window with the most context around it.
 
-    Every kept row has at least size / 4 residues of context on both sides, wherever the sequence has them. The first
-    and the last window are flush with the ends; [CLS] comes from the first and [SEP] from the last.
+    Every kept row has at least size / 4 residues of context on both sides, except near the ends of the sequence. The
+    first window starts at the first residue and gives [CLS]; the last ends at the last residue and gives [SEP].
     """
     context = -(-size // 4)
     gaps = -(-(length - size) // (size - 2 * context))

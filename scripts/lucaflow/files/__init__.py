@@ -1,1 +1,1 @@
-"""How is a file written, so that nothing half-written carries a final name?"""
+"""How are files written so that only complete files get their final name?"""

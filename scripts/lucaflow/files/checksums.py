@@ -1,4 +1,4 @@
-"""Checksums of files: of what was read, and of results, for which they are kept beside them."""
+"""SHA-256 checksums of files, and the checksum files that are kept beside results."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from lucaflow.files.json_files import parse_json
 _SHOWN = 3
 
 
-def guard_of(path: Path) -> Path:
-    """Return where the checksum of a result, or those of a folder's files, stand: a file for `sha256sum --check`."""
+def checksum_file_of(path: Path) -> Path:
+    """Return the path of the checksum file for a result file or folder; `sha256sum --check` reads it as well."""
     return path.with_name(f".{path.name}.sha256")
 
 
-def differences_from_guard(path: Path) -> Iterator[str]:
-    """Yield how a guarded result differs from what was written. Files that were added to a folder are no difference."""
-    damaged = f"its checksum in {guard_of(path).name} is damaged"
-    with guard_of(path).open(encoding="utf-8", newline="\n") as lines:
-        if not guard_of(path).stat().st_size:
+def differences_from_checksums(path: Path) -> Iterator[str]:
+    """Yield the differences between a result and its checksum file. Files added to a folder later are ignored."""
+    damaged = f"its checksum in {checksum_file_of(path).name} is damaged"
+    with checksum_file_of(path).open(encoding="utf-8", newline="\n") as lines:
+        if not checksum_file_of(path).stat().st_size:
             yield damaged
         for line in lines:
             digest, _, name = line.removesuffix("\n").partition("  ")
@@ -34,7 +34,7 @@ def differences_from_guard(path: Path) -> Iterator[str]:
             elif not file.is_file():
                 yield f"{name} is missing"
             elif sha256_of(file) != digest:
-                yield f"{name} is not what was written" if path.is_dir() else "not what was written"
+                yield f"{name} has changed since it was written" if path.is_dir() else "changed since it was written"
 
 
 def sha256_of(path: Path) -> str:
@@ -43,13 +43,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """Return a file's size in bytes and its digest."""
+def size_and_sha256(path: Path) -> dict[str, Any]:
+    """Return a file's size in bytes and its SHA-256."""
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def changed_files(report_path: Path) -> list[tuple[Path, str]]:
-    """Compare the files that verified.json names with what they were; return those that differ, and how."""
+    """Compare the files in verified.json with their recorded size and SHA-256; return the changed ones, and how."""
     try:
         files = parse_json(report_path)["files"]
         expected = {
@@ -61,30 +61,31 @@ def changed_files(report_path: Path) -> list[tuple[Path, str]]:
     return [(path, how) for path, (size, digest) in expected.items() if (how := difference(path, size, digest))]
 
 
-def guarded_results(folder: Path, pattern: str) -> list[Path]:
-    """Return what was written with a checksum beside it whose name fits a pattern, and is there."""
-    guarded = (guard.with_name(guard.name[1:].removesuffix(".sha256")) for guard in sorted(folder.glob(pattern)))
-    return [path for path in guarded if path.exists()]
+def results_with_checksum(folder: Path, pattern: str) -> list[Path]:
+    """Return the existing results whose checksum file matches a pattern."""
+    checksum_files = sorted(folder.glob(pattern))
+    results = (file.with_name(file.name[1:].removesuffix(".sha256")) for file in checksum_files)
+    return [path for path in results if path.exists()]
 
 
 def damage_of_result(path: Path) -> str:
-    """Compare a result with the checksum beside it; say what is wrong, or nothing.
+    """Compare a result with its checksum file; return what is wrong, or an empty text.
 
-    Raises UnreadableError where it cannot be read now.
+    Raises UnreadableError if it cannot be read now.
     """
     try:
-        found = list(islice(differences_from_guard(path), _SHOWN + 1))
+        found = list(islice(differences_from_checksums(path), _SHOWN + 1))
     except UnicodeDecodeError:
-        return f"its checksum in {guard_of(path).name} is damaged"
+        return f"its checksum in {checksum_file_of(path).name} is damaged"
     except OSError as error:
-        raise UnreadableError(f"{path} cannot be read now, and was left as it is: {error}") from error
+        raise UnreadableError(f"{path} cannot be read now, and was left unchanged: {error}") from error
     return "; ".join(found[:_SHOWN]) + ("; and more" if found[_SHOWN:] else "")
 
 
 def difference(path: Path, size: int, digest: str) -> str:
-    """Say how a file differs from what it should be; an empty text if it does not."""
+    """Return how a file differs from its expected size and SHA-256, or an empty text."""
     if not path.is_file():
         return "missing"
     if path.stat().st_size != size:
         return f"{path.stat().st_size} bytes, expected {size}"
-    return "" if sha256_of(path) == digest else "its content is not what it was"
+    return "" if sha256_of(path) == digest else "its content has changed"

@@ -1,4 +1,4 @@
-"""JSON files, and the digest of what one says."""
+"""Read JSON files, and compute the SHA-256 of settings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from lucaflow.errors import StoreError
 
-# Characters of a digest in names of folders and files.
+# Characters of a SHA-256 used in names of folders and files.
 DIGEST_LENGTH = 12
 
 
 def parse_json(path: Path) -> Any:
-    """Return the content of a JSON file, for a caller that says what it should be. Raises ValueError, or OSError."""
+    """Return the content of a JSON file. Raises ValueError or OSError; the caller knows what the file should hold."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
@@ -23,7 +23,7 @@ def parse_json(path: Path) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file that LucaFlow wrote. Raises StoreError where it is damaged."""
+    """Return the content of a JSON file that LucaFlow wrote. Raises StoreError if it is damaged."""
     try:
         return parse_json(path)
     except ValueError as error:
@@ -33,7 +33,7 @@ def read_json(path: Path) -> Any:
 
 
 def as_json(settings: Mapping[str, Any]) -> str:
-    """Return settings as JSON text that does not depend on the order of their keys."""
+    """Return settings as JSON text with sorted keys."""
     return json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Locks of files: one process works at a thing, and the others are told which."""
+"""File locks: only one process at a time does a piece of work, and the others are told which process that is."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from lucaflow.files.writing import current_umask
 
 logger = logging.getLogger(__name__)
 
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-_FOREVER = -1.0
+_LOCKS_UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+_NO_TIMEOUT = -1.0
 
 
 @contextmanager
-def locked(path: Path, what: str, *, always: bool = True, patience: float = _FOREVER) -> Iterator[None]:
-    """Hold the lock at `path`, which goes with the process that holds it; the file says which that is, and since when.
+def locked(path: Path, activity: str, *, required: bool = True, timeout: float = _NO_TIMEOUT) -> Iterator[None]:
+    """Hold the lock at `path`, which ends with the process; the file names the process and the start time.
 
-    While another process holds it, that is said, and waited for, for `patience` seconds. what: what is being done.
-    Where the file system has no such locks, a second file stands for one, which may outlive a machine that is lost;
-    unless `always`, nothing does. Raises LockError if it is held for too long; PermissionError, or another OSError,
-    where the folder cannot be written.
+    While another process holds the lock, log who does and wait for up to `timeout` seconds. activity: for messages,
+    such as "fetching a". Some file systems have no locks. There, if the lock is `required`, a second file is used as a
+    lock; it may outlive a machine that is lost. Otherwise there is no lock at all. Raises LockError after the timeout;
+    PermissionError, or another OSError, where the folder cannot be written.
     """
     mode = 0o666 & ~current_umask()
     lock: BaseFileLock = FileLock(path, mode=mode, fallback_to_soft=False)
     try:
-        _wait_for(lock, path, what, patience)
+        _acquire(lock, path, activity, timeout)
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in _LOCKS_UNSUPPORTED:
             raise
         logger.warning("The file system of %s has no locks: start no second run there while this one is %s.",
-                       path.parent, what)  # fmt: skip
-        if not always:
+                       path.parent, activity)  # fmt: skip
+        if not required:
             yield
             return
-        # Not at `path`, which the attempt above made: to a soft lock a file that is there is one that is held.
+        # Not `path` itself: the attempt above created it, and a soft lock counts as held while its file exists.
         marker = path.with_name(f"{path.name}.held")
         lock = SoftFileLock(marker, mode=mode)
-        _wait_for(lock, marker, what, patience)
+        _acquire(lock, marker, activity, timeout)
     try:
         if not isinstance(lock, SoftFileLock):
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -57,42 +57,42 @@ def locked(path: Path, what: str, *, always: bool = True, patience: float = _FOR
 
 
 def is_free(path: Path) -> bool:
-    """Say whether no process holds the lock at `path`, as far as the file system can tell."""
+    """Return whether no process holds the lock at `path`, as far as the file system can tell."""
     try:
         with FileLock(path, fallback_to_soft=False).acquire(timeout=0):
             return True
     except Timeout:
         return False
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in _LOCKS_UNSUPPORTED:
             raise
         return True
 
 
-def _wait_for(lock: BaseFileLock, path: Path, what: str, patience: float) -> None:
+def _acquire(lock: BaseFileLock, path: Path, activity: str, timeout: float) -> None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
         held = f"{path} ({_holder(lock, path)})"
-        logger.warning("Another run is %s. Waiting until it is done; it holds %s.", what, held)
+        logger.warning("Another run is %s and holds %s; waiting for it to finish.", activity, held)
     else:
         return
     try:
-        lock.acquire(timeout=patience)
+        lock.acquire(timeout=timeout)
     except Timeout:
         raise LockError(
-            f"Another run has been {what} for more than {patience / 60:.0f} minutes; it holds {held}. Run again when "
-            "it is done, or end that process first: what it has will be taken over."
+            f"Another run has been {activity} for more than {timeout / 60:.0f} minutes; it holds {held}. Run again "
+            "when it has finished, or end that process first: its results will be reused."
         ) from None
 
 
 def _holder(lock: BaseFileLock, path: Path) -> str:
-    """Return what the file of a lock says of who holds it."""
+    """Return what a lock file says about the process that holds it."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     if not isinstance(lock, SoftFileLock):
         return lines[0]
-    # As filelock writes it: the process, its machine, and when that began.
-    return f"process {lines[0]} on {' '.join(lines[1:2])}; if it runs no more, delete the file"
+    # filelock writes the process number, the machine and the start time, one a line.
+    return f"process {lines[0]} on {' '.join(lines[1:2])}; if that process has ended, delete the file"

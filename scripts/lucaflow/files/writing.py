@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are complete, and digests of files."""
+"""Write files and folders so that they get their final name only when they are complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lucaflow.files.checksums import guard_of, sha256_of
+from lucaflow.files.checksums import checksum_file_of, sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,22 +22,23 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def replacing(path: Path, *, guarded: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside `path`; make it durable and rename it when the block succeeds.
+def replacing(path: Path, *, with_checksum: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; flush it to the disk and rename it when the block succeeds.
 
-    If the block raises, the temporary file goes and whatever stood at `path` stays. What processes of this machine that
-    were killed left of the same file goes as well. guarded: whether a checksum of it is kept, for `verify`.
+    If the block raises, the temporary file is removed and an existing file at `path` is kept. Temporary files for
+    `path` from killed processes of this machine are removed too. with_checksum: also write a checksum file, for
+    `snakemake verify`.
     """
     with temporary_beside(path) as temporary:
         yield temporary
-        if guarded:
-            write_guard(path, temporary)
+        if with_checksum:
+            write_checksum_file(path, temporary)
         publish(temporary, path)
 
 
-def write_guard(path: Path, written: Path) -> None:
-    """Write the checksum of what will be called `path` and is still at `written`: a file, or a folder of files."""
-    with replacing(guard_of(path)) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
+def write_checksum_file(path: Path, written: Path) -> None:
+    """Write the checksum file for `path`, a file or a folder of files, which is still at `written`."""
+    with replacing(checksum_file_of(path)) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
         if written.is_dir():
             lines.writelines(f"{sha256_of(file)}  {path.name}/{file.name}\n" for file in written.iterdir())
         else:
@@ -46,7 +47,7 @@ def write_guard(path: Path, written: Path) -> None:
 
 @contextmanager
 def temporary_beside(path: Path) -> Iterator[Path]:
-    """Give a private temporary file beside `path`, which goes with the block if it still has that name."""
+    """Yield a private temporary file beside `path`; remove it after the block unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in _left_behind(path):
         left.unlink(missing_ok=True)
@@ -60,9 +61,10 @@ def temporary_beside(path: Path) -> Iterator[Path]:
 
 
 def publish(file: Path, path: Path, mode: int | None = None, keep: bool = False) -> None:
-    """Make a file durable and give it its name. mode: of its access, by default what the umask says.
+    """Flush a file to the disk and give it its final name.
 
-    keep: whether it keeps its old name as well, where the file system allows a file two names.
+    mode: its permissions, by default those of the umask; keep: also keep the old name, if the file system has hard
+    links.
     """
     if file.stat().st_uid == os.geteuid():
         file.chmod(0o666 & ~current_umask() if mode is None else mode)
@@ -77,21 +79,21 @@ def publish(file: Path, path: Path, mode: int | None = None, keep: bool = False)
 
 
 def _is_linked(path: Path, file: Path) -> bool:
-    """Give a file a second name; say whether the file system allows that."""
+    """Give a file a second name; return whether the file system allows that."""
     try:
         path.hardlink_to(file)
     except OSError as error:
-        logger.info("%s gets no second name (%s)", file, error)
+        logger.info("%s cannot have a second name (%s)", file, error)
         return False
     return True
 
 
 @contextmanager
-def replacing_folder(path: Path, *, guarded: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside `path`; make its files durable and rename it when the block succeeds.
+def replacing_folder(path: Path, *, with_checksum: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; flush its files to the disk and rename it when the block succeeds.
 
-    If the block raises, the temporary folder goes and whatever stood at `path` stays. What processes of this machine
-    that were killed left of the same folder goes as well. guarded: as for a file.
+    If the block raises, the temporary folder is removed and an existing folder at `path` is kept. Temporary folders
+    for `path` from killed processes of this machine are removed too. with_checksum: as in `replacing`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in _left_behind(path):
@@ -103,8 +105,8 @@ def replacing_folder(path: Path, *, guarded: bool = False) -> Iterator[Path]:
         for file in temporary.iterdir():
             synchronise(file)
         synchronise(temporary)
-        if guarded:
-            write_guard(path, temporary)
+        if with_checksum:
+            write_checksum_file(path, temporary)
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
@@ -115,12 +117,12 @@ def replacing_folder(path: Path, *, guarded: bool = False) -> Iterator[Path]:
 
 
 def _prefix(path: Path, process: int) -> str:
-    """Return how the names of temporary files begin that a process of this machine writes for `path`."""
+    """Return the start of the names of the temporary files that a process of this machine writes for `path`."""
     return f".{path.name}.{platform.node()}-{process}."
 
 
 def _left_behind(path: Path) -> Iterator[Path]:
-    """Yield the temporary files for `path` whose process, on this machine, is gone."""
+    """Yield the temporary files for `path` whose process on this machine has ended."""
     start = f".{path.name}.{platform.node()}-"
     for other in path.parent.glob(".*.part"):
         process = other.name.removeprefix(start).split(".")[0]
@@ -139,7 +141,7 @@ def _is_running(process: int) -> bool:
 
 
 def current_umask() -> int:
-    """Return the process's umask: mkstemp makes private files, results follow the umask."""
+    """Return the process's umask. mkstemp makes private files, but results get the permissions of the umask."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -154,9 +156,9 @@ def synchronise(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str, *, guarded: bool = True) -> None:
-    """Write UTF-8 text under its final name, completely or not at all. guarded: whether its checksum is kept."""
-    with replacing(path, guarded=guarded) as temporary:
+def write_text(path: Path, text: str, *, with_checksum: bool = True) -> None:
+    """Write UTF-8 text under its final name, completely or not at all. with_checksum: as in `replacing`."""
+    with replacing(path, with_checksum=with_checksum) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -165,6 +167,6 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g"))
 
 
-def write_json(path: Path, value: Mapping[str, Any], *, guarded: bool = True) -> None:
-    """Write a JSON file under its final name, completely or not at all. guarded: whether its checksum is kept."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", guarded=guarded)
+def write_json(path: Path, value: Mapping[str, Any], *, with_checksum: bool = True) -> None:
+    """Write a JSON file under its final name, completely or not at all. with_checksum: as in `replacing`."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", with_checksum=with_checksum)

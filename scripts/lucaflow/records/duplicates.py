@@ -1,6 +1,6 @@
-"""What is remembered of accepted records: 48 bytes each, in which repeated ids and sequences are found by sorting.
+"""Which records repeat an earlier id, pair of ids or sequence?
 
-Sorting takes as much again for a while.
+Each record takes 48 bytes. Repeats are found by sorting, which needs as much memory again for a short time.
 """
 
 from __future__ import annotations
@@ -10,43 +10,46 @@ from array import array
 import numpy as np
 
 
-class Ledger:
-    """Accepted records in input order, by an integer for the id, the digest of the sequence, and its length."""
+class SeenRecords:
+    """Records in input order. Each has a hash of its id, the digest of its sequence, and its length.
+
+    N: number of records.
+    """
 
     def __init__(self) -> None:
-        self._identities = array("q")
+        self._id_hashes = array("q")
         self._digests = bytearray()
         self._lengths = array("q")
-        self._pairs = array("q")
+        self._pair_hashes = array("q")
 
     def __len__(self) -> int:
         return len(self._lengths)
 
-    def add(self, identity: int, digest: bytes, length: int) -> None:
-        """Note a record. Equal ids must have equal integers; digest: 32 bytes."""
-        self._identities.append(identity)
+    def add(self, id_hash: int, digest: bytes, length: int) -> None:
+        """Add a record. Equal ids must have equal hashes; digest: 32 bytes."""
+        self._id_hashes.append(id_hash)
         self._digests += digest
         self._lengths.append(length)
 
-    def add_pair(self, identity: int) -> None:
-        """Note a pair of accepted records. Equal pairs must have equal integers."""
-        self._pairs.append(identity)
+    def add_pair(self, pair_hash: int) -> None:
+        """Add a pair of accepted records. Equal pairs must have equal hashes."""
+        self._pair_hashes.append(pair_hash)
 
     @property
     def lengths(self) -> np.ndarray:
-        """Residues of each record, (N,) int64."""
+        """Number of residues of each record, (N,) int64."""
         return np.frombuffer(self._lengths, dtype=np.int64)
 
-    def repeated_identities(self) -> np.ndarray:
-        """Return which records (N,) have an integer that another has, too; their ids are probably the same."""
-        return repeated(np.frombuffer(self._identities, dtype=np.int64))
+    def repeated_ids(self) -> np.ndarray:
+        """Return whether each record shares its id hash with another, (N,) bool. Their ids are probably equal."""
+        return repeated(np.frombuffer(self._id_hashes, dtype=np.int64))
 
     def repeated_pairs(self) -> np.ndarray:
-        """Return which pairs have an integer that another has, too."""
-        return repeated(np.frombuffer(self._pairs, dtype=np.int64))
+        """Return whether each pair shares its hash with another, (number of pairs,) bool."""
+        return repeated(np.frombuffer(self._pair_hashes, dtype=np.int64))
 
-    def first_of_digest(self) -> np.ndarray:
-        """Return which records (N,) are the first with their sequence."""
+    def first_occurrences(self) -> np.ndarray:
+        """Return whether each record is the first with its sequence, (N,) bool."""
         digests = np.frombuffer(self._digests, dtype=np.int64).reshape(-1, 4)
         candidates = np.flatnonzero(repeated(digests[:, 0]))
         _, first = np.unique(digests[candidates], axis=0, return_index=True)
@@ -57,7 +60,7 @@ class Ledger:
 
 
 def repeated(keys: np.ndarray) -> np.ndarray:
-    """Return which of the integers (N,) occur more than once."""
+    """Return whether each of the integers (n,) occurs more than once, (n,) bool."""
     order = np.argsort(keys)
     ordered = keys[order]
     same = np.zeros(len(keys), dtype=bool)

@@ -1,7 +1,8 @@
-"""From the records of a dataset to records.tsv and each distinct normalised sequence once.
+"""How does a dataset become records.tsv and a file with each distinct normalised sequence once?
 
-Records are streamed. A first pass decides what each is by itself and writes it down; what repeats an earlier record is
-then found by sorting (`duplicates`), and only where something does, a second pass corrects what was written.
+Records are streamed. A first pass decides the outcome of each record by itself and writes it to records.tsv. Repeated
+records are then found by sorting (`duplicates`). Only if there are repeats or problems, a second pass corrects
+records.tsv.
 """
 
 from __future__ import annotations
@@ -22,8 +23,16 @@ import numpy as np
 from lucaflow.errors import InputError
 from lucaflow.files.json_files import read_json
 from lucaflow.files.writing import replacing, write_json
-from lucaflow.records.duplicates import Ledger
-from lucaflow.records.outcomes import HEADER_BYTES, NO_DEMANDS, Demands, Normaliser, Outcome, Policies, identity_of
+from lucaflow.records.duplicates import SeenRecords
+from lucaflow.records.outcomes import (
+    HEADER_BYTES,
+    NO_REQUIREMENTS,
+    Normaliser,
+    Outcome,
+    Policies,
+    Requirements,
+    identity_of,
+)
 from lucaflow.records.readers import RawRecord
 
 RECORD_COLUMNS = (
@@ -38,16 +47,17 @@ _SHOWN_LETTERS = 40
 _SHOWN_PROBLEMS = 10
 _BUFFER_BYTES = 1 << 20
 _PART_BYTES = 16 << 20
-# What ended so is compared with what else has its id; where its sequence is not known, without a digest.
-_COMPARED = ("accepted", "problem")
+# Records with these statuses are compared with others of the same id. If a sequence is unknown, it has no digest.
+_COMPARED_STATUSES = ("accepted", "problem")
 _NO_DIGEST = bytes(32)
 
 
 @dataclass
 class Counts:
-    """How many records ended how, and what is left of them.
+    """Numbers of records by status, and of distinct sequences.
 
-    changed: characters altered or removed, in `records_changed` records; lengths: distinct sequences by length.
+    changed: characters altered or removed, in `records_changed` records; lengths: number of distinct sequences of each
+    length.
     """
 
     status: Counter[str] = field(default_factory=Counter)
@@ -61,14 +71,15 @@ class Counts:
 
     @property
     def residues(self) -> int:
-        """Residues of the distinct sequences."""
+        """Number of residues in the distinct sequences."""
         return sum(length * count for length, count in self.lengths.items())
 
     def write(self, path: Path) -> None:
-        """Write the counts, and when they were made.
+        """Write the counts and the date.
 
-        The date keeps Snakemake 9.27 from finding, in the middle of a run, that a planned `estimate` is not needed
-        after all: as a checkpoint it would then count as missing, and what waits for it would run without its input.
+        The date makes the file new each time. Otherwise Snakemake 9.27 may decide in the middle of a run that a planned
+        `estimate` is not needed. `estimate` is a checkpoint: it would then count as missing, and the jobs that wait for
+        it would run without their input.
         """
         date = datetime.datetime.now(datetime.UTC).isoformat()
         counts = {**asdict(self), "status": dict(sorted(self.status.items())), "date": date}
@@ -76,7 +87,7 @@ class Counts:
 
     @classmethod
     def read(cls, path: Path) -> Counts:
-        """Return the counts of a file, without its date."""
+        """Read counts from a file, without the date."""
         stored = read_json(path)
         del stored["date"]
         lengths = {int(length): count for length, count in stored["lengths"].items()}
@@ -85,7 +96,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class NormalisedFiles:
-    """Where the result goes; `problems` is there only after the input was refused."""
+    """Paths of the results; `problems` exists only if the input was refused."""
 
     records: Path
     sequences: Path
@@ -100,62 +111,64 @@ def normalise_dataset(
     seq_type: str,
     policies: Policies,
     files: NormalisedFiles,
-    demands: Demands = NO_DEMANDS,
+    requirements: Requirements = NO_REQUIREMENTS,
 ) -> Counts:
     """Write records.tsv, the labels, and each distinct normalised sequence once, in order of first appearance.
 
-    seq_type is that of records which do not state their own. Raises InputError that shows the first ten problems; all
-    of them are then in problems.tsv.
+    seq_type: the type of records that do not state their own. Raises InputError that shows the first ten problems; all
+    problems are then in problems.tsv.
     """
     csv.field_size_limit(sys.maxsize)
     with Problems(files.problems) as problems, ExitStack() as stack:
         records, sequences, labels = (
-            stack.enter_context(replacing(path, guarded=True))
+            stack.enter_context(replacing(path, with_checksum=True))
             for path in (files.records, files.sequences, files.labels)
         )
-        decided = with_partners(Normaliser(policies, demands), raw_records, seq_type)
-        counts, ledger = _write_all(decided, seq_type, records, sequences, labels)
-        if counts.status["problem"] or ledger.repeated_identities().any():
-            _settle(records, Repeats(ledger, policies.duplicate_ids), counts, problems)
+        records_with_outcomes = with_outcomes(Normaliser(policies, requirements), raw_records, seq_type)
+        counts, seen = _write_all(records_with_outcomes, seq_type, records, sequences, labels)
+        if counts.status["problem"] or seen.repeated_ids().any():
+            _mark_duplicates(records, DuplicateMarker(seen, policies.duplicate_ids), counts, problems)
         if problems.count != counts.status["problem"]:
             raise RuntimeError(
-                f"{source}: {counts.status['problem']} problems, of which {problems.count} were found again"
+                f"{source}: {counts.status['problem']} problems were counted, but {problems.count} were listed"
             )
         problems.refuse(source, counts.status.total())
         if not counts.status["accepted"]:
             if not counts.status:
                 raise InputError(
-                    f"{source}: the file holds no records. Correct the path, or take the dataset out of the table."
+                    f"{source}: the file holds no records. Correct the path, or remove the dataset from the table."
                 )
-            _refuse_dropped(records, problems)
+            _report_dropped(records, problems)
             problems.refuse(source, counts.status.total())
-        first = ledger.first_of_digest()
+        first = seen.first_occurrences()
         if not first.all():
-            _keep_sequences(sequences, first, ledger.lengths)
-        lengths = np.unique(ledger.lengths[first], return_counts=True)
+            _remove_repeated_sequences(sequences, first, seen.lengths)
+        lengths = np.unique(seen.lengths[first], return_counts=True)
         counts.lengths = dict(zip(*(values.tolist() for values in lengths), strict=True))
         counts.write(files.counts)
     return counts
 
 
-def with_partners(
+def with_outcomes(
     normaliser: Normaliser, raw_records: Iterable[RawRecord], seq_type: str
 ) -> Iterator[tuple[RawRecord, Outcome]]:
-    """Yield each record with its outcome; one side of a pair is dropped with the other."""
-    held: tuple[RawRecord, Outcome] | None = None
+    """Yield each record with its outcome. If one side of a pair is dropped, so is the other."""
+    side_a: tuple[RawRecord, Outcome] | None = None
     for raw in raw_records:
         outcome = normaliser.outcome(raw, raw.seq_type or seq_type)
         if not raw.side:
             yield raw, outcome
-        elif held is None:
-            held = raw, outcome
+        elif side_a is None:
+            side_a = raw, outcome
         else:
-            yield from _agree(*held, raw, outcome)
-            held = None
+            yield from _outcomes_of_pair(*side_a, raw, outcome)
+            side_a = None
 
 
-def _agree(raw_a: RawRecord, a: Outcome, raw_b: RawRecord, b: Outcome) -> Iterator[tuple[RawRecord, Outcome]]:
-    """Yield both sides of a pair, which end alike: dropped if either is."""
+def _outcomes_of_pair(
+    raw_a: RawRecord, a: Outcome, raw_b: RawRecord, b: Outcome
+) -> Iterator[tuple[RawRecord, Outcome]]:
+    """Yield both sides of a pair with their outcomes. Both are dropped if either is."""
     if {a.status, b.status} == {"accepted", "dropped"}:
         a, b = (
             outcome
@@ -166,27 +179,31 @@ def _agree(raw_a: RawRecord, a: Outcome, raw_b: RawRecord, b: Outcome) -> Iterat
             for outcome in (a, b)
         )
     for raw, outcome in ((raw_a, a), (raw_b, b)):
-        named = f"side {raw.side}: {outcome.reason}"
-        yield raw, outcome._replace(reason=named) if outcome.status == "problem" else outcome
+        reason = f"side {raw.side}: {outcome.reason}"
+        yield raw, outcome._replace(reason=reason) if outcome.status == "problem" else outcome
 
 
 def _write_all(
-    decided: Iterable[tuple[RawRecord, Outcome]], default_type: str, records: Path, sequences: Path, labels: Path
-) -> tuple[Counts, Ledger]:
-    """Write every record as it is by itself, problems among them, and the sequence of each accepted one."""
-    counts, ledger, other_ends = Counts(), Ledger(), Counter[str]()
+    records_with_outcomes: Iterable[tuple[RawRecord, Outcome]],
+    default_type: str,
+    records: Path,
+    sequences: Path,
+    labels: Path,
+) -> tuple[Counts, SeenRecords]:
+    """Write the outcome of every record by itself, including problems, and the sequence of each accepted record."""
+    counts, seen, other_statuses = Counts(), SeenRecords(), Counter[str]()
     number, side_a = 0, None
     with ExitStack() as stack:
         record_file, record_table = _table(stack, records, RECORD_COLUMNS)
         _, label_table = _table(stack, labels, ("record", "label"))
         sequence_file = stack.enter_context(sequences.open("w", _BUFFER_BYTES, encoding="ascii", newline="\n"))
-        for number, (raw, (status, reason, sequence, changed, digest)) in enumerate(decided, start=1):
+        for number, (raw, (status, reason, sequence, changed, digest)) in enumerate(records_with_outcomes, start=1):
             line, identifier, description, _, label, stated_type, pair, side, _ = raw
             seq_type, length = stated_type or default_type, len(sequence)
             if changed:
                 counts.changed += changed
                 counts.records_changed += 1
-            # Ten million rows: csv is called only where something has to be quoted.
+            # There may be ten million rows, so csv is called only if a cell needs quotation marks.
             text = f"{identifier}{description}{reason}"
             if text.isprintable() and '"' not in text:
                 record_file.write(
@@ -194,30 +211,30 @@ def _write_all(
                     f"{length}\t{changed}\t{digest}\n"
                 )
             else:
-                of_record = (number, line, identifier, description, seq_type, pair, side)
-                record_table.writerow((*of_record, status, reason, length, changed, digest))
+                first_cells = (number, line, identifier, description, seq_type, pair, side)
+                record_table.writerow((*first_cells, status, reason, length, changed, digest))
             if label:
                 label_table.writerow((number, label))
-            known = None
-            if status in _COMPARED and identifier:
+            accepted_key = None
+            if status in _COMPARED_STATUSES and identifier:
                 identity = identity_of(seq_type, identifier)
-                ledger.add(hash(identity), bytes.fromhex(digest) or _NO_DIGEST, length)
-                known = (identity, digest) if status == "accepted" else None
-            if side == "b" and side_a and known:
-                ledger.add_pair(hash((side_a, known)))
-            side_a = known
+                seen.add(hash(identity), bytes.fromhex(digest) or _NO_DIGEST, length)
+                accepted_key = (identity, digest) if status == "accepted" else None
+            if side == "b" and side_a and accepted_key:
+                seen.add_pair(hash((side_a, accepted_key)))
+            side_a = accepted_key
             if status == "accepted":
                 sequence_file.write(f">{digest} {seq_type}\n{sequence}\n")
             else:
-                other_ends[status] += 1
-    counts.status = other_ends
-    if number > other_ends.total():
-        counts.status["accepted"] = number - other_ends.total()
-    return counts, ledger
+                other_statuses[status] += 1
+    counts.status = other_statuses
+    if number > other_statuses.total():
+        counts.status["accepted"] = number - other_statuses.total()
+    return counts, seen
 
 
-def _settle(records: Path, repeats: Repeats, counts: Counts, problems: Problems) -> None:
-    """Read records.tsv again and write it anew: report every problem in order, and find what repeats a record."""
+def _mark_duplicates(records: Path, marker: DuplicateMarker, counts: Counts, problems: Problems) -> None:
+    """Rewrite records.tsv: mark repeated records, and report every problem in order."""
     side_a: list[list[str]] = []
     with replacing(records) as temporary, ExitStack() as stack:
         rows = csv.reader(stack.enter_context(records.open(encoding="utf-8", newline="")), delimiter="\t")
@@ -226,69 +243,69 @@ def _settle(records: Path, repeats: Repeats, counts: Counts, problems: Problems)
             if row[_SIDE] == "a":
                 side_a = [row]
                 continue
-            together = [*side_a, row]
-            before = Counter(each[_STATUS] for each in together)
-            repeats.settle(together)
+            group = [*side_a, row]
+            before = Counter(each[_STATUS] for each in group)
+            marker.mark(group)
             counts.status.subtract(before)
-            counts.status.update(each[_STATUS] for each in together)
-            for each in together:
+            counts.status.update(each[_STATUS] for each in group)
+            for each in group:
                 if each[_STATUS] == "problem":
                     problems.add(each[0], each[_LINE], each[_ID], each[_REASON])
                 table.writerow(each)
     counts.status = +counts.status
 
 
-class Repeats:
-    """Finds the accepted records, and the pairs, that stand further up as well. Sees rows of records.tsv in order."""
+class DuplicateMarker:
+    """Marks records and pairs that repeat earlier ones. Takes the rows of records.tsv in order."""
 
-    def __init__(self, ledger: Ledger, duplicate_ids: str) -> None:
-        self._records = iter(ledger.repeated_identities().tolist())
-        self._pairs = iter(ledger.repeated_pairs().tolist())
-        self._refused = duplicate_ids == "error"
+    def __init__(self, seen: SeenRecords, duplicate_ids: str) -> None:
+        self._records = iter(seen.repeated_ids().tolist())
+        self._pairs = iter(seen.repeated_pairs().tolist())
+        self._duplicates_refused = duplicate_ids == "error"
         self._seen: dict[tuple[str, str], tuple[str, str]] = {}
         self._seen_pairs: dict[tuple[tuple[tuple[str, str], str], ...], str] = {}
 
-    def settle(self, together: Sequence[list[str]]) -> None:
-        """Correct status and reason of a record, or of both sides of a pair, if they repeat earlier ones."""
-        known = [row for row in together if row[_STATUS] in _COMPARED and row[_ID]]
-        if [row[_STATUS] for row in known] == ["accepted", "accepted"] and next(self._pairs):
-            self._settle_pair(*known)
-        for row in known:
+    def mark(self, group: Sequence[list[str]]) -> None:
+        """Correct status and reason of one record, or of both sides of a pair, if they repeat earlier ones."""
+        compared = [row for row in group if row[_STATUS] in _COMPARED_STATUSES and row[_ID]]
+        if [row[_STATUS] for row in compared] == ["accepted", "accepted"] and next(self._pairs):
+            self._mark_pair(*compared)
+        for row in compared:
             if next(self._records) and row[_STATUS] != "duplicate":
-                self._settle_record(row)
+                self._mark_record(row)
 
-    def _settle_pair(self, a: list[str], b: list[str]) -> None:
+    def _mark_pair(self, a: list[str], b: list[str]) -> None:
         key = tuple((identity_of(row[_SEQ_TYPE], row[_ID]), row[_DIGEST]) for row in (a, b))
         line = self._seen_pairs.setdefault(key, a[_LINE])
         if line == a[_LINE]:
             return
-        if self._refused:
+        if self._duplicates_refused:
             hint = "remove one, or set input.duplicate_ids to `first`"
-            b[_STATUS], b[_REASON] = "problem", f"side b: the same pair of ids stands on line {line}; {hint}"
+            b[_STATUS], b[_REASON] = "problem", f"side b: the same pair of ids is on line {line}; {hint}"
         else:
             for row in (a, b):
                 row[_STATUS], row[_REASON] = "duplicate", f"same pair of ids as on line {line}"
 
-    def _settle_record(self, row: list[str]) -> None:
+    def _mark_record(self, row: list[str]) -> None:
         key = identity_of(row[_SEQ_TYPE], row[_ID])
         line, digest = self._seen.setdefault(key, (row[_LINE], row[_DIGEST]))
-        # Of what was refused for its letters nobody knows the sequence.
+        # The sequence of a record that was refused for its characters is unknown.
         comparable = digest and row[_DIGEST]
         if comparable and digest != row[_DIGEST]:
-            self._refuse(row, f"the id stands on line {line} with another sequence; ids must be unique")
-        elif line != row[_LINE] and not row[_SIDE]:  # an id may be in any number of pairs
-            if not self._refused:
+            self._mark_problem(row, f"the same id is on line {line} with another sequence; ids must be unique")
+        elif line != row[_LINE] and not row[_SIDE]:  # an id may be in several pairs
+            if not self._duplicates_refused:
                 if comparable and row[_STATUS] == "accepted":
                     row[_STATUS], row[_REASON] = "duplicate", f"same id and sequence as on line {line}"
             elif comparable:
                 hint = "remove one, or set input.duplicate_ids to `first`"
-                self._refuse(row, f"the same id and sequence stand on line {line}; {hint}")
+                self._mark_problem(row, f"the same id and sequence are on line {line}; {hint}")
             else:
-                self._refuse(row, f"the id stands on line {line} as well; ids must be unique")
+                self._mark_problem(row, f"the same id is on line {line}; ids must be unique")
         if not digest:
             self._seen[key] = (row[_LINE], row[_DIGEST])
 
-    def _refuse(self, row: list[str], reason: str) -> None:
+    def _mark_problem(self, row: list[str], reason: str) -> None:
         if row[_STATUS] == "problem":
             row[_REASON] += f"; and {reason}"
         else:
@@ -296,8 +313,8 @@ class Repeats:
             row[_STATUS], row[_REASON] = "problem", f"{side}{reason}"
 
 
-def _refuse_dropped(records: Path, problems: Problems) -> None:
-    """Report every record: all were dropped."""
+def _report_dropped(records: Path, problems: Problems) -> None:
+    """Report every record as a problem, since all were dropped."""
     with records.open(encoding="utf-8", newline="") as handle:
         rows = csv.reader(handle, delimiter="\t")
         next(rows)
@@ -305,8 +322,11 @@ def _refuse_dropped(records: Path, problems: Problems) -> None:
             problems.add(row[0], row[_LINE], row[_ID], f"dropped, and no record is left: {row[_REASON]}")
 
 
-def _keep_sequences(sequences: Path, kept: np.ndarray, lengths: np.ndarray) -> None:
-    """Take the sequences that are not kept out of the file: whole runs of the others move up at once."""
+def _remove_repeated_sequences(sequences: Path, kept: np.ndarray, lengths: np.ndarray) -> None:
+    """Remove the sequences that are not kept from the file. Runs of kept sequences are moved forward as a whole.
+
+    kept: (N,) bool; lengths: (N,) residues of each sequence in the file.
+    """
     ends = np.cumsum(lengths + HEADER_BYTES + 1)
     edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
     offsets = np.concatenate(([0], ends))[edges].reshape(-1, 2)
@@ -321,9 +341,9 @@ def _keep_sequences(sequences: Path, kept: np.ndarray, lengths: np.ndarray) -> N
 
 
 class Problems:
-    """What is wrong with a dataset: the first ten problems to show, all of them in a file.
+    """The problems of a dataset. The first ten are shown to the user; all are written to a file.
 
-    The file is published when the block ends, also when it ends in InputError, and removed when nothing is wrong.
+    The file is published when the `with` block ends, even with InputError. It is removed if there are no problems.
     """
 
     def __init__(self, path: Path) -> None:
@@ -356,21 +376,21 @@ class Problems:
             hidden = self.count - len(self.shown)
             more = [f"  and {hidden} more"] if hidden else []
             if 2 * self.count > records:
-                more.append("Is it the right file, and are seq_type, id_column and seq_column right?")
+                more.append("Check the path, seq_type, id_column and seq_column of this dataset.")
             raise InputError(
                 "\n".join(
                     [
                         f"{source}: {self.count} of {records} records cannot be used:",
                         *self.shown,
                         *more,
-                        f"All of them are listed in {self.path}.",
+                        f"All problems are listed in {self.path}.",
                     ]
                 )
             )
 
 
 def _table(stack: ExitStack, path: Path, columns: Sequence[str]) -> tuple[TextIO, Any]:
-    """Open a TSV file for writing; return it and its csv writer."""
+    """Open a TSV file and write its header line; return the file and its csv writer."""
     handle = stack.enter_context(path.open("w", _BUFFER_BYTES, encoding="utf-8", newline="\n"))
     writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
     writer.writerow(columns)

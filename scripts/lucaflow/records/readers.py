@@ -1,6 +1,7 @@
-"""Reading records from FASTA, CSV and TSV files, plain or compressed, as they stand there.
+"""Which records are in a FASTA, CSV or TSV file, plain or compressed?
 
-The format is recognised by content. Nothing is cleaned here: `lucaflow.records.outcomes` decides what a text becomes.
+The format is recognised by content. Sequences are returned as they are in the file; `lucaflow.records.outcomes`
+normalises them.
 """
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
 }
 _BLOCK_CHARACTERS = 1 << 16
-# Longer than a column's name would be, or of nucleotides alone.
+# Longer than the name of a column, or only nucleotides.
 _SEQUENCE_LIKE = re.compile(r"[A-Za-z*-]{20,}|(?!.*SEQ)[A-Z*-]{10,}|[ACGTUN]{6,}|[acgtun]{6,}")
 _COMMENT = re.compile("^;.*$", re.MULTILINE)
 _SUFFIXES = {".gz", ".bz2", ".xz", ".zst"}
-# LucaOne's columns of a file of pairs.
+# LucaOne's columns for a file of pairs.
 PAIR_COLUMNS = ("seq_id_a", "seq_id_b", "seq_type_a", "seq_type_b", "seq_a", "seq_b")
 
 
 class RawRecord(NamedTuple):
     """One record as read, or one side of a pair.
 
-    text: the sequence's lines as they stand below `line`, with the line feeds between them; seq_type: where the file
-    states it; fault: why the record could not be read as it should.
+    text: the lines of the sequence below `line`, with line feeds between them; seq_type: if the file states it;
+    fault: why the record could not be read correctly.
     """
 
     line: int
@@ -65,10 +66,10 @@ class RawRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table hold what: a name, else a 0-based index; None for the default.
+    """The columns of ids, sequences and labels: a name, or a 0-based index; None for the default.
 
-    header: whether the first row holds names; None if nobody said so, which means yes unless it looks like a record.
-    pairs: whether each row holds two sequences, in LucaOne's columns.
+    header: whether the first row has names; None if the user did not say: yes, but a row that looks like a record is
+    refused. pairs: whether each row has two sequences, in LucaOne's columns.
     """
 
     header: bool | None = None
@@ -79,13 +80,16 @@ class Columns:
 
 
 def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
-    """Yield the records of a file in order. Raises InputError for a file that cannot be read as any format."""
+    """Yield the records of a file in order. Raises InputError for a file in no known format."""
     try:
         with open_text(path) as handle:
             first = next((line for line in handle if line.strip()), "")
         delimiter = _delimiter(path, first)
         if delimiter is None and not (columns.id in (None, "0") and columns.sequence in (None, "1")):
-            raise InputError(f"{path}: FASTA has an id (0) and a sequence (1), and no columns with names.")
+            raise InputError(
+                f"{path}: FASTA has an id (0) and a sequence (1), but no named columns. "
+                "Leave id_column and seq_column empty."
+            )
         if delimiter is None and columns.pairs:
             raise InputError(f"{path}: FASTA cannot hold pairs. Expected CSV or TSV with {', '.join(PAIR_COLUMNS)}.")
         if delimiter is None and columns.label:
@@ -111,7 +115,7 @@ def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
-    """Open a file as UTF-8 text with universal newlines, unpacking what its first bytes say is packed."""
+    """Open a file as UTF-8 text with universal newlines. It is unpacked if its first bytes show that it is packed."""
     with path.open("rb") as handle:
         magic = handle.read(6)
     opener = next((opener for start, opener in _OPENERS.items() if magic.startswith(start)), None)
@@ -119,7 +123,7 @@ def open_text(path: Path) -> io.TextIOWrapper:
 
 
 def is_fasta(path: Path) -> bool:
-    """Say whether a file is read as FASTA. Raises InputError where it is no format at all."""
+    """Return whether a file is read as FASTA. Raises InputError for a file in no known format."""
     with open_text(path) as handle:
         return _delimiter(path, next((line for line in handle if line.strip()), "")) is None
 
@@ -134,7 +138,7 @@ def _delimiter(path: Path, first_line: str) -> str | None:
     if delimiter:
         return delimiter
     if not first_line:
-        raise InputError(f"{path}: the file holds no records. Correct the path, or take the dataset out of the table.")
+        raise InputError(f"{path}: the file holds no records. Correct the path, or remove the dataset from the table.")
     raise InputError(
         f"{path}: neither FASTA nor a table. Expected a first line that starts with '>', or one with columns "
         f"separated by commas or tabs; found {first_line.strip()[:60]!r}."
@@ -142,7 +146,7 @@ def _delimiter(path: Path, first_line: str) -> str | None:
 
 
 def _read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
-    """Yield one record per header line; `;` lines are comments. Reads in blocks: lines are looked at only to count."""
+    """Yield one record per header line; lines that start with `;` are comments. Reads in blocks, to be fast."""
     number = 0
     for number, line in enumerate(handle, start=1):
         if line.startswith(">"):
@@ -150,12 +154,13 @@ def _read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
             break
         if line.strip() and not line.startswith(";"):
             raise InputError(
-                f"{path}, line {number}: {line.rstrip()[:60]!r} stands before the first header line ('>')."
+                f"{path}, line {number}: {line.rstrip()[:60]!r} is before the first header line ('>'). "
+                "Remove the line, or add a header above it."
             )
     else:
         return
     while block := handle.read(_BLOCK_CHARACTERS):
-        # Whole lines, so that a header starts right after a line feed or at the block's beginning.
+        # Blocks end with a whole line, so a header starts after a line feed or at the beginning of a block.
         first, *others = f"\n{block}{handle.readline()}".removesuffix("\n").split("\n>")
         pending.append(first)
         for text in others:
@@ -167,7 +172,7 @@ def _read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
 
 
 def _fasta_record(line: int, text: str) -> RawRecord:
-    """The id is the first word of the title, the rest is the description."""
+    """Return a record. Its id is the first word of the title, the rest is its description."""
     title, _, residues = text.partition("\n")
     words = title.split(maxsplit=1)
     if ";" in residues:
@@ -181,7 +186,7 @@ def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
     line, row = next(rows, (0, []))
     if not row:
         return
-    id_index, sequence_index, label_index = _choose(row, columns, path)
+    id_index, sequence_index, label_index = _column_indices(row, columns, path)
     if columns.header is None and _SEQUENCE_LIKE.fullmatch(row[sequence_index].strip()):
         raise _looks_like_a_record(path, line, delimiter.join(row))
     last, width = max(id_index, sequence_index, label_index or 0), len(row)
@@ -189,10 +194,10 @@ def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
         rows = chain([(line, row)], rows)
     else:
         used = [("ids", id_index), ("sequences", sequence_index), ("labels", label_index)]
-        said = (f"{what} from column {row[index]!r}" for what, index in used if index is not None)
-        logger.info("%s: %s", path, ", ".join(said))
+        uses = (f"{purpose} from column {row[index]!r}" for purpose, index in used if index is not None)
+        logger.info("%s: %s", path, ", ".join(uses))
     for line, row in rows:
-        fault = _misfit(row, last, width, delimiter)
+        fault = _row_fault(row, last, width, delimiter)
         if fault:
             yield RawRecord(line, row[id_index].strip() if id_index < len(row) else "", "", "", fault=fault)
         else:
@@ -213,27 +218,27 @@ def _read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
     if missing:
         raise InputError(
             f"{path}, line {line}: a file of pairs needs the columns {', '.join(PAIR_COLUMNS)}; missing: "
-            f"{', '.join(missing)}. There is: {', '.join(names)}."
+            f"{', '.join(missing)}. The file has: {', '.join(names)}."
         )
     label_index = _index_of(columns.label, "labels", names, len(row), path) if columns.label else None
     last, width = max(label_index or 0, *(names.index(name) for name in PAIR_COLUMNS)), len(row)
     if columns.header is False:
         rows = chain([(line, row)], rows)
     for number, (line, row) in enumerate(rows, start=1):
-        misfit = _misfit(row, last, width, delimiter)
+        fault_of_row = _row_fault(row, last, width, delimiter)
         for side in "ab":
             of_side = [f"{name}_{side}" for name in ("seq_id", "seq_type", "seq")]
-            cells = ["", "", ""] if misfit else [row[names.index(name)] for name in of_side]
+            cells = ["", "", ""] if fault_of_row else [row[names.index(name)] for name in of_side]
             identifier, seq_type, text = cells[0].strip(), cells[1].strip(), cells[2]
-            fault = misfit
+            fault = fault_of_row
             if not fault and seq_type not in ("gene", "prot"):
                 fault, seq_type = f"{of_side[1]} is {seq_type!r}, expected gene or prot", ""
-            label = row[label_index].strip() if label_index is not None and side == "a" and not misfit else ""
+            label = row[label_index].strip() if label_index is not None and side == "a" and not fault_of_row else ""
             yield RawRecord(line, identifier, "", text, label, seq_type, str(number), side, fault)
 
 
-def _misfit(row: list[str], last: int, width: int, delimiter: str) -> str:
-    """Say why a row is not one record in the columns of the first row; an empty text if it is."""
+def _row_fault(row: list[str], last: int, width: int, delimiter: str) -> str:
+    """Return why a row is not one record in the columns of the first row, or an empty string."""
     if last >= len(row):
         return f"{len(row)} column{'s' * (len(row) != 1)}, expected at least {last + 1}; complete the row or remove it"
     if len(row) > width and any(cell.strip() for cell in row[width:]):
@@ -245,13 +250,13 @@ def _misfit(row: list[str], last: int, width: int, delimiter: str) -> str:
 
 def _looks_like_a_record(path: Path, line: int, row: str) -> InputError:
     return InputError(
-        f"{path}, line {line}: {row[:60]!r} looks like a record, not like names of columns. "
+        f"{path}, line {line}: {row[:60]!r} looks like a record, not like column names. "
         "Set header to `yes` or `no` in the table of datasets."
     )
 
 
 def _rows(handle: io.TextIOWrapper, path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that are not blank, each with the line it starts on."""
+    """Yield the first line and the cells of each row that is not blank."""
     csv.field_size_limit(sys.maxsize)
     rows = csv.reader(handle, delimiter=delimiter, strict=True)
     start = 1
@@ -267,8 +272,8 @@ def _rows(handle: io.TextIOWrapper, path: Path, delimiter: str) -> Iterator[tupl
         ) from error
 
 
-def _choose(row: list[str], columns: Columns, path: Path) -> tuple[int, int, int | None]:
-    """Return the indices of id, sequence and label, from the first row."""
+def _column_indices(row: list[str], columns: Columns, path: Path) -> tuple[int, int, int | None]:
+    """Return the indices of the id, sequence and label columns, given the first row."""
     names = [] if columns.header is False else [cell.strip() for cell in row]
     default = "2" if len(row) >= 3 else "1"
     return (
@@ -278,11 +283,11 @@ def _choose(row: list[str], columns: Columns, path: Path) -> tuple[int, int, int
     )
 
 
-def _index_of(name: str, what: str, names: list[str], width: int, path: Path) -> int:
-    """Return the index of a column that is meant by its name, or else by its number."""
+def _index_of(name: str, purpose: str, names: list[str], width: int, path: Path) -> int:
+    """Return the index of a column that is given by name, or else by number. Raises InputError if there is none."""
     if name in names:
         return names.index(name)
     if name.lstrip("-").isdecimal() and -width <= int(name) < width:
         return int(name) % width
-    there = ", ".join(names) if names else f"no names, {width} columns counted from 0"
-    raise InputError(f"{path}: no column {name!r} for the {what}. There is: {there}.")
+    there = ", ".join(names) if names else f"{width} columns without names, numbered from 0"
+    raise InputError(f"{path}: no column {name!r} for the {purpose}. The file has: {there}.")

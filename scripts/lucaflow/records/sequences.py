@@ -1,4 +1,7 @@
-"""Files of distinct normalised sequences: FASTA, `>digest seq_type` and then the sequence on one line."""
+"""How are distinct normalised sequences stored, and divided into shards?
+
+The files are FASTA: a header line `>digest seq_type`, then the sequence on one line.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing, write_table
 from lucaflow.records.outcomes import digest_of
-from lucaflow.records.sharding import in_order, place_below_limit, shard_name
+from lucaflow.records.sharding import divide_below_limit, longest_first, shard_name
 
 _BLOCK_BYTES = 16 << 20
 _BUFFER_BYTES = 1 << 20
@@ -24,7 +27,7 @@ _LINE_FEED = ord("\n")
 
 @dataclass(frozen=True)
 class NormalisedSequence:
-    """A normalised sequence, what it is, and the digest it is known by."""
+    """A normalised sequence, its type, and the digest that identifies it."""
 
     digest: str
     seq_type: str
@@ -33,9 +36,10 @@ class NormalisedSequence:
 
 @dataclass(frozen=True)
 class SequenceIndex:
-    """Where each sequence of a file stands, in the order of the file.
+    """The position of each sequence in a file, in the order of the file.
 
-    digests: (U, 4) big-endian 64-bit integers; start: (U + 1,) byte of each header, and the file's end; lengths: (U,).
+    digests: (U, 4) big-endian 64-bit integers; start: (U + 1,) byte offset of each header, and the end of the file;
+    lengths: (U,) residues.
     """
 
     digests: np.ndarray
@@ -44,12 +48,12 @@ class SequenceIndex:
 
 
 def index_sequences(path: Path) -> SequenceIndex:
-    """Read a file once and note where its sequences stand; holds 48 bytes for each."""
+    """Return the index of a file, which takes 48 bytes for each sequence. The file is read once."""
     digests, ends = bytearray(), []
     with path.open("rb") as handle:
         offset = 0
         while block := handle.read(_BLOCK_BYTES):
-            # Whole records: a header line and a line of residues.
+            # Blocks end with a whole record: a header line and a line of residues.
             block += handle.readline()
             if block.count(b"\n") % 2:
                 block += handle.readline()
@@ -65,16 +69,19 @@ def index_sequences(path: Path) -> SequenceIndex:
 
 
 def split_sequences(path: Path, folder: Path, shard_tokens: int, chosen: np.ndarray | None = None) -> pd.DataFrame:
-    """Write one file for each shard into `folder`; return the table of shards. chosen: (U,) which sequences, or all."""
+    """Write one file for each shard into `folder`; return the table of shards.
+
+    chosen: (U,) bool, the sequences to include; None for all.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     index = index_sequences(path)
     tokens = index.lengths + CLS_AND_SEP
     rows = []
     with path.open("rb") as handle:
         kept = np.arange(len(tokens)) if chosen is None else np.flatnonzero(chosen)
-        for places in place_below_limit(index.digests[kept, 0], tokens[kept], shard_tokens):
-            members = kept[places]
-            ordered = in_order(members, index.digests, index.lengths)
+        for positions in divide_below_limit(index.digests[kept, 0], tokens[kept], shard_tokens):
+            members = kept[positions]
+            ordered = longest_first(members, index.digests, index.lengths)
             name = shard_name(index.digests[ordered])
             with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb", _BUFFER_BYTES) as shard:
                 start, stop = index.start[ordered], index.start[ordered + 1]
@@ -84,7 +91,7 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int, chosen: np.ndar
 
 
 def write_shard_table(path: Path, shards: pd.DataFrame) -> None:
-    """Write the table of shards, which says that all of them are there."""
+    """Write the table of shards. It is written last, so its existence shows that the shards are complete."""
     write_table(path, shards)
 
 
@@ -94,7 +101,7 @@ def read_shard_names(path: Path) -> list[str]:
 
 
 def read_sequences(path: Path) -> list[NormalisedSequence]:
-    """Read a shard's sequences. Raises StoreError where one is not what its digest says."""
+    """Read the sequences of a shard. Raises StoreError if one does not match its digest."""
     sequences = []
     if not path.is_file():
         raise StoreError(f"{path} is missing. Delete its folder, {path.parent}, and run again.")
@@ -103,9 +110,11 @@ def read_sequences(path: Path) -> list[NormalisedSequence]:
             for title, residues in FastaTwoLineParser(handle):  # type: ignore[no-untyped-call]
                 digest, _, seq_type = title.partition(" ")
                 if digest_of(seq_type, residues) != digest:
-                    raise StoreError(f"{path}: the sequence under {digest} is not the one it was. Delete its folder.")
+                    raise StoreError(
+                        f"{path}: a sequence does not match its SHA-256, {digest}. Delete its folder and run again."
+                    )
                 sequences.append(NormalisedSequence(digest, seq_type, residues))
-        # Of an alphabet that is none: KeyError.
+        # An unknown seq_type raises KeyError.
         except (ValueError, KeyError) as error:
             raise StoreError(f"{path}: damaged ({error}). Delete its folder and run again.") from error
     return sequences

@@ -1,8 +1,8 @@
-"""Which sequences go together into one job.
+"""Which sequences go together into one job?
 
-Sequences are placed by a binary prefix tree over their digests: a shard is all sequences whose digest begins with
-its prefix. A prefix that holds more tokens than a job should is divided; one that holds a single sequence is not. So
-adding, removing or editing a sequence touches the shard it belongs to and no other, however many there are.
+Sequences are divided by a binary prefix tree over their digests: a shard is all sequences whose digests begin with
+the same prefix. A prefix with more tokens than one job should have is divided, unless it has a single sequence. So if a
+sequence is added, removed or edited, only its own shard changes, however many shards there are.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ MOST_SHARDS = 999
 _BITS = 64
 
 
-def place(prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np.ndarray]:
+def divide(prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[np.ndarray]:
     """Divide sequences into shards.
 
-    prefixes: (U,) the first 64 bits of each digest, as integers; tokens: (U,) integers. Returns arrays of indices, one
-    for each shard that holds anything, in the order of their prefixes. Digests that share 64 bits are never divided.
+    prefixes: (U,) the first 64 bits of each digest, as integers; tokens: (U,) integers. Returns an array of indices for
+    each shard that is not empty, in the order of prefixes. Digests that share 64 bits are never divided.
     """
     prefixes = prefixes.astype(np.uint64)
     order = np.argsort(prefixes, kind="stable")
@@ -39,29 +39,30 @@ def place(prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int) -> list[n
     return shards
 
 
-def place_below_limit(
-    prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int, most: int = MOST_SHARDS
+def divide_below_limit(
+    prefixes: np.ndarray, tokens: np.ndarray, shard_tokens: int, most_shards: int = MOST_SHARDS
 ) -> list[np.ndarray]:
-    """Divide sequences into shards as `place` does, doubling `shard_tokens` until there are at most `most`."""
-    # Of a sequence no more than `shard_tokens` counts for the sum that a shard may have: there are at least so many.
-    while np.minimum(tokens, shard_tokens).sum() > most * shard_tokens:
+    """Divide sequences as `divide` does, but double `shard_tokens` until there are at most `most_shards` shards."""
+    # A shard has at most `shard_tokens`, or is a single longer sequence. So this sum / `shard_tokens` is a lower bound
+    # of their number, found without dividing.
+    while np.minimum(tokens, shard_tokens).sum() > most_shards * shard_tokens:
         shard_tokens *= 2
-    shards = place(prefixes, tokens, shard_tokens)
-    while len(shards) > most:
+    shards = divide(prefixes, tokens, shard_tokens)
+    while len(shards) > most_shards:
         shard_tokens *= 2
-        shards = place(prefixes, tokens, shard_tokens)
+        shards = divide(prefixes, tokens, shard_tokens)
     return shards
 
 
-def in_order(indices: np.ndarray, digests: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Sort a shard's sequences: the longest first, then by digest. Jobs compute and store them in this order.
+def longest_first(indices: np.ndarray, digests: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return the indices sorted by length, longest first, then by digest. Jobs compute and store in this order.
 
-    digests: (U, 4) big-endian 64-bit integers, of which two tell any sequences apart; lengths: (U,).
+    digests: (U, 4) big-endian 64-bit integers, the first two of which distinguish any sequences; lengths: (U,).
     """
     high, low = digests[indices, :2].astype(np.uint64).T
     return indices[np.lexsort((low, high, -lengths[indices]))]
 
 
 def shard_name(digests: np.ndarray) -> str:
-    """Return the name of a shard, a digest of the digests it holds, (n, 4): 16 hex characters."""
+    """Return the name of a shard: 16 hex characters of the SHA-256 of its digests, (n, 4)."""
     return hashlib.sha256(digests.tobytes()).hexdigest()[:16]

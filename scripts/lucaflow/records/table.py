@@ -1,4 +1,7 @@
-"""records.tsv, read in parts: it may have more records than memory holds."""
+"""Which records were accepted, and with which labels?
+
+Tables are read in parts, since they may not fit into memory.
+"""
 
 from __future__ import annotations
 
@@ -13,35 +16,36 @@ RECORDS_AT_ONCE = 500_000
 def accepted_records(
     records: Path, columns: Sequence[str], labels: Path | None = None, at_once: int = RECORDS_AT_ONCE
 ) -> Iterator[pd.DataFrame]:
-    """Yield columns of the accepted records, as text, in parts. The index is the record's place in embeddings.h5.
+    """Yield columns of the accepted records, as text, in parts. The index is the position in embeddings.h5.
 
-    labels: the table of labels, which adds a column `label`, NaN for a record without one; at_once: records read at a
-    time, accepted or not.
+    labels: the table of labels, which adds a column `label` (NaN for a record without a label); at_once: number of
+    records read at a time, accepted or not.
 
-    >>> for part in accepted_records(Path("results/my_proteins/records.tsv"), ["id", "length"]):  # doctest: +SKIP
-    ...     print(part["id"].iloc[0], part["length"].iloc[0])
+    >>> for part in accepted_records(Path("results/my_proteins/records.tsv"), ["id", "length"]):
+    ...     print(part.to_dict("list"))
+    {'id': ['P12345', 'sp|P2|X'], 'length': ['12', '8']}
     """
-    label_of = _Labels(labels, at_once) if labels else None
+    label_reader = _LabelReader(labels, at_once) if labels else None
     wanted = [*dict.fromkeys([*columns, *(["record"] if labels else [])])]
-    place = 0
+    position = 0
     for part in _in_parts(records, [*wanted, "status"], at_once):
         accepted = part.loc[part["status"] == "accepted", wanted]
-        accepted.index = pd.RangeIndex(place, place + len(accepted))
-        place += len(accepted)
-        if label_of:
-            accepted["label"] = label_of.records(accepted["record"])
+        accepted.index = pd.RangeIndex(position, position + len(accepted))
+        position += len(accepted)
+        if label_reader:
+            accepted["label"] = label_reader.labels_of(accepted["record"])
         yield accepted[[*columns, *(["label"] if labels else [])]]
 
 
-class _Labels:
-    """Labels by record, read as far as they are asked for: both tables are in the order of the records."""
+class _LabelReader:
+    """Reads labels only as far as requested. Both tables are in the order of the records."""
 
     def __init__(self, labels: Path, at_once: int) -> None:
         self._parts = _in_parts(labels, ["record", "label"], at_once)
         self._read = pd.Series(dtype=object)
 
-    def records(self, numbers: pd.Series) -> pd.Series:
-        """Return the labels of records (n,), which come after those asked for before; NaN where there is none."""
+    def labels_of(self, numbers: pd.Series) -> pd.Series:
+        """Return the labels of records (n,), NaN for none. The records must come after those of earlier calls."""
         if numbers.empty:
             return pd.Series(dtype=object)
         last = int(numbers.iloc[-1])

@@ -1,4 +1,4 @@
-"""Which colour a label has."""
+"""Which colour each label has."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-# Of bars and points that are all of one kind.
+# For bars and points that are all of one kind.
 SINGLE = "#4c78a8"
 GREY = "#bbbbbb"
-# Labels that are too rare to have a colour of their own, and records without one.
+# Labels that are too rare for a colour of their own, and records without a label.
 OTHER, NONE = "other", "(none)"
 
 
 def colour_of_labels(labels: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each label, grey for the rest.
+    """Return a colour for each label; rare and missing labels are grey.
 
     >>> colour_of_labels(["kinase", OTHER])
     {'kinase': '#1f77b4', 'other': '#bbbbbb'}

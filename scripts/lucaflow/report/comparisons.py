@@ -1,4 +1,4 @@
-"""Figures of comparisons: precisions by length, divisions along a sequence, and how windows lie."""
+"""Figures that compare: precisions by length, divisions along a sequence, and positions of windows."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from lucaflow.embedding.comparisons import REFERENCE, costs
+from lucaflow.embedding.comparisons import REFERENCE, summarise_costs
 from lucaflow.engine.windows import Windowing
 from lucaflow.report.style import save_png
 
-# What rounding alone does to a float32 value; distances below are drawn here.
+# The error of a float32 value from rounding alone; smaller errors are drawn at this value.
 _SMALLEST = 1e-8
-# Residues of the running median along a sequence.
+# Residues in the running median along a sequence.
 _RUNNING = 21
 
 
 def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
-    """Draw the error of each precision by length: of pooled means, of matrices, and of each matrix's worst row."""
+    """Draw the error of each precision by length: for pooled means, matrices, and the worst row of each matrix."""
     panels = {
         "mean_relative_error": "relative error of the mean",
         "matrix_relative_error": "relative error of the matrix",
@@ -45,7 +45,7 @@ def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
 
 
 def draw_stitchings(rows: pd.DataFrame, title: str, path: Path) -> None:
-    """Draw the distance from the one-pass rows: along the longest sequence, and for all rows together."""
+    """Draw the distances from the one-pass rows: along the longest sequence, and of all rows together."""
     figure, (along, together) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(3, 2))
     longest = rows.sort_values("residue")["digest"].iloc[-1]
     for name, group in rows[rows["digest"] == longest].groupby("division", sort=False):
@@ -56,7 +56,7 @@ def draw_stitchings(rows: pd.DataFrame, title: str, path: Path) -> None:
         ylabel="distance from the one-pass row",
         ylim=(0, None),
     )
-    for _, cost in costs(rows).iterrows():
+    for _, cost in summarise_costs(rows).iterrows():
         values = np.sort(rows["distance"][rows["division"] == cost["division"]])
         label = f"{cost['division']} ({cost['tokens_relative']:.1f} × tokens, {cost['pairs_relative']:.2f} × pairs)"
         together.plot(values, np.linspace(0, 1, len(values)), linewidth=1.2, label=label)
@@ -68,7 +68,7 @@ def draw_stitchings(rows: pd.DataFrame, title: str, path: Path) -> None:
 
 
 def draw_windows(length: int, size: int, path: Path) -> None:
-    """Draw which windows a sequence is divided into, which rows of each are kept, and their context."""
+    """Draw the windows of a sequence, the rows that are kept from each window, and the context of each row."""
     ways = {
         "lucaone, overlap": Windowing(embedding_fixed_len_a_time=size),
         "lucaone, no overlap": Windowing(embedding_fixed_len_a_time=size, embedding_complete_seg_overlap=False),
@@ -80,9 +80,9 @@ def draw_windows(length: int, size: int, path: Path) -> None:
         for number, window in enumerate(windowing.windows(length)):
             bars.barh(-number, window.length, left=window.start, color="#c6dbef", height=0.7)
             bars.barh(-number, window.kept, left=window.kept_start, color="#08519c", height=0.7)
-            kept = np.arange(window.kept_start, window.kept_stop)
-            left += (kept - window.start).tolist()
-            right += (window.stop - 1 - kept).tolist()
+            kept_rows = np.arange(window.kept_start, window.kept_stop)
+            left += (kept_rows - window.start).tolist()
+            right += (window.stop - 1 - kept_rows).tolist()
         bars.set_title(name, loc="left")
         bars.set_yticks([])
         context.plot(left, color="#1b9e77", label="before it", linewidth=1)

@@ -1,4 +1,4 @@
-"""What failed in a run, and why: in the words of the jobs, at the end of what Snakemake says."""
+"""Which jobs of a run failed, and why: their error messages, for the end of Snakemake's output."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _SHOWN = 10
-# What Snakemake writes of a job, by its number: that it failed (indented in a group of jobs, with its log and perhaps a
-# cluster's), that its files did not come, that it is tried again, that it has ended.
+# What Snakemake writes about a job, by its number: it failed (indented in a group of jobs, with its log and perhaps the
+# cluster's log), its output files are missing, it is tried again, it finished.
 _LINES = r"(?: {4,8}\S.*\n)*?"
 _EVENT = re.compile(
     rf"^ *Error in rule \w+:\n{_LINES} +jobid: (?P<failed>\d+)\n{_LINES} +log: (?P<logs>.+?) \(check log"
@@ -17,20 +17,20 @@ _EVENT = re.compile(
     r"|^ *Finished jobid: (?P<finished>\d+)",
     re.MULTILINE,
 )
-# As a job's log has it: `reporting_to`.
+# The start of an entry in a job's log, as `reporting_to` writes it.
 _ENTRY = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]+) ", re.MULTILINE)
 _STACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)*", re.MULTILINE)
 
 
-def failed_jobs(said: str) -> list[tuple[str, str]]:
-    """Return what failed for good, in order, from what Snakemake said in a run: where to look, and why."""
+def failed_jobs(output: str) -> list[tuple[str, str]]:
+    """Return where to look, and why, for each job that failed for good, in the order of Snakemake's output."""
     failed: dict[str, tuple[str, str]] = {}
-    for event in _EVENT.finditer(said):
+    for event in _EVENT.finditer(output):
         if event["failed"]:
             log, _, of_cluster = event["logs"].partition(", ")
             failed[event["failed"]] = log, cause(Path(log), of_cluster)
         elif event["incomplete"]:
-            why = f"It ended well, but its files did not come in time (--latency-wait).{event['files']}"
+            why = f"It succeeded, but its output files did not appear in time (--latency-wait).{event['files']}"
             failed[event["incomplete"]] = f"job {event['incomplete']}", why
         else:
             failed.pop(event["again"] or event["finished"], None)
@@ -38,23 +38,23 @@ def failed_jobs(said: str) -> list[tuple[str, str]]:
 
 
 def cause(log: Path, of_cluster: str = "") -> str:
-    """Return the last error in a job's log, or what is known of one that ended without a word."""
+    """Return the last error in a job's log, or the probable cause if there is none."""
     if not log.is_file():
-        where = f", or {of_cluster}," if of_cluster else ""
-        return f"It wrote no log: what it said stands above{where} where Snakemake says that it failed."
-    # What stands before the first entry, then by turns levels and texts.
+        where = f", or in {of_cluster}," if of_cluster else ""
+        return f"It wrote no log. Its output is above{where} where Snakemake reports the failure."
+    # The text before the first entry, then levels and texts in turn.
     _, *entries = _ENTRY.split(log.read_text(encoding="utf-8", errors="replace"))
     errors = [text for level, text in zip(entries[::2], entries[1::2], strict=True) if level == "ERROR"]
     if errors:
         return _STACK.split(errors[-1])[-1].strip()
     last = f" Its last line: {entries[-1].strip()}" if entries else ""
-    return f"It ended without a word: most likely killed, lost, or out of time or memory.{last}"
+    return f"It ended without an error message. Most likely it was killed or lost, or ran out of time or memory.{last}"
 
 
 def as_text(logs_of_run: Sequence[str]) -> str:
-    """Return what failed in a run, and why; nothing if that is not known. logs_of_run: Snakemake's own."""
-    said = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs_of_run)
-    failed = failed_jobs(said)
+    """Return the failed jobs of a run, and why; empty if none is known. logs_of_run: Snakemake's own logs."""
+    output = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs_of_run)
+    failed = failed_jobs(output)
     lines = ["", "Failed, and why:"] if failed else []
     for where, why in failed[:_SHOWN]:
         lines += [f"  {where}", *(f"    {line}" for line in why.splitlines())]

@@ -1,4 +1,4 @@
-"""The lengths of a dataset's sequences, and contact maps."""
+"""Figures of a dataset: the lengths of its sequences, and contact maps."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def sample_rows(count: int, most: int) -> np.ndarray:
 
 
 def bounds_of(lengths: Sequence[int]) -> np.ndarray:
-    """Return the bounds of a histogram's bars: equally wide, or growing by a factor where lengths differ much.
+    """Return the bounds of a histogram's bars: of equal width, or growing by a factor if lengths differ much.
 
-    They lie between whole numbers, and bars that grow begin with one length each.
+    Bounds are between whole numbers. Bars that grow start with one length each.
     """
     shortest, longest = min(lengths), max(lengths)
     if longest > WIDE * shortest:
@@ -36,7 +36,7 @@ def bounds_of(lengths: Sequence[int]) -> np.ndarray:
 
 
 def draw_lengths(lengths: Mapping[int, int], dataset: str, path: Path) -> None:
-    """Draw how many distinct sequences of a dataset have which length in residues."""
+    """Draw a histogram of the lengths of a dataset's distinct sequences, in residues."""
     figure, axes = plt.subplots(figsize=(6.4, 3.6))
     bounds = bounds_of(list(lengths))
     axes.hist(list(lengths), bins=bounds.tolist(), weights=list(lengths.values()), color=SINGLE)
@@ -48,7 +48,7 @@ def draw_lengths(lengths: Mapping[int, int], dataset: str, path: Path) -> None:
 
 
 def draw_contacts(embeddings_path: Path, path: Path) -> None:
-    """Draw the contact maps of a few records, spread evenly over the dataset."""
+    """Draw the contact maps of at most MOST_CONTACT_MAPS records, spread evenly over the dataset."""
     with Embeddings(embeddings_path) as embeddings:
         ids = [embeddings.ids[row] for row in sample_rows(len(embeddings), MOST_CONTACT_MAPS)]
         maps = [embeddings.read("contacts", identifier) for identifier in ids]

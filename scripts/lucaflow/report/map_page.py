@@ -1,4 +1,4 @@
-"""Maps as pages that need nothing else: hover, search, zoom, click a label to hide it."""
+"""Draw a map as a self-contained page: hover, search, zoom, click a label to hide it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lucaflow.report.colours import colour_of_labels
 from lucaflow.report.maps import Map
 
 HOVER = [("id", "@id"), ("description", "@description"), ("label", "@label"), ("length", "@length")]
-# Shows what has the text that was typed in its id, description or label, and fades everything else.
+# Shows the points whose id, description or label contains the typed text, and fades all others.
 SEARCH = """
 const wanted = cb_obj.value_input.trim().toLowerCase()
 let count = 0
@@ -41,7 +41,7 @@ FADED = {"nonselection_alpha": 0.04, "muted_alpha": 0.04, "selection_alpha": 1.0
 
 
 def draw_html(drawing: Map, path: Path) -> None:
-    """Draw the map as one page: coloured by label, or by length where there are no labels."""
+    """Draw the map as one page: coloured by label, or by length if there are no labels."""
     plot = figure(
         title=drawing.title,
         x_axis_label=drawing.axes[0],
@@ -61,7 +61,7 @@ def draw_html(drawing: Map, path: Path) -> None:
 
 
 def _source(drawing: Map, chosen: Any) -> ColumnDataSource:
-    """Return the points of a map as what a page holds: numbers as binary."""
+    """Return the chosen points of a map for the page, with numbers in binary form."""
     points = drawing.points[chosen]
     texts = {name: points[name].tolist() for name in ("id", "description", "label")}
     numbers = {name: points[name].to_numpy(np.float32) for name in ("x", "y")}

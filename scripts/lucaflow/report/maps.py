@@ -1,4 +1,4 @@
-"""Maps: each record a point, alike embeddings near each other."""
+"""Draw a dataset as a map: each record is a point, and similar embeddings are near each other."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lucaflow.report.colours import NONE, OTHER, colour_of_labels
 from lucaflow.report.figures import sample_rows
 from lucaflow.report.style import plain, save_png
 from lucaflow.store.embeddings import Embeddings
-from lucaflow.store.format import rows_of
+from lucaflow.store.format import read_rows
 
-# A page with more points is slow to open (docs/speed.md#maps), and a picture shows no more.
+# A page with more points is slow to open (docs/speed.md#maps), and a picture does not show more.
 MOST_POINTS = 100_000
-# Where vectors have to be pooled from matrices first, each point costs reading one.
+# If vectors are pooled from matrices, each point requires reading a matrix.
 MOST_POOLED_POINTS = 2_000
 MOST_LABELS = 19
-# t-SNE looks at so many principal components, and needs so many different points at least.
+# t-SNE uses this many principal components, and needs at least this many different points.
 COMPONENTS = 50
 FEWEST_NEIGHBOURS = 8
 PERPLEXITY = 30
@@ -33,7 +33,7 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Map:
-    """Points of a map: a table with x, y, id, description, label and length; and what to say about it and its axes."""
+    """The points of a map, with x, y, id, description, label and length; its title; and the names of its axes."""
 
     points: pd.DataFrame
     title: str
@@ -41,7 +41,7 @@ class Map:
 
     @property
     def labels(self) -> list[str]:
-        """Labels in the order of the legend: the most frequent first, the rest together as `other`."""
+        """Labels in the order of the legend: by frequency, with the rest together as `other` at the end."""
         counts = self.points["label"].value_counts()
         named = [label for label in counts.index if label != OTHER]
         return named + [OTHER] * (OTHER in counts.index)
@@ -52,35 +52,35 @@ class Map:
 
     @property
     def size(self) -> float:
-        """The diameter of a point in points (1/72 inch): smaller where there are many."""
+        """The diameter of a point in points (1/72 inch), smaller if there are many."""
         return float(np.clip(140 / len(self.points) ** 0.4, 1.5, 4.5))
 
 
 def read_vectors(embeddings: Embeddings, records: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return the vectors (n, H) of records, and what they are: the mean if there is one."""
+    """Return the vectors (n, H) of records, and their kind: the first of VECTORS that is stored, or else the mean."""
     name = next((name for name in VECTORS if name in embeddings.outputs), None)
     if name is None:
         first, last = (1, -1) if embeddings.options["matrix_add_special_token"] else (0, None)
         matrices = (embeddings.read("matrix", embeddings.ids[record])[first:last] for record in records)
         return np.stack([np.asarray(matrix, dtype=np.float32).mean(0) for matrix in matrices]), "mean"
-    return rows_of(embeddings.file[name], embeddings.file["sequence"][:][records]).astype(np.float32), name
+    return read_rows(embeddings.file[name], embeddings.file["sequence"][:][records]).astype(np.float32), name
 
 
 def principal_components(vectors: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Return the first principal components (n, count) of vectors (n, H), and their shares of the variance (count,)."""
     there = min(count, *vectors.shape)
-    # The covariance of vectors that are close together would be lost in that of their common part.
+    # Otherwise rounding in their common part would hide the differences of vectors that are close together.
     vectors = vectors - vectors.mean(0, dtype=np.float64).astype(np.float32)
-    # Of many vectors the covariance (H, H) is less work, and far less memory, than the vectors themselves.
+    # For many vectors, the covariance (H, H) takes less work, and far less memory, than the vectors themselves.
     pca = PCA(n_components=there, svd_solver="full" if len(vectors) <= vectors.shape[1] else "covariance_eigh")
-    with np.errstate(invalid="ignore"):  # one point has no variance to share out
+    with np.errstate(invalid="ignore"):  # a single point has no variance
         coordinates = pca.fit_transform(vectors)
     missing = (0, count - there)
     return np.pad(coordinates, ((0, 0), missing)), np.pad(np.nan_to_num(pca.explained_variance_ratio_), missing)
 
 
 def neighbour_embedding(vectors: np.ndarray, threads: int) -> np.ndarray:
-    """Return where t-SNE puts vectors (n, H) in two dimensions (n, 2): from their components, by a fixed seed."""
+    """Return the t-SNE coordinates (n, 2) of vectors (n, H), from their principal components and a fixed seed."""
     components, _ = principal_components(vectors, COMPONENTS)
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
     fitted = TSNE(perplexity=perplexity, initialization="pca", n_jobs=threads, random_state=SEED).fit(components)
@@ -88,9 +88,9 @@ def neighbour_embedding(vectors: np.ndarray, threads: int) -> np.ndarray:
 
 
 def project(vectors: np.ndarray, projection: str, threads: int = 1) -> tuple[np.ndarray, tuple[str, str]]:
-    """Return coordinates (n, 2) of vectors (n, H), and what the axes are. projection: `components` or `tsne`.
+    """Return coordinates (n, 2) of vectors (n, H), and the names of the axes. projection: `components` or `tsne`.
 
-    Too few different vectors for t-SNE are shown by their components, which the axes say.
+    If there are too few different vectors for t-SNE, components are used, and the names of the axes say so.
     """
     if projection == "tsne" and len(np.unique(vectors[: 100 * FEWEST_NEIGHBOURS], axis=0)) >= FEWEST_NEIGHBOURS:
         return neighbour_embedding(vectors, threads), ("t-SNE 1", "t-SNE 2")
@@ -101,7 +101,7 @@ def project(vectors: np.ndarray, projection: str, threads: int = 1) -> tuple[np.
 
 
 def described(records: Path, labels: Path, chosen: np.ndarray) -> pd.DataFrame:
-    """Return description, label and length of the accepted records at some places (n,), in their order."""
+    """Return description, label and length of the accepted records with the numbers `chosen` (n,), in their order."""
     parts = accepted_records(records, ["description", "length"], labels)
     rows = pd.concat([part[part.index.isin(chosen)] for part in parts])
     rows["label"] = rows["label"].fillna(NONE if rows["label"].notna().any() else "")
@@ -127,7 +127,7 @@ def make_map(embeddings_path: Path, records: Path, labels: Path, note: str, proj
 
 
 def draw_png(drawing: Map, path: Path) -> None:
-    """Draw the map for a paper: coloured by label, or by length where there are no labels."""
+    """Draw the map for a paper: coloured by label, or by length if there are no labels."""
     figure, axes = plt.subplots(figsize=(7.2, 5.4))
     points, area = drawing.points, drawing.size**2
     if drawing.is_labelled:

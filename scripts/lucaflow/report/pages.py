@@ -1,4 +1,4 @@
-"""Tables and texts as pages that need nothing else."""
+"""Tables and texts as self-contained pages."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a page of text needs no pandas, which takes half a second to load
     import pandas as pd
-# Characters from which a cell gets room.
+# Columns with longer cells get a minimum width.
 LONG = 60
 
 
 def page(rows: pd.DataFrame, title: str) -> str:
-    """Return a table as a page of its own; every cell is escaped, and long text gets room."""
+    """Return a table as a page. Every cell is escaped, and columns of long text get a minimum width."""
     return _page_of_table(rows.rename(columns=_in_words), title)
 
 
 def page_by_dataset(rows: pd.DataFrame, title: str) -> str:
-    """Return a table of datasets as a page with a column for each: they are few, and what is said of them is much."""
+    """Return a table of datasets as a page with a column for each dataset: there are few datasets and many values."""
     turned = rows.rename(columns=_in_words).set_index("dataset").astype(object).T
     return _page_of_table(turned.rename_axis("", axis=0).rename_axis(None, axis=1).reset_index(), title)
 
@@ -33,7 +33,7 @@ def _page_of_table(rows: pd.DataFrame, title: str) -> str:
 
 
 def page_of_text(text: str, title: str) -> str:
-    """Return a text as a page of its own, line by line."""
+    """Return a text as a page, line by line."""
     return _page(f"<pre>{html.escape(text)}</pre>", title)
 
 

@@ -1,4 +1,4 @@
-"""What was predicted, to look at: how many of each class, how sure, and against labels where there are any."""
+"""Figures and pages of predictions: the classes, the probabilities and, with labels, the comparison with them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BINS = 30
 
 
 def title_of(about: Mapping[str, Any]) -> str:
-    """Say what the predictions are, as recorded beside them."""
+    """Return the title of predictions. about: their record, <task>.json."""
     failed = f", {about['failed']} could not be predicted" if about["failed"] else ""
     note = f" ({about['note']})" if about["note"] else ""
     return f"{about['dataset']}: {about['task']}{note}, {about['predicted']} predictions{failed}"
@@ -53,7 +53,7 @@ def draw(table: pd.DataFrame, about: Mapping[str, Any], path: Path) -> None:
 
 
 def _draw_classes(axes: Any, labels: pd.Series, about: Mapping[str, Any]) -> None:
-    """Count the predicted classes; the most frequent ones, if there are many."""
+    """Draw the counts of the predicted classes; of the most frequent ones if there are many."""
     if about["task_type"] == "multi_label":
         labels = pd.Series([name for cell in labels for name in ast.literal_eval(cell)], dtype=str)
     found = Counter(dict.fromkeys(about["labels"], 0))
@@ -85,7 +85,7 @@ def _draw_scatter(axes: Any, compared: Comparison) -> None:
 
 
 def _draw_confusion(axes: Any, compared: Comparison, about: Mapping[str, Any]) -> None:
-    """Draw the confusion matrix, as shares of each label; of several labels, how often each is found."""
+    """Draw the confusion matrix as shares of each label; for sets of labels, the share of each label that is found."""
     if compared.truth.ndim == 2:
         found = (compared.truth * compared.predicted).sum(0) / np.maximum(1, compared.truth.sum(0))
         axes.barh(range(len(found)), found, color=SINGLE)
@@ -109,17 +109,17 @@ def _draw_confusion(axes: Any, compared: Comparison, about: Mapping[str, Any]) -
 
 
 def described(table: pd.DataFrame, records: Path, seq_types: Sequence[str]) -> pd.DataFrame:
-    """Return the first predictions with the descriptions and lengths of their records, for people.
+    """Return the first predictions with the descriptions and lengths of their records.
 
-    seq_types: what the task reads, for each side; ids are compared by type.
+    seq_types: the sequence type of each side. Records are found by id and type.
     """
     shown = table.head(MOST_ROWS)
     ids = np.unique(shown.filter(regex="^seq_id"))
     columns = ["id", "description", "seq_type", "side", "length"]
-    # An id may be in any number of pairs.
-    same = ["id", "seq_type", "side"]
+    # An id may occur in any number of pairs.
+    identity = ["id", "seq_type", "side"]
     accepted = pd.concat(
-        [part[part["id"].isin(ids)].drop_duplicates(same) for part in accepted_records(records, columns)]
+        [part[part["id"].isin(ids)].drop_duplicates(identity) for part in accepted_records(records, columns)]
     )
     for side, seq_type in zip(("a", "b") if len(seq_types) == 2 else ("",), seq_types, strict=True):
         suffix = f"_{side}" if side else ""
@@ -131,6 +131,6 @@ def described(table: pd.DataFrame, records: Path, seq_types: Sequence[str]) -> p
 
 
 def as_html(table: pd.DataFrame, about: Mapping[str, Any]) -> str:
-    """Return the first predictions as a page of its own."""
+    """Return the first predictions as a page."""
     rest = "" if about["predicted"] <= len(table) else f"; the first {len(table)}, all are in {about['task']}.csv"
     return page(table, title_of(about) + rest)

@@ -1,4 +1,4 @@
-"""How pictures look, and how they are saved."""
+"""How figures look, and how they are saved."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ plt.rcParams.update(
 
 
 def plain(text: str) -> str:
-    """Return text as matplotlib shows it: dollars start no formula, an underscore hides no label."""
+    """Return text that matplotlib shows as it is: `$` does not start a formula, a first `_` does not hide a label."""
     return text.replace("$", r"\$").removeprefix("_") or " "
 
 
 def save_png(drawn: Any, path: Path) -> None:
-    """Write a figure of matplotlib, completely or not at all."""
-    with replacing(path, guarded=True) as temporary:
+    """Save a matplotlib figure, completely or not at all."""
+    with replacing(path, with_checksum=True) as temporary:
         drawn.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
     plt.close(drawn)

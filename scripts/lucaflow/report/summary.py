@@ -1,4 +1,4 @@
-"""The table that a run ends in: a row for each dataset."""
+"""The table at the end of a run: a row for each dataset."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEMONSTRATION = "`mini` is a small network that comes with LucaFlow: for demonst
 _NOT_EMBEDDED = dict.fromkeys(
     ("truncated", "windowed", "seconds", "residues_per_second", "memory_mb", "embeddings_mb", "shards_mb", "embeddings")
 )
-# Columns that the terminal shows only where there is something in them.
+# Columns that the terminal shows only if they have values.
 _SELDOM = ("truncated", "windowed")
 _SHORT_NAMES = {
     "changed_records": "changed",
@@ -30,17 +30,17 @@ _SHORT_NAMES = {
 def summarise(
     counts: Mapping[str, Counts], verified: Mapping[str, Path], predicted: Iterable[Path], working: Path
 ) -> pd.DataFrame:
-    """Return a row for each dataset: what became of its records and, where it was embedded, time and space.
+    """Return a row for each dataset: the counts of its records and, if it was embedded, the time and space it took.
 
-    counts: by dataset; verified: the verified.json of those that were embedded; predicted: the <task>.json of
-    predictions; working: the folder that holds logs and benchmarks.
+    counts: by dataset; verified: verified.json by embedded dataset; predicted: the <task>.json of predictions; working:
+    the folder with logs and benchmarks.
     """
     predictions: dict[str, list[str]] = {}
     for path in predicted:
         about = read_json(path)
-        doubts = [f"{about['failed']} failed"] * bool(about["failed"]) + [about["note"]] * bool(about["note"])
-        said = f" ({', '.join(doubts)})" if doubts else ""
-        predictions.setdefault(about["dataset"], []).append(f"{about['predicted']} of {about['task']}{said}")
+        notes = [f"{about['failed']} failed"] * bool(about["failed"]) + [about["note"]] * bool(about["note"])
+        noted = f" ({', '.join(notes)})" if notes else ""
+        predictions.setdefault(about["dataset"], []).append(f"{about['predicted']} of {about['task']}{noted}")
     rows = []
     for dataset, found in counts.items():
         results = _embedding(verified[dataset], working) if dataset in verified else _NOT_EMBEDDED
@@ -84,15 +84,14 @@ def _embedding(path: Path, working: Path) -> dict[str, Any]:
 
 
 def computed_beside(log: Path) -> Path:
-    """Return the file beside an embedding job's log that says what the job computed: residues, and seconds."""
+    """Return the file beside the log of an embedding job with the residues and the seconds that it computed."""
     return log.with_suffix(".computed.json")
 
 
 def cost_of_embedding(working: Path, jobs: Sequence[Path]) -> tuple[float | None, int | None]:
-    """Return the seconds of the embedding jobs, start-up included, and the MB of memory that the largest took.
+    """Return the seconds of the embedding jobs together, start-up included, and the most memory that one took, in MB.
 
-    Each is None where it was not measured. jobs: where their benchmarks lie in that folder of `working`, without
-    suffix.
+    Each is None if it was not measured. jobs: the paths of their benchmarks below `working`/benchmarks, without suffix.
     """
     tables = [working / "benchmarks" / f"{job}.tsv" for job in jobs]
     if not tables or not all(table.is_file() for table in tables):
@@ -103,9 +102,10 @@ def cost_of_embedding(working: Path, jobs: Sequence[Path]) -> tuple[float | None
 
 
 def rate_of_embedding(working: Path, jobs: Sequence[Path]) -> float | None:
-    """Return residues a second, of those that the jobs computed: not of what an earlier try had, or another shard.
+    """Return the residues per second that the jobs computed, or None if it was not measured.
 
-    None where nothing was measured. jobs: where their logs lie in that folder of `working`, without suffix.
+    Residues from an earlier try, or from another shard, do not count. jobs: the paths of their logs below
+    `working`/logs, without suffix.
     """
     paths = [computed_beside(working / "logs" / f"{job}.log") for job in jobs]
     computed = [read_json(path) for path in paths if path.is_file()]
@@ -114,7 +114,7 @@ def rate_of_embedding(working: Path, jobs: Sequence[Path]) -> float | None:
 
 
 def as_text(table: Path) -> str:
-    """Return the table of a run for the terminal, and where to look."""
+    """Return the table of a run for the terminal, with the folders of its results."""
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
     embedded = [Path(path).parent for path in rows.pop("embeddings") if path]
     folders = "\n".join(f"  {folder}/" for folder in embedded)
@@ -128,16 +128,16 @@ def as_text(table: Path) -> str:
     where = f"\nEmbeddings (embeddings.h5) and figures{maps} are in:\n{folders}\n" if folders else ""
     where += f"\nPredictions are in:\n{predictions}\n" if predictions else ""
     return (
-        f"\n{text}\n\nSeconds are those of the embedding jobs, starting Python and loading the network included; "
-        "residues/s are of computing alone.\n"
+        f"\n{text}\n\nSeconds are those of the embedding jobs, with starting Python and loading the network; "
+        "residues/s count the computation alone.\n"
         f"{warning}{where}"
     )
 
 
 def validation(counts: Mapping[str, Counts], verified: Mapping[str, Path]) -> pd.DataFrame:
-    """Return a row for each dataset: what became of its records, and what was compared in its embeddings.
+    """Return a row for each dataset: the counts of its records, and the checks of its embeddings.
 
-    verified: the verified.json of the datasets that were embedded.
+    verified: verified.json by embedded dataset.
     """
     rows = []
     for dataset, found in counts.items():

@@ -1,4 +1,4 @@
-"""From shards to embeddings.h5: one file for a dataset, with the matrices behind links."""
+"""How do shards become embeddings.h5, one file for a dataset with links to the matrices?"""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing
 from lucaflow.records.table import accepted_records
-from lucaflow.store.checksums import read_rows
-from lucaflow.store.format import COUNTS, FORMAT, PER_SEQUENCE, SHARD_FORMAT, key_of, open_hdf5
+from lucaflow.store.checksums import read_checked_rows
+from lucaflow.store.format import COUNTS, EMBEDDINGS_FORMAT, PER_SEQUENCE, SHARD_FORMAT, hdf5_name, open_hdf5
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION
 
 _ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
-class Accepted:
+class AcceptedRecords:
     """The accepted records of a dataset, in input order.
 
-    ids: N texts; digests: (U,) S64, distinct sequences in order of first appearance; lengths: (U,);
-    sequence: (N,) row of each record's sequence.
+    ids: N texts; digests: (U,) S64, the distinct sequences in order of first appearance; lengths: (U,) in residues;
+    sequence_rows: (N,) the row of each record's sequence in digests and lengths.
     """
 
     ids: list[str]
     digests: np.ndarray
     lengths: np.ndarray
-    sequence: np.ndarray
+    sequence_rows: np.ndarray
 
     @cached_property
-    def _order(self) -> np.ndarray:
+    def _sorted_order(self) -> np.ndarray:
         return np.argsort(self.digests)
 
-    def rows_of(self, digests: np.ndarray) -> np.ndarray:
-        """Return the rows of digests; -1 for one that is not among them."""
-        place = np.searchsorted(self.digests, digests, sorter=self._order)
-        rows = self._order[np.minimum(place, len(self._order) - 1)]
+    def find_rows(self, digests: np.ndarray) -> np.ndarray:
+        """Return the row of each given digest, or -1 for an unknown digest."""
+        place = np.searchsorted(self.digests, digests, sorter=self._sorted_order)
+        rows = self._sorted_order[np.minimum(place, len(self._sorted_order) - 1)]
         return np.where(self.digests[rows] == digests, rows, -1)
 
 
-def read_accepted(records: Path) -> Accepted:
-    """Read what embeddings.h5 should hold from records.tsv."""
+def read_accepted(records: Path) -> AcceptedRecords:
+    """Read the accepted records and their distinct sequences from records.tsv."""
     ids: list[str] = []
     digests: list[np.ndarray] = []
     lengths: list[np.ndarray] = []
@@ -60,23 +60,23 @@ def read_accepted(records: Path) -> Accepted:
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return Accepted(ids, distinct[order], np.concatenate(lengths)[first[order]], rank[inverse])
+    return AcceptedRecords(ids, distinct[order], np.concatenate(lengths)[first[order]], rank[inverse])
 
 
 def assemble(
     path: Path,
     attributes: Mapping[str, Any],
     options: EmbeddingOptions,
-    accepted: Accepted,
+    accepted: AcceptedRecords,
     shards: Sequence[Path],
 ) -> None:
-    """Write embeddings.h5. Raises StoreError if the shards do not hold each sequence exactly once."""
+    """Write embeddings.h5. Raise StoreError unless the shards hold each sequence exactly once."""
     with open_hdf5(shards[0], SHARD_FORMAT) as shard:
         hidden_size = int(shard.attrs["hidden_size"])
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(
             {
-                "format": FORMAT,
+                "format": EMBEDDINGS_FORMAT,
                 "format_version": EMBEDDINGS_FORMAT_VERSION,
                 **attributes,
                 "hidden_size": hidden_size,
@@ -85,7 +85,7 @@ def assemble(
             }
         )
         file.create_dataset("ids", data=accepted.ids, dtype=h5py.string_dtype())
-        file["sequence"] = accepted.sequence
+        file["sequence"] = accepted.sequence_rows
         file["digests"] = accepted.digests
         count = len(accepted.digests)
         for name in PER_SEQUENCE:
@@ -94,26 +94,31 @@ def assemble(
             file.create_dataset(name, (count, hidden_size), options.dtype)
         shard_of = _copy_shards(file, options, accepted, shards)
         for name in options.linked:
-            _link(file.create_group(name), name, path.parent, accepted, shards, shard_of)
+            _link_arrays(file.create_group(name), name, path.parent, accepted, shards, shard_of)
 
 
-def _copy_shards(file: h5py.File, options: EmbeddingOptions, accepted: Accepted, shards: Sequence[Path]) -> np.ndarray:
-    """Copy the packed arrays to their rows; return the shard (U,) of each row."""
+def _copy_shards(
+    file: h5py.File, options: EmbeddingOptions, accepted: AcceptedRecords, shards: Sequence[Path]
+) -> np.ndarray:
+    """Copy the vectors and counts to their rows; return the index (U,) of the shard that holds each row."""
     shard_of = np.full(len(accepted.digests), -1)
     numbers = {name: file[name][:] for name in PER_SEQUENCE}
     for index, shard_path in enumerate(shards):
         with open_hdf5(shard_path, SHARD_FORMAT) as shard:
             if shard.attrs["fingerprint"] != file.attrs["fingerprint"]:
                 raise StoreError(f"{shard_path} was made with other options. Delete it and run again.")
-            rows = accepted.rows_of(shard["digests"][:])
+            rows = accepted.find_rows(shard["digests"][:])
             if (rows < 0).any() or (shard_of[rows] >= 0).any():
-                raise StoreError(f"{shard_path} holds sequences that belong elsewhere. Delete it and run again.")
+                raise StoreError(
+                    f"{shard_path} holds sequences that are not in records.tsv or are in another shard. "
+                    "Delete it and run again."
+                )
             shard_of[rows] = index
             numbers["lengths"][rows] = shard["lengths"][:]
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 block = rows[start : start + _ROWS_AT_ONCE]
                 order = np.argsort(block)
-                values = read_rows(shard, np.s_[start : start + _ROWS_AT_ONCE])
+                values = read_checked_rows(shard, np.s_[start : start + _ROWS_AT_ONCE])
                 for name in COUNTS:
                     numbers[name][block] = values[name]
                 for name in options.vectors:
@@ -122,15 +127,20 @@ def _copy_shards(file: h5py.File, options: EmbeddingOptions, accepted: Accepted,
         file[name][:] = values
     missing = accepted.digests[shard_of < 0]
     if len(missing):
-        raise StoreError(f"no shard holds {len(missing)} of the sequences; the first is {missing[0].decode()}")
+        raise StoreError(f"{len(missing)} sequences are in no shard; the first is {missing[0].decode()}")
     return shard_of
 
 
-def _link(
-    group: h5py.Group, output: str, folder: Path, accepted: Accepted, shards: Sequence[Path], shard_of: np.ndarray
+def _link_arrays(
+    group: h5py.Group,
+    output: str,
+    folder: Path,
+    accepted: AcceptedRecords,
+    shards: Sequence[Path],
+    shard_of: np.ndarray,
 ) -> None:
-    """Link each id to its array in the shards, by a path that starts at embeddings.h5's own folder."""
+    """Link each id to its array in the shards. Paths are relative to the folder of embeddings.h5."""
     names = [shard.relative_to(folder).as_posix() for shard in shards]
-    for identifier, row in zip(accepted.ids, accepted.sequence.tolist(), strict=True):
+    for identifier, row in zip(accepted.ids, accepted.sequence_rows.tolist(), strict=True):
         digest = accepted.digests[row].decode()
-        group[key_of(identifier)] = h5py.ExternalLink(names[shard_of[row]], f"/{output}/{digest}")
+        group[hdf5_name(identifier)] = h5py.ExternalLink(names[shard_of[row]], f"/{output}/{digest}")

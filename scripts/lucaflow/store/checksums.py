@@ -1,4 +1,7 @@
-"""Checksums of rows in the HDF5 files: a sum over each array's rows, and a CRC-32 of each row of vectors."""
+"""Are the values in an HDF5 file those that were written?
+
+Each matrix has a checksum that is a sum over its rows. Each row of vectors has a CRC-32.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +14,29 @@ import numpy as np
 
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import StoreError
-from lucaflow.store.format import COUNTS
+from lucaflow.store.format import CHECKSUM_ATTRIBUTE, COUNTS
 
-CHECKSUM = "checksum"
-CHECKSUMS = 1 << 64
+CHECKSUM_MODULUS = 1 << 64
 _BLOCK_BYTES = 1 << 24
 
 
-def checksum(rows: np.ndarray, first: int) -> int:
-    """Return a checksum of rows (r, w), counted from `first`: sums of it over the pieces of an array are the array's.
+def checksum(rows: np.ndarray, first_row: int) -> int:
+    """Return the checksum of rows (r, w), the first of which is number `first_row` in its array.
 
-    It is a sum over rows, modulo 2**64: an odd number that stands for the row, times the sum of the row's 32-bit words,
-    each times an odd 64-bit number that stands for its place. So pieces may come in any order, a change within a word
-    always changes it, and any other but for a chance of some 2**-32. Unlike CRC-32 it takes one call for many rows.
+    The checksum is a sum over rows, modulo 2**64. Each 32-bit word of a row is multiplied by an odd 64-bit number for
+    its column; the sum of these is multiplied by an odd number for the row. So the checksums of the pieces of an
+    array, in any order, add up to the checksum of the array. A change within one word always changes the checksum; any
+    other change goes unnoticed with a probability of about 2**-32. Unlike CRC-32, one call handles many rows.
     """
-    words = _words(rows)
-    weights = _weights(words.shape[1] + 1)
-    of_rows = np.einsum("ij,j->i", words, weights[1:]) + weights[:1]
-    numbers = 2 * np.arange(first, first + len(rows), dtype=np.uint64) + 1
-    return int((numbers * of_rows).sum(dtype=np.uint64))
+    words = _as_32_bit_words(rows)
+    weights = _odd_weights(words.shape[1] + 1)
+    row_sums = np.einsum("ij,j->i", words, weights[1:]) + weights[:1]
+    numbers = 2 * np.arange(first_row, first_row + len(rows), dtype=np.uint64) + 1
+    return int((numbers * row_sums).sum(dtype=np.uint64))
 
 
-def _words(rows: np.ndarray) -> np.ndarray:
-    """Return the bytes of rows (r, w) as 32-bit numbers (r, n), with zeros behind rows that end between two."""
+def _as_32_bit_words(rows: np.ndarray) -> np.ndarray:
+    """Return the bytes of rows (r, w) as 32-bit numbers (r, n); rows are padded with zeros to whole words."""
     octets = np.ascontiguousarray(rows).view(np.uint8)
     if missing := -octets.shape[1] % 4:
         octets = np.pad(octets, ((0, 0), (0, missing)))
@@ -41,7 +44,7 @@ def _words(rows: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=100)
-def _weights(count: int) -> np.ndarray:
+def _odd_weights(count: int) -> np.ndarray:
     """Return odd 64-bit numbers (count,): the output of SplitMix64 (https://doi.org/10.1145/2660193.2660195)."""
     z: np.ndarray = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> 30)) * np.uint64(0xBF58476D1CE4E5B9)
@@ -49,10 +52,10 @@ def _weights(count: int) -> np.ndarray:
     return (z ^ (z >> 31)) | 1
 
 
-def blocks_of(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the rows (r, w) of a matrix or contacts in blocks, each with the number of its first row.
+def checked_blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the rows (r, w) of a matrix or of contacts in blocks, each with the number of its first row.
 
-    Raises StoreError at the end, where the values are not those that were written.
+    Raise StoreError after the last block if the values do not match their checksum.
     """
     total = 0
     rows = max(1, _BLOCK_BYTES // max(1, dataset.dtype.itemsize * dataset.shape[1]))
@@ -60,45 +63,45 @@ def blocks_of(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
         block = dataset[start : start + rows]
         total += checksum(block, start)
         yield start, block
-    if total % CHECKSUMS != dataset.attrs.get(CHECKSUM):
-        raise StoreError(f"{dataset.file.filename}: {dataset.name} is damaged: its values do not have their checksum")
+    if total % CHECKSUM_MODULUS != dataset.attrs.get(CHECKSUM_ATTRIBUTE):
+        raise StoreError(f"{dataset.file.filename}: {dataset.name} is damaged: its values do not match their checksum")
 
 
 def read_checked(dataset: h5py.Dataset) -> np.ndarray:
-    """Return a matrix or contacts, (r, w). Raises StoreError where the values are not those that were written."""
+    """Return a matrix or contacts (r, w). Raise StoreError if the values do not match their checksum."""
     found = np.empty(dataset.shape, dataset.dtype)
-    for start, block in blocks_of(dataset):
+    for start, block in checked_blocks(dataset):
         found[start : start + len(block)] = block
     return found
 
 
-def is_sound(dataset: h5py.Dataset) -> bool:
-    """Say whether a matrix or contacts hold the values that were written."""
+def matches_checksum(dataset: h5py.Dataset) -> bool:
+    """Return whether the values of a matrix or of contacts match their checksum."""
     try:
-        for _ in blocks_of(dataset):
+        for _ in checked_blocks(dataset):
             pass
     except StoreError:
         return False
     return True
 
 
-def row_values(shard: h5py.File, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-    """Return what a shard holds of rows (n,) besides matrices: counts, where they come from, and vectors."""
+def read_unchecked_rows(shard: h5py.File, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+    """Return the counts, the device, `taken_over` and the vectors of a shard's rows (n,), by dataset name."""
     return {name: shard[name][rows] for name in (*COUNTS, "device", "taken_over", *VECTORS) if name in shard}
 
 
 def row_checksums(values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the CRC-32 (n,) of each row of several arrays (n, ...)."""
+    """Return the CRC-32 (n,) of each row of the arrays (n, ...) taken together."""
     arrays = (np.ascontiguousarray(values[name]) for name in sorted(values))
     packed = [array.view(np.uint8).reshape(len(array), -1) for array in arrays]
     return np.array([zlib.crc32(row) for row in np.concatenate(packed, axis=1)], dtype=np.uint32)
 
 
-def read_rows(shard: h5py.File, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-    """Return `row_values`. Raises StoreError where they are not those that were written."""
-    values = row_values(shard, rows)
+def read_checked_rows(shard: h5py.File, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+    """Return `read_unchecked_rows`. Raise StoreError if a row does not match its checksum."""
+    values = read_unchecked_rows(shard, rows)
     sound = row_checksums(values) == shard["checksums"][rows]
     if not sound.all():
         digest = shard["digests"].asstr()[rows][int(np.argmin(sound))]
-        raise StoreError(f"{shard.filename}: damaged: the values of {digest} do not have their checksum")
+        raise StoreError(f"{shard.filename}: damaged: the values of sequence {digest} do not match their checksum")
     return values

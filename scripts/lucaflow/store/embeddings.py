@@ -1,4 +1,4 @@
-"""Embeddings by id: reading embeddings.h5 and the shards behind it."""
+"""How are the embeddings of an id read from embeddings.h5 and its shards?"""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import pandas as pd
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import StoreError
 from lucaflow.store.checksums import read_checked
-from lucaflow.store.format import FORMAT, SHARD_FORMAT, key_of, open_hdf5
+from lucaflow.store.format import EMBEDDINGS_FORMAT, SHARD_FORMAT, hdf5_name, open_hdf5
 from lucaflow.versions import SHARD_FORMAT_VERSION
 
 _RECORDS_AT_ONCE = 1024
 
 
 class Embeddings(Mapping[str, Any]):
-    """The embeddings of a dataset by id, read when asked for.
+    """The embeddings of a dataset by id, each read on access.
 
-    `emb["P12345"]` is an array: (H,) for a vector, (rows, H) for a matrix; where the file holds several outputs it
-    is a dict of them by name. Use it as a context manager, or close it.
+    `emb["P12345"]` is an array: (H,) for a vector, (rows, H) for a matrix. If the file holds several outputs, it is a
+    dict of arrays by output name. Use `Embeddings` as a context manager, or close it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.file = open_hdf5(path, FORMAT)
+        self.file = open_hdf5(path, EMBEDDINGS_FORMAT)
         self.attrs: dict[str, Any] = dict(self.file.attrs)
         self.options: dict[str, Any] = json.loads(self.attrs["options"])
         self.outputs: tuple[str, ...] = tuple(self.options["outputs"])
@@ -42,14 +42,14 @@ class Embeddings(Mapping[str, Any]):
         return found[self.outputs[0]] if len(found) == 1 else found
 
     def read(self, output: str, identifier: str) -> np.ndarray:
-        """Return one output of an id. Raises KeyError for an id, StoreError for an output, that is not there."""
+        """Return one output of an id. Raise KeyError for an unknown id, StoreError for an unknown output."""
         self._require(output)
         if (row := self._rows.get(identifier)) is None:
             alike = next((other for other in self.ids if identifier and identifier in other), None)
-            raise KeyError(f"there is no id {identifier!r}" + (f", but {alike!r}" if alike else ""))
+            raise KeyError(f"there is no id {identifier!r}" + (f"; a similar id is {alike!r}" if alike else ""))
         if output in VECTORS:
             return self.file[output][row]
-        link = f"{output}/{key_of(identifier)}"
+        link = f"{output}/{hdf5_name(identifier)}"
         try:
             dataset = self.file[link]
         except (KeyError, OSError) as error:
@@ -62,7 +62,7 @@ class Embeddings(Mapping[str, Any]):
         if found[0] == SHARD_FORMAT and found[1] != SHARD_FORMAT_VERSION:
             raise StoreError(
                 f"{dataset.file.filename}: expected format {SHARD_FORMAT} {SHARD_FORMAT_VERSION}, found {found[1]}, "
-                "which another version of LucaFlow wrote. Read it with that one, or run this one again."
+                "written by another version of LucaFlow. Read it with that version, or run LucaFlow again."
             )
         try:
             return read_checked(dataset)
@@ -80,17 +80,17 @@ class Embeddings(Mapping[str, Any]):
         return len(self.ids)
 
     def to_frame(self, output: str | None = None) -> pd.DataFrame:
-        """Return one kind of vector as a table (N, H), a row for each id; the first kind there is by default."""
+        """Return one vector output as a table (N, H) with one row for each id; by default the first vector output."""
         chosen = output or next((name for name in self.outputs if name in VECTORS), self.outputs[0])
         self._require(chosen)
         if chosen not in VECTORS:
-            raise StoreError(f"{self.path}: a table holds vectors, {chosen} is none; read it by its id: embeddings[id]")
+            raise StoreError(f"{self.path}: {chosen} is no vector, so it has no table; read it by id: embeddings[id]")
         values = self.file[chosen][:]
         return pd.DataFrame(values[self.file["sequence"][:]], index=pd.Index(self.ids, name="id"))
 
     def _require(self, output: str) -> None:
         if output not in self.outputs:
-            raise StoreError(f"{self.path}: there is no {output!r}; there are {', '.join(self.outputs)}")
+            raise StoreError(f"{self.path}: there is no output {output!r}; the outputs are {', '.join(self.outputs)}")
 
     def close(self) -> None:
         self.file.close()
@@ -105,12 +105,15 @@ class Embeddings(Mapping[str, Any]):
 
 
 def open_embeddings(path: str | Path) -> Embeddings:
-    """Open an embeddings.h5. Raises StoreError if it is not one."""
+    """Open an embeddings.h5 file. Raise StoreError if the file is not one."""
     return Embeddings(Path(path))
 
 
-def records_of(file: h5py.File, at_once: int = _RECORDS_AT_ONCE) -> Iterator[tuple[slice, list[str], np.ndarray]]:
-    """Yield blocks of records in input order: which they are, their ids, and their rows (n,) in arrays of length U."""
+def record_blocks(file: h5py.File, at_once: int = _RECORDS_AT_ONCE) -> Iterator[tuple[slice, list[str], np.ndarray]]:
+    """Yield blocks of records in input order: their slice, their ids, and the rows (n,) of their sequences.
+
+    The slice is for arrays of N records, the rows are for arrays of U distinct sequences.
+    """
     count = len(file["ids"])
     for start in range(0, count, at_once):
         block = slice(start, min(start + at_once, count))

@@ -1,47 +1,53 @@
-"""The HDF5 files: what a shard holds, what embeddings.h5 holds, and how to open it.
+"""How are shards and embeddings.h5 laid out as HDF5, and how are they opened?
 
-A shard holds the arrays of its sequences, the longest sequence first. embeddings.h5 holds the packed vectors of a
-dataset, and links to the matrices in the shards. There each row of vectors has its checksum in `checksums`, and each
-matrix has its own in an attribute.
+A shard holds the arrays of its sequences, the longest sequence first. The checksum of each row of vectors is in the
+dataset `checksums`, the checksum of each matrix is in an attribute. embeddings.h5 holds the vectors of a whole dataset
+and links to the matrices in the shards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
+from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION, SHARD_FORMAT_VERSION
 
-FORMAT = "lucaflow-embeddings"
+EMBEDDINGS_FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
 COUNTS = ("residues_embedded", "windows")
 PER_SEQUENCE = ("lengths", *COUNTS)
-# Attributes of embeddings.h5 that say what it is of.
-ATTRIBUTES = ("dataset", "llm_version", "llm_step", "checkpoint_sha256", "fingerprint")
+# Attributes of embeddings.h5 that name its dataset, model and options.
+ORIGIN_ATTRIBUTES = ("dataset", "llm_version", "llm_step", "checkpoint_sha256", "fingerprint")
+
+CHECKSUM_ATTRIBUTE = "checksum"
+
+DEVICE_LENGTH = 64
+BUDGET, BUDGET_DEVICE = "tokens_per_batch", "tokens_per_batch_on"
 
 
-def key_of(identifier: str) -> str:
-    """Return the name under which an id's matrix is linked: the id, as far as HDF5 allows it.
-
-    `urllib.parse.unquote` turns it back.
-    """
+def hdf5_name(identifier: str) -> str:
+    """Return an id as a name that HDF5 allows. `urllib.parse.unquote` turns it back into the id."""
     key = identifier.replace("%", "%25").replace("/", "%2F")
     return "%2E" if key == "." else key
 
 
-def rows_of(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return rows (n, H) in any order: neighbours are read at once, which most of a block of records are."""
+def read_rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return rows (n, H), given in any order. Adjacent rows are read at once; most rows of a block of records are."""
     distinct, places = np.unique(rows, return_inverse=True)
     runs = np.split(distinct, np.flatnonzero(np.diff(distinct) != 1) + 1)
     return np.concatenate([dataset[run[0] : run[-1] + 1] for run in runs])[places]
 
 
-def stored(values: np.ndarray, dtype: str, digests: Sequence[str]) -> np.ndarray:
-    """Return values in the type they are stored in. Raises EmbeddingError where float16 cannot hold them."""
+def cast_for_storage(values: np.ndarray, dtype: str, digests: Sequence[str]) -> np.ndarray:
+    """Return values in the type in which they are stored. Raise EmbeddingError if float16 cannot hold them."""
     with np.errstate(over="ignore"):
         cast = values.astype(dtype, copy=False)
     if dtype == "float16" and not np.isfinite(cast).all():
@@ -53,29 +59,85 @@ def stored(values: np.ndarray, dtype: str, digests: Sequence[str]) -> np.ndarray
     return cast
 
 
-def read_error(path: Path, error: OSError) -> StoreError:
-    """Return what a failed read means: HDF5 gives a system error its number, and damage none."""
+def as_store_error(path: Path, error: OSError) -> StoreError:
+    """Return a failed read as UnreadableError or as damage. HDF5 gives an errno for system errors, none for damage."""
     if error.errno is not None:
-        return UnreadableError(f"{path}: cannot be read now, and was left as it is ({error})")
+        return UnreadableError(f"{path}: cannot be read now, and was left unchanged ({error})")
     return StoreError(f"{path}: damaged or cut short ({error})")
 
 
 def open_hdf5(path: Path, file_format: str, locking: bool | None = None) -> h5py.File:
-    """Open a file of ours for reading. Raises StoreError for anything else.
+    """Open one of LucaFlow's files for reading. Raise StoreError for any other file.
 
-    locking: whether HDF5 is to look for a writer's lock, which takes a file system that has locks; None: as it would.
+    locking: whether HDF5 checks for a writer's lock, which needs a file system with locks; None: HDF5's default.
     """
     try:
         file = h5py.File(path, "r", locking=locking)
     except FileNotFoundError as error:
         raise StoreError(f"{path}: missing") from error
     except OSError as error:
-        raise read_error(path, error) from error
+        raise as_store_error(path, error) from error
     found = file.attrs.get("format"), file.attrs.get("format_version")
     version = SHARD_FORMAT_VERSION if file_format == SHARD_FORMAT else EMBEDDINGS_FORMAT_VERSION
     if found != (file_format, version):
         file.close()
         raise StoreError(
-            f"{path}: expected format {file_format} {version}, found {found[0]} {found[1]}. Delete it and run again."
+            f"{path}: expected format {file_format} {version}, found {found[0]} {found[1]}. "
+            "If LucaFlow wrote this file, delete it and run again."
         )
     return file
+
+
+@dataclass(frozen=True)
+class ShardContent:
+    """The sequences of a shard, the longest first, and the options and checkpoint they are embedded with."""
+
+    digests: Sequence[str]
+    lengths: Sequence[int]
+    options: EmbeddingOptions
+    checkpoint_sha256: str
+    hidden_size: int
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes of the shard's file."""
+        return {
+            "format": SHARD_FORMAT,
+            "format_version": SHARD_FORMAT_VERSION,
+            "fingerprint": self.options.fingerprint(self.checkpoint_sha256),
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "options": self.options.to_attribute(),
+            "hidden_size": self.hidden_size,
+        }
+
+    def shapes(self, output: str) -> np.ndarray:
+        """Return the shape of each sequence's `matrix` or `contacts`, as an array (n, 2)."""
+        residues, _ = self.options.windowing.counts(np.array(self.lengths, dtype=np.int64))
+        if output == "contacts":
+            return np.stack([residues, residues], axis=1)
+        rows = residues + CLS_AND_SEP * self.options.matrix_add_special_token
+        return np.stack([rows, np.full_like(rows, self.hidden_size)], axis=1)
+
+
+def create_empty_shard(path: Path, content: ShardContent) -> None:
+    """Write a shard with all its arrays allocated, but without embeddings."""
+    allocated_early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    allocated_early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    count, dtype = len(content.digests), content.options.dtype
+    with h5py.File(path, "w", libver="earliest", locking=False) as file:
+        file.attrs.update({**content.attributes, BUDGET: np.int64(0), BUDGET_DEVICE: np.zeros((), f"S{DEVICE_LENGTH}")})
+        file["digests"] = np.array(content.digests, dtype="S64")
+        file["lengths"] = np.array(content.lengths, dtype=np.int64)
+        for name in COUNTS:
+            file[name] = np.zeros(count, dtype=np.int64)
+        file["device"] = np.zeros(count, dtype=f"S{DEVICE_LENGTH}")
+        file["taken_over"] = np.zeros(count, dtype=np.bool_)
+        file["checksums"] = np.zeros(count, dtype=np.uint32)
+        # Values that are not yet written are holes in the file: they take no disk space and read as zeros.
+        for name in content.options.vectors:
+            file.create_dataset(name, (count, content.hidden_size), dtype, dcpl=allocated_early, fill_time="never")
+        for name in content.options.linked:
+            group = file.create_group(name)
+            for digest, shape in zip(content.digests, content.shapes(name).tolist(), strict=True):
+                array = group.create_dataset(digest, tuple(shape), dtype, dcpl=allocated_early, fill_time="never")
+                array.attrs[CHECKSUM_ATTRIBUTE] = np.uint64(0)

@@ -1,4 +1,4 @@
-"""LucaOne's layouts and Hugging Face's end in the same converted checkpoint."""
+"""LucaOne's layouts and Hugging Face's give the same converted checkpoint."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from golden_cases import GOLDEN
 from safetensors.torch import load_file, save_file
 
 from lucaflow.checkpoints.conversion import convert, converted_bytes
-from lucaflow.checkpoints.converted import MODEL_NAME, folder_name, read_record
+from lucaflow.checkpoints.converted import MODEL_NAME, read_record
 from lucaflow.checkpoints.layouts import is_huggingface, locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
@@ -100,16 +100,6 @@ def test_what_config_json_leaves_out_means_what_each_layout_means(tmp_path, publ
         convert(locate(copy, MODEL), MODEL, tmp_path / "other")
 
 
-def test_a_stored_table_of_frequencies_is_used(tmp_path):
-    """T2 was saved with frequencies rounded to half precision."""
-    model = Model("lucaone-gene", 36800000)
-    convert(locate(GOLDEN / "checkpoints/T2", model), model, tmp_path)
-    inv_freq = load_encoder(tmp_path).layers[0].self_attn.inv_freq
-    nominal = 10000.0 ** (-torch.arange(len(inv_freq)) / len(inv_freq))
-    assert torch.equal(inv_freq, nominal.half().float())
-    assert not torch.equal(inv_freq, nominal)
-
-
 def test_the_record_and_the_mapped_file(tmp_path, reference):
     convert(locate(T1, MODEL), MODEL, tmp_path)
     record = read_record(tmp_path)
@@ -129,32 +119,3 @@ def test_a_tensor_that_is_unknown(tmp_path, published):
     hub = write_hub(tmp_path / "hub", (config, {**state, "layers.0.extra.weight": torch.zeros(2)}))
     with pytest.raises(CheckpointError, match=r"layers.0.extra.weight is not part of the network"):
         convert(locate(hub, MODEL), MODEL, tmp_path / "out")
-
-
-@pytest.mark.parametrize("content", [{}, {"weight_map": {"x": "../../etc/passwd"}}, {"weight_map": {"x": "none"}}])
-def test_a_broken_index(tmp_path, content):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(content))
-    with pytest.raises(CheckpointError):
-        locate(tmp_path, MODEL)
-
-
-def test_a_safetensors_file_that_is_none(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 100)
-    with pytest.raises(CheckpointError, match="is damaged"):
-        convert(locate(tmp_path, MODEL), MODEL, tmp_path / "out")
-
-
-def test_what_is_there_is_said(tmp_path):
-    with pytest.raises(CheckpointError, match="there is no directory"):
-        locate(tmp_path / "nowhere", MODEL)
-    with pytest.raises(CheckpointError, match=r"no weights in .* It holds: nothing"):
-        locate(tmp_path, MODEL)
-    with pytest.raises(CheckpointError, match="there is: checkpoint-step36000000"):
-        locate(T1, Model("lucaone", 17600000))
-
-
-def test_two_places_never_share_a_folder(tmp_path):
-    names = {folder_name(MODEL.name, "local", str(tmp_path / place)) for place in "ab"}
-    assert len(names) == 2

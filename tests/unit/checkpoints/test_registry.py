@@ -76,7 +76,7 @@ def test_sizes_and_digests_stand_in_the_order_of_the_files(tmp_path):
         ("mini\tone\tpackaged\tx\ta\t\t\t\t", "line 2: step: 'one' does not match"),
         ("mini\t1\tftp\tx\ta\t\t\t\t", "line 2: source: 'ftp' is not one of"),
         ("mini\t1\tpackaged\tx\ta\t\tabc\t\t", "line 2: sha256: 'abc' does not match"),
-        ("mini\t1\tpackaged\tx\ta,b\t1,2,3\t\t\t", "line 2: bytes: 3 of them for 2 files"),
+        ("mini\t1\tpackaged\tx\ta,b\t1,2,3\t\t\t", "line 2: bytes: 3 values for 2 files"),
         ("mini\t1\tpackaged\tx\ta\t\t\t\t\tmore", "line 2: further cells: there is no such key"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which embeddings trained models share, and which a dataset has already."""
+"""Which embeddings downstream models share, and which a dataset has already."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ LENGTHS = np.array([100, 5000, 4094, 100, 6000])
 
 
 def lengths_by_limit(missing):
-    """Return what has to be embedded, by the residues to which it is cut; None: whole."""
+    """Return the lengths of the sequences to embed, by the residues to which they are cut; None: whole."""
     return {
         None if key[1].embedding_complete else key[1].truncation_seq_length: LENGTHS[chosen].tolist()
         for key, chosen in missing.items()
@@ -31,9 +31,11 @@ def lengths_by_limit(missing):
 
 
 def test_models_that_agree_share():
-    missing, served = missing_embeddings(LENGTHS, [SHORT, SHORT, EmbeddingRequest(STEP, 4094, "right", False)], None)
+    missing, reads_own_shards = missing_embeddings(
+        LENGTHS, [SHORT, SHORT, EmbeddingRequest(STEP, 4094, "right", False)], None
+    )
     assert lengths_by_limit(missing) == {None: [100, 4094, 100], 4094: [5000, 6000]}
-    assert not served
+    assert not reads_own_shards
 
 
 def test_models_with_other_limits_share_what_both_read_whole():
@@ -47,7 +49,7 @@ def test_another_checkpoint_or_rows_of_cls_are_no_match():
         EmbeddingRequest(STEP, 4094, "right", True),
     ]
     missing, _ = missing_embeddings(LENGTHS, [SHORT, *others], None)
-    assert len({(model, asked.matrix_add_special_token) for model, asked in missing}) == 3
+    assert len({(model, options.matrix_add_special_token) for model, options in missing}) == 3
 
 
 EVERYTHING = {None: [100, 4094, 100], 4094: [5000, 6000]}
@@ -56,7 +58,7 @@ LONG = {4094: [5000, 6000]}
 
 
 @pytest.mark.parametrize(
-    ("own", "left"),
+    ("options", "left"),
     [
         ({"outputs": ("matrix",)}, LONG),
         ({"outputs": ("mean", "matrix"), "matrix_add_special_token": True}, LONG),
@@ -70,24 +72,24 @@ LONG = {4094: [5000, 6000]}
         ({"outputs": ("matrix",), "layer": 1}, EVERYTHING),
     ],
 )
-def test_what_a_dataset_has_is_not_embedded_again(own, left):
-    missing, served = missing_embeddings(LENGTHS, [SHORT], OwnEmbeddings(STEP, EmbeddingOptions(**own)))
-    assert served == (left != EVERYTHING)
+def test_what_a_dataset_has_is_not_embedded_again(options, left):
+    missing, reads_own_shards = missing_embeddings(LENGTHS, [SHORT], OwnEmbeddings(STEP, EmbeddingOptions(**options)))
+    assert reads_own_shards == (left != EVERYTHING)
     assert lengths_by_limit(missing) == left
 
 
 def test_the_embeddings_of_another_checkpoint_do_not_serve():
-    _, served = missing_embeddings(
+    _, reads_own_shards = missing_embeddings(
         LENGTHS, [SHORT], OwnEmbeddings(Model("lucaone", 36000000), EmbeddingOptions(outputs=("matrix",)))
     )
-    assert not served
+    assert not reads_own_shards
 
 
 def test_a_plan_is_what_was_written(tmp_path):
     group = Group(STEP, WHOLE, "ab" * 32, ("0" * 16, "1" * 16))
     path = tmp_path / "plan.json"
-    path.write_text(Plan((group,), own=True).to_json())
+    path.write_text(Plan((group,), reads_own_shards=True).to_json())
     plan = Plan.read(path)
-    assert plan == Plan((group,), own=True)
+    assert plan == Plan((group,), reads_own_shards=True)
     assert plan.group_of("lucaone-5600000", "ab" * 6) == group
     assert group.files(Path("h"))[0] == Path(f"h/lucaone-5600000/{'ab' * 6}/{'0' * 16}.h5")

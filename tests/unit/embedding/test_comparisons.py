@@ -16,16 +16,16 @@ from lucaflow.embedding.comparisons import (
     NO_OVERLAP_SAME_COST,
     OVERLAP,
     STORED,
-    Bench,
-    choose,
+    ComparisonSetup,
+    choose_sample,
     compare_precisions,
     compare_stitchings,
+    compared_divisions,
     cosines,
-    costs,
-    distances,
-    divisions,
     first_ids,
-    read_chosen,
+    read_sample,
+    relative_distances,
+    summarise_costs,
 )
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.normalisation import RECORD_COLUMNS
@@ -37,8 +37,8 @@ OPTIONS = EmbeddingOptions(("mean",))
 
 
 @pytest.fixture
-def bench(golden_checkpoints):
-    return Bench(golden_checkpoints["T1"].folder, torch.device("cpu"), 200)
+def setup(golden_checkpoints):
+    return ComparisonSetup(golden_checkpoints["T1"].folder, torch.device("cpu"), 200)
 
 
 def sequences(*residues):
@@ -48,7 +48,7 @@ def sequences(*residues):
 @given(st.lists(st.integers(1, 3 * MOST_RESIDUES), max_size=100), st.integers(1, 1000))
 def test_a_sample_is_spread_over_the_lengths(lengths, shortest):
     lengths = np.array(lengths, dtype=np.int64)
-    chosen = lengths[choose(lengths, shortest)].tolist()
+    chosen = lengths[choose_sample(lengths, shortest)].tolist()
     fit = sorted(length for length in lengths.tolist() if length >= shortest)
     assert chosen == sorted(chosen, reverse=True)
     fit = [length for length in fit if length <= MOST_RESIDUES]
@@ -63,7 +63,7 @@ def test_a_sample_is_spread_over_the_lengths(lengths, shortest):
 
 def test_a_sample_of_long_sequences_is_smaller_not_shorter():
     lengths = np.arange(1600, 4000)
-    chosen = lengths[choose(lengths)]
+    chosen = lengths[choose_sample(lengths)]
     assert len(chosen) > 15
     assert (chosen[0], chosen[-1]) == (3999, 1600)
     assert np.diff(chosen[::-1]).max() < 250
@@ -79,7 +79,7 @@ def test_the_sample_is_read_from_its_file(tmp_path):
     rows[1]["status"] = "dropped"
     records.write_text("\n".join("\t".join(row) for row in [RECORD_COLUMNS, *(r.values() for r in rows)]) + "\n")
     index = index_sequences(path)
-    found = read_chosen(path, index, choose(index.lengths))
+    found = read_sample(path, index, choose_sample(index.lengths))
     assert found == [some[0], some[2], some[1]]
     assert first_ids(records, [s.digest for s in some[:2]]) == {some[0].digest: "p0"}
 
@@ -87,12 +87,12 @@ def test_the_sample_is_read_from_its_file(tmp_path):
 def test_distances_and_cosines():
     reference = np.array([[3.0, 4.0], [0.0, 2.0]], dtype=np.float32)
     found = np.array([[3.0, 4.5], [2.0, 0.0]], dtype=np.float32)
-    np.testing.assert_allclose(distances(found, reference), [0.1, 2**0.5])
+    np.testing.assert_allclose(relative_distances(found, reference), [0.1, 2**0.5])
     np.testing.assert_allclose(cosines(found, reference), [27 / 5 / 29.25**0.5, 0])
 
 
-def test_precisions_are_compared_with_float32(bench, tmp_path):
-    table = compare_precisions(bench, OPTIONS, sequences("MKVLAWRRKLAWQE" * 9, "MKVLA", "W"))
+def test_precisions_are_compared_with_float32(setup, tmp_path):
+    table = compare_precisions(setup, OPTIONS, sequences("MKVLAWRRKLAWQE" * 9, "MKVLA", "W"))
     assert table["precision"].tolist() == [STORED] * 3 + ["bfloat16"] * 3
     assert table["length"].tolist() == [126, 5, 1] * 2
     rounded, rough = (table[table["precision"] == name] for name in (STORED, "bfloat16"))
@@ -102,7 +102,7 @@ def test_precisions_are_compared_with_float32(bench, tmp_path):
     assert (rough["mean_relative_error"] < 0.05).all()
     assert torch.get_float32_matmul_precision() == "highest"
     draw_precisions(table, "d by $mini$", tmp_path / "p.png")
-    draw_precisions(compare_precisions(bench, OPTIONS, []), "nothing to compare", tmp_path / "none.png")
+    draw_precisions(compare_precisions(setup, OPTIONS, []), "nothing to compare", tmp_path / "none.png")
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size[0] > 1000
 
@@ -110,7 +110,7 @@ def test_precisions_are_compared_with_float32(bench, tmp_path):
 @given(st.integers(3, 60), st.integers(2, 12))
 def test_the_divisions_cover_the_sequence_at_stated_costs(size, times):
     length = size * times + 1
-    overlap, plain, longer, centered = divisions(length, size)
+    overlap, plain, longer, centered = compared_divisions(length, size)
     for division in (overlap, plain, longer, centered):
         assert [row for w in division.windows for row in range(w.kept_start, w.kept_stop)] == list(range(length))
     assert plain.pairs <= longer.pairs
@@ -118,12 +118,12 @@ def test_the_divisions_cover_the_sequence_at_stated_costs(size, times):
     assert max(window.length for division in (overlap, plain, centered) for window in division.windows) <= size
 
 
-def test_divisions_are_compared_with_one_pass(bench, tmp_path):
+def test_divisions_are_compared_with_one_pass(setup, tmp_path):
     options = EmbeddingOptions(**{**OPTIONS.__dict__, "embedding_fixed_len_a_time": 20})
-    rows = compare_stitchings(bench, options, sequences("MKVLAWRRKLAWQE" * 9, "MKVLAWRRKQ" * 5))
+    rows = compare_stitchings(setup, options, sequences("MKVLAWRRKLAWQE" * 9, "MKVLAWRRKQ" * 5))
     assert rows["division"].unique().tolist() == [OVERLAP, NO_OVERLAP, NO_OVERLAP_SAME_COST, CENTERED]
     assert len(rows) == 4 * (126 + 50)
-    table = costs(rows).set_index("division")
+    table = summarise_costs(rows).set_index("division")
     assert (table["distance_mean"] > 1e-4).all()
     assert table.loc[NO_OVERLAP, "tokens_relative"] == pytest.approx((7 * 22 + 3 * 22) / (128 + 52))
     assert (table["pairs_relative"] < 1).all()

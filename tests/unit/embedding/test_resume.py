@@ -1,4 +1,4 @@
-"""A job that goes on where another was cut off ends in the same bytes, and trusts nothing that does not verify."""
+"""A job that resumes where another was cut off writes the same bytes, and trusts nothing that does not verify."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lucaflow.embedding.job import Computed, embed_shard
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.outcomes import digest_of
-from lucaflow.store.verification import remove_stale
+from lucaflow.store.verification import remove_stale_shards
 
 OPTIONS = EmbeddingOptions(outputs=("mean", "max", "matrix"))
 WINDOWED = replace(OPTIONS, embedding_fixed_len_a_time=8)
@@ -148,7 +148,7 @@ def test_what_is_there_is_said(job, caplog):
     again.cut(3)
     caplog.clear()
     again.run()
-    assert "sequences are there already" in caplog.text
+    assert "sequences are already embedded" in caplog.text
 
 
 def flip(path: Path, place: int) -> None:
@@ -226,7 +226,7 @@ def test_what_a_job_of_a_killed_run_made_is_not_made_again(job, undisturbed):
     again.output.unlink()
     assert again.run() == undisturbed[0]
     assert again.launched == []
-    assert remove_stale([again.output]) == [again.working.with_suffix(".lock"), again.working]
+    assert remove_stale_shards([again.output]) == [again.working.with_suffix(".lock"), again.working]
 
 
 def test_what_another_job_works_at_stays(job):
@@ -235,8 +235,8 @@ def test_what_another_job_works_at_stays(job):
     again.cut(3)
     finished = again.output.with_name("b.h5")
     with FileLock(again.working.with_suffix(".lock")):
-        assert remove_stale([finished]) == []
-    assert again.working in remove_stale([finished])
+        assert remove_stale_shards([finished]) == []
+    assert again.working in remove_stale_shards([finished])
 
 
 def test_a_full_disk_is_not_the_older_shards_fault(job, monkeypatch):
@@ -250,13 +250,13 @@ def test_a_full_disk_is_not_the_older_shards_fault(job, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("lucaflow.store.shards.ShardWriter.take_over", full)
+    monkeypatch.setattr("lucaflow.store.shards.ShardWriter.reuse_rows", full)
     with pytest.raises(OSError, match="No space left"):
         again.run()
     assert again.launched == []
 
 
-def test_rows_of_an_unfinished_shard_are_taken_over(job):
+def test_rows_of_an_unfinished_shard_are_reused(job):
     """A record was added while the shard was being embedded."""
     again = job("again")
     again.cut(3)
@@ -264,8 +264,8 @@ def test_rows_of_an_unfinished_shard_are_taken_over(job):
     again.write([*proteins(), "MWWWWWWW"])
     again.run()
     with h5py.File(again.output) as file:
-        taken_over = int(file["taken_over"][:].sum())
-    assert 0 < taken_over == 13 - sum(map(len, again.launched))
+        reused = int(file["taken_over"][:].sum())
+    assert 0 < reused == 13 - sum(map(len, again.launched))
 
 
 def test_batches_of_automatic_size_stay_what_they_were(job, monkeypatch):
@@ -294,7 +294,7 @@ def test_working_files_are_private_and_results_are_not(job):
     assert stat.S_IMODE(again.output.stat().st_mode) & 0o044
 
 
-def test_rows_taken_over_stay_so(job):
+def test_reused_rows_stay_reused(job):
     """Cut off after some rows were copied and some computed, the plan of the rest is the same."""
     whole, again = job("whole"), job("again")
     for this in (whole, again):

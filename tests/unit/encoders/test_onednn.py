@@ -8,7 +8,7 @@ from torch import nn
 
 from lucaflow.encoders import onednn as products
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
-from lucaflow.encoders.onednn import PackedLinear, can_pack, check_digits, has_bfloat16, pack
+from lucaflow.encoders.onednn import PackedLinear, can_pack, check_product_precision, has_bfloat16, pack
 from lucaflow.errors import DeviceError
 
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
@@ -58,14 +58,14 @@ def test_bfloat16_is_rounded_once_whatever_the_processor_has(linear, instruction
 
 @only_x86
 def test_a_product_with_fewer_digits_is_refused(linear):
-    check_digits(linear, PackedLinear(linear))
-    check_digits(linear, linear)
+    check_product_precision(linear, PackedLinear(linear))
+    check_product_precision(linear, linear)
 
     def rounded(x):
         return linear(x.to(torch.bfloat16).float())
 
     with pytest.raises(DeviceError, match=r"off by 0\.00\d+ of their largest value, expected less than 1e-05"):
-        check_digits(linear, rounded)
+        check_product_precision(linear, rounded)
 
 
 @only_x86

@@ -145,7 +145,9 @@ def test_another_error_is_raised_as_it_is(encoder, monkeypatch):
 
 def test_values_that_are_not_finite_are_named(encoder, monkeypatch):
     monkeypatch.setattr(encoder, "forward", lambda ids, *_, **__: torch.full((len(ids), 16), torch.inf))
-    with pytest.raises(EmbeddingError, match=rf"{SOME[0].digest} \(records.tsv has its id\) is not finite"):
+    with pytest.raises(
+        EmbeddingError, match=rf"{SOME[0].digest} \(column `digest` of records.tsv gives its id\) is not finite"
+    ):
         embedded(Engine(encoder, options(), CPU, 10_000), SOME)
 
 
@@ -170,7 +172,7 @@ def test_a_layer_that_does_not_exist(encoder):
 def test_a_table_of_positions_limits_the_length():
     network = Encoder(EncoderConfig(10, 2, 1, 16, 2, use_embed_layer_norm=False)).eval()
     engine = Engine(network, options(), CPU, 100)
-    with pytest.raises(EmbeddingError, match="ends at 8"):
+    with pytest.raises(EmbeddingError, match="position table allows at most 8"):
         list(engine.embed(sequences("M" * 9)))
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from lucaflow.engine.gpus import take
+from lucaflow.engine.gpus import take_gpu
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 NAMES = ["GPU-a", "GPU-b", "GPU-c"]
 JOB = """
 import sys
 from pathlib import Path
-from lucaflow.engine.gpus import hold_first_free
-print(hold_first_free(sys.argv[2:], Path(sys.argv[1])), flush=True)
+from lucaflow.engine.gpus import lock_first_free
+print(lock_first_free(sys.argv[2:], Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
 
@@ -63,4 +63,4 @@ def test_other_numbers_of_the_same_gpus_do_not_matter(start):
 
 
 def test_a_processor_is_not_leased():
-    assert take(torch.device("cpu")) == torch.device("cpu")
+    assert take_gpu(torch.device("cpu")) == torch.device("cpu")

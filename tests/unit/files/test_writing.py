@@ -1,4 +1,4 @@
-"""Files get their final name when they are complete, and never before."""
+"""Files and folders get their final name only when they are complete."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import sys
 import pytest
 from workflow_runs import ROOT
 
-from lucaflow.errors import UnreadableError
-from lucaflow.files.checksums import damage_of_result, guard_of
+from lucaflow.files.checksums import checksum_file_of
 from lucaflow.files.writing import replacing, replacing_folder, write_text
 
 
@@ -33,30 +32,7 @@ def test_what_stood_there_stays_when_writing_fails(tmp_path):
         temporary.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "before"
-    assert sorted(tmp_path.iterdir()) == [guard_of(path), path]
-
-
-def test_a_guard_is_what_sha256sum_reads(tmp_path):
-    write_text(tmp_path / "a b.txt", "text")
-    with replacing_folder(tmp_path / "folder", guarded=True) as temporary:
-        (temporary / "1\x1c\u2028.txt").write_text("one")
-    for guard in (guard_of(tmp_path / "a b.txt"), guard_of(tmp_path / "folder")):
-        subprocess.run(["sha256sum", "--check", "--strict", guard.name], cwd=tmp_path, check=True)
-    (tmp_path / "folder/notes.txt").write_text("somebody's own")
-    assert not damage_of_result(tmp_path / "a b.txt") and not damage_of_result(tmp_path / "folder")
-    (tmp_path / "a b.txt").write_text("test")
-    assert damage_of_result(tmp_path / "a b.txt") == "not what was written"
-    (tmp_path / "folder/1\x1c\u2028.txt").write_text("other")
-    assert damage_of_result(tmp_path / "folder") == "folder/1\x1c\u2028.txt is not what was written"
-    (tmp_path / "folder/1\x1c\u2028.txt").unlink()
-    assert damage_of_result(tmp_path / "folder") == "folder/1\x1c\u2028.txt is missing"
-    for rubbish in ("rubbish", ""):
-        guard_of(tmp_path / "folder").write_text(rubbish)
-        assert "checksum in .folder.sha256 is damaged" in damage_of_result(tmp_path / "folder")
-    guard_of(tmp_path / "folder").unlink()
-    guard_of(tmp_path / "folder").mkdir()
-    with pytest.raises(UnreadableError, match="left as it is"):
-        damage_of_result(tmp_path / "folder")
+    assert sorted(tmp_path.iterdir()) == [checksum_file_of(path), path]
 
 
 def test_what_a_killed_process_left_goes(tmp_path):
@@ -70,7 +46,7 @@ def test_what_a_killed_process_left_goes(tmp_path):
     others = [f".a[1].txt.{platform.node()}-{os.getppid()}.x.part", ".a[1].txt.elsewhere-1.x.part", ".b.txt.x.part"]
     for name in others:
         (tmp_path / name).write_text("another's")
-    write_text(path, "whole", guarded=False)
+    write_text(path, "whole", with_checksum=False)
     assert not left.exists()
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([path.name, *others])
 

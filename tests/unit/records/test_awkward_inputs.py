@@ -1,4 +1,4 @@
-"""Files as users have them, and what becomes of each record: one line for each reason to get it wrong."""
+"""Files as users have them: one case for each possible mistake, with the expected outcome of each record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lucaflow.errors import InputError
 from lucaflow.records.normalisation import Counts, NormalisedFiles, normalise_dataset
 from lucaflow.records.outcomes import Policies
 from lucaflow.records.readers import Columns, read_records, zstd
-from lucaflow.store.format import key_of
+from lucaflow.store.format import hdf5_name
 
 PAIRS = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b\n"
 NFD = unicodedata.normalize("NFD", "é")
@@ -30,7 +30,10 @@ A_GENE = "ACGTACGTACGTACGTACGT"
 
 @dataclass(frozen=True)
 class Case:
-    """A file, how it is read, and its outcome: `id status sequence changed` of each record, or words of the error."""
+    """A file, how it is read, and its outcome.
+
+    outcome: `id status sequence changed` for each record, or words of the error.
+    """
 
     about: str
     content: str | bytes
@@ -80,7 +83,7 @@ FORMATS = [
     case("one column", "MKV\nMW\n", "neither FASTA nor a table", "in.csv"),
     case("sequences without any header", "MKV\nMW\n", "neither FASTA nor a table"),
     case("text before the first header", "# x\n>a\nMKV\n", "neither FASTA nor a table"),
-    case("a sequence above the first header", ";c\nMKV\n>a\nMKV\n", "line 2: 'MKV' stands before the first header"),
+    case("a sequence above the first header", ";c\nMKV\n>a\nMKV\n", "line 2: 'MKV' is before the first header"),
     case("Latin-1", ">\xe9\nMKV\n".encode("latin-1"), "not UTF-8 text"),
     case("UTF-16", TWO.encode("utf-16"), "not UTF-8 text but UTF-16"),
     case("a line of a million residues", f">a\nM{'K' * 10**6}\n", [f"a accepted M{'K' * 10**6} 0"]),
@@ -130,13 +133,13 @@ IDS = [
     case("300 characters", f">{'x' * 300}\nMKV\n", [f"{'x' * 300} accepted MKV 0"]),
     case("Unicode", ">Ωμέγα\nMKV\n", ["Ωμέγα accepted MKV 0"]),
     case("no id", ">\nMKV\n", "the record has no id"),
-    case("a control character", ">a\x00b\nMKV\n", "holds the control character"),
+    case("a control character", ">a\x00b\nMKV\n", "has the control character"),
     case("ids that differ in case", ">a\nMKV\n>A\nMW\n", ["a accepted MKV 0", "A accepted MW 0"]),
     case("ids that LucaOne's file names confuse", ">x/y\nMKV\n>x|y\nMW\n", ["x/y accepted MKV 0", "x|y accepted MW 0"]),
-    case("the same id and sequence", TWO + ">a\nMKV\n", "the same id and sequence stand on line 1"),
+    case("the same id and sequence", TWO + ">a\nMKV\n", "the same id and sequence are on line 1"),
     case("kept once", TWO + ">a\nmkv\n", [*TWO_GOOD, "a duplicate MKV 3"], duplicate_ids="first"),
-    case("the same id, another sequence", TWO + ">a\nMKW\n", "stands on line 1 with another sequence", **LENIENT),
-    case("one id in two Unicode forms", f">é\nMKV\n>{NFD}\nMW\n", "stands on line 1 with another sequence"),
+    case("the same id, another sequence", TWO + ">a\nMKW\n", "is on line 1 with another sequence", **LENIENT),
+    case("one id in two Unicode forms", f">é\nMKV\n>{NFD}\nMW\n", "is on line 1 with another sequence"),
     case("another id, the same sequence", ">a\nMKV\n>b\nMKV\n", ["a accepted MKV 0", "b accepted MKV 0"]),
 ]  # fmt: skip
 RESIDUES = [
@@ -147,7 +150,7 @@ RESIDUES = [
     case("blanks inside", ">a\nMKV MW\n", ["a accepted MKVMW 1"]),
     case("numbered blocks, as GenBank prints them", ">a\n  1 mkv mw\n 61 mk\n", "'1' at column 3 of line 1"),
     case("the same with `drop`", ">a\n  1 mkv mw\n 61 mk\n", ["a accepted MKVMWMK 16"], invalid_characters="drop"),
-    case("gaps refused", ">a\nMK-V\n", "'-' at position 3 is no residue code"),
+    case("gaps refused", ">a\nMK-V\n", "'-' at position 3 is not a residue code"),
     case("gaps dropped", ">a\nMK-V..M\n", ["a accepted MKVM 3"], invalid_characters="drop"),
     case("gaps kept as unknown", ">a\nMK-V..M\n", ["a accepted MKXVXXM 3"], invalid_characters="unknown"),
     case("gaps in a gene kept as unknown", ">a\nAC-GT\n", ["a accepted ACNGT 1"], seq_type="gene",
@@ -198,7 +201,7 @@ PAIRED = [
     case("a protein with itself", f"{PAIRS}x,x,prot,prot,MKV,MKV\n", ["x accepted MKV 0"] * 2, "in.csv",
          columns=Columns(pairs=True)),
     case("an id with two sequences", f"{PAIRS}x,y,prot,prot,MKV,MW\nx,z,prot,prot,MKW,ML\n",
-         "line 3, id 'x': side a: the id stands on line 2 with another", "in.csv", columns=Columns(pairs=True)),
+         "line 3, id 'x': side a: the same id is on line 2 with another", "in.csv", columns=Columns(pairs=True)),
     case("a bad side", f"{PAIRS}x,y,gene,prot,ACGT,M-\n", "id 'y': side b: '-' at position 2", "in.csv",
          columns=Columns(pairs=True)),
     case("types that are none", f"{PAIRS}x,y,dna,prot,ACGT,MK\n", "side a: seq_type_a is 'dna', expected gene or prot",
@@ -225,7 +228,7 @@ CASES = [*FORMATS, *COLUMNS, *IDS, *RESIDUES, *TYPES, *EMPTINESS, *PAIRED]
 
 
 def run(folder, one):
-    """Normalise a case's file; return a line for each record of records.tsv, and what counts.json says."""
+    """Normalise the file of a case; return a line for each record of records.tsv, and the counts of counts.json."""
     path = folder / one.name
     path.write_bytes(one.content if isinstance(one.content, bytes) else one.content.encode())
     names = ("records.tsv", "distinct.fasta", "labels.tsv", "counts.json", "problems.tsv")
@@ -240,7 +243,7 @@ def run(folder, one):
     assert {row["digest"] for row in rows if row["status"] == "accepted"} == set(sequence_of)
     for row in rows:
         assert int(row["length"]) == len(sequence_of.get(row["digest"], ""))
-        assert unquote(key_of(row["id"])) == row["id"]
+        assert unquote(hdf5_name(row["id"])) == row["id"]
     found = [f"{row['id']} {row['status']} {sequence_of.get(row['digest'], '')} {row['changed']}" for row in rows]
     return found, Counts.read(files.counts)
 
@@ -279,7 +282,7 @@ TEXTS = st.text(max_size=80) | st.lists(PIECES, max_size=25).map("".join)
     st.sampled_from([(), tuple(LENIENT.items())]),
 )
 def test_any_file_is_accounted_for_or_refused_with_one_error(tmp_path_factory, content, name, columns, policies):
-    """Nothing but InputError, and never a record without an outcome."""
+    """The only error is InputError, and every record has an outcome."""
     folder = tmp_path_factory.mktemp("any")
     one = Case("", content, "", name, "prot", columns, policies)
     try:

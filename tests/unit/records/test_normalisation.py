@@ -1,4 +1,4 @@
-"""From records to files: every record accounted for, what repeats an earlier one found, all problems at once."""
+"""From records to files: every record has an outcome, repeated records are found, and all problems are listed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lucaflow.errors import InputError
-from lucaflow.records.duplicates import Ledger, repeated
+from lucaflow.records.duplicates import SeenRecords, repeated
 from lucaflow.records.normalisation import RECORD_COLUMNS, NormalisedFiles, normalise_dataset
 from lucaflow.records.outcomes import Policies, digest_of
 from lucaflow.records.readers import RawRecord
@@ -88,25 +88,25 @@ def rows_of(path):
 def test_duplicates(tmp_path):
     found = normalised(tmp_path, [("a", "MKV"), ("b", "MW"), ("a", "mkv*")], duplicate_ids="first")
     assert found == [("accepted", ""), ("accepted", ""), ("duplicate", "same id and sequence as on line 1")]
-    with pytest.raises(InputError, match="line 2, id 'a': the same id and sequence stand on line 1; remove one"):
+    with pytest.raises(InputError, match="line 2, id 'a': the same id and sequence are on line 1; remove one"):
         normalised(tmp_path, [("a", "MKV"), ("a", "MKV")])
-    with pytest.raises(InputError, match="line 3, id 'a': the id stands on line 1 with another sequence"):
+    with pytest.raises(InputError, match="line 3, id 'a': the same id is on line 1 with another sequence"):
         normalised(tmp_path, [("a", "MKV"), ("b", "MKV"), ("a", "MKW")], duplicate_ids="first")
     composed, decomposed = "\u00e9", unicodedata.normalize("NFD", "\u00e9")
     assert normalised(tmp_path, [(composed, "MKV"), (decomposed, "MKV")], duplicate_ids="first")[1][0] == "duplicate"
 
 
 def test_a_refused_record_has_its_id_as_well(tmp_path):
-    """What it holds nobody knows: that an id stands twice is said, where that is no good whatever it holds."""
+    """Its sequence is unknown. So a repeated id is a problem only where it is one with any sequence."""
     records = [("a", "MK-V"), ("a", "MKV"), ("a", "MAA"), ("b", "MKV"), ("b", "MK-"), ("c", "-"), ("d", "MK")]
     with pytest.raises(InputError, match="4 of 7 records cannot be used") as refused:
         normalised(tmp_path, records, duplicate_ids="first")
-    assert "line 3, id 'a': the id stands on line 2 with another sequence" in str(refused.value)
+    assert "line 3, id 'a': the same id is on line 2 with another sequence" in str(refused.value)
     assert [row["line"] for row in rows_of(tmp_path / "problems.tsv")] == ["1", "3", "5", "6"]
     with pytest.raises(InputError, match="5 of 7 records cannot be used") as refused:
         normalised(tmp_path, records)
-    assert "line 2, id 'a': the id stands on line 1 as well; ids must be unique" in str(refused.value)
-    assert "`unknown`; and the id stands on line 4 as well; ids must be unique" in str(refused.value)
+    assert "line 2, id 'a': the same id is on line 1; ids must be unique" in str(refused.value)
+    assert "`unknown`; and the same id is on line 4; ids must be unique" in str(refused.value)
 
 
 def test_one_bad_letter_in_many_pairs_is_one_problem(tmp_path):
@@ -138,7 +138,7 @@ def test_problems_of_all_kinds_are_listed_in_the_order_of_the_records(tmp_path):
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["MKV", "MW", "mkv", "MKVL", ""])), max_size=30))
 def test_repeats_are_what_a_plain_table_says(tmp_path_factory, records):
-    """Against dictionaries: the first of an id stays, the same again is a duplicate, another sequence is a problem."""
+    """Compare with dictionaries: a repeated id is a duplicate, or a problem if its sequence differs."""
     folder = tmp_path_factory.mktemp("plain")
     sequence_of, expected, distinct = {}, [], []
     conflict = False
@@ -169,22 +169,22 @@ def test_repeated_integers(keys):
 
 
 def test_digests_that_begin_alike_are_told_apart():
-    ledger = Ledger()
+    seen = SeenRecords()
     digests = [b"a" * 32, b"a" * 31 + b"b", b"a" * 32, b"c" * 32, b"a" * 8 + b"d" * 24]
     for digest in digests:
-        ledger.add(7, digest, 1)
-    assert ledger.first_of_digest().tolist() == [True, True, False, True, True]
-    assert ledger.repeated_identities().all()
+        seen.add(7, digest, 1)
+    assert seen.first_occurrences().tolist() == [True, True, False, True, True]
+    assert seen.repeated_ids().all()
 
 
 def pair(number, *sides, line=None):
-    """Two records, each of id, type and text."""
+    """Yield two records, given id, type and text of each."""
     for side, (identifier, seq_type, text) in zip("ab", sides, strict=True):
         yield RawRecord(line or number + 1, identifier, "", text, "", seq_type, str(number), side)
 
 
 def test_pairs(tmp_path):
-    """Both sides are normalised alike; each distinct sequence is there once; an id may serve a gene and a protein."""
+    """Both sides are normalised; each distinct sequence is written once; a gene and a protein may have the same id."""
     gene, protein = ("x", "gene", "acgu"), ("x", "prot", "MKV*")
     records = [
         *pair(1, gene, protein),
@@ -209,7 +209,7 @@ def test_pairs(tmp_path):
 
 @given(st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from("xuv")), min_size=1, max_size=20))
 def test_repeated_pairs_are_what_a_plain_table_says(tmp_path_factory, ids):
-    """The first of two ids stays, whatever other pairs they are in; without a sequence of either, it is dropped."""
+    """The first pair of two ids is accepted, whatever their other pairs. If either sequence is empty, it is dropped."""
     text = {"gene": {"x": "acgt", "y": "ACGT", "z": ""}, "prot": {"x": "MKV", "u": "MKV", "v": ""}}
     folder = tmp_path_factory.mktemp("plain")
     records, expected = list[RawRecord](), list[str]()
@@ -237,14 +237,14 @@ def test_repeated_pairs_are_what_a_plain_table_says(tmp_path_factory, ids):
                 *pair(1, ("x", "gene", "ACGT"), ("y", "prot", "MK")),
                 *pair(2, ("x", "gene", "ACGG"), ("z", "prot", "MK")),
             ],
-            "line 3, id 'x': side a: the id stands on line 2 with another sequence",
+            "line 3, id 'x': side a: the same id is on line 2 with another sequence",
         ),
         (
             [
                 *pair(1, ("x", "gene", "ACGT"), ("y", "prot", "MK")),
                 *pair(2, ("x", "gene", "ACGT"), ("y", "prot", "MK")),
             ],
-            "line 3, id 'y': side b: the same pair of ids stands on line 2",
+            "line 3, id 'y': side b: the same pair of ids is on line 2",
         ),
         (list(pair(1, ("x", "gene", ""), ("", "prot", "MK"))), "2 of 2 records cannot be used"),
     ],

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lucaflow.records.outcomes import Demands, Normaliser, Policies, normalise, type_doubt
+from lucaflow.records.outcomes import Normaliser, Policies, Requirements, normalise, type_doubt
 from lucaflow.records.readers import RawRecord
 
 
@@ -89,8 +89,8 @@ def test_a_short_peptide_of_nucleotide_letters_is_reported_not_refused():
 
 
 def named(*titles):
-    """Normalise records with these FASTA titles, each of another sequence."""
-    normaliser = Normaliser(Policies(), Demands(file_names=True))
+    """Normalise records with these FASTA titles and different sequences."""
+    normaliser = Normaliser(Policies(), Requirements(file_names=True))
     for line, title in enumerate(titles, start=1):
         identifier, _, description = title.partition(" ")
         yield normaliser.outcome(RawRecord(line, identifier, description, "MKV" + line * "L"), "prot")
@@ -112,7 +112,7 @@ def test_records_whose_files_would_have_one_name(first, second, name):
     accepted, other = named(first, second)
     assert accepted.status == "accepted"
     assert other.status == ("problem" if name else "accepted")
-    assert not name or f"calls its file {name!r}, like that of line 1" in other.reason
+    assert not name or f"is {name!r}, the same as for line 1" in other.reason
 
 
 def test_the_length_of_a_file_name():
@@ -122,7 +122,7 @@ def test_the_length_of_a_file_name():
 
 
 def test_a_sequence_too_long_for_contacts():
-    normaliser = Normaliser(Policies(), Demands(longest=5))
+    normaliser = Normaliser(Policies(), Requirements(longest=5))
     assert normaliser.outcome(RawRecord(1, "a", "", "MKV\nLA"), "prot").status == "accepted"
     refused = normaliser.outcome(RawRecord(2, "b", "", "MKVLAW"), "prot")
     assert refused.status == "problem"
@@ -143,10 +143,10 @@ def test_valid_ids(identifier):
     st.text(st.sampled_from("ACGTUNMKLacgt-*\n é"), max_size=60),
     st.sampled_from(["a", "", "a\x00", "é"]),
     st.sampled_from(["gene", "prot"]),
-    st.sampled_from([Demands(), Demands(longest=5), Demands(file_names=True)]),
+    st.sampled_from([Requirements(), Requirements(longest=5), Requirements(file_names=True)]),
 )
-def test_the_fast_way_agrees_with_the_full_one(text, identifier, seq_type, demands):
+def test_the_fast_way_agrees_with_the_full_one(text, identifier, seq_type, requirements):
     raw = RawRecord(1, identifier, "", text)
-    normaliser, other = (Normaliser(Policies(), demands) for _ in range(2))
-    fast = normaliser._unremarkable(raw, seq_type)
-    assert fast in (None, other._looked_into(raw, seq_type))
+    normaliser, other = (Normaliser(Policies(), requirements) for _ in range(2))
+    fast = normaliser._fast_outcome(raw, seq_type)
+    assert fast in (None, other._full_outcome(raw, seq_type))

@@ -87,7 +87,7 @@ def test_columns(tmp_path, columns, expected):
     ("name", "content", "words"),
     [
         ("early.fasta", ">\n", None),
-        ("early.fa", "; c\nACGT\n>a\nAC\n", "line 2: 'ACGT' stands before the first header"),
+        ("early.fa", "; c\nACGT\n>a\nAC\n", "line 2: 'ACGT' is before the first header"),
         ("plain.txt", "ACGT\n", "neither FASTA nor a table"),
         ("empty.csv", "", "holds no records"),
         ("blank.fasta", "\n \n", "holds no records"),

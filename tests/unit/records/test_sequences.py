@@ -1,4 +1,4 @@
-"""Files of normalised sequences: what is read from them is what their digests say."""
+"""Files of normalised sequences: a sequence is only read if it matches its digest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_what_was_written_is_read(shard):
 
 
 def test_no_flipped_bit_changes_a_sequence(shard):
-    """All are errors, but those that turn the last line's end into another blank."""
+    """All are errors, except those that turn the last line feed into another blank."""
     content, expected = shard.read_bytes(), read_sequences(shard)
     for place in range(8 * len(content)):
         damaged = bytearray(content)

@@ -1,4 +1,4 @@
-"""records.tsv, read in parts, and what figures take from it."""
+"""records.tsv read in parts, and the columns that figures take from it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_index_is_the_place_among_accepted_records(records, at_once):
 
 @pytest.mark.parametrize("at_once", [1, 2, 9])
 def test_labels_find_their_records(records, at_once):
-    """Records that were not accepted have labels, too; a record may have none."""
+    """Records that were not accepted have labels too; an accepted record may have none."""
     labels = records.with_name("labels.tsv")
     labels.write_text("record\tlabel\n1\tx\n3\ty\n4\tz\n5\tw\n")
     found = pd.concat(accepted_records(records, ["id"], labels, at_once))
@@ -57,7 +57,7 @@ def test_what_a_map_says_of_its_points(records, labels, expected):
 
 
 def test_what_a_page_says_of_predictions(records):
-    """Ids are compared by type and side, and what was not accepted describes nothing."""
+    """Ids are compared by type and side; records that were not accepted are ignored."""
     table = pd.DataFrame({"seq_id_a": ["a", "001"], "seq_id_b": ["a", "a"], "prob": [0.5, 0.7]})
     found = prediction_figures.described(table, records, ("prot", "gene"))
     assert found["description_a"].tolist() == ["first", "last"]

@@ -18,8 +18,8 @@ ERROR = """Error in rule embed:
 """
 REFUSED = """2026-11-26 08:01:49,932 INFO reading
 2026-11-26 08:01:50,932 ERROR InputError: dataset a: a.fasta: 1 of 3 records cannot be used:
-  line 1, id 'a': '1' is no residue code
-All of them are listed in problems.tsv.
+  line 1, id 'a': '1' is not a residue code
+All problems are listed in problems.tsv.
 """
 UNEXPECTED = """2026-11-26 08:01:49,932 ERROR unexpected error
 Traceback (most recent call last):
@@ -29,7 +29,7 @@ torch.AcceleratorError: an illegal memory access
 2026 is no date
 Compile with TORCH_USE_CUDA_DSA.
 """
-SILENT = "It ended without a word: most likely killed, lost, or out of time or memory."
+SILENT = "It ended without an error message. Most likely it was killed or lost, or ran out of time or memory."
 
 
 def errors(*jobs: tuple[int, str]) -> str:
@@ -58,8 +58,8 @@ def test_jobs_that_failed_for_good(said, found):
     [
         (
             REFUSED,
-            "InputError: dataset a: a.fasta: 1 of 3 records cannot be used:\n  line 1, id 'a': '1' is no residue code\n"
-            "All of them are listed in problems.tsv.",
+            "InputError: dataset a: a.fasta: 1 of 3 records cannot be used:\n"
+            "  line 1, id 'a': '1' is not a residue code\nAll problems are listed in problems.tsv.",
         ),
         (UNEXPECTED, UNEXPECTED[UNEXPECTED.index("torch.") :].strip()),
         (UNEXPECTED + REFUSED.splitlines(keepends=True)[0], UNEXPECTED[UNEXPECTED.index("torch.") :].strip()),
@@ -75,7 +75,7 @@ def test_the_cause(tmp_path, log, said):
 
 def test_a_job_that_wrote_no_log(tmp_path):
     assert cause(tmp_path / "none", "slurm/7.log").startswith(
-        "It wrote no log: what it said stands above, or slurm/7.log,"
+        "It wrote no log. Its output is above, or in slurm/7.log,"
     )
 
 

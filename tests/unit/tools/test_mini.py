@@ -1,4 +1,4 @@
-"""The recipe of the packaged checkpoint, in a smaller setting, and what the packaged weights know."""
+"""The recipe of the packaged checkpoint in a smaller setting, and the evidence for the packaged weights."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from lucaflow.downstream.networks import Head
 from lucaflow.encoders.vocabulary import CLS, MASK, SEP, TOKEN_TYPE
 from mini import training, weights
 from mini.card import read_repeats
-from mini.corpus import Corpus, Labelled, corpus, near_duplicates, normalised, tokens
-from mini.evidence import Share, masked_tokens, mean_vectors, neighbours_agree, word_counts
+from mini.corpus import Corpus, Labelled, near_duplicates, normalised, tokens, training_corpus
+from mini.evidence import Share, mean_vectors, neighbours_agree, predict_with_network, word_counts
 from mini.heads import PAIR, back_translated, codon_usage, save_head
 from mini.network import CONFIG, MaskedLanguageModel
-from mini.pairs import hardest_others
-from mini.training import HIDDEN, MASKED_SHARE, REPLACED, Setting, hide, loss_of, random_batch, train
+from mini.pairs import most_similar_others
+from mini.training import MASKED, REPLACED, SELECTED_SHARE, Setting, loss_of, mask_tokens, random_batch, train
 
 EVIDENCE = json.loads((ROOT / "resources/mini/evidence.json").read_text())
-# What docs/mini.md says holds for each of the trainings it shows.
+# The statements of docs/mini.md hold for each training in its tables.
 TRAININGS = {"packaged": EVIDENCE, **read_repeats(ROOT / "resources")}
 each_training = pytest.mark.parametrize("training", TRAININGS)
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
@@ -44,7 +44,7 @@ def demo(name: str) -> Labelled:
 
 
 @pytest.mark.parametrize("seq_type", ["gene", "prot"])
-def test_what_is_trained_is_what_embeds(seq_type):
+def test_the_trained_network_equals_the_encoder(seq_type):
     torch.manual_seed(0)
     model = MaskedLanguageModel()
     for parameter in model.parameters():
@@ -56,59 +56,59 @@ def test_what_is_trained_is_what_embeds(seq_type):
     assert (trained - embedded).abs().max() < 1e-5 * embedded.abs().max()
 
 
-def test_what_is_hidden():
+def test_selected_tokens_are_masked_or_replaced():
     draw = np.random.default_rng(0)
     ids = np.full((400, 100), 15)
     ids[:, 0], ids[:, -1] = CLS, SEP
-    shown, asked = hide(ids, "prot", draw)
-    assert not asked[:, [0, -1]].any()
-    assert (shown[~asked] == ids[~asked]).all()
-    assert asked[:, 1:-1].mean() == pytest.approx(MASKED_SHARE, abs=0.01)
-    assert (shown[asked] == MASK).mean() == pytest.approx(HIDDEN, abs=0.02)
-    # Of those that are replaced one in twenty is replaced by what it was.
-    assert ((shown[asked] != MASK) & (shown[asked] != 15)).mean() == pytest.approx(0.95 * REPLACED, abs=0.01)
+    masked, selected = mask_tokens(ids, "prot", draw)
+    assert not selected[:, [0, -1]].any()
+    assert (masked[~selected] == ids[~selected]).all()
+    assert selected[:, 1:-1].mean() == pytest.approx(SELECTED_SHARE, abs=0.01)
+    assert (masked[selected] == MASK).mean() == pytest.approx(MASKED, abs=0.02)
+    # One in twenty of the replaced tokens is replaced by the same token.
+    assert ((masked[selected] != MASK) & (masked[selected] != 15)).mean() == pytest.approx(0.95 * REPLACED, abs=0.01)
 
 
-def text(count: int, length: int, letters: str, seed: int = 0) -> list[str]:
+def random_sequences(count: int, length: int, letters: str, seed: int = 0) -> list[str]:
     draw = np.random.default_rng(seed)
     return ["".join(draw.choice(list(letters), length)) for _ in range(count)]
 
 
 @pytest.mark.parametrize(
-    ("seq_type", "letters", "few"), [("gene", "ACGT", 0.02), ("prot", "ACDEFGHIKLMNPQRSTVWY", 0.1)]
+    ("seq_type", "letters", "mutated_share"), [("gene", "ACGT", 0.02), ("prot", "ACDEFGHIKLMNPQRSTVWY", 0.1)]
 )
-def test_near_duplicates_are_found(seq_type, letters, few):
+def test_near_duplicates_are_found(seq_type, letters, mutated_share):
     draw = np.random.default_rng(1)
-    apart = text(5, 300, letters)
-    changed = ["".join(draw.choice(list(letters)) if draw.random() < few else x for x in s) for s in apart]
-    piece, others = apart[2][40:140], text(5, 300, letters, seed=2)
+    held_out = random_sequences(5, 300, letters)
+    changed = ["".join(draw.choice(list(letters)) if draw.random() < mutated_share else x for x in s) for s in held_out]
+    piece, others = held_out[2][40:140], random_sequences(5, 300, letters, seed=2)
     found = near_duplicates(
-        [tokens(s, seq_type) for s in (*changed, piece, *others)], [tokens(s, seq_type) for s in apart], seq_type
+        [tokens(s, seq_type) for s in (*changed, piece, *others)], [tokens(s, seq_type) for s in held_out], seq_type
     )
     assert found.tolist() == [True] * 6 + [False] * 5
-    kept = corpus([*changed, *others], [Labelled("a", seq_type, apart, ["x"] * 5)], seq_type)
+    kept = training_corpus([*changed, *others], [Labelled("a", seq_type, held_out, ["x"] * 5)], seq_type)
     assert len(kept.lengths) == 5
 
 
-def test_a_batch_is_cut_out_of_sequences():
-    sequences = text(30, 60, "ACDE") + text(30, 500, "FGHI")
-    known = corpus(sequences, [], "prot")
+def test_batches_are_cut_from_sequences():
+    sequences = random_sequences(30, 60, "ACDE") + random_sequences(30, 500, "FGHI")
+    corpus = training_corpus(sequences, [], "prot")
     draw = np.random.default_rng(0)
     whole = ["".join(map(chr, tokens(s, "prot"))) for s in sequences]
     for _ in range(10):
-        ids = random_batch(known, 1000, draw)
+        ids = random_batch(corpus, 1000, draw)
         assert ids.shape[1] in (48, 384)
         assert (ids[:, 0] == CLS).all() and (ids[:, -1] == SEP).all()
         assert all(any("".join(map(chr, row)) in s for s in whole) for row in ids[:, 1:-1])
 
 
 def repeats(seq_type: str, letters: str) -> Corpus:
-    return corpus([s * 20 for s in text(40, 5, letters)], [], seq_type)
+    return training_corpus([s * 20 for s in random_sequences(40, 5, letters)], [], seq_type)
 
 
 @pytest.mark.long
 def test_training_learns(tmp_path):
-    """A text of repeats, which takes attention to tell: no residue says what the next one is."""
+    """Repeats can only be predicted with attention, since no residue determines the next one."""
     corpora = [repeats("gene", "ACGT"), repeats("prot", RESIDUES)]
     setting = Setting(steps=400, tokens=960, rate=3e-3, warmup=20)
     model = train(corpora, setting, tmp_path / "whole")
@@ -123,29 +123,29 @@ def test_training_learns(tmp_path):
     assert state["step"] == 400
 
 
-def test_a_run_that_was_cut_off_goes_on_where_it_was(tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes(tmp_path, monkeypatch):
     corpora = [repeats("gene", "ACGT"), repeats("prot", RESIDUES)]
     setting = Setting(steps=12, tokens=300, warmup=5)
-    monkeypatch.setattr(training, "EVERY", 8)
+    monkeypatch.setattr(training, "STEPS_PER_STATE", 8)
     whole = train(corpora, setting, tmp_path / "whole")
-    drawn = iter(range(10))
+    ten_steps = iter(range(10))
 
-    def cut_off(*arguments):
-        next(drawn)
+    def interrupted(*arguments):
+        next(ten_steps)
         return random_batch(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(StopIteration):
-        patch.setattr(training, "random_batch", cut_off)
+        patch.setattr(training, "random_batch", interrupted)
         train(corpora, setting, tmp_path / "halves")
     assert torch.load(tmp_path / "halves/state.pt", weights_only=True)["step"] == 8
     again = train(corpora, setting, tmp_path / "halves")
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), whole.parameters(), strict=True))
     for other, texts in ((replace(setting, seed=2), corpora), (setting, [repeats("gene", "ACG"), corpora[1]])):
-        with pytest.raises(RuntimeError, match="is of other settings or texts"):
+        with pytest.raises(RuntimeError, match="was made with other settings or sequences"):
             train(texts, other, tmp_path / "halves")
 
 
-def test_weights_come_back_as_they_are_embedded(tmp_path, packaged):
+def test_saved_weights_equal_loaded_ones(tmp_path, packaged):
     weights.save(packaged, tmp_path)
     again = weights.load(tmp_path)
     assert all(
@@ -157,11 +157,11 @@ def test_weights_come_back_as_they_are_embedded(tmp_path, packaged):
 
 
 @pytest.mark.parametrize("name", DEMO)
-def test_the_packaged_weights_know_what_is_written_of_them(packaged, name):
+def test_the_packaged_weights_reproduce_their_evidence(packaged, name):
     (row,) = (row for row in EVIDENCE["masked tokens and neighbours"] if row["set"] == name)
     labelled = demo(name)
-    told, loss = masked_tokens(packaged, labelled)
-    assert told.value == pytest.approx(Share(**row["masked"]["mini"]).value, abs=0.005)
+    correct, loss = predict_with_network(packaged, labelled)
+    assert correct.value == pytest.approx(Share(**row["masked"]["mini"]).value, abs=0.005)
     assert loss == pytest.approx(row["loss"]["mini"], abs=0.005)
     near = neighbours_agree(mean_vectors(packaged.encoder, labelled), labelled.labels)
     assert near.value == pytest.approx(Share(**row["neighbours"]["mini"]).value, abs=0.02)
@@ -169,7 +169,7 @@ def test_the_packaged_weights_know_what_is_written_of_them(packaged, name):
     assert counted.value == pytest.approx(Share(**row["neighbours"]["3-mers"]).value, abs=0.001)
 
 
-def test_the_trainings_are_others():
+def test_the_three_trainings_differ():
     losses = [[row["loss"]["mini"] for row in each["masked tokens and neighbours"]] for each in TRAININGS.values()]
     assert len(losses) == 3
     assert len(set(map(tuple, losses))) == 3
@@ -177,8 +177,8 @@ def test_the_trainings_are_others():
 
 @each_training
 @pytest.mark.parametrize("seq_type", ["gene", "prot"])
-def test_masked_tokens_are_told_better_than_by_counting(seq_type, training):
-    """Of all that was kept apart of an alphabet; not of every small set, as docs/mini.md says."""
+def test_masked_tokens_are_predicted_better_than_by_counts(seq_type, training):
+    """This holds for all held-out sequences of an alphabet together, not for every small set: see docs/mini.md."""
     found = TRAININGS[training]["masked tokens and neighbours"]
     rows = [row["masked"] for row in found if row["seq_type"] == seq_type]
     together = {
@@ -190,8 +190,8 @@ def test_masked_tokens_are_told_better_than_by_counting(seq_type, training):
 
 
 @each_training
-def test_the_loss_is_smaller_than_by_counting_but_on_orchids(training):
-    """Of which the training text has none like them, as docs/mini.md says."""
+def test_the_loss_is_smaller_than_that_of_counts_except_on_orchids(training):
+    """The training sequences contain nothing similar to the orchids' spacers: see docs/mini.md."""
     for row in TRAININGS[training]["masked tokens and neighbours"]:
         mini, *others = row["loss"].values()
         assert len(others) == 3
@@ -200,22 +200,22 @@ def test_the_loss_is_smaller_than_by_counting_but_on_orchids(training):
 
 @each_training
 @pytest.mark.parametrize("name", ["location, test set", "miRNA family"])
-def test_neighbours_are_better_than_untrained(name, training):
+def test_neighbours_agree_better_than_untrained_ones(name, training):
     (row,) = (r for r in TRAININGS[training]["masked tokens and neighbours"] if r["set"] == name)
     shares = {name: Share(**share) for name, share in row["neighbours"].items()}
     assert shares["mini"].interval[0] > shares["untrained"].interval[1]
 
 
-def test_codons_and_negatives():
+def test_back_translation_and_negatives():
     usage = codon_usage([("ATGAAAAAGAAATAA", "MKKK")])
     assert usage["K"][0] == ["AAA", "AAG"] and usage["K"][1] == pytest.approx([2 / 3, 1 / 3])
     draw = np.random.default_rng(0)
     assert back_translated("MK", usage, draw) in ("ATGAAATAA", "ATGAAGTAA")
     assert back_translated("MW", usage, draw) is None
-    assert hardest_others(["AAAC", "AACA", "WWWW", "WWWY", "AAAC"])[0] == 1
+    assert most_similar_others(["AAAC", "AACA", "WWWW", "WWWY", "AAAC"])[0] == 1
 
 
-def test_a_head_is_saved_by_the_names_of_lucaonetasks(tmp_path):
+def test_a_head_is_saved_with_the_names_of_lucaonetasks(tmp_path):
     task = {"name": "T", "dataset_type": "gene_protein", "task_type": "binary_class", "model_type": "lucappi2"}
     save_head(Head(PAIR), tmp_path, task, ["0", "1"])
     (path,) = tmp_path.rglob("pytorch_model.bin")

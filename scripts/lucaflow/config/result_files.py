@@ -1,4 +1,4 @@
-"""Which files a run ends in: pure lists of paths, relative to the working directory."""
+"""Which files does a run make? All paths are relative to the working directory."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ OF_EMBEDDINGS = ("embeddings.h5", "verified.json")
 
 
 def folder_of(dataset: Dataset) -> str:
-    """Return the folder of a dataset's embeddings by its model."""
+    """Return the folder of the embeddings of a dataset by its model."""
     return f"results/{dataset.name}/{dataset.model.name}"
 
 
 def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: Mapping[str, Any]) -> list[str]:
-    """Return the results that can be named before anything has run. config: the resolved configuration."""
+    """Return the results that are known before anything runs. config: the resolved configuration."""
     final = [*OF_RUN]
     for dataset in datasets:
         final += [f"results/{dataset.name}/{name}" for name in OF_DATASET]
@@ -33,7 +33,7 @@ def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: 
 
 
 def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
-    """Return the names of a dataset's figures: a map takes vectors, or matrices to pool.
+    """Return the names of the figures of a dataset. A map needs vectors, or matrices to pool.
 
     >>> figures_of(EmbeddingOptions(outputs=("matrix", "contacts")), tsne=False)
     ['map.png', 'map.html', 'lengths.png', 'contacts.png']
@@ -44,7 +44,7 @@ def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
 
 
 def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:
-    """Return the names of the exports that are asked for.
+    """Return the file names of the requested exports.
 
     >>> exports_of(EmbeddingOptions(outputs=("mean", "cls")), ["npy", "lucaone"])
     ['mean.npy', 'cls.npy', 'ids.tsv', 'lucaone']
@@ -61,17 +61,17 @@ def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:
 
 
 def prediction_files(dataset: Dataset) -> list[str]:
-    """Return the results of a dataset's tasks: with labels they are compared with the truth."""
+    """Return the results of the tasks of a dataset. If it has labels, they include metrics of the predictions."""
     suffixes = [".csv", ".failed.csv", ".json", ".png", ".html"]
     suffixes += [".metrics.tsv", ".metrics.html"] * bool(dataset.columns.label)
     return [f"results/{dataset.name}/predictions/{task}{suffix}" for task in dataset.tasks for suffix in suffixes]
 
 
 def prediction_reports(datasets: Iterable[Dataset]) -> list[str]:
-    """Return the files that say what was predicted, by which model."""
+    """Return the reports of predictions, which say what was predicted by which model."""
     return [f"results/{dataset.name}/predictions/{task}.json" for dataset in datasets for task in dataset.tasks]
 
 
-def compared_files(dataset: Dataset, step: str) -> list[str]:
-    """Return the table and the figure of a comparison: `precisions` or `stitchings`."""
+def comparison_files(dataset: Dataset, step: str) -> list[str]:
+    """Return the table and the figure of a comparison. step: `precisions` or `stitchings`."""
     return [f"{folder_of(dataset)}/figures/{step}.{suffix}" for suffix in ("tsv", "png")]

@@ -1,6 +1,6 @@
-"""Which downstream models are asked for, and which embeddings they were trained on: the input functions of rules/downstream.smk."""
+"""Input functions of rules/downstream.smk: the downstream models, and the embeddings they read."""
 
-from lucaflow.config.resolve import refuse_missing, stated_models
+from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
 from lucaflow.downstream.models import locate_head, read_head, refuse_unfit, resolve_heads
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
@@ -17,7 +17,7 @@ try:
     for head in HEADS.values():
         if head.recorded:
             stated = stated_models(config, DATASETS.values())
-            refuse_missing(head.task.name, head.recorded.reading.model, config, stated, REGISTRY)
+            refuse_missing_checkpoint(head.task.name, head.recorded.reading.model, config, stated, REGISTRY)
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
 
@@ -32,7 +32,7 @@ def head_of(wildcards):
 
 
 def head_record(wildcards):
-    """Return the record of a task's converted model; what depends on it waits until it is there."""
+    """Return the record of a task's converted model, once it is converted."""
     return checkpoints.convert_head.get(head=HEADS[wildcards.task].folder.name).output.record
 
 
@@ -42,21 +42,21 @@ def head_records(wildcards):
 
 
 def converted_head(task):
-    """Return what is recorded of a task's model, once it is converted."""
+    """Return a task's model as its record describes it, once it is converted."""
     done = checkpoints.convert_head.get(head=HEADS[task].folder.name)
     return read_head(Path(done.output.record).parent)
 
 
 def fetched_record_of_head(wildcards):
-    """Return the record that a model's files were fetched; none for one that is here anyway."""
+    """Return the record of a fetched model; nothing for a model that needs no download."""
     head = head_of(wildcards)
     return [str(head.root / fetched.FETCHED_RECORD)] if head.is_fetched else []
 
 
 def origin_of_head(head):
-    """Return what a downstream model is to be converted from.
+    """Return what identifies the files that a downstream model is converted from.
 
-    What is converted already is used while its files are out of reach; if there is neither, the job says so in full.
+    While the files are out of reach, an existing conversion is used; without either, the job raises the full error.
     """
     if head.is_fetched:
         return downstream_settings.fetched_head_settings(head)
@@ -91,5 +91,5 @@ def checkpoints_for_heads(wildcards):
 
 
 def own_embeddings(dataset):
-    """Return the embeddings that a dataset has anyway, or None."""
+    """Return the embeddings that the dataset asks for itself, or None."""
     return None if dataset.is_pairs else OwnEmbeddings(dataset.model, OPTIONS)

@@ -1,8 +1,8 @@
-"""Which embeddings a task reads: the input functions of rules/predictions.smk."""
+"""Input functions of rules/predictions.smk: the embeddings that a task reads."""
 
 
 def plan_of(dataset):
-    """Return which embeddings are computed for downstream models, once that is known."""
+    """Return the plan of the embeddings for downstream models, once it is made."""
     return Plan.read(Path(checkpoints.plan_heads.get(dataset=dataset.name).output.plan))
 
 
@@ -14,9 +14,9 @@ def shards_for_heads(wildcards):
 
 
 def own_shards_for_heads(wildcards):
-    """Return the shards that a dataset has anyway, where a downstream model reads them."""
+    """Return the dataset's own shards, if a downstream model reads them."""
     dataset = dataset_of(wildcards)
-    return shards_of(dataset) if plan_of(dataset).own else []
+    return shards_of(dataset) if plan_of(dataset).reads_own_shards else []
 
 
 def note_of_task(wildcards):

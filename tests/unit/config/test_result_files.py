@@ -2,7 +2,7 @@ from pathlib import Path
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset
-from lucaflow.config.results import compared_files, exports_of, figures_of, final_files, prediction_files
+from lucaflow.config.result_files import comparison_files, exports_of, figures_of, final_files, prediction_files
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.readers import Columns
 
@@ -46,7 +46,7 @@ def test_exports_follow_the_outputs():
 
 
 def test_a_comparison_ends_in_a_table_and_a_figure():
-    assert compared_files(dataset(), "precisions") == [
+    assert comparison_files(dataset(), "precisions") == [
         "results/d/mini-1/figures/precisions.tsv",
         "results/d/mini-1/figures/precisions.png",
     ]

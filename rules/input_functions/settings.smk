@@ -1,4 +1,4 @@
-"""What the steps depend on: the input functions of rules/settings.smk."""
+"""Input functions of rules/settings.smk: the settings that a step depends on."""
 
 from lucaflow.config import step_settings
 from lucaflow.config.step_settings import settings_path
@@ -6,7 +6,7 @@ from lucaflow.downstream import step_settings as downstream_settings
 
 
 def settings_of(step):
-    """Return the input function that names the file of a dataset's settings for a step, which may hold wildcards."""
+    """Return the input function for the settings of a step. step: may hold wildcards, such as `predict-{task}`."""
 
     def file_of_settings(wildcards):
         return settings_file(dataset_of(wildcards), step.format(**dict(wildcards)))
@@ -23,14 +23,14 @@ def summary_settings_file(wildcards):
 
 
 def settings_to_record(wildcards):
-    """Return what a file of settings says."""
+    """Return the content of a file of settings."""
     if wildcards.step == "summary":
         return step_settings.summary_settings(DATASETS.values())
     return dataset_settings(DATASETS[Path(wildcards.place).name], wildcards.step)
 
 
 def dataset_settings(dataset, step):
-    """Return what one step of a dataset depends on, besides the files it reads. step: with a model's or task's name."""
+    """Return the settings that a step of a dataset depends on. step: such as `normalize`, `predict-ProtLoc`."""
     name, _, of = step.partition("-")
     if name == "normalize":
         return step_settings.normalize_settings(dataset, config)

@@ -1,4 +1,4 @@
-"""Embeddings in the formats of other tools."""
+"""How are embeddings written as the files of LucaOneApp?"""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from lucaflow.records.table import accepted_records
 from lucaflow.store.embeddings import Embeddings
 
 
-def file_names(records: Path) -> Iterator[str]:
-    """Yield what LucaOneApp calls each accepted record, in the order of records.tsv."""
+def lucaone_file_names(records: Path) -> Iterator[str]:
+    """Yield the name that LucaOneApp gives to the files of each accepted record, in the order of records.tsv."""
     for accepted in accepted_records(records, ["id", "description"]):
         for identifier, description in zip(accepted["id"], accepted["description"], strict=True):
             yield file_name_of(identifier, description)
 
 
 def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder: Path) -> int:
-    """Write what LucaOneApp would have written: `matrix_<name>.pt` and `vector_<name>.pt`; return the number of files.
+    """Write the files of LucaOneApp, `matrix_<name>.pt` and `vector_<name>.pt`; return the number of files.
 
-    Each holds one float32 array, matrix (rows, H) or vector (H,), as numpy (which `torch.load` opens with
-    weights_only=False alone) or as a tensor. Raises StoreError for names that the file system cannot tell apart.
+    Each file holds one float32 array, a matrix (rows, H) or a vector (H,), as a numpy array or as a tensor.
+    `torch.load` opens numpy arrays only with weights_only=False. Raise StoreError if two names differ only in case and
+    the file system ignores case.
     """
     count = 0
-    with Embeddings(embeddings_path) as embeddings, replacing_folder(folder, guarded=True) as temporary:
+    with Embeddings(embeddings_path) as embeddings, replacing_folder(folder, with_checksum=True) as temporary:
         names = {output: "vector" if output in VECTORS else "matrix" for output in embeddings.outputs}
         names.pop("contacts", None)
-        for identifier, name in zip(embeddings.ids, file_names(records), strict=True):
+        for identifier, name in zip(embeddings.ids, lucaone_file_names(records), strict=True):
             for output, kind in names.items():
                 values = embeddings.read(output, identifier).astype(np.float32, copy=False)
                 _save(torch.from_numpy(values) if save_type == "tensor" else values, temporary / f"{kind}_{name}.pt")
@@ -46,7 +47,7 @@ def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder:
 
 
 class _PortablePickler(pickle.Pickler):
-    """Names numpy's functions as they were called before numpy 2, which knows both names."""
+    """Pickles numpy arrays with the module name of numpy 1, `numpy.core`, which numpy 2 can read as well."""
 
     def __init__(self, file: BinaryIO, protocol: int) -> None:
         self._target, self._buffer = file, io.BytesIO()
@@ -57,14 +58,15 @@ class _PortablePickler(pickle.Pickler):
         self._target.write(self._buffer.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.", 1))
 
 
-_PORTABLE = SimpleNamespace(__name__="pickle", Pickler=_PortablePickler)
+_PORTABLE_PICKLE = SimpleNamespace(__name__="pickle", Pickler=_PortablePickler)
 
 
 def _save(values: Any, path: Path) -> None:
     try:
         with path.open("xb") as file:
-            torch.save(values, file, pickle_module=_PORTABLE)
+            torch.save(values, file, pickle_module=_PORTABLE_PICKLE)
     except FileExistsError as error:
         raise StoreError(
-            f"two records are to be called {path.name}: this file system ignores case. Export elsewhere, or rename one."
+            f"two records need a file named {path.name}, since this file system ignores case. "
+            "Export to another file system, or rename one of the records."
         ) from error

@@ -1,8 +1,9 @@
-"""Rows that an older shard of the same embedding has are copied, not computed."""
+"""Rows of an older shard with the same fingerprint are copied, not computed."""
 
 from __future__ import annotations
 
 import logging
+import re
 
 import h5py
 import numpy as np
@@ -18,7 +19,7 @@ OPTIONS = EmbeddingOptions(outputs=("mean", "matrix"))
 
 @pytest.fixture
 def embed(golden_checkpoints, tmp_path, caplog):
-    """Return what embeds sequences into a shard of a name; the sequences of one that is gone are no longer there."""
+    """Return a function that embeds sequences into a named shard, and removes the sequences of replaced shards."""
     caplog.set_level(logging.INFO, logger="lucaflow")
     folder = tmp_path / "shards"
     folder.mkdir()
@@ -38,7 +39,7 @@ def embed(golden_checkpoints, tmp_path, caplog):
 
 
 def rows(path):
-    """Return vector and matrix of each sequence, and whether they were taken over."""
+    """Return vector and matrix of each sequence, and whether they were reused."""
     with h5py.File(path) as file:
         digests = file["digests"].asstr()[:].tolist()
         both = {digest: (file["mean"][row], file[f"matrix/{digest}"][:]) for row, digest in enumerate(digests)}
@@ -47,12 +48,12 @@ def rows(path):
 
 def test_one_more_sequence_computes_that_one(embed):
     older, said = embed("older", PROTEINS)
-    assert "taken over" not in said
+    assert "reused" not in said
     newer, said = embed("newer", [*PROTEINS, "MFFFWW"], replaced=["older"])
-    assert "5 of 6 sequences are taken over from other shards" in said
+    assert "5 of 6 sequences are reused from other shards" in said
     assert "1 sequences, 6 residues" in said
     before, after = rows(older)[0], rows(newer)
-    assert [digest for digest, taken in after[1].items() if not taken] == [digest_of("prot", "MFFFWW")]
+    assert [digest for digest, reused in after[1].items() if not reused] == [digest_of("prot", "MFFFWW")]
     for digest, arrays in before.items():
         assert all(np.array_equal(one, other) for one, other in zip(arrays, after[0][digest], strict=True))
     alone, _ = embed("alone", ["MFFFWW"])
@@ -65,7 +66,7 @@ def test_a_shard_of_what_two_older_ones_had_needs_no_network(embed):
     embed("one", PROTEINS[:2])
     embed("two", PROTEINS[1:])
     joined, said = embed("joined", PROTEINS, replaced=["one", "two"])
-    assert "5 of 5 sequences are taken over" in said
+    assert "5 of 5 sequences are reused" in said
     assert "torch" not in said
     assert embed.residues == 0
     assert all(rows(joined)[1].values())
@@ -74,13 +75,13 @@ def test_a_shard_of_what_two_older_ones_had_needs_no_network(embed):
 def test_what_is_still_current_is_not_looked_into(embed):
     embed("other", PROTEINS)
     _, said = embed("new", PROTEINS[:2])
-    assert "taken over" not in said
+    assert "reused" not in said
 
 
-def test_other_embeddings_are_not_taken_over(embed):
+def test_other_embeddings_are_not_reused(embed):
     embed("older", PROTEINS)
     _, said = embed("newer", PROTEINS, EmbeddingOptions(outputs=("mean", "matrix"), layer=1), replaced=["older"])
-    assert "taken over" not in said
+    assert "reused" not in said
 
 
 @pytest.mark.parametrize("damage", ["a flipped byte", "cut short", "no HDF5"])
@@ -93,8 +94,8 @@ def test_what_is_damaged_is_computed_again(embed, damage):
     content[place] ^= 1
     older.write_bytes({"a flipped byte": content, "cut short": content[: place - 9], "no HDF5": b"x"}[damage])
     newer, said = embed("newer", PROTEINS, replaced=["older"])
-    assert "older.h5 is of no use, and what it has is computed again" in said
-    after, taken = rows(newer)
-    assert not any(taken.values())
+    assert re.search(r"Cannot reuse \S+older\.h5 \(.+\); its sequences will be embedded again\.", said, re.DOTALL)
+    after, reused = rows(newer)
+    assert not any(reused.values())
     for digest, arrays in before.items():
         assert all(np.array_equal(one, other) for one, other in zip(arrays, after[digest], strict=True))

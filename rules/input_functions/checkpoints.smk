@@ -1,4 +1,4 @@
-"""Which checkpoint, from where: the input functions of rules/checkpoints.smk."""
+"""Input functions of rules/checkpoints.smk: the source of each checkpoint."""
 
 from lucaflow.checkpoints import fetched
 from lucaflow.downstream.models import PREFIX
@@ -18,14 +18,14 @@ def step_of_folder(wildcards):
 
 
 def places_of_published(wildcards):
-    """Return where the checkpoint or the downstream model whose files belong into a folder can be had."""
+    """Return the places from which the files of a checkpoint or a downstream model can be fetched."""
     if wildcards.published.startswith(PREFIX):
         return (head_in(wildcards.published).place,)
     return REGISTRY.places(converted.model_of_folder(wildcards.published), config["checkpoints"]["source"])
 
 
 def digests_of_packaged(wildcards):
-    """Return the SHA-256 of a packaged checkpoint's files; fetched ones were compared when they came."""
+    """Return the SHA-256 of a packaged checkpoint's files; those of fetched files were compared at the download."""
     model = model_of(wildcards)
     if converted.source_of(model, config["checkpoints"]) != "packaged":
         return {}
@@ -33,7 +33,7 @@ def digests_of_packaged(wildcards):
 
 
 def fetched_record(wildcards):
-    """Return the record that a checkpoint's files were fetched; none for one that is here anyway."""
+    """Return the record of a fetched checkpoint; nothing for a checkpoint that needs no download."""
     model = model_of(wildcards)
     if not converted.is_fetched(model, config["checkpoints"]):
         return []
@@ -41,10 +41,10 @@ def fetched_record(wildcards):
 
 
 def origin_of(model):
-    """Return what a checkpoint is to be converted from.
+    """Return what identifies the files that a checkpoint is converted from.
 
-    Fetched files are known by their digests, and cannot change. What is converted already is used while local files are
-    out of reach; if there is neither, the job says so in full.
+    Fetched files are known by their SHA-256 and cannot change. While local files are out of reach, an existing
+    conversion is used; without either, the job raises the full error.
     """
     if converted.is_fetched(model, config["checkpoints"]):
         return step_settings.fetched_origin_settings(model, config["checkpoints"])
@@ -68,7 +68,7 @@ def origin_file_of_folder(wildcards):
 
 
 def origin_to_record(wildcards):
-    """Return what the checkpoint or the downstream model in a folder is to be converted from."""
+    """Return what identifies the files that the checkpoint or downstream model in a folder is converted from."""
     if wildcards.kept.startswith(PREFIX):
         return origin_of_head(head_in(wildcards.kept))
     return origin_of(converted.model_of_folder(wildcards.kept))

@@ -1,8 +1,8 @@
-"""Where results, checkpoints and downstream models are: the input functions of rules/verification.smk."""
+"""Input functions of rules/verification.smk: the folders of results and models."""
 
 
 def moved(paths):
-    """Return what names the places of results for a job that finds them itself, with a module's prefix before them."""
+    """Return the input function for paths that a job opens by itself: they get the prefix of a module."""
 
     def places(wildcards):
         return [str(MOVED(path)) for path in paths(wildcards)]
@@ -15,11 +15,11 @@ def dataset_folders(wildcards):
 
 
 def result_folders(wildcards):
-    return [results.folder_of(dataset) for dataset in SINGLES]
+    return [result_files.folder_of(dataset) for dataset in SINGLES]
 
 
-def guarded_folders(wildcards):
-    """Return the folder of all results, and those in it where results of any depth have their checksums beside them."""
+def checksum_folders(wildcards):
+    """Return the folders whose results have checksum files, at any depth except for the first folder."""
     return ["results", "results/settings", *dataset_folders(wildcards)]
 
 
@@ -32,13 +32,13 @@ def head_folders(wildcards):
 
 
 def checkpoint_folders(wildcards):
-    """Return the folders of all checkpoints; of those for downstream models, once these are converted."""
+    """Return the folders of all checkpoints; those for downstream models are known once these are converted."""
     models = {dataset.model for dataset in SINGLES}
     models |= {head.recorded.reading.model for head in HEADS.values() if head.recorded}
     return sorted(str(checkpoint_folder(model)) for model in models)
 
 
 def fingerprints_now(wildcards):
-    """Return the names of the folders of shards that the configuration asks for."""
+    """Return the names of the shard folders that the configuration uses."""
     digests = {dataset.model: sha256_of(dataset.model) for dataset in SINGLES}
     return sorted(OPTIONS.fingerprint(digest)[:DIGEST_LENGTH] for digest in digests.values())

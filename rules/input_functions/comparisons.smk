@@ -1,10 +1,10 @@
-"""What a comparison of precisions or windows ends in: the input functions of rules/comparisons.smk."""
+"""Input functions of rules/comparisons.smk: the files of a comparison."""
 
-from lucaflow.config import results
+from lucaflow.config import result_files
 
 
 def comparison_files(step):
-    """Return the function that names a comparison's table and figure for each dataset, and what they depend on."""
+    """Return the input function for the tables and figures of a comparison, and their settings."""
 
     def files_of_comparison(wildcards):
         if step == "stitchings" and OPTIONS.embedding_fixed_len_a_time is None:
@@ -17,7 +17,7 @@ def comparison_files(step):
             for path in (
                 settings_file(dataset, "normalize"),
                 settings_file(dataset, f"{step}-{dataset.model.name}"),
-                *results.compared_files(dataset, step),
+                *result_files.comparison_files(dataset, step),
             )
         ]
 

@@ -1,4 +1,4 @@
-"""What is said of a model: the input functions of rules/figures.smk."""
+"""Input functions of rules/figures.smk: the note on a model."""
 
 
 def note_of_model(wildcards):

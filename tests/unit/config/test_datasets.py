@@ -1,0 +1,80 @@
+"""The table of datasets, and what outputs and exports require of each record."""
+
+import pytest
+from workflow_runs import ROOT
+
+from lucaflow.config.datasets import read_datasets, requirements_of
+from lucaflow.config.resolve import resolve
+from lucaflow.errors import ConfigError
+from lucaflow.records.outcomes import Requirements
+from lucaflow.schemas import read_yaml
+
+CONFIG = read_yaml(ROOT / "config/schemas/config.schema.yaml")
+DATASETS = read_yaml(ROOT / "config/schemas/datasets.schema.yaml")
+
+
+def datasets(tmp_path, text, **config):
+    table = tmp_path / "d.tsv"
+    table.write_text(text)
+    return read_datasets(table, DATASETS, resolve(config, CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("embedding", "longest"),
+    [
+        ({"outputs": ["mean"]}, None),
+        ({"outputs": ["contacts"]}, 1024),
+        ({"outputs": ["contacts"], "contacts_max_length": 50}, 50),
+        ({"outputs": ["contacts"], "embedding_fixed_len_a_time": 400}, 400),
+        ({"outputs": ["contacts"], "embedding_fixed_len_a_time": 2000}, 1024),
+        ({"outputs": ["contacts"], "embedding_complete": False}, 1024),
+        ({"outputs": ["contacts"], "embedding_complete": False, "truncation_seq_length": 1024}, None),
+        ({"outputs": ["contacts"], "embedding_complete": False, "embedding_fixed_len_a_time": 10}, None),
+    ],
+)
+def test_how_long_a_sequence_may_be_for_contacts(tmp_path, embedding, longest):
+    config = resolve({"embedding": embedding}, CONFIG)
+    (single,) = datasets(tmp_path, "dataset\tpath\tseq_type\nd\tx\tprot\n").values()
+    (pairs,) = datasets(tmp_path, "dataset\tpath\tkind\nd\tx\tpair\n").values()
+    assert requirements_of(config, single) == Requirements(longest)
+    assert requirements_of({**config, "export": ["lucaone"]}, pairs) == Requirements()
+
+
+def test_a_table_of_datasets(tmp_path):
+    text = (
+        "# a comment\ndataset\tpath\tseq_type\theader\tid_column\tllm_version\tllm_step\n"
+        "a\tx#1.fasta\tprot\n\nNA\t/y.csv\tgene\tno\t0\tlucaone-gene\t\nc\tz\tgene\t\t\t\t17600000\n"
+    )
+    found = datasets(tmp_path, text, model={"llm_version": "lucaone", "llm_step": 5600000})
+    assert [(d.name, d.model.name, d.step_stated) for d in found.values()] == [
+        ("a", "lucaone-5600000", True),
+        ("NA", "lucaone-gene-36800000", False),
+        ("c", "lucaone-17600000", True),
+    ]
+    assert str(found["a"].path) == "x#1.fasta"
+    assert (found["a"].columns.header, found["NA"].columns.header, found["NA"].columns.id) == (None, False, "0")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("dataset\tpath\tseq_type\n", "the table holds no datasets"),
+        ("", "the table holds no datasets"),
+        ("dataset\tpath\na\tb\tc\n", "line 2: 3 cells, but 2 columns"),
+        ("dataset,path\na,b\n", "line 1: one column, 'dataset,path'. Columns must be separated by tabs"),
+        ("dataset path\na b\n", "Columns must be separated by tabs"),
+        ("dataset\tpath\tseq_type\na\t\tprot\n", "line 2: the file: 'path' is a required property"),
+        ("dataset\tpath\tseq_type\nsummary.tsv\tx\tprot\n", "is a name that LucaFlow uses in results/"),
+        ("dataset\tpath\tseq_type\nvalidation.html\tx\tprot\n", "is a name that LucaFlow uses in results/"),
+        (f"dataset\tpath\tseq_type\na{'.b' * 20}\tx\tprot\n", "ends in the same text 20 times"),
+        (f"dataset\tpath\tseq_type\n{'abcdefghij' * 19}abcdefghijk\tx\tprot\n", "is too long"),
+        (
+            "dataset\tpath\tkind\tseq_type\na\tx\tpair\tgene\n",
+            "line 2: seq_type: a file of pairs has LucaOne.s columns",
+        ),
+        ("dataset\tpath\tseq_type\n#x\n\n.a\tx\tprot\n", "line 4: dataset: '.a' does not match"),
+    ],
+)
+def test_a_wrong_table(tmp_path, text, words):
+    with pytest.raises(ConfigError, match=words):
+        datasets(tmp_path, text)

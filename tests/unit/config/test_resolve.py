@@ -1,0 +1,129 @@
+"""The configuration: its defaults, and all wrong keys, values and choices in one error."""
+
+import pytest
+import yaml
+from workflow_runs import ROOT
+
+from lucaflow.checkpoints.registry import read_checkpoints
+from lucaflow.config.datasets import read_datasets
+from lucaflow.config.resolve import refuse_unavailable, resolve
+from lucaflow.errors import ConfigError
+from lucaflow.schemas import read_yaml
+
+CONFIG = read_yaml(ROOT / "config/schemas/config.schema.yaml")
+DATASETS = read_yaml(ROOT / "config/schemas/datasets.schema.yaml")
+DEFAULTS = resolve({}, CONFIG)
+REGISTRY = read_checkpoints(
+    ROOT / "resources/checkpoints.tsv", read_yaml(ROOT / "config/schemas/checkpoints.schema.yaml")
+)
+
+
+def test_defaults_are_those_of_the_contract():
+    assert DEFAULTS["datasets"] == "config/datasets.tsv"
+    assert DEFAULTS["checkpoints"] == {
+        "directory": "resources/checkpoints", "source": "huggingface", "path": None, "revision": None, "server": None,
+    }  # fmt: skip
+    assert DEFAULTS["model"] == {"llm_version": "lucaone", "llm_step": None}
+    assert DEFAULTS["embedding"]["outputs"] == ["mean"]
+    assert DEFAULTS["embedding"]["truncation_seq_length"] == 4094
+    assert DEFAULTS["compute"] == {"device": "auto", "tokens_per_batch": "auto", "shard_tokens": 20_000_000}
+    assert set(DEFAULTS["input"].values()) == {"error"}
+    assert DEFAULTS["heads"]["llm_truncation_seq_length"] == 4096
+
+
+def test_the_packaged_configuration_holds_the_defaults():
+    assert resolve(yaml.safe_load((ROOT / "config/config.yaml").read_text()), CONFIG) == DEFAULTS
+
+
+def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
+    given_config = {"embedding": {"outputs": ["matrix"]}, "export": []}
+    resolved = resolve(given_config, CONFIG)
+    assert resolved["embedding"]["outputs"] == ["matrix"]
+    assert resolve(resolved, CONFIG) == resolved
+    assert given_config == {"embedding": {"outputs": ["matrix"]}, "export": []}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"modle": {}}, r"modle: there is no such key; did you mean model\?"),
+        ({"input": {"zzz": 1}}, "input.zzz: there is no such key; known here: invalid_characters"),
+        ({"embedding": []}, r"embedding: \[\] is not of type 'object'"),
+        ({"compute": {"shard_tokens": "1e6"}}, "shard_tokens: '1e6' is not of type 'integer'. YAML reads it as text"),
+        ({"compute": {"tokens_per_batch": "1e3"}}, "tokens_per_batch: '1e3' is not valid.*YAML reads it as text"),
+        ({"embedding": {"embedding_complete": "1"}}, r"'1' is not of type 'boolean'$"),
+        ({"embedding": {"layer": "nan"}}, r"layer: 'nan' is not of type 'integer', 'null'$"),
+        ({"embedding": {"layer": 2.0}}, "embedding.layer: 2.0 is not of type 'integer', 'null'"),
+        (
+            {"checkpoints": {"server": "http://me:secret@host"}},
+            r"checkpoints.server: .* does not match .* A password belongs into `~/.netrc`",
+        ),
+        ({"embedding": {"layer": "last"}}, "embedding.layer: 'last' is not of type 'integer', 'null'"),
+        ({"embedding": {"outputs": []}}, "embedding.outputs: "),
+        ({"compute": {"tokens_per_batch": "many"}}, "compute.tokens_per_batch: 'many' is not valid"),
+        ({"heads": {"threshold": 2}}, "heads.threshold: 2 is greater than the maximum of 1"),
+    ],
+)
+def test_wrong_keys_and_values(config, words):
+    with pytest.raises(ConfigError, match=words):
+        resolve(config, CONFIG)
+
+
+def test_every_problem_is_said_at_once():
+    with pytest.raises(ConfigError) as error:
+        resolve({"a": 1, "model": {"b": 2}, "compute": {"shard_tokens": 0}}, CONFIG)
+    assert str(error.value).count("there is no such key") == 2
+    assert "compute.shard_tokens: 0 is less than the minimum of 1" in str(error.value)
+    assert str(error.value).count("\n") == 3
+
+
+def test_a_section_without_keys_says_nothing():
+    assert resolve({"embedding": None, "compute": {}}, CONFIG) == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            {"export": ["npy", "parquet"], "embedding": {"outputs": ["matrix"]}},
+            "`npy`, `parquet` hold vectors; add `mean`",
+        ),
+        (
+            {"export": ["by_id"], "embedding": {"outputs": ["mean", "matrix"]}},
+            "`by_id` holds one kind of array, but embedding.outputs has mean, matrix; keep one",
+        ),
+        (
+            {"export": ["lucaone"], "embedding": {"outputs": ["mean", "max", "matrix"]}},
+            "holds one kind of vector, but embedding.outputs has mean, max",
+        ),
+        (
+            {"figures": {"tsne": True}, "embedding": {"outputs": ["contacts"]}},
+            "figures.tsne: a map needs vectors",
+        ),
+        ({"export": ["lucaone"], "embedding": {"outputs": ["contacts"]}}, "`lucaone` holds matrices or vectors"),
+        (
+            {"model": {"llm_version": "lucaone-prot"}},
+            "there is no lucaone-prot with 30000000 steps from `huggingface`. Available steps of "
+            "lucaone-prot: 38200000 from `huggingface`; 30000000 from `server`",
+        ),
+        (
+            {"model": {"llm_version": "lucaone-prot", "llm_step": 38200000}, "checkpoints": {"source": "server"}},
+            "no lucaone-prot with 38200000 steps from `server`",
+        ),
+        ({"checkpoints": {"directory": __file__}}, "test_resolve.py is a file; give a directory"),
+        (
+            {"model": {"llm_version": "lucaone", "llm_step": 7}},
+            "36000000, 17600000, 5600000 from `huggingface`; 36000000, 17600000, 5600000 from `server`. Set",
+        ),
+        (
+            {"model": {"llm_version": "lucaone"}, "checkpoints": {"source": "local"}},
+            "expected the directory of the checkpoint",
+        ),
+    ],
+)
+def test_a_named_choice_runs_or_raises(tmp_path, config, words):
+    resolved = resolve({"model": {"llm_version": "mini"}, **config}, CONFIG)
+    table = tmp_path / "d.tsv"
+    table.write_text("dataset\tpath\tseq_type\nd\td.fasta\tprot\n")
+    with pytest.raises(ConfigError, match=words):
+        refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), REGISTRY)

@@ -1,0 +1,81 @@
+import h5py
+import numpy as np
+import pytest
+from small_store import DIGESTS, IDS, flip_matrix, swap_rows
+
+import lucaflow
+from lucaflow.errors import StoreError
+from lucaflow.store.embeddings import open_embeddings
+
+
+def test_opening(result):
+    path, _, shards = result
+    with lucaflow.open_embeddings(path) as embeddings:
+        assert len(embeddings) == 5
+        assert list(embeddings) == IDS
+        assert "001" in embeddings
+        assert embeddings["001"]["matrix"].shape == (2, 4)
+        np.testing.assert_array_equal(embeddings["001"]["mean"], [2, 2, 2, 2])
+        frame = embeddings.to_frame()
+        assert frame.index.tolist() == IDS
+        assert frame.loc["again"].tolist() == [5, 5, 5, 5]
+        with pytest.raises(KeyError):
+            embeddings["nobody"]
+        for read in (embeddings.to_frame, lambda output: embeddings.read(output, "001")):
+            with pytest.raises(StoreError, match=r"there is no output 'max'; the outputs are mean, matrix"):
+                read("max")
+        with pytest.raises(StoreError, match=r"matrix is no vector, so it has no table; read it by id"):
+            embeddings.to_frame("matrix")
+    shards[1].unlink()
+    with open_embeddings(path) as embeddings, pytest.raises(StoreError, match=r"two\.h5, which is missing"):
+        embeddings["."]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "damaged or cut short"), (b"not HDF5", "damaged or cut short"), (None, "missing")]
+)
+def test_other_files_are_not_opened_as_embeddings(tmp_path, content, words):
+    path = tmp_path / "x.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StoreError, match=words):
+        open_embeddings(path)
+    with h5py.File(path, "w"):
+        pass
+    with pytest.raises(StoreError, match="expected format lucaflow-embeddings 1, found None None"):
+        open_embeddings(path)
+
+
+def drop_checksum(path):
+    with h5py.File(path, "r+") as file:
+        del file[f"matrix/{DIGESTS[0]}"].attrs["checksum"]
+
+
+@pytest.mark.parametrize("damage", [flip_matrix, swap_rows, drop_checksum])
+def test_a_damaged_matrix_is_not_given_to_a_reader(result, damage):
+    path, _, shards = result
+    damage(shards[0])
+    with open_embeddings(path) as embeddings:
+        assert embeddings["001"]["matrix"].shape == (2, 4)
+        damage = rf"one\.h5: /matrix/{DIGESTS[0]} is damaged: .*`snakemake verify` removes"
+        with pytest.raises(StoreError, match=damage):
+            embeddings["again"]
+
+
+def test_an_unknown_id_is_answered_with_a_similar_one(result):
+    with open_embeddings(result[0]) as embeddings:
+        with pytest.raises(KeyError, match="there is no id 'gain'; a similar id is 'again'"):
+            embeddings["gain"]
+        with pytest.raises(KeyError, match=r"there is no id 'xyz'"):
+            embeddings["xyz"]
+
+
+def test_a_shard_of_another_version_is_not_called_damaged(result):
+    path, _, shards = result
+    with h5py.File(shards[0], "r+") as file:
+        file.attrs.modify("format_version", 2)
+    with (
+        open_embeddings(path) as embeddings,
+        pytest.raises(StoreError, match=r"one\.h5: expected format lucaflow-shard 3, found 2, written by another"),
+    ):
+        embeddings["again"]
