@@ -1,4 +1,4 @@
-"""Killed at any moment: the next run goes on, and ends in the same bytes."""
+"""After a kill at any moment the next run resumes, and ends in the same bytes."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_clocks_that_differ_run_nothing(finished):
 
 @pytest.mark.long
 def test_two_runs_at_once(tmp_path):
-    """The second is refused, and the first goes on."""
+    """The second is refused, and the first continues."""
     workflow = Workflow(tmp_path / "work", Path())
     prepare(workflow)
     command = workflow.command()

@@ -145,7 +145,7 @@ def test_a_disk_that_fails(job, whole):
 @needs_strace
 @pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK"])
 def test_a_file_system_without_locks(job, whole, error):
-    """Also when a job goes on."""
+    """Also when a job resumes."""
     this = job("without")
     this.run(*injected("pwrite64", "signal=KILL", 90))
     done = this.run(*injected("flock", f"error={error}"))

@@ -1,6 +1,6 @@
 """The recorded prediction runs of LucaOneTasks, each through the whole workflow.
 
-How each is reproduced stands in DATASETS and RUNS; why one has no counterpart, in WITHOUT_COUNTERPART.
+DATASETS and RUNS say how each is reproduced, WITHOUT_COUNTERPART why some are not.
 """
 
 import csv
@@ -103,7 +103,7 @@ def make_runs(directory, tags, embedded):
             assert {rule: run.jobs[rule] for rule in embedded} == embedded
             assert not workflow.run(*targets).succeeded().jobs
         elif heads != {"topk": 1}:
-            # Another option of the prediction embeds nothing again; one class listed is what stands there by default.
+            # Another option of the prediction embeds nothing again; by default one class is listed.
             assert run.jobs["predict"] == 1
             assert not {"embed", "embed_for_heads", "plan_heads", "normalize"} & set(run.jobs)
         for tag, path in tables.items():

@@ -37,7 +37,7 @@ class Prepared:
         self.workflow.datasets({"dataset": "p", "path": self.path, "seq_type": "prot"})
 
     def restored(self) -> Prepared:
-        """Return the same as it was after the first run, in the same place, with every time of change."""
+        """Return the same as it was after the first run, in the same place, with every modification time."""
         folder, kept = self.workflow.directory, self.workflow.directory.with_suffix(".kept")
         if kept.exists():
             shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""docs/reading.md, run as it stands beside results of the README's example."""
+"""docs/reading.md, run beside the results of the README's example."""
 
 from __future__ import annotations
 

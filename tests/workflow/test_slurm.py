@@ -173,7 +173,7 @@ def test_a_job_of_a_lost_node_is_tried_again(on_slurm, undisturbed):
 
 
 def test_a_job_out_of_time_goes_on_with_more(on_slurm, undisturbed):
-    """A job that has begun to compute and then stands still, as beside a hung file system, until its minute is over."""
+    """A job that has begun to compute and then hangs, as on a hung file system, until its minute is over."""
     there = on_slurm("--set-resources", "embed:runtime=attempt")
     prepare(there.workflow, 200_000, tokens_per_batch=200)
     process = there.start()

@@ -58,7 +58,7 @@ class Setting:
         return self.rate * min(1.0, (step + 1) / self.warmup, (self.steps - step) / (0.2 * self.steps))
 
 
-# Runs the whole recipe in minutes, for its test. The trained network is of no use.
+# Runs the whole recipe in minutes, for its test. The trained network is not usable.
 SMALL = Setting(steps=30, tokens=1536, warmup=10, epochs=1, of_each_location=20, back_translated=20, evaluated=30)
 
 

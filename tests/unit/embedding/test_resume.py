@@ -123,7 +123,7 @@ def test_a_sequence_in_windows_begins_anew_in_the_same_batches(job, number):
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_memory_that_ends_in_a_batch_changes_no_value(job, monkeypatch, number):
-    """The batch is halved; a job that is cut off after that goes on with whole batches."""
+    """The batch is halved; an interrupted job resumes with whole batches."""
     again = job("again")
     launch = Engine._launch
     calls = iter(range(1000))
