@@ -23,7 +23,7 @@ sys.path.append(str(ROOT / "scripts"))
 
 import lucaflow
 from lucaflow import schemas
-from lucaflow.checkpoints import converted
+from lucaflow.checkpoints import converted_checkpoint as converted
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import Dataset, read_datasets
 from lucaflow.config.resolve import refuse_unavailable, resolve

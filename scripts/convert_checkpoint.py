@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lucaflow.checkpoints.checksums import remove_damaged
 from lucaflow.checkpoints.conversion import convert_in_subprocess, converted_bytes, is_converted
-from lucaflow.checkpoints.converted import is_fetched, published_files, published_folder
-from lucaflow.checkpoints.fetched import LOCK_NAME
+from lucaflow.checkpoints.converted_checkpoint import is_fetched, published_files, published_folder
+from lucaflow.checkpoints.fetched_record import LOCK_NAME
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.checksums import remove_damaged
-from lucaflow.checkpoints.converted import CHECKPOINT_RECORD, converted_folder, is_fetched, published_files
-from lucaflow.checkpoints.fetched import LOCK_NAME
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, converted_folder, is_fetched, published_files
+from lucaflow.checkpoints.fetched_record import LOCK_NAME
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models

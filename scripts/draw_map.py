@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lucaflow.logs import reporting_to
-from lucaflow.records.normalisation import Counts
+from lucaflow.records.counts import Counts
 from lucaflow.report.figures import draw_lengths
 from lucaflow.report.map_page import draw_html
 from lucaflow.report.maps import draw_png, make_map

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints.converted import converted_folder
+from lucaflow.checkpoints.converted_checkpoint import converted_folder
 from lucaflow.checkpoints.model import Model
-from lucaflow.embedding.job import embed_shard
+from lucaflow.embedding.shard_job import embed_shard
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to

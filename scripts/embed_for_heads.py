@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints.converted import converted_folder
+from lucaflow.checkpoints.converted_checkpoint import converted_folder
 from lucaflow.downstream.required_embeddings import Plan
-from lucaflow.embedding.job import embed_shard
+from lucaflow.embedding.shard_job import embed_shard
 from lucaflow.logs import reporting_to
 
 CLONE = Path(snakemake.scriptdir).parent

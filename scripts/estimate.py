@@ -4,13 +4,13 @@ import logging
 import shutil
 from pathlib import Path
 
-from lucaflow.checkpoints.converted import read_record
+from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.embedding.estimate import assumed_speed, check_checkpoint, check_space, estimate, measured_rate
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.json_files import DIGEST_LENGTH, read_json
 from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
-from lucaflow.records.normalisation import Counts
+from lucaflow.records.counts import Counts
 
 logger = logging.getLogger("lucaflow")
 

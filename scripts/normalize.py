@@ -7,9 +7,9 @@ from lucaflow.config.datasets import requirements_of
 from lucaflow.errors import InputError
 from lucaflow.files.checksums import checksum_file_of
 from lucaflow.logs import reporting_to
-from lucaflow.records.normalisation import NormalisedFiles, normalise_dataset
 from lucaflow.records.outcomes import Policies
 from lucaflow.records.readers import read_records
+from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
 
 logger = logging.getLogger("lucaflow")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lucaflow.checkpoints.converted import converted_folder, read_record
+from lucaflow.checkpoints.converted_checkpoint import converted_folder, read_record
 from lucaflow.downstream.models import read_head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
 from lucaflow.embedding.estimate import THREADS, assumed_speed, check_space, estimate, measured_rate
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
-from lucaflow.records.normalisation import Counts
+from lucaflow.records.counts import Counts
 from lucaflow.records.sequences import index_sequences, split_sequences
 
 logger = logging.getLogger("lucaflow")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from lucaflow.checkpoints.converted import read_record
+from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.files.json_files import read_json
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lucaflow.files.writing import write_table, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.records.normalisation import Counts
+from lucaflow.records.counts import Counts
 from lucaflow.report.pages import page_by_dataset
 from lucaflow.report.summary import summarise, validation
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from lucaflow.checkpoints.checksums import changed_checkpoint
-from lucaflow.checkpoints.converted import CHECKPOINT_RECORD
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD
 from lucaflow.downstream.models import HEAD_RECORD, changed_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError

@@ -1,6 +1,6 @@
 """Input functions of rules/checkpoints.smk: the source of each checkpoint."""
 
-from lucaflow.checkpoints import fetched
+from lucaflow.checkpoints.fetched_record import FETCHED_RECORD
 from lucaflow.downstream.models import PREFIX
 
 
@@ -37,7 +37,7 @@ def fetched_record(wildcards):
     model = model_of(wildcards)
     if not converted.is_fetched(model, config["checkpoints"]):
         return []
-    return str(converted.published_folder(model, config["checkpoints"]) / fetched.FETCHED_RECORD)
+    return str(converted.published_folder(model, config["checkpoints"]) / FETCHED_RECORD)
 
 
 def origin_of(model):

@@ -50,7 +50,7 @@ def converted_head(task):
 def fetched_record_of_head(wildcards):
     """Return the record of a fetched model; nothing for a model that needs no download."""
     head = head_of(wildcards)
-    return [str(head.root / fetched.FETCHED_RECORD)] if head.is_fetched else []
+    return [str(head.root / FETCHED_RECORD)] if head.is_fetched else []
 
 
 def origin_of_head(head):

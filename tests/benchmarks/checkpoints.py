@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from networks import FULL
 
 from lucaflow.checkpoints.conversion import convert_in_subprocess
-from lucaflow.checkpoints.converted import MODEL_NAME
+from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME
 from lucaflow.checkpoints.fetching import fetch
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.loading import load_encoder

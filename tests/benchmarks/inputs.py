@@ -22,9 +22,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from lucaflow.records.normalisation import NormalisedFiles, normalise_dataset
 from lucaflow.records.outcomes import Policies
 from lucaflow.records.readers import Columns, read_records
+from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
 from lucaflow.records.sequences import split_sequences
 
 RESIDUES = 300

@@ -8,7 +8,7 @@ import pytest
 from fetching_cases import WEIGHTS, assert_complete, assert_incomplete, run, state_dict
 
 from lucaflow.checkpoints.checksums import damaged_files, remove_damaged
-from lucaflow.checkpoints.fetched import SUMS_NAME
+from lucaflow.checkpoints.fetched_record import SUMS_NAME
 from lucaflow.errors import CheckpointError
 
 

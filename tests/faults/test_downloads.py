@@ -25,7 +25,7 @@ from fetching_cases import (
 )
 
 from lucaflow.checkpoints.download import NotOnServer, RetryPolicy
-from lucaflow.checkpoints.fetched import FETCHED_RECORD, SUMS_NAME, read_sums
+from lucaflow.checkpoints.fetched_record import FETCHED_RECORD, SUMS_NAME, read_sums
 from lucaflow.checkpoints.fetching import fetch
 from lucaflow.checkpoints.registry import Place
 from lucaflow.errors import CheckpointError

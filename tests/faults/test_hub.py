@@ -13,7 +13,7 @@ import torch
 from golden_cases import GOLDEN
 from safetensors.torch import save_file
 
-from lucaflow.checkpoints.fetched import SUMS_NAME, read_sums
+from lucaflow.checkpoints.fetched_record import SUMS_NAME, read_sums
 from lucaflow.checkpoints.hub import needed_files
 
 T1 = GOLDEN / "checkpoints/T1/llm/models/lucaone/lucaone/checkpoint-step36000000"

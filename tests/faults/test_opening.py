@@ -17,7 +17,7 @@ from golden_cases import GOLDEN
 
 from lucaflow.checkpoints import conversion
 from lucaflow.checkpoints.conversion import convert, convert_in_subprocess, is_converted
-from lucaflow.checkpoints.converted import read_record
+from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.checkpoints.layouts import Origin, locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model

@@ -21,7 +21,7 @@ JOB = """
 import sys
 from collections import Counter
 from pathlib import Path
-from lucaflow.embedding.job import embed_shard
+from lucaflow.embedding.shard_job import embed_shard
 from lucaflow.logs import reporting_to
 from lucaflow.engine.options import EmbeddingOptions
 import torch

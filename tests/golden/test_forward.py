@@ -10,7 +10,7 @@ from plain_lucaone import PlainLucaOne
 from safetensors.torch import load_file
 
 from lucaflow.checkpoints.conversion import expected_shapes
-from lucaflow.checkpoints.converted import MODEL_NAME
+from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME
 from lucaflow.checkpoints.loading import load_contact_head
 from lucaflow.encoders.lucaone import EncoderConfig
 

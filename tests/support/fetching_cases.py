@@ -15,7 +15,7 @@ import torch
 from workflow_runs import ROOT
 
 from lucaflow.checkpoints.download import RetryPolicy
-from lucaflow.checkpoints.fetched import FETCHED_RECORD, read_sums
+from lucaflow.checkpoints.fetched_record import FETCHED_RECORD, read_sums
 from lucaflow.checkpoints.fetching import fetch
 from lucaflow.checkpoints.registry import Place, PublishedFile
 

@@ -15,9 +15,9 @@ from lucaflow.encoders.lucaone import Encoder
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import InputError
-from lucaflow.records.normalisation import NormalisedFiles, normalise_dataset
 from lucaflow.records.outcomes import NO_REQUIREMENTS, Normaliser, Policies
 from lucaflow.records.readers import Columns, read_records
+from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
 from lucaflow.records.sequences import NormalisedSequence
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "embedding"

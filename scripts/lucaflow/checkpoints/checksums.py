@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from lucaflow.checkpoints.converted import CHECKPOINT_RECORD, MODEL_NAME, read_record
-from lucaflow.checkpoints.fetched import FETCHED_RECORD, SUMS_NAME, read_sums, recorded_sums, write_sums
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
+from lucaflow.checkpoints.fetched_record import FETCHED_RECORD, SUMS_NAME, read_sums, recorded_sums, write_sums
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import difference, sha256_of
 

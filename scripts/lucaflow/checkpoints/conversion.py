@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from lucaflow import __version__
-from lucaflow.checkpoints.converted import CHECKPOINT_RECORD, MODEL_NAME, read_record
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.state_dicts import (

@@ -29,7 +29,7 @@ from lucaflow.checkpoints.download import (
     finish_download,
     partial_file_of,
 )
-from lucaflow.checkpoints.fetched import FETCHED_RECORD, LOCK_NAME, SUMS_NAME, read_sums, write_sums
+from lucaflow.checkpoints.fetched_record import FETCHED_RECORD, LOCK_NAME, SUMS_NAME, read_sums, write_sums
 from lucaflow.checkpoints.registry import Place, PublishedFile
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of, size_and_sha256

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from torch import nn
 
 from lucaflow.checkpoints.checksums import check_weights
-from lucaflow.checkpoints.converted import MODEL_NAME, read_record
+from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME, read_record
 from lucaflow.checkpoints.state_dicts import CONTACT_HEAD
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Block, Encoder, EncoderConfig

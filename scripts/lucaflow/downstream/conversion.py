@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from lucaflow import __version__
-from lucaflow.checkpoints.converted import MODEL_NAME
+from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME
 from lucaflow.checkpoints.state_dicts import (
     first_problems,
     fused,

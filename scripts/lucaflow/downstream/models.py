@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.converted import MODEL_NAME, folder_name
+from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME, folder_name
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Place
 from lucaflow.config.datasets import Dataset

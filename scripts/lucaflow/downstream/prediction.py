@@ -17,8 +17,8 @@ from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.models import TrainedHead
 from lucaflow.downstream.networks import Head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
-from lucaflow.engine.background import consume_in_background
 from lucaflow.engine.batches import plan_batches
+from lucaflow.engine.consumer_thread import consume_in_background
 from lucaflow.engine.devices import is_out_of_memory
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import DeviceError, StoreError

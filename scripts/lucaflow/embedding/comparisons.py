@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lucaflow.checkpoints.converted import converted_folder
+from lucaflow.checkpoints.converted_checkpoint import converted_folder
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
 from lucaflow.encoders.vocabulary import CLS_AND_SEP

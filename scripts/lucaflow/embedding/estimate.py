@@ -13,7 +13,7 @@ from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
 from lucaflow.errors import ConfigError, SpaceError
 from lucaflow.files.space import human_bytes
-from lucaflow.records.normalisation import Counts
+from lucaflow.records.counts import Counts
 
 # Threads of an embedding job, on machines with at least that many cores.
 THREADS = 8

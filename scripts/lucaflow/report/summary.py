@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lucaflow.files.json_files import read_json
-from lucaflow.records.normalisation import Counts
+from lucaflow.records.counts import Counts
 
 DEMONSTRATION = "`mini` is a small network that comes with LucaFlow: for demonstration, not for science."
 _NOT_EMBEDDED = dict.fromkeys(

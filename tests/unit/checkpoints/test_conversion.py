@@ -9,7 +9,7 @@ from golden_cases import GOLDEN
 from safetensors.torch import load_file, save_file
 
 from lucaflow.checkpoints.conversion import convert, converted_bytes
-from lucaflow.checkpoints.converted import MODEL_NAME, read_record
+from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME, read_record
 from lucaflow.checkpoints.layouts import is_huggingface, locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model

@@ -28,8 +28,8 @@ from lucaflow.embedding.comparisons import (
     summarise_costs,
 )
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.records.normalisation import RECORD_COLUMNS
 from lucaflow.records.outcomes import digest_of
+from lucaflow.records.record_files import RECORD_COLUMNS
 from lucaflow.records.sequences import NormalisedSequence, index_sequences
 from lucaflow.report.comparisons import draw_precisions, draw_stitchings, draw_windows
 

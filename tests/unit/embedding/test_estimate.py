@@ -17,7 +17,7 @@ from lucaflow.embedding.estimate import (
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import SpaceError
 from lucaflow.files.space import human_bytes
-from lucaflow.records.normalisation import Counts
+from lucaflow.records.counts import Counts
 
 COUNTS = Counts(Counter(accepted=5, dropped=1), 0, 0, {100: 2, 1000: 1})
 CHECKPOINT = {"parameters": 10**6, "encoder": {"hidden_size": 64, "num_hidden_layers": 2}}

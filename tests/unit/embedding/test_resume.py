@@ -15,7 +15,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from lucaflow.embedding.job import Computed, embed_shard
+from lucaflow.embedding.shard_job import Computed, embed_shard
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.outcomes import digest_of

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lucaflow.embedding.job import embed_shard
+from lucaflow.embedding.shard_job import embed_shard
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.outcomes import digest_of
 

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lucaflow.errors import InputError
-from lucaflow.records.normalisation import Counts, NormalisedFiles, normalise_dataset
+from lucaflow.records.counts import Counts
 from lucaflow.records.outcomes import Policies
 from lucaflow.records.readers import Columns, read_records, zstd
+from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
 from lucaflow.store.format import hdf5_name
 
 PAIRS = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b\n"

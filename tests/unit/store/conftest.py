@@ -3,7 +3,7 @@
 import pytest
 from small_store import ATTRIBUTES, DIGESTS, FINGERPRINT, IDS, OPTIONS, RESIDUES, ROWS, batch, write_shard
 
-from lucaflow.records.normalisation import RECORD_COLUMNS
+from lucaflow.records.record_files import RECORD_COLUMNS
 from lucaflow.store.assembly import assemble, read_accepted
 
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lucaflow.checkpoints.converted import read_record
+from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
 from lucaflow.encoders.onednn import has_bfloat16
-from lucaflow.engine.background import consume_in_background
+from lucaflow.engine.consumer_thread import consume_in_background
 from lucaflow.engine.devices import (
     DTYPE_OF_PRECISION,
     device_name,

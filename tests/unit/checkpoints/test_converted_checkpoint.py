@@ -1,6 +1,6 @@
 """Each converted checkpoint has a folder of its own."""
 
-from lucaflow.checkpoints.converted import folder_name
+from lucaflow.checkpoints.converted_checkpoint import folder_name
 
 
 def test_two_places_never_share_a_folder(tmp_path):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lucaflow.engine.background import Abandoned, consume_in_background
+from lucaflow.engine.consumer_thread import Abandoned, consume_in_background
 
 
 def test_items_arrive_in_order_in_another_thread():

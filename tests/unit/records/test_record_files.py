@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from lucaflow.errors import InputError
 from lucaflow.records.duplicates import SeenRecords, repeated
-from lucaflow.records.normalisation import RECORD_COLUMNS, NormalisedFiles, normalise_dataset
 from lucaflow.records.outcomes import Policies, digest_of
 from lucaflow.records.readers import RawRecord
+from lucaflow.records.record_files import RECORD_COLUMNS, NormalisedFiles, normalise_dataset
 
 ACCEPTING = Policies("drop", "first", "accept", "drop")
 
