@@ -39,7 +39,8 @@ rule all:
 rule fetch:
     input:
         origin_files,
-        checkpoints_of_all,
+        [checkpoint_record(dataset.model) for dataset in SINGLES],
+        checkpoints_of_all_heads,
     localrule: True
     message:
         "Everything the configuration needs from elsewhere is here."

@@ -12,11 +12,10 @@ def origin_files(wildcards):
     return sorted({*map(origin_file, models), *map(head_origin, HEADS.values())})
 
 
-def checkpoints_of_all(wildcards):
-    """Return the records of all checkpoints, including those that downstream models need."""
-    models = [dataset.model for dataset in SINGLES]
-    models += [model for dataset in DATASETS.values() for model in models_for_heads(dataset)]
-    return sorted(set(map(checkpoint_record, models)))
+def checkpoints_of_all_heads(wildcards):
+    """Return the records of the checkpoints that downstream models need, once these are converted."""
+    models = {model for dataset in DATASETS.values() for model in models_for_heads(dataset)}
+    return sorted(map(checkpoint_record, models))
 
 
 def final_files(wildcards):

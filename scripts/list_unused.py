@@ -22,11 +22,11 @@ def main() -> None:
         if snakemake.params.removing:
             shutil.rmtree(path)
     if not unused:
-        logger.info("There are no unused embeddings.")
+        logger.info("There are no unused embeddings: the configuration or a result uses all of them.")
     elif not snakemake.params.removing:
         logger.info(
-            "These unused embeddings are used again if their options are set again. "
-            "`snakemake remove_older` removes them."
+            "Embeddings made with other options are reused if these options are set again. "
+            "`snakemake remove_older` removes them all."
         )
 
 

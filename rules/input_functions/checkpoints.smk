@@ -52,10 +52,8 @@ def origin_of(model):
         files = converted.published_files(model, config["checkpoints"], ROOT).files
     except LucaFlowError:
         files = ()
-    folder = checkpoint_folder(model)
-    kept = step_settings.recorded_origin(folder)
-    if not files and kept and Path(checkpoint_record(model)).is_file():
-        return kept
+    if not files and Path(checkpoint_record(model)).is_file():
+        return step_settings.recorded_origin(checkpoint_folder(model)) or step_settings.origin_settings(files)
     return step_settings.origin_settings(files)
 
 

@@ -63,8 +63,8 @@ def origin_of_head(head):
     try:
         return downstream_settings.head_settings(locate_head(head.root, head.task))
     except LucaFlowError:
-        kept = step_settings.recorded_origin(head.folder)
-        return kept if kept and head.recorded else downstream_settings.head_settings(None)
+        recorded = step_settings.recorded_origin(head.folder) if head.recorded else None
+        return recorded or downstream_settings.head_settings(None)
 
 
 def head_origin(head):

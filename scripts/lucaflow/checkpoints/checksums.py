@@ -18,8 +18,8 @@ def check_weights(folder: Path) -> None:
     state = path.stat()
     if (found := _cached_sha256(path, state.st_size, state.st_mtime_ns)) != expected:
         raise CheckpointError(
-            f"{path} is damaged: its SHA-256 is {found}, expected {expected}. Run `snakemake verify`, "
-            "which removes the damaged file, and then `snakemake fetch`."
+            f"{path} is damaged: its SHA-256 is {found}, expected {expected}. Delete it, or run "
+            "`snakemake verify`, which removes it; `snakemake fetch` then converts it anew."
         )
 
 

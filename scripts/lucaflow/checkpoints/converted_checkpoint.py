@@ -79,7 +79,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         record["model"]["sha256"], record["model"]["bytes"], record["encoder"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} is not the record of a converted checkpoint ({error}). Expected a folder written by LucaFlow; "
-            "if it is one, run `snakemake verify`, which removes a damaged record, and then `snakemake fetch`."
+            f"{path} is not the record of a converted checkpoint ({error}). Expected a folder that "
+            "LucaFlow converted. If it is one, delete its checkpoint.json and run again: it is converted anew."
         ) from error
     return record

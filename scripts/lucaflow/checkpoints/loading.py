@@ -110,6 +110,6 @@ def _recorded_config(folder: Path) -> EncoderConfig:
     if state is None or state.st_size != record["model"]["bytes"]:
         raise CheckpointError(
             f"{path} has {state.st_size if state else 'no'} bytes, expected {record['model']['bytes']}. "
-            "Run `snakemake verify`, which removes the damaged file, and then `snakemake fetch`."
+            "Delete it, or run `snakemake verify`, which removes it; `snakemake fetch` then converts it anew."
         )
     return EncoderConfig(**record["encoder"])

@@ -20,7 +20,7 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset, requirements_of
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.checksums import checksum_file_of, sha256_of
-from lucaflow.files.json_files import DIGEST_LENGTH, as_json, digest_of_settings, read_json
+from lucaflow.files.json_files import DIGEST_LENGTH, as_json, digest_of_settings, parse_json
 from lucaflow.files.writing import write_text
 from lucaflow.records.outcomes import NO_REQUIREMENTS
 from lucaflow.versions import (
@@ -58,9 +58,14 @@ def origin_settings(files: Sequence[Path]) -> dict[str, Any]:
 
 
 def recorded_origin(folder: Path) -> dict[str, Any] | None:
-    """Return the recorded origin of the converted model in a folder, or None."""
-    recorded = sorted(folder.glob("settings/origin-*.json"))
-    return read_json(recorded[0]) if recorded else None
+    """Return the recorded origin of the converted model in a folder, or None if there is no readable record of it."""
+    for path in sorted(folder.glob("settings/origin-*.json")):
+        try:
+            return parse_json(path)
+        # Another run may have replaced the file; the job that converts again will say what is missing.
+        except (ValueError, FileNotFoundError):
+            continue
+    return None
 
 
 def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -181,7 +181,7 @@ class OutputRows:
         return self.values[row], self._classes[row if self.ranked else 0]
 
     def put(self, rows: np.ndarray | slice, outputs: np.ndarray) -> None:
-        """Store the outputs (B, C) of rows. Of equal classes the first wins; in a list the last, as in LucaOneTasks."""
+        """Store the outputs (B, C) of rows. Of equal outputs the first wins; in a list the last, as in LucaOneTasks."""
         if not self.ranked:
             self.values[rows] = outputs
             return

@@ -32,7 +32,7 @@ _ITEM_BYTES = {"float32": 4, "float16": 2}
 class Estimate:
     """The expected size and time of a dataset's embeddings.
 
-    bytes: by kind of output, for shards, embeddings.h5 and exports together; seconds: of one job;
+    bytes: by kind of output, for shards, embeddings.h5 and exports together; seconds: if one job does it all;
     rate_source: the origin of residues_per_second.
     """
 
@@ -156,8 +156,8 @@ def assumed_speed(device: str, precision: str, threads: int) -> tuple[float, str
 def measured_rate(summary: Path, model: str) -> float | None:
     """Return the residues per second of the largest dataset that this model embedded in the last run, or None.
 
-    summary: the run's summary.tsv. Jobs of less than a minute are ignored: they measure the start of Python rather than
-    the network.
+    summary: the run's summary.tsv. Datasets that took less than a minute are ignored: they measure the start of Python
+    rather than the network.
     """
     if not summary.is_file():
         return None

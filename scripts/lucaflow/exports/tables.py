@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,15 +40,13 @@ def described_records(
     records differ from those of the embeddings.
     """
     count = 0
-    for part in accepted_records(records, ["id", "description"], labels, _RECORDS_AT_ONCE):
+    for part in in_blocks(accepted_records(records, ["id", "description"], labels), _RECORDS_AT_ONCE):
         block = slice(count, count + len(part))
         count += len(part)
         ids = part["id"].tolist()
         if file["ids"].asstr()[block].tolist() != ids:
             raise StoreError(f"{records} and {file.filename} do not hold the same records; run `snakemake verify`")
         rows = file["sequence"][block]
-        if not len(rows):
-            continue
         columns = {
             "id": ids,
             "description": part["description"].tolist(),
@@ -60,6 +59,18 @@ def described_records(
         raise StoreError(
             f"{records} has {count} records, but {file.filename} has {len(file['ids'])}; run `snakemake verify`"
         )
+
+
+def in_blocks(parts: Iterator[pd.DataFrame], size: int) -> Iterator[pd.DataFrame]:
+    """Yield the rows of tables in blocks of `size` rows; the last block may be smaller."""
+    held = pd.DataFrame()
+    for part in parts:
+        held = part if held.empty else pd.concat([held, part])
+        while len(held) >= size:
+            yield held.iloc[:size]
+            held = held.iloc[size:]
+    if len(held):
+        yield held
 
 
 @contextmanager

@@ -22,14 +22,12 @@ def parse_json(path: Path) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, remedy: str = "Run `snakemake verify`, which removes it, and run again.") -> Any:
     """Return the content of a JSON file that LucaFlow wrote. Raises StoreError if it is damaged."""
     try:
         return parse_json(path)
     except ValueError as error:
-        raise StoreError(
-            f"{path} is damaged: not valid JSON ({error}). Run `snakemake verify`, which removes it, and run again."
-        ) from error
+        raise StoreError(f"{path} is damaged: not valid JSON ({error}). {remedy}") from error
 
 
 def as_json(settings: Mapping[str, Any]) -> str:

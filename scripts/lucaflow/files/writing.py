@@ -169,4 +169,4 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 def write_json(path: Path, value: Mapping[str, Any], *, with_checksum: bool = True) -> None:
     """Write a JSON file under its final name, completely or not at all. with_checksum: as in `replacing`."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n", with_checksum=with_checksum)
+    write_text(path, json.dumps(value, indent=2) + "\n", with_checksum=with_checksum)

@@ -6,9 +6,11 @@ Tables are read in parts, since they may not fit into memory.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
+from pandas.io.parsers import TextFileReader
 
 RECORDS_AT_ONCE = 500_000
 
@@ -25,23 +27,26 @@ def accepted_records(
     ...     print(part.to_dict("list"))
     {'id': ['P12345', 'sp|P2|X'], 'length': ['12', '8']}
     """
-    label_reader = _LabelReader(labels, at_once) if labels else None
     wanted = [*dict.fromkeys([*columns, *(["record"] if labels else [])])]
     position = 0
-    for part in _in_parts(records, [*wanted, "status"], at_once):
-        accepted = part.loc[part["status"] == "accepted", wanted]
-        accepted.index = pd.RangeIndex(position, position + len(accepted))
-        position += len(accepted)
-        if label_reader:
-            accepted["label"] = label_reader.labels_of(accepted["record"])
-        yield accepted[[*columns, *(["label"] if labels else [])]]
+    with ExitStack() as stack:
+        parts = stack.enter_context(_in_parts(records, [*wanted, "status"], at_once))
+        label_parts = stack.enter_context(_in_parts(labels, ["record", "label"], at_once)) if labels else None
+        label_reader = _LabelReader(label_parts) if label_parts is not None else None
+        for part in parts:
+            accepted = part.loc[part["status"] == "accepted", wanted]
+            accepted.index = pd.RangeIndex(position, position + len(accepted))
+            position += len(accepted)
+            if label_reader:
+                accepted["label"] = label_reader.labels_of(accepted["record"])
+            yield accepted[[*columns, *(["label"] if labels else [])]]
 
 
 class _LabelReader:
     """Reads labels only as far as requested. Both tables are in the order of the records."""
 
-    def __init__(self, labels: Path, at_once: int) -> None:
-        self._parts = _in_parts(labels, ["record", "label"], at_once)
+    def __init__(self, parts: Iterator[pd.DataFrame]) -> None:
+        self._parts = parts
         self._read = pd.Series(dtype=object)
 
     def labels_of(self, numbers: pd.Series) -> pd.Series:
@@ -59,5 +64,5 @@ class _LabelReader:
         return found.astype(object)
 
 
-def _in_parts(table: Path, columns: Sequence[str], at_once: int) -> Iterator[pd.DataFrame]:
+def _in_parts(table: Path, columns: Sequence[str], at_once: int) -> TextFileReader:
     return pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False, usecols=[*columns], chunksize=at_once)

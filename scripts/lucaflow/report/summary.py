@@ -108,7 +108,7 @@ def rate_of_embedding(working: Path, jobs: Sequence[Path]) -> float | None:
     `working`/logs, without suffix.
     """
     paths = [computed_beside(working / "logs" / f"{job}.log") for job in jobs]
-    computed = [read_json(path) for path in paths if path.is_file()]
+    computed = [read_json(path, "Delete it and run again.") for path in paths if path.is_file()]
     residues, seconds = (sum(each[name] for each in computed) for name in ("residues", "seconds"))
     return residues / seconds if seconds else None
 

@@ -9,7 +9,7 @@ def test_what_was_written_is_read(tmp_path):
     path = tmp_path / "about.json"
     write_json(path, {"name": "Ångström", "count": 3}, with_checksum=False)
     assert read_json(path) == {"name": "Ångström", "count": 3}
-    assert "Ångström" in path.read_text(encoding="utf-8")
+    assert path.read_bytes().isascii()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1}x', b"\xff", b"[" * 100_000])
