@@ -107,7 +107,7 @@ def test_the_page_from_r(finished):
 @pytest.mark.parametrize(
     ("sequences", "seq_type", "outputs", "error", "said"),
     [
-        ({"a": "AC1"}, "gene", "mean", InputError, "sequence 1, id 'a': '1' at position 3 is no residue"),
+        ({"a": "AC1"}, "gene", "mean", InputError, "sequence 1, id 'a': '1' at position 3 is not a residue"),
         ({"a": "**"}, "prot", "mean", InputError, "id 'a': no residue"),
         ({"a": "ACGT" * 7}, "prot", "mean", InputError, "looks like a nucleotide sequence"),
         ({"a\tb": "MKV"}, "prot", "mean", InputError, "control character"),

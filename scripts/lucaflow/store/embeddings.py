@@ -105,7 +105,16 @@ class Embeddings(Mapping[str, Any]):
 
 
 def open_embeddings(path: str | Path) -> Embeddings:
-    """Open an embeddings.h5 file. Raise StoreError if the file is not one."""
+    """Open an embeddings.h5 file. Raise StoreError if the file is not one.
+
+    >>> with open_embeddings("results/my_proteins/mini-1/embeddings.h5") as embeddings:
+    ...     len(embeddings), embeddings.outputs
+    ...     embeddings["P12345"]["matrix"].shape, embeddings["P12345"]["mean"].shape
+    ...     embeddings.to_frame("mean").shape
+    (2, ('mean', 'matrix'))
+    ((12, 128), (128,))
+    (2, 128)
+    """
     return Embeddings(Path(path))
 
 

@@ -34,7 +34,11 @@ BUDGET, BUDGET_DEVICE = "tokens_per_batch", "tokens_per_batch_on"
 
 
 def hdf5_name(identifier: str) -> str:
-    """Return an id as a name that HDF5 allows. `urllib.parse.unquote` turns it back into the id."""
+    """Return an id as a name that HDF5 allows. `urllib.parse.unquote` turns it back into the id.
+
+    >>> hdf5_name("a/b 50%")
+    'a%2Fb 50%25'
+    """
     key = identifier.replace("%", "%25").replace("/", "%2F")
     return "%2E" if key == "." else key
 
