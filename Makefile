@@ -20,7 +20,7 @@ test-long: install-test
 benchmark: install-test
 	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/speed$(if $(DEVICE),_$(DEVICE)).py
 
-# How fast trained downstream models predict from stored embeddings.
+# How fast downstream models predict from stored embeddings.
 benchmark-heads: install-test
 	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/heads.py
 

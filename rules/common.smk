@@ -110,9 +110,8 @@ def checkpoint_record(model):
 
 
 def record_of(wildcards):
-    """Return the record of the checkpoint that embeds a dataset; none for pairs, which are not embedded."""
-    dataset = dataset_of(wildcards)
-    return [] if dataset.is_pairs else checkpoint_record(dataset.model)
+    """Return the record of the checkpoint that embeds a dataset."""
+    return checkpoint_record(dataset_of(wildcards).model)
 
 
 def sha256_of(model):

@@ -34,7 +34,7 @@ rule record_settings:
 rule record_run:
     input:
         settings=settings_of("run"),
-        checkpoint=ancient(record_of),
+        checkpoint=ancient(record_for_run),
     output:
         yaml="results/{dataset}/run.yaml",
         html=report(

@@ -1,6 +1,6 @@
-"""Verifying all results, and listing unused embeddings.
+"""Verifying all results, and listing or removing unused embeddings.
 
-Requires: results. Removes damaged files, so that the next run makes them again.
+Requires: results. `verify` removes damaged files, so that the next run makes them again.
 """
 
 

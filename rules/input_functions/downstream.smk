@@ -1,5 +1,6 @@
 """Input functions of rules/downstream.smk: the downstream models, and the embeddings they read."""
 
+from lucaflow.checkpoints.fetched_record import FETCHED_RECORD
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
 from lucaflow.downstream.models import locate_head, read_head, refuse_unfit, resolve_heads
 from lucaflow.downstream.registry import read_tasks

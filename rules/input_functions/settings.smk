@@ -44,9 +44,15 @@ def dataset_settings(dataset, step):
         return downstream_settings.heads_settings(needs, digests, own_embeddings(dataset), config)
     if name == "predict":
         return downstream_settings.predict_settings(dataset, converted_head(of), request_of(of), config)
-    sha256 = None if dataset.is_pairs else sha256_of(dataset.model)
     if name == "run":
-        return step_settings.run_settings(dataset, config, sha256)
+        return step_settings.run_settings(
+            dataset, config, None if dataset.is_pairs else sha256_of(dataset.model)
+        )
     if name == "assemble":
-        return step_settings.assemble_settings(dataset, OPTIONS, sha256)
-    return step_settings.comparison_settings(OPTIONS, config, sha256)
+        return step_settings.assemble_settings(dataset, OPTIONS, sha256_of(dataset.model))
+    return step_settings.comparison_settings(OPTIONS, config, sha256_of(dataset.model))
+
+
+def record_for_run(wildcards):
+    """Return the record of the checkpoint that embeds a dataset; nothing for pairs, which only predictions embed."""
+    return [] if dataset_of(wildcards).is_pairs else record_of(wildcards)

@@ -1,5 +1,8 @@
 """Input functions of rules/verification.smk: the folders of results and models."""
 
+from lucaflow.config import result_files
+from lucaflow.files.json_files import DIGEST_LENGTH
+
 
 def moved(paths):
     """Return the input function for paths that a job opens by itself: they get the prefix of a module."""
@@ -19,7 +22,7 @@ def result_folders(wildcards):
 
 
 def checksum_folders(wildcards):
-    """Return the folders whose results have checksum files, at any depth except for the first folder."""
+    """Return the folders with results that have checksum files: the first at its top, the others at any depth."""
     return ["results", "results/settings", *dataset_folders(wildcards)]
 
 

@@ -93,7 +93,7 @@ def test_a_damaged_file_is_named_and_made_again(copied):
 
 
 @pytest.mark.long
-def test_all_that_is_not_hdf5_is_guarded(copied):
+def test_all_that_is_not_hdf5_has_a_checksum_file(copied):
     """A bit of every text, table and picture changes, all at once."""
     results = copied.directory / "results"
     paths = {path for path in results.rglob("*") if path.is_file() and not path.name.startswith(".")}

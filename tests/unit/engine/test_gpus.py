@@ -62,5 +62,5 @@ def test_other_numbers_of_the_same_gpus_do_not_matter(start):
     assert start("GPU-b", "GPU-c").stdout.readline() == "1\n"
 
 
-def test_a_processor_is_not_leased():
+def test_a_processor_is_not_locked():
     assert take_gpu(torch.device("cpu")) == torch.device("cpu")

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lucaflow.report.colours import OTHER
+from lucaflow.report.colours import NONE, OTHER
 from lucaflow.report.map_page import draw_html
-from lucaflow.report.maps import FEWEST_NEIGHBOURS, MOST_LABELS, Map, draw_png, principal_components, project
+from lucaflow.report.maps import FEWEST_NEIGHBOURS, MOST_LABELS, Map, described, draw_png, principal_components, project
 
 
 def drawing(labels, title="a map"):
@@ -80,3 +80,11 @@ def test_neighbours_stay_together(count):
     if count == 60:
         distances = ((found[:, None] - found[None]) ** 2).sum(2)
         assert (group[np.argsort(distances)[:, 1]] == group).all()
+
+
+@pytest.mark.parametrize(("labels", "expected"), [("5\tx\n", [NONE, "x"]), ("", ["", ""]), ("3\tx\n4\tx\n", ["", ""])])
+def test_what_a_map_says_of_its_points(records, labels, expected):
+    path = records.with_name("labels.tsv")
+    path.write_text(f"record\tlabel\n{labels}")
+    found = described(records, path, np.array([0, 2]))
+    assert found.to_dict("list") == {"description": ["first", "last"], "length": [5, 7], "label": expected}
