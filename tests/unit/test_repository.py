@@ -1,5 +1,6 @@
 """What must agree in the repository agrees."""
 
+import ast
 import json
 import re
 import subprocess
@@ -115,6 +116,12 @@ def test_files_answer_one_question_each():
         for path in ROOT.glob(pattern):
             assert len(path.read_text().splitlines()) <= 400, path
     assert len(read("Snakefile").splitlines()) < 60
+
+
+def test_functions_are_short():
+    for path in (path for folder in ("scripts", "tools") for path in (ROOT / folder).rglob("*.py")):
+        functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+        assert [each.name for each in functions if each.end_lineno - each.lineno >= 50] == [], path
 
 
 def test_the_torch_that_a_page_installs_is_the_locked_one():

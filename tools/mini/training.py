@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,19 +119,7 @@ def train(corpora: Sequence[Corpus], setting: Setting, folder: Path, threads: in
     optimizers = optimizers_of(model, setting.decay)
     path = folder / "state.pt"
     inputs = {**asdict(setting), "texts": [sha256(corpus.ids.tobytes()).hexdigest() for corpus in corpora]}
-    start, losses = 0, list[tuple[int, str, float]]()
-    if path.exists():
-        saved = torch.load(path, weights_only=True)
-        if saved["of"] != inputs:
-            raise RuntimeError(
-                f"{path} was made with other settings or sequences: {saved['of']}, expected {inputs}. "
-                f"Delete {path} and run again."
-            )
-        model.load_state_dict(saved["model"])
-        for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        start, losses = saved["step"], saved["losses"]
-        logger.info("Resuming at step %d", start)
+    start, losses = resume(path, inputs, model, optimizers)
     for step in range(start, setting.steps):
         for optimizer, share in zip(optimizers, (1.0, 0.5), strict=True):
             for group in optimizer.param_groups:
@@ -148,17 +137,36 @@ def train(corpora: Sequence[Corpus], setting: Setting, folder: Path, threads: in
             recent = {kind: [x for _, t, x in losses[-STEPS_PER_STATE:] if t == kind] for kind in ("gene", "prot")}
             logger.info("Step %d: %s", step + 1, {kind: round(float(np.mean(x)), 4) for kind, x in recent.items() if x})
             states = [optimizer.state_dict() for optimizer in optimizers]
-            content = {
+            state = {
                 "model": model.state_dict(),
                 "optimizers": states,
                 "step": step + 1,
                 "losses": losses,
                 "of": inputs,
             }
-            torch.save(content, path.with_suffix(".new"))
+            torch.save(state, path.with_suffix(".new"))
             path.with_suffix(".new").replace(path)
             write_losses(losses, folder / "losses.csv")
     return model.eval()
+
+
+def resume(
+    path: Path, inputs: dict[str, Any], model: MaskedLanguageModel, optimizers: Sequence[torch.optim.Optimizer]
+) -> tuple[int, list[tuple[int, str, float]]]:
+    """Load the state of an interrupted training; return its next step and its losses. Without a state: 0 and none."""
+    if not path.exists():
+        return 0, []
+    saved = torch.load(path, weights_only=True)
+    if saved["of"] != inputs:
+        raise RuntimeError(
+            f"{path} was made with other settings or sequences: {saved['of']}, expected {inputs}. "
+            f"Delete {path} and run again."
+        )
+    model.load_state_dict(saved["model"])
+    for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+        optimizer.load_state_dict(state)
+    logger.info("Resuming at step %d", saved["step"])
+    return saved["step"], saved["losses"]
 
 
 def write_losses(losses: Sequence[tuple[int, str, float]], path: Path) -> None:
