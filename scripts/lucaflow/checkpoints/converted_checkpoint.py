@@ -77,9 +77,14 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = parse_json(path)
         record["model"]["sha256"], record["model"]["bytes"], record["encoder"]
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{folder} is not a converted checkpoint: it has no {path.name}. `snakemake fetch` converts "
+            "checkpoints into folders of checkpoints.directory."
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} is not the record of a converted checkpoint ({error}). Expected a folder that "
-            "LucaFlow converted. If it is one, delete its checkpoint.json and run again: it is converted anew."
+            f"{path} is not the record of a converted checkpoint ({error}). If LucaFlow wrote it, delete it "
+            "and run again: the checkpoint is converted anew."
         ) from error
     return record
