@@ -11,7 +11,7 @@ import loopback
 import numpy as np
 import pytest
 from fetching_cases import CONFIG, WEIGHTS
-from golden_cases import GOLDEN, GoldenCheckpoint
+from golden_cases import GOLDEN, Checkpoints, GoldenCheckpoint
 from hypothesis import settings
 from workflow_runs import Workflow
 
@@ -31,11 +31,9 @@ def manifest() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def golden_checkpoints(
-    manifest: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, GoldenCheckpoint]:
+def golden_checkpoints(manifest: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
     """The recorded checkpoints, converted and loaded."""
-    loaded = {}
+    loaded = Checkpoints()
     for name, entry in manifest["checkpoints"].items():
         model = Model(entry["llm_version"], int(entry["llm_step"]))
         folder = tmp_path_factory.mktemp(name)

@@ -10,13 +10,13 @@ import shutil
 import loopback
 import pytest
 import torch
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 from safetensors.torch import save_file
 
 from lucaflow.checkpoints.fetched_record import SUMS_NAME, read_sums
 from lucaflow.checkpoints.hub import needed_files
 
-T1 = GOLDEN / "checkpoints/T1/llm/models/lucaone/lucaone/checkpoint-step36000000"
+T1 = PACKAGED / "embedding/checkpoints/T1/llm/models/lucaone/lucaone/checkpoint-step36000000"
 REPOSITORY = "LucaGroup/LucaOne-default-step36M"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FOLDER = "resources/checkpoints/published/lucaone-36000000-huggingface"

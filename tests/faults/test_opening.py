@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 
 from lucaflow.checkpoints import conversion
 from lucaflow.checkpoints.conversion import convert, convert_in_subprocess, is_converted
@@ -25,7 +25,7 @@ from lucaflow.checkpoints.state_dicts import read_tensors
 from lucaflow.errors import CheckpointError
 
 MODEL = Model("lucaone", 36000000)
-T1 = GOLDEN / "checkpoints/T1"
+T1 = PACKAGED / "embedding/checkpoints/T1"
 
 
 class Touch:

@@ -1,11 +1,11 @@
 """The recorded forward runs of LucaOneTasks' networks, and its poolings."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from golden_cases import PACKAGED, golden_folder
 
 from lucaflow.downstream.conversion import convert_head, load_head
 from lucaflow.downstream.inputs import rows_for_head
@@ -15,10 +15,10 @@ from lucaflow.encoders.packing import Run
 
 pytestmark = pytest.mark.xdist_group("heads")
 
-GOLDEN = Path(__file__).parent / "downstream"
+GOLDEN = golden_folder("downstream")
 MANIFEST = json.loads((GOLDEN / "manifest.json").read_text())
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
-RUNS = [*(f"predict_single_{row}" for row in range(5)), "predict_batch", "train_batch", "special_batch", "nobos_batch"]
+RUNS = sorted({run for task in MANIFEST["tasks"].values() for run in task["runs"]})
 
 
 @pytest.fixture(scope="module", params=MANIFEST["tasks"])
@@ -52,6 +52,8 @@ def cut(matrix, kind):
 @pytest.mark.parametrize("run", RUNS)
 def test_forward_run(trained, run):
     head, arrays = trained
+    if f"{run}/output" not in arrays:
+        pytest.skip("not recorded of this task")
     sides = ["_a", "_b"] if head.structure.sides == 2 else [""]
     vectors = []
     for side, (suffix, matrices) in enumerate(zip(sides, inputs_of(arrays, run, sides), strict=True)):
@@ -68,8 +70,8 @@ def test_forward_run(trained, run):
     np.testing.assert_allclose(head.predictions(logits).numpy(), arrays[f"{run}/output"], **TOLERANCE)
 
 
+@pytest.mark.skipif(GOLDEN != PACKAGED / "downstream", reason="of the packaged runs alone")
 def test_every_recorded_run_is_compared():
-    assert {run for task in MANIFEST["tasks"].values() for run in task["runs"]} == set(RUNS)
     assert sum(len(task["runs"]) for task in MANIFEST["tasks"].values()) == 144
 
 

@@ -33,7 +33,7 @@ def full_float32_afterwards():
 def test_recorded_results(name, manifest, golden_checkpoints):
     set_matmul_precision("float32")
     checkpoint = golden_checkpoints[name]
-    case = forward_cases(manifest)[f"{name}/forward/batch-padded"]
+    case = forward_cases(manifest).get(f"{name}/forward/batch-padded") or pytest.skip("not recorded")
     ids, types, lengths = packed(*tensors(case))
     found = load_encoder(checkpoint.folder, CUDA)(ids.to(CUDA), types.to(CUDA), lengths).cpu().split(lengths)
     (output,) = case["outputs"]

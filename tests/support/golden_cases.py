@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,32 +21,43 @@ from lucaflow.records.readers import Columns, read_records
 from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
 from lucaflow.records.sequences import NormalisedSequence
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "embedding"
+PACKAGED = Path(__file__).parents[1] / "golden"
+
+
+def golden_folder(name: str) -> Path:
+    """Return the folder of recorded results: the packaged one, or the one that LUCAFLOW_GOLDEN_<NAME> names."""
+    return Path(os.environ.get(f"LUCAFLOW_GOLDEN_{name.upper()}") or PACKAGED / name)
+
+
+GOLDEN = golden_folder("embedding")
+# How many cases there are is known of the packaged ones alone.
+packaged_cases_only = pytest.mark.skipif(GOLDEN != PACKAGED / "embedding", reason="of the packaged cases alone")
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
-# Recorded runs that LucaOneApp gets wrong, and the words of LucaFlow's error; None if LucaFlow accepts the input.
+# Recorded runs that LucaOneApp gets wrong, by the name of the case without its checkpoint, and the words of LucaFlow's
+# error; None if LucaFlow accepts the input.
 REFUSED = {
-    "T1/clean/gene-only-marks": "no residue in the sequence",
-    "T1/clean/gene-only-marks-special": "no residue in the sequence",
-    "T1/clean/gene-only-digits": "no residue in the sequence",
-    "T1/clean/gene-only-marks-mean": "no residue in the sequence",
-    "T1/clean/gene-only-marks-max": "no residue in the sequence",
-    "T1/clean/gene-only-marks-cls": "no residue in the sequence",
-    "T1/segdirty/C14-gene-empty": "no residue in the sequence",
-    "T1/typecheck/prot-empty": "no residue in the sequence",
-    "T1/reader/fasta-blank-record": "no residue in the sequence",
-    "T1/reader/fasta-empty-record": "no residue in the sequence",
-    "T1/reader/fasta-last-empty": "no residue in the sequence",
-    "T1/reader/fasta-empty-file": "holds no records",
-    "T1/reader/fasta-dup-ids": "is on line 1 with another sequence",
-    "T1/reader/fasta-empty-id": "has no id",
-    "T1/reader/csv-empty-id": "has no id",
-    "T1/reader/fasta-no-header": "neither FASTA nor a table",
-    "T1/reader/csv-one-column": "neither FASTA nor a table",
-    "T1/reader/csv-semicolon": "neither FASTA nor a table",
-    "T1/reader/csv-lower-idx-range": "no column '5' for the sequences",
-    "T1/reader/csv-no-header": "looks like a record",
-    "T1/typecheck/gene-is-prot": "looks like a protein",
-    "T1/reader/fasta-abort-midway": None,
+    "clean/gene-only-marks": "no residue in the sequence",
+    "clean/gene-only-marks-special": "no residue in the sequence",
+    "clean/gene-only-digits": "no residue in the sequence",
+    "clean/gene-only-marks-mean": "no residue in the sequence",
+    "clean/gene-only-marks-max": "no residue in the sequence",
+    "clean/gene-only-marks-cls": "no residue in the sequence",
+    "segdirty/C14-gene-empty": "no residue in the sequence",
+    "typecheck/prot-empty": "no residue in the sequence",
+    "reader/fasta-blank-record": "no residue in the sequence",
+    "reader/fasta-empty-record": "no residue in the sequence",
+    "reader/fasta-last-empty": "no residue in the sequence",
+    "reader/fasta-empty-file": "holds no records",
+    "reader/fasta-dup-ids": "is on line 1 with another sequence",
+    "reader/fasta-empty-id": "has no id",
+    "reader/csv-empty-id": "has no id",
+    "reader/fasta-no-header": "neither FASTA nor a table",
+    "reader/csv-one-column": "neither FASTA nor a table",
+    "reader/csv-semicolon": "neither FASTA nor a table",
+    "reader/csv-lower-idx-range": "no column '5' for the sequences",
+    "reader/csv-no-header": "looks like a record",
+    "typecheck/gene-is-prot": "looks like a protein",
+    "reader/fasta-abort-midway": None,
 }
 
 
@@ -92,9 +104,28 @@ def file_name(header: str, embedding_type: str) -> str:
     return f"{embedding_type}_{name}.pt"
 
 
+class Checkpoints(dict[str, GoldenCheckpoint]):
+    """The recorded checkpoints by name; a test that needs one which is not recorded is skipped."""
+
+    def __missing__(self, name: str) -> GoldenCheckpoint:
+        pytest.skip(f"{GOLDEN} has no checkpoint {name}")
+
+
+def name_of(case):
+    """Return the name of a case, without its checkpoint."""
+    return case["id"].partition("/")[2]
+
+
 def named_cases(manifest, names):
-    cases = {case["id"]: case for case in manifest["cases"]}
-    return [cases[name] for name in names]
+    """Return the cases of these names; skip the test if there is none."""
+    cases = [case for case in manifest["cases"] if name_of(case) in set(names)]
+    return cases or pytest.skip(f"{GOLDEN} has none of the cases {', '.join(names)}")
+
+
+def tagged_cases(manifest, *tags):
+    """Return the cases of some of LucaOneApp's defects; skip the test if there is none."""
+    cases = [case for case in manifest["cases"] if set(tags) & set(case.get("defects") or [])]
+    return cases or pytest.skip(f"{GOLDEN} has no case of {', '.join(tags)}")
 
 
 def refusal(case, defaults, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 from workflow_runs import ROOT, Workflow
 
 MODEL = "lucaone-36000000"
@@ -198,7 +198,7 @@ def embedded(tmp_path_factory):
         if count not in made:
             workflow = Workflow(tmp_path_factory.mktemp(f"of-{count}") / "work", Path())
             this = Prepared(workflow, proteins(count))
-            shutil.copytree(GOLDEN / "checkpoints/T1", this.checkpoint)
+            shutil.copytree(PACKAGED / "embedding/checkpoints/T1", this.checkpoint)
             workflow.config |= {
                 "checkpoints": {"source": "local", "path": "lucaone", "directory": "converted"},
                 "model": {"llm_version": "lucaone"},

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import loopback
 import pytest
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 from workflow_runs import Workflow
 
 FILES = {
     path.name: path.read_bytes()
-    for path in (GOLDEN / "checkpoints/T5/llm/models/lucaone/lucaone/checkpoint-step5600000").iterdir()
+    for path in (PACKAGED / "embedding/checkpoints/T5/llm/models/lucaone/lucaone/checkpoint-step5600000").iterdir()
 }
 NEW = "/TrainedCheckPoint/latest/models/lucaone/lucaone/checkpoint-step5600000"
 OLD = (

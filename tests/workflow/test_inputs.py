@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pandas as pd
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 
 PAIRS = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b\n"
 
@@ -45,7 +45,11 @@ def test_what_the_disk_cannot_hold_is_refused_before_anything_is_embedded(workfl
         {"dataset": "p", "path": "p.fasta", "seq_type": "prot"},
     )
     workflow.config |= {
-        "checkpoints": {"directory": "converted", "source": "local", "path": str(GOLDEN / "checkpoints/T1")},
+        "checkpoints": {
+            "directory": "converted",
+            "source": "local",
+            "path": str(PACKAGED / "embedding/checkpoints/T1"),
+        },
         "model": {"llm_version": "lucaone"},
         "embedding": {"outputs": ["contacts"], "contacts_max_length": 2_000_000},
     }

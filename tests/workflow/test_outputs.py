@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickletools
 import zipfile
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from golden_cases import GOLDEN, TOLERANCE
+from golden_cases import PACKAGED, TOLERANCE
 
 from lucaflow import open_embeddings
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
@@ -22,16 +23,21 @@ MODEL = "lucaone-36000000"
 def lucaone(workflow):
     """A working directory whose configuration names a recorded checkpoint that has a contact head."""
     workflow.config |= {
-        "checkpoints": {"directory": "converted", "source": "local", "path": str(GOLDEN / "checkpoints/T1")},
+        "checkpoints": {
+            "directory": "converted",
+            "source": "local",
+            "path": str(PACKAGED / "embedding/checkpoints/T1"),
+        },
         "model": {"llm_version": "lucaone"},
     }
     return workflow
 
 
-def test_the_files_of_lucaoneapp(lucaone, manifest):
+def test_the_files_of_lucaoneapp(lucaone):
     """The same names and values as recorded, then tensors instead of arrays without embedding again."""
+    manifest = json.loads((PACKAGED / "embedding/manifest.json").read_text())
     case = next(case for case in manifest["cases"] if case["id"] == "T1/reader/fasta-multi")
-    recorded = np.load(GOLDEN / "T1.npz")
+    recorded = np.load(PACKAGED / "embedding/T1.npz")
     lucaone.write("p.fasta", case["runs"][0]["input_text"])
     lucaone.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
     lucaone.config["export"] = ["lucaone"]

@@ -8,9 +8,9 @@ import shutil
 
 import loopback
 import pytest
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 
-DOWNSTREAM = GOLDEN.parent / "downstream"
+DOWNSTREAM = PACKAGED / "downstream"
 PAIRS = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b,label\n"
 PROTEIN = "MFLWRKSANGIACNVWHDFVWFSYQATQ"
 NEEDED = ("embed", "embed_for_heads", "predict", "plan_heads")

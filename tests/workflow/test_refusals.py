@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 from safetensors.torch import save_file
 
 GOOD = {"a": "MKVLAWRRKLAWMKVLAWRRK", "b": "MWWWKKLLR"}
@@ -134,7 +134,7 @@ def test_a_wrong_table_of_datasets(protein, row, words):
 def take_golden(workflow, name, version, step):
     """Use a copy of a recorded checkpoint; return its folder."""
     copy = workflow.directory / "lucaone"
-    shutil.copytree(GOLDEN / "checkpoints" / name, copy)
+    shutil.copytree(PACKAGED / "embedding/checkpoints" / name, copy)
     workflow.config["checkpoints"] = {"source": "local", "path": "lucaone", "directory": "converted"}
     workflow.config["model"] = {"llm_version": version, "llm_step": step}
     return copy / f"llm/models/lucaone/{version}/checkpoint-step{step}"

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 
 from lucaflow import open_embeddings
 from lucaflow.store.format import open_hdf5
@@ -242,7 +242,7 @@ def test_a_damaged_shard_does_not_pass_into_a_result(small):
 def test_another_checkpoint_at_the_same_place(small, forget):
     """An older file with other weights is noticed, and one that was merely copied again changes nothing."""
     root = small.directory / "lucaone"
-    shutil.copytree(GOLDEN / "checkpoints/T1", root)
+    shutil.copytree(PACKAGED / "embedding/checkpoints/T1", root)
     weights = next(root.rglob("pytorch.pth"))
     small.config |= {
         "checkpoints": {"source": "local", "path": "lucaone", "directory": "converted"},
@@ -281,7 +281,7 @@ def test_an_older_file_with_other_sequences(small, forget):
 
 def test_what_is_there_stays_while_its_sources_are_out_of_reach(small):
     """The input and the published checkpoint are moved away: an error, and nothing lost."""
-    shutil.copytree(GOLDEN / "checkpoints/T1", small.directory / "lucaone")
+    shutil.copytree(PACKAGED / "embedding/checkpoints/T1", small.directory / "lucaone")
     small.config |= {
         "checkpoints": {"source": "local", "path": "lucaone", "directory": "converted"},
         "model": {"llm_version": "lucaone"},

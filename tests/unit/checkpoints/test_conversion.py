@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 from safetensors.torch import load_file, save_file
 
 from lucaflow.checkpoints.conversion import convert, converted_bytes
@@ -15,7 +15,7 @@ from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError
 
-T1 = GOLDEN / "checkpoints/T1"
+T1 = PACKAGED / "embedding/checkpoints/T1"
 MODEL = Model("lucaone", 36000000)
 FOLDER = "llm/models/lucaone/lucaone/checkpoint-step36000000"
 

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 
 from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError
 
-T1 = GOLDEN / "checkpoints/T1"
+T1 = PACKAGED / "embedding/checkpoints/T1"
 MODEL = Model("lucaone", 36000000)
 
 

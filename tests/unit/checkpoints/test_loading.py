@@ -1,7 +1,7 @@
 """A converted checkpoint is loaded with the values of the published one."""
 
 import torch
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 
 from lucaflow.checkpoints.conversion import convert
 from lucaflow.checkpoints.layouts import locate
@@ -12,7 +12,7 @@ from lucaflow.checkpoints.model import Model
 def test_a_stored_table_of_frequencies_is_used(tmp_path):
     """T2 was saved with frequencies rounded to half precision."""
     model = Model("lucaone-gene", 36800000)
-    convert(locate(GOLDEN / "checkpoints/T2", model), model, tmp_path)
+    convert(locate(PACKAGED / "embedding/checkpoints/T2", model), model, tmp_path)
     inv_freq = load_encoder(tmp_path).layers[0].self_attn.inv_freq
     nominal = 10000.0 ** (-torch.arange(len(inv_freq)) / len(inv_freq))
     assert torch.equal(inv_freq, nominal.half().float())

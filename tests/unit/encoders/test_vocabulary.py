@@ -2,12 +2,12 @@ import json
 
 import numpy as np
 import pytest
-from golden_cases import GOLDEN
+from golden_cases import PACKAGED
 
 from lucaflow.encoders.vocabulary import VOCABULARY, encode
 from lucaflow.records.outcomes import normalise
 
-TABLES = json.loads((GOLDEN / "tables.json").read_text())
+TABLES = json.loads((PACKAGED / "embedding/tables.json").read_text())
 
 
 def test_vocabulary_is_lucaones():
