@@ -90,7 +90,7 @@ def _compare_sets(table: pd.DataFrame, labels: Sequence[str]) -> Comparison:
 
 
 def _set_of(cell: str, labels: Sequence[str]) -> list[str] | None:
-    """Return the class names in a cell; None if it is empty, or if one of its labels is no class of the task."""
+    """Return the class names in a cell; None if it is empty, or if one of its labels is not a class of the task."""
     if not cell:
         return None
     try:
