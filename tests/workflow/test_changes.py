@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from golden_cases import PACKAGED
-from workflow_runs import ROOT, Workflow
+from workflow_runs import ROOT, Workflow, copy_clone
 
 MODEL = "lucaone-36000000"
 # They write down what a step depends on.
@@ -51,14 +51,7 @@ class Prepared:
     def clone_with(self, file: str, old: str, new: str) -> None:
         """Use a clone of LucaFlow in which one line is another."""
         clone = self.workflow.directory / "clone"
-        clone.mkdir()
-        names = ("Snakefile", "rules", "scripts", "config", "envs", "resources", "profiles")
-        for name in names:
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, clone / name, ignore=shutil.ignore_patterns("checkpoints", "__pycache__"))
-            else:
-                shutil.copy(source, clone / name)
+        copy_clone(clone)
         text = (clone / file).read_text()
         assert old in text
         (clone / file).write_text(text.replace(old, new))
