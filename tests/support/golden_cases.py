@@ -31,7 +31,8 @@ def golden_folder(name: str) -> Path:
 
 GOLDEN = golden_folder("embedding")
 # How many cases there are is known of the packaged ones alone.
-packaged_cases_only = pytest.mark.skipif(GOLDEN != PACKAGED / "embedding", reason="of the packaged cases alone")
+IS_PACKAGED = GOLDEN == PACKAGED / "embedding"
+packaged_cases_only = pytest.mark.skipif(not IS_PACKAGED, reason="the packaged cases alone are counted")
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 # Recorded runs that LucaOneApp gets wrong, by the name of the case without its checkpoint, and the words of LucaFlow's
 # error; None if LucaFlow accepts the input.
@@ -117,9 +118,16 @@ def name_of(case):
 
 
 def named_cases(manifest, names):
-    """Return the cases of these names; skip the test if there is none."""
+    """Return the cases of these names: all of them if they are packaged, else skip the test if there is none."""
     cases = [case for case in manifest["cases"] if name_of(case) in set(names)]
+    assert not IS_PACKAGED or {name_of(case) for case in cases} == set(names)
     return cases or pytest.skip(f"{GOLDEN} has none of the cases {', '.join(names)}")
+
+
+def enough(cases, count):
+    """Return cases; of the packaged ones there must be more than `count`, else skip the test if there is none."""
+    assert not IS_PACKAGED or len(cases) > count
+    return cases or pytest.skip(f"{GOLDEN} has no such case")
 
 
 def tagged_cases(manifest, *tags):
