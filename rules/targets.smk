@@ -1,10 +1,13 @@
-"""The files that rule all and the other targets ask for, and what a run says at its end.
+"""The files that rule all and the other targets ask for, and what a run says on the terminal.
 
-Requires: everything above. Produces: named functions.
+Requires: everything above. Produces: FAILED_JOBS, and named functions.
 """
 
 from lucaflow.config import result_files
 from lucaflow.report import failures, summary
+
+FAILED_JOBS = failures.FailedJobs()
+logger.addHandler(FAILED_JOBS)
 
 
 def origin_files(wildcards):
@@ -58,6 +61,6 @@ def show_summary():
 
 def show_failures(logs_of_run):
     """Show the failed jobs and their causes at the end of the run, where a reader looks first."""
-    text = failures.as_text(logs_of_run)
+    text = failures.as_text(FAILED_JOBS.jobs, logs_of_run)
     if text:
         print(text, file=sys.stderr)

@@ -2,39 +2,88 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _SHOWN = 10
-# What Snakemake writes about a job, by its number: it failed (indented in a group of jobs, with its log and perhaps the
-# cluster's log), its output files are missing, it is tried again, it finished.
-_LINES = r"(?: {4,8}\S.*\n)*?"
-_EVENT = re.compile(
-    rf"^ *Error in rule \w+:\n{_LINES} +jobid: (?P<failed>\d+)\n{_LINES} +log: (?P<logs>.+?) \(check log"
-    r"|^ *Job (?P<incomplete>\d+) +completed successfully, but some output files are missing\.(?P<files>.*)"
-    r"|^ *Trying to restart job (?P<again>\d+)\."
-    r"|^ *Finished jobid: (?P<finished>\d+)",
-    re.MULTILINE,
-)
 # The start of an entry in a job's log, as `reporting_to` writes it.
 _ENTRY = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]+) ", re.MULTILINE)
 _STACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)*", re.MULTILINE)
 
 
-def failed_jobs(output: str) -> list[tuple[str, str]]:
-    """Return where to look, and why, for each job that failed for good, in the order of Snakemake's output."""
-    failed: dict[str, tuple[str, str]] = {}
-    for event in _EVENT.finditer(output):
-        if event["failed"]:
-            log, _, of_cluster = event["logs"].partition(", ")
-            failed[event["failed"]] = log, cause(Path(log), of_cluster)
-        elif event["incomplete"]:
-            why = f"It succeeded, but its output files did not appear in time (--latency-wait).{event['files']}"
-            failed[event["incomplete"]] = f"job {event['incomplete']}", why
-        else:
-            failed.pop(event["again"] or event["finished"], None)
-    return list(failed.values())
+@dataclass(frozen=True)
+class FailedJob:
+    """A job by Snakemake's number, its log and perhaps the cluster's log, and the output files that it did not make."""
+
+    number: int
+    logs: tuple[str, ...] = ()
+    missing_files: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The log of the job."""
+        return self.logs[0] if self.logs else f"job {self.number}"
+
+    def why(self) -> str:
+        """Return the error message of the job, or the probable cause."""
+        if self.missing_files:
+            files = ", ".join(self.missing_files)
+            return f"It succeeded, but its output files did not appear in time (--latency-wait). Missing files: {files}"
+        return cause(Path(self.where), *self.logs[1:2])
+
+
+class FailedJobs(logging.Handler):
+    """Collects the failed jobs of a run from the records of Snakemake's logger.
+
+    A job that is started again or finishes is no longer a failed job.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outputs: dict[int, list[str]] = {}
+        self._failed: dict[int, FailedJob] = {}
+
+    @property
+    def jobs(self) -> list[FailedJob]:
+        """The failed jobs, in the order of their failures."""
+        return list(self._failed.values())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note the event of a record. An error is shown but does not stop the run, as in every handler of logging."""
+        try:
+            self._note(vars(record))
+        except Exception:
+            self.handleError(record)
+
+    def _note(self, record: dict) -> None:
+        match record.get("event"):
+            case "job_info":
+                self._failed.pop(record["jobid"], None)
+                # A benchmark is an output too; Snakemake marks a file whose previous version it keeps for the job.
+                outputs = [*record["output"], *filter(None, [record["benchmark"]])]
+                self._outputs[record["jobid"]] = [name.removesuffix(" (update)") for name in outputs]
+            case "job_finished":
+                self._failed.pop(record["job_id"], None)
+                self._outputs.pop(record["job_id"], None)
+            case "job_error":
+                self._add(FailedJob(record["jobid"], tuple(record["log"])))
+            case "group_error":
+                # Only this record has the cluster's log. A record for each job of the group follows.
+                for job in record["job_error_info"]:
+                    self._add(FailedJob(job["jobid"], (*job["log"], *record["aux_logs"])))
+            case "error" if record["exception"] == "MissingOutputException":
+                # Neither the record nor its exception has the job's number, but the record lists the missing files.
+                lines = str(record["msg"]).splitlines()
+                for number, outputs in self._outputs.items():
+                    missing = [name for name in outputs if any(line.startswith(f"{name} (") for line in lines)]
+                    if missing:
+                        self._add(FailedJob(number, missing_files=tuple(missing)))
+
+    def _add(self, job: FailedJob) -> None:
+        self._failed.setdefault(job.number, job)
 
 
 def cause(log: Path, of_cluster: str = "") -> str:
@@ -51,13 +100,11 @@ def cause(log: Path, of_cluster: str = "") -> str:
     return f"It ended without an error message. Most likely it was killed or lost, or ran out of time or memory.{last}"
 
 
-def as_text(logs_of_run: Sequence[str]) -> str:
-    """Return the failed jobs of a run, and why; empty if none is known. logs_of_run: Snakemake's own logs."""
-    output = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs_of_run)
-    failed = failed_jobs(output)
+def as_text(failed: Sequence[FailedJob], logs_of_run: Sequence[str]) -> str:
+    """Return the failed jobs of a run, and why; empty if there is none. logs_of_run: Snakemake's own logs."""
     lines = ["", "Failed, and why:"] if failed else []
-    for where, why in failed[:_SHOWN]:
-        lines += [f"  {where}", *(f"    {line}" for line in why.splitlines())]
+    for job in failed[:_SHOWN]:
+        lines += [f"  {job.where}", *(f"    {line}" for line in job.why().splitlines())]
     if failed[_SHOWN:]:
         lines.append(f"  and {len(failed) - _SHOWN} more; all of them are in {', '.join(logs_of_run)}")
     return "\n".join([*lines, ""]) if lines else ""

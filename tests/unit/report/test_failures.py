@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
+import logging
+from typing import Any
 
 import pytest
 
-from lucaflow.report.failures import as_text, cause, failed_jobs
+from lucaflow.report.failures import FailedJob, FailedJobs, as_text, cause
 
-ERROR = """Error in rule embed:
-    message: None
-    jobid: {number}
-    input: a.fasta, b.json
-    output: c.tsv (update)
-    log: {log} (check log file(s) for error details)
-    slurm_jobid: 7
-"""
 REFUSED = """2026-11-26 08:01:49,932 INFO reading
 2026-11-26 08:01:50,932 ERROR InputError: dataset a: a.fasta: 1 of 3 records cannot be used:
   line 1, id 'a': '1' is not a residue code
@@ -32,25 +25,67 @@ Compile with TORCH_USE_CUDA_DSA.
 SILENT = "It ended without an error message. Most likely it was killed or lost, or ran out of time or memory."
 
 
-def errors(*jobs: tuple[int, str]) -> str:
-    return "[Thu Nov 26 07:55:57 2026]\n" + "".join(ERROR.format(number=number, log=log) for number, log in jobs)
+LATE = """MissingOutputException in rule split in file rules/sequences.smk, line 50:
+Job 2  completed successfully, but some output files are missing. Missing files after 5 seconds. This might be due to \
+filesystem latency. If that is the case, consider to increase the wait time with --latency-wait:
+a b/c.tsv (missing locally, parent dir contents: c, d.tsv)
+"""
+
+
+def started(number: int, *output: str) -> dict[str, Any]:
+    return {"event": "job_info", "jobid": number, "output": output, "benchmark": None}
+
+
+def finished(number: int) -> dict[str, Any]:
+    return {"event": "job_finished", "job_id": number}
+
+
+def error(number: int, *logs: str) -> dict[str, Any]:
+    return {"event": "job_error", "jobid": number, "log": logs}
+
+
+def group_error(*jobs: dict[str, Any]) -> dict[str, Any]:
+    return {"event": "group_error", "job_error_info": jobs, "aux_logs": ["/site/7.log"]}
+
+
+def late(name: str = "MissingOutputException") -> dict[str, Any]:
+    return {"event": "error", "exception": name}
+
+
+def failed_jobs(*events: dict[str, Any]) -> list[FailedJob]:
+    """Return the failed jobs of a run, from the events that Snakemake logs."""
+    logger, failed = logging.Logger("a run"), FailedJobs()
+    logger.addHandler(failed)
+    for event in events:
+        logger.error(LATE if event.get("event") == "error" else "Building DAG of jobs...", extra=event)
+    return failed.jobs
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("events", "found"),
     [
-        (errors((3, "logs/a b.log"), (12, "logs/c.log, /site/7.log")), ["logs/a b.log", "logs/c.log"]),
-        (errors((3, "a.log"), (3, "a.log")), ["a.log"]),
-        (errors((3, "a.log"), (4, "b.log")) + "Trying to restart job 3.\n", ["b.log"]),
-        (errors((3, "a.log")) + "Trying to restart job 3.\n" + errors((3, "a.log")), ["a.log"]),
-        (errors((3, "a.log"), (31, "b.log")) + "Finished jobid: 3 (Rule: embed)\n", ["b.log"]),
-        ("Error in group job 2:\n" + textwrap.indent(errors((3, "a.log"), (4, "b.log")), "    "), ["a.log", "b.log"]),
-        ("    Job 2  completed successfully, but some output files are missing. Missing files: c.tsv\n", ["job 2"]),
-        ("Building DAG of jobs...\n", []),
+        ([error(3, "logs/a b.log"), error(12, "c.log", "/site/7.log")], [("logs/a b.log",), ("c.log", "/site/7.log")]),
+        ([error(3, "a.log"), error(3, "a.log")], [("a.log",)]),
+        ([error(3, "a.log"), error(4, "b.log"), started(3)], [("b.log",)]),
+        ([error(3, "a.log"), started(3), error(3, "a.log")], [("a.log",)]),
+        ([error(3, "a.log"), error(31, "b.log"), finished(3)], [("b.log",)]),
+        (
+            [group_error(error(3, "a.log"), error(4, "b.log")), error(3, "a.log"), error(4, "b.log")],
+            [("a.log", "/site/7.log"), ("b.log", "/site/7.log")],
+        ),
+        ([{}, started(3), late("RuleException")], []),
     ],
 )
-def test_jobs_that_failed_for_good(said, found):
-    assert [where for where, _ in failed_jobs(said)] == found
+def test_jobs_that_failed_for_good(events, found):
+    assert [job.logs for job in failed_jobs(*events)] == found
+
+
+def test_a_job_whose_files_did_not_appear():
+    others = [started(1, "b/c.tsv", "a b/c"), started(3, "a b/c.tsv.gz"), started(4, "d.tsv")]
+    (job,) = failed_jobs(*others, started(2, "d", "a b/c.tsv (update)"), late())
+    assert job.where == "job 2"
+    assert job.why().endswith("did not appear in time (--latency-wait). Missing files: a b/c.tsv")
+    assert not failed_jobs(started(2, "a b/c.tsv"), late(), started(2, "a b/c.tsv"), finished(2))
 
 
 @pytest.mark.parametrize(
@@ -79,16 +114,12 @@ def test_a_job_that_wrote_no_log(tmp_path):
     )
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_all_of_it(tmp_path, end):
+def test_all_of_it(tmp_path):
     logs = [tmp_path / f"{number}.log" for number in range(12)]
     logs[0].write_text(REFUSED)
-    run = tmp_path / "snakemake.log"
-    run.write_text(errors(*enumerate(map(str, logs))), newline=end)
-    text = as_text([str(run)])
+    text = as_text(failed_jobs(*(error(number, str(log)) for number, log in enumerate(logs))), ["snakemake.log"])
     assert f"\nFailed, and why:\n  {logs[0]}\n    InputError: dataset a" in text
     assert "\n      line 1, id 'a'" in text
     assert str(logs[9]) in text and str(logs[10]) not in text
-    assert text.endswith(f"\n  and 2 more; all of them are in {run}\n")
-    run.write_text("Building DAG of jobs...\n")
-    assert as_text([str(run)]) == ""
+    assert text.endswith("\n  and 2 more; all of them are in snakemake.log\n")
+    assert as_text([], ["snakemake.log"]) == ""
