@@ -4,7 +4,9 @@ Requires: everything above. Produces: FAILED_JOBS, and named functions.
 """
 
 from lucaflow.config import result_files
-from lucaflow.report import failures, summary
+from lucaflow.report import failures, summary, terminal
+
+terminal.hide_bookkeeping(logger)
 
 FAILED_JOBS = failures.FailedJobs()
 logger.addHandler(FAILED_JOBS)

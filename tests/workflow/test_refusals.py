@@ -10,6 +10,8 @@ import torch
 from golden_cases import PACKAGED
 from safetensors.torch import save_file
 
+from lucaflow.report.terminal import HIDDEN_LINES
+
 GOOD = {"a": "MKVLAWRRKLAWMKVLAWRRK", "b": "MWWWKKLLR"}
 
 
@@ -63,6 +65,7 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
     planned, summed_up = run.output.split("\nFailed, and why:\n")
     warning = "dataset missing: nowhere/p.fasta: there is no such file."
     assert planned.index(warning) < planned.index("Building DAG of jobs")
+    assert not HIDDEN_LINES & set(planned.splitlines())
     assert "  logs/normalize/missing.log\n    InputError: dataset missing: nowhere/p.fasta: there is no" in summed_up
     assert summed_up.count("InputError") == len(rows)
     assert workflow.result("good", "verified.json").is_file()

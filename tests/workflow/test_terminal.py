@@ -1,4 +1,4 @@
-"""What a run shows on the terminal: the failures."""
+"""What a run shows on the terminal: the work and the failures, but not Snakemake's bookkeeping."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import sys
 
 from workflow_runs import ROOT
 
+from lucaflow.report.terminal import HIDDEN_LINES
+
+GOOD = {"a": "MKVLAWRRKLAWMKVLAWRRK", "b": "MWWWKKLLR"}
 # One job fails, one fails and succeeds when it is tried again, one does not make its files, one is killed.
 FAILURES = """
 import sys
@@ -45,6 +48,30 @@ rule killed:
 onerror:
     print(failures.as_text(FAILED_JOBS.jobs, log))
 """
+
+
+def test_bookkeeping_is_in_the_log_only(workflow):
+    workflow.fasta("good.fasta", GOOD)
+    workflow.fasta("bad.fasta", {"a": "MK-VLA"})
+    workflow.datasets(*({"dataset": name, "path": f"{name}.fasta", "seq_type": "prot"} for name in ("good", "bad")))
+    run = workflow.run("--keep-going", "results/good/sequences/shards", "results/bad/records.tsv").failed(
+        "Dividing the sequences of good into shards", "5 of 6 steps (83%) done"
+    )
+    assert run.jobs["split"] == 1
+    (log,) = (workflow.directory / ".snakemake/log").glob("*.log")
+    logged = log.read_text().splitlines()
+    shown = run.output.splitlines()
+    # The results of this run depend on no checkpoint.
+    assert HIDDEN_LINES - {"Updating checkpoint dependencies."} <= set(logged)
+    assert not HIDDEN_LINES & set(shown)
+    assert any(line.startswith("Execute ") for line in logged)
+    assert not any(line.startswith("Execute ") for line in shown)
+    start = shown.index("Failed, and why:")
+    assert shown[start + 1 : start + 3] == [
+        "  logs/normalize/bad.log",
+        "    InputError: dataset bad: bad.fasta: 1 of 1 records cannot be used:",
+    ]
+    assert not any(line.startswith("  logs/") for line in shown[start + 2 :])
 
 
 def test_the_failures_that_snakemake_reports(tmp_path):
