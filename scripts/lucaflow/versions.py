@@ -9,7 +9,7 @@ from __future__ import annotations
 # Versions of the steps' computations.
 NORMALISATION_VERSION = 1
 SHARDING_VERSION = 2
-EMBEDDING_VERSION = 3
+EMBEDDING_VERSION = 4
 COMPARISON_VERSION = 1
 PREDICTION_VERSION = 1
 EXPORT_VERSION = 2
@@ -19,4 +19,4 @@ HEAD_CONVERSION_VERSION = 1
 
 # Versions of the file formats, which the files record.
 EMBEDDINGS_FORMAT_VERSION = 1
-SHARD_FORMAT_VERSION = 3
+SHARD_FORMAT_VERSION = 4

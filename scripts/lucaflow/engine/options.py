@@ -44,6 +44,12 @@ class EmbeddingOptions:
             raise ConfigError(f"embedding.{error}") from error
         return options
 
+    @classmethod
+    def from_attribute(cls, text: str) -> EmbeddingOptions:
+        """Return the options that `to_attribute` wrote. Raises KeyError, TypeError or ValueError for any other text."""
+        stored = json.loads(text)
+        return cls(**{**stored, "outputs": tuple(stored["outputs"])})
+
     @property
     def is_windowed(self) -> bool:
         """Whether long sequences are embedded in windows."""
@@ -86,11 +92,11 @@ class EmbeddingOptions:
         if self.layer is not None and self.layer > layers:
             raise ConfigError(f"embedding.layer is {self.layer}, but this checkpoint has layers 0 to {layers}.")
 
-    def fingerprint(self, checkpoint_sha256: str) -> str:
+    def fingerprint(self, checkpoint_sha256: str, embedding_version: int = EMBEDDING_VERSION) -> str:
         """Return the hex SHA-256 of everything that the values depend on, except the sequences."""
         return digest_of_settings(
             {
-                "algorithm": EMBEDDING_VERSION,
+                "algorithm": embedding_version,
                 "checkpoint_sha256": checkpoint_sha256,
                 "options": self.effective(),
             }

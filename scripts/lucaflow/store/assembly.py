@@ -17,7 +17,7 @@ from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing
 from lucaflow.records.table import accepted_records
 from lucaflow.store.checksums import read_checked_rows
-from lucaflow.store.format import COUNTS, EMBEDDINGS_FORMAT, PER_SEQUENCE, SHARD_FORMAT, hdf5_name, open_hdf5
+from lucaflow.store.format import EMBEDDINGS_FORMAT, PER_SEQUENCE, SHARD_FORMAT, hdf5_name, open_hdf5
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION
 
 _ROWS_AT_ONCE = 1000
@@ -114,12 +114,11 @@ def _copy_shards(
                     "Delete it and run again."
                 )
             shard_of[rows] = index
-            numbers["lengths"][rows] = shard["lengths"][:]
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 block = rows[start : start + _ROWS_AT_ONCE]
                 order = np.argsort(block)
                 values = read_checked_rows(shard, np.s_[start : start + _ROWS_AT_ONCE])
-                for name in COUNTS:
+                for name in PER_SEQUENCE:
                     numbers[name][block] = values[name]
                 for name in options.vectors:
                     file[name][block[order]] = values[name][order]

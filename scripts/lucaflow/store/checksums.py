@@ -1,55 +1,37 @@
 """Are the values in an HDF5 file those that were written?
 
-Each matrix has a checksum that is a sum over its rows. Each row of vectors has a CRC-32.
+Each row of a shard has the CRC-32 of its digest, length, counts, device and vectors. Each matrix has a checksum over
+the CRC-32s of its rows, so that its rows can be written in any order.
 """
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 
 import h5py
 import numpy as np
 
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import StoreError
-from lucaflow.store.format import CHECKSUM_ATTRIBUTE, COUNTS
+from lucaflow.store.format import CHECKSUM_ATTRIBUTE, COUNTS, IDENTITY
 
-CHECKSUM_MODULUS = 1 << 64
 _BLOCK_BYTES = 1 << 24
 
 
-def checksum(rows: np.ndarray, first_row: int) -> int:
-    """Return the checksum of rows (r, w), the first of which is number `first_row` in its array.
+def checksums_of_rows(rows: np.ndarray) -> np.ndarray:
+    """Return the CRC-32 (n,) of the bytes of each row of an array (n, ...)."""
+    octets = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
+    return np.array([zlib.crc32(row.data) for row in octets], dtype="<u4")
 
-    The checksum is a sum over rows, modulo 2**64. Each 32-bit word of a row is multiplied by an odd 64-bit number for
-    its column; the sum of these is multiplied by an odd number for the row. So the checksums of the pieces of an
-    array, in any order, add up to the checksum of the array. A change within one word always changes the checksum; any
-    other change goes unnoticed with a probability of about 2**-32. Unlike CRC-32, one call handles many rows.
+
+def matrix_checksum(row_crcs: np.ndarray) -> np.uint64:
+    """Return the checksum of a matrix or of contacts: 64 bits of the SHA-256 of the CRC-32s (r,) of all its rows.
+
+    Not their CRC-32: CRC-32 is linear, so that two changed bits in different rows would often cancel out.
     """
-    words = _as_32_bit_words(rows)
-    weights = _odd_weights(words.shape[1] + 1)
-    row_sums = np.einsum("ij,j->i", words, weights[1:]) + weights[:1]
-    numbers = 2 * np.arange(first_row, first_row + len(rows), dtype=np.uint64) + 1
-    return int((numbers * row_sums).sum(dtype=np.uint64))
-
-
-def _as_32_bit_words(rows: np.ndarray) -> np.ndarray:
-    """Return the bytes of rows (r, w) as 32-bit numbers (r, n); rows are padded with zeros to whole words."""
-    octets = np.ascontiguousarray(rows).view(np.uint8)
-    if missing := -octets.shape[1] % 4:
-        octets = np.pad(octets, ((0, 0), (0, missing)))
-    return octets.view(np.uint32)
-
-
-@lru_cache(maxsize=100)
-def _odd_weights(count: int) -> np.ndarray:
-    """Return odd 64-bit numbers (count,): the output of SplitMix64 (https://doi.org/10.1145/2660193.2660195)."""
-    z: np.ndarray = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> 30)) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> 27)) * np.uint64(0x94D049BB133111EB)
-    return (z ^ (z >> 31)) | 1
+    return np.uint64(int.from_bytes(hashlib.sha256(row_crcs.astype("<u4").data).digest()[:8], "little"))
 
 
 def checked_blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
@@ -57,13 +39,13 @@ def checked_blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
 
     Raise StoreError after the last block if the values do not match their checksum.
     """
-    total = 0
+    row_crcs = []
     rows = max(1, _BLOCK_BYTES // max(1, dataset.dtype.itemsize * dataset.shape[1]))
     for start in range(0, len(dataset), rows):
         block = dataset[start : start + rows]
-        total += checksum(block, start)
+        row_crcs.append(checksums_of_rows(block))
         yield start, block
-    if total % CHECKSUM_MODULUS != dataset.attrs.get(CHECKSUM_ATTRIBUTE):
+    if not row_crcs or matrix_checksum(np.concatenate(row_crcs)) != dataset.attrs.get(CHECKSUM_ATTRIBUTE):
         raise StoreError(f"{dataset.file.filename}: {dataset.name} is damaged: its values do not match their checksum")
 
 
@@ -86,15 +68,16 @@ def matches_checksum(dataset: h5py.Dataset) -> bool:
 
 
 def read_unchecked_rows(shard: h5py.File, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
-    """Return the counts, the device, `taken_over` and the vectors of a shard's rows (n,), by dataset name."""
-    return {name: shard[name][rows] for name in (*COUNTS, "device", "taken_over", *VECTORS) if name in shard}
+    """Return digests, lengths, counts, device, `taken_over` and vectors of a shard's rows (n,), by dataset name."""
+    names = (*IDENTITY, *COUNTS, "device", "taken_over", *VECTORS)
+    return {name: shard[name][rows] for name in names if name in shard}
 
 
 def row_checksums(values: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the CRC-32 (n,) of each row of the arrays (n, ...) taken together."""
     arrays = (np.ascontiguousarray(values[name]) for name in sorted(values))
     packed = [array.view(np.uint8).reshape(len(array), -1) for array in arrays]
-    return np.array([zlib.crc32(row) for row in np.concatenate(packed, axis=1)], dtype=np.uint32)
+    return checksums_of_rows(np.concatenate(packed, axis=1))
 
 
 def read_checked_rows(shard: h5py.File, rows: slice | np.ndarray) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """How are shards and embeddings.h5 laid out as HDF5, and how are they opened?
 
-A shard holds the arrays of its sequences, the longest sequence first. The checksum of each row of vectors is in the
-dataset `checksums`, the checksum of each matrix is in an attribute. embeddings.h5 holds the vectors of a whole dataset
+A shard holds the arrays of its sequences, the longest sequence first. The checksum of each row is in the dataset
+`checksums`, the checksum of each matrix is in an attribute. embeddings.h5 holds the vectors of a whole dataset
 and links to the matrices in the shards.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import numpy as np
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
-from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION, SHARD_FORMAT_VERSION
+from lucaflow.versions import EMBEDDING_VERSION, EMBEDDINGS_FORMAT_VERSION, SHARD_FORMAT_VERSION
 
 EMBEDDINGS_FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
+IDENTITY = ("digests", "lengths")
 COUNTS = ("residues_embedded", "windows")
 PER_SEQUENCE = ("lengths", *COUNTS)
 # Attributes of embeddings.h5 that name its dataset, model and options.
@@ -102,6 +104,11 @@ class ShardContent:
     checkpoint_sha256: str
     hidden_size: int
 
+    @cached_property
+    def identity(self) -> dict[str, np.ndarray]:
+        """Return the digests and the lengths, (n,) each, by dataset name."""
+        return {"digests": np.array(self.digests, dtype="S64"), "lengths": np.array(self.lengths, dtype=np.int64)}
+
     @property
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of the shard's file."""
@@ -109,6 +116,7 @@ class ShardContent:
             "format": SHARD_FORMAT,
             "format_version": SHARD_FORMAT_VERSION,
             "fingerprint": self.options.fingerprint(self.checkpoint_sha256),
+            "embedding_version": EMBEDDING_VERSION,
             "checkpoint_sha256": self.checkpoint_sha256,
             "options": self.options.to_attribute(),
             "hidden_size": self.hidden_size,
@@ -116,7 +124,7 @@ class ShardContent:
 
     def shapes(self, output: str) -> np.ndarray:
         """Return the shape of each sequence's `matrix` or `contacts`, as an array (n, 2)."""
-        residues, _ = self.options.windowing.counts(np.array(self.lengths, dtype=np.int64))
+        residues, _ = self.options.windowing.counts(self.identity["lengths"])
         if output == "contacts":
             return np.stack([residues, residues], axis=1)
         rows = residues + CLS_AND_SEP * self.options.matrix_add_special_token
@@ -130,8 +138,8 @@ def create_empty_shard(path: Path, content: ShardContent) -> None:
     count, dtype = len(content.digests), content.options.dtype
     with h5py.File(path, "w", libver="earliest", locking=False) as file:
         file.attrs.update({**content.attributes, BUDGET: np.int64(0), BUDGET_DEVICE: np.zeros((), f"S{DEVICE_LENGTH}")})
-        file["digests"] = np.array(content.digests, dtype="S64")
-        file["lengths"] = np.array(content.lengths, dtype=np.int64)
+        for name in IDENTITY:
+            file[name] = content.identity[name]
         for name in COUNTS:
             file[name] = np.zeros(count, dtype=np.int64)
         file["device"] = np.zeros(count, dtype=f"S{DEVICE_LENGTH}")

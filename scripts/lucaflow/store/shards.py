@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,10 +23,10 @@ import numpy as np
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import publish, temporary_beside
 from lucaflow.store.checksums import (
-    CHECKSUM_MODULUS,
     checked_blocks,
-    checksum,
+    checksums_of_rows,
     matches_checksum,
+    matrix_checksum,
     read_checked_rows,
     read_unchecked_rows,
     row_checksums,
@@ -35,6 +36,7 @@ from lucaflow.store.format import (
     BUDGET_DEVICE,
     CHECKSUM_ATTRIBUTE,
     DEVICE_LENGTH,
+    IDENTITY,
     SHARD_FORMAT,
     ShardContent,
     cast_for_storage,
@@ -103,7 +105,6 @@ class ShardWriter:
                 self._matrices.write(piece, digests[rows[piece.sequence]])
             here = rows[batch.sequences]
             if len(here):
-                self._matrices.write_checksums(last_sequence=batch.sequences[-1])
                 values = {
                     "residues_embedded": batch.residues_embedded,
                     "windows": batch.windows,
@@ -134,7 +135,8 @@ class ShardWriter:
             order = np.argsort(source_rows)
             values = read_checked_rows(shard, source_rows[order])
             back = np.argsort(order)
-            self._write_rows(block, {name: found[back] for name, found in values.items()}, reused=True)
+            written = {name: found[back] for name, found in values.items() if name not in IDENTITY}
+            self._write_rows(block, written, reused=True)
 
     def make_durable(self) -> None:
         """Flush everything written so far to the disk."""
@@ -161,7 +163,8 @@ class ShardWriter:
         values = {**values, "taken_over": np.full(len(here), reused)}
         for name, found in values.items():
             self._file[name][selection] = found
-        self._file["checksums"][selection] = row_checksums(values)
+        identity = {name: found[here] for name, found in self.content.identity.items()}
+        self._file["checksums"][selection] = row_checksums({**identity, **values})
         self.reused[here] = reused
         self.complete[here] = True
 
@@ -192,7 +195,7 @@ def _is_resumable(path: Path, empty: Path) -> bool:
     try:
         with open_hdf5(path, SHARD_FORMAT, locking=False) as file, open_hdf5(empty, SHARD_FORMAT, locking=False) as new:
             if _structure(file) == _structure(new) and all(
-                np.array_equal(file[name][:], new[name][:]) for name in ("digests", "lengths")
+                np.array_equal(file[name][:], new[name][:]) for name in IDENTITY
             ):
                 return True
             problem: Exception | str = "its sequences, options or checkpoint differ"
@@ -222,24 +225,34 @@ def _slice_if_contiguous(rows: np.ndarray) -> slice | np.ndarray:
     return slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
 
 
+@dataclass
+class _UnfinishedMatrix:
+    """A matrix or contacts, the CRC-32s (r,) of its written rows, and the number of rows to be written."""
+
+    dataset: h5py.Dataset
+    row_crcs: np.ndarray
+    missing: int
+
+
 class _MatrixWriter:
-    """Writes matrices and contacts piece by piece, then their checksums."""
+    """Writes matrices and contacts piece by piece, in any order, and the checksum of each after its last piece."""
 
     def __init__(self, file: h5py.File, dtype: str) -> None:
         self.file = file
         self.dtype = dtype
-        self._unfinished: dict[tuple[int, str], tuple[h5py.Dataset, int]] = {}
+        self._unfinished: dict[str, _UnfinishedMatrix] = {}
 
     def write(self, piece: Any, digest: str) -> None:
         """Write a piece (`lucaflow.engine.pooling.Piece`) of the sequence with this digest."""
         values = cast_for_storage(piece.rows, self.dtype, [digest])
-        key = piece.sequence, piece.output
-        dataset, total = self._unfinished.get(key) or (self.file[f"{piece.output}/{digest}"], 0)
-        dataset[piece.start_row : piece.start_row + len(values)] = values
-        self._unfinished[key] = dataset, total + checksum(values, piece.start_row)
-
-    def write_checksums(self, last_sequence: int) -> None:
-        """Write the checksums of the sequences up to `last_sequence`, whose pieces are all written."""
-        for key in [key for key in self._unfinished if key[0] <= last_sequence]:
-            dataset, total = self._unfinished.pop(key)
-            dataset.attrs.modify(CHECKSUM_ATTRIBUTE, np.uint64(total % CHECKSUM_MODULUS))
+        name = f"{piece.output}/{digest}"
+        if (matrix := self._unfinished.get(name)) is None:
+            row_crcs = np.zeros(piece.total_rows, dtype=np.uint32)
+            matrix = self._unfinished[name] = _UnfinishedMatrix(self.file[name], row_crcs, piece.total_rows)
+        rows = slice(piece.start_row, piece.start_row + len(values))
+        matrix.dataset[rows] = values
+        matrix.row_crcs[rows] = checksums_of_rows(values)
+        matrix.missing -= len(values)
+        if not matrix.missing:
+            matrix.dataset.attrs.modify(CHECKSUM_ATTRIBUTE, matrix_checksum(matrix.row_crcs))
+            del self._unfinished[name]

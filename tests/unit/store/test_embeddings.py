@@ -76,6 +76,6 @@ def test_a_shard_of_another_version_is_not_called_damaged(result):
         file.attrs.modify("format_version", 2)
     with (
         open_embeddings(path) as embeddings,
-        pytest.raises(StoreError, match=r"one\.h5: expected format lucaflow-shard 3, found 2, written by another"),
+        pytest.raises(StoreError, match=r"one\.h5: expected format lucaflow-shard 4, found 2, written by another"),
     ):
         embeddings["again"]
