@@ -37,7 +37,7 @@ def main() -> None:
         )
     for path in remove_stale_shards(shards):
         logger.info("removed %s, which is no longer needed", path)
-    report = verified_report(embeddings, accepted, options, [embeddings, records, *shards])
+    report = verified_report(embeddings, accepted, options, records, shards)
     write_json(Path(snakemake.output[0]), report)
     logger.info("%d records and %d distinct sequences verified", report["records"], report["distinct_sequences"])
 

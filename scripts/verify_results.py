@@ -13,9 +13,9 @@ from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD
 from lucaflow.downstream.models import HEAD_RECORD, changed_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
-from lucaflow.files.checksums import changed_files, checksum_file_of, damage_of_result, results_with_checksum
+from lucaflow.files.checksums import checksum_file_of, damage_of_result, results_with_checksum
 from lucaflow.logs import reporting_to
-from lucaflow.store.verification import damage_of_shard
+from lucaflow.store.verification import changed_files, damage_of_shard
 
 logger = logging.getLogger("lucaflow")
 
@@ -103,7 +103,7 @@ def damaged_head_embeddings(plan: Path) -> list[tuple[Path, str]]:
 
 
 def changed_results(report: Path) -> list[tuple[Path, str]]:
-    """Return the files that differ from their size or SHA-256 in a report, and the report itself."""
+    """Return the files that are damaged or differ from their description in a report, and the report itself."""
     changed = changed_files(report)
     logger.info("%s: %s", report, f"{len(changed)} files changed" if changed else "no file changed")
     return [*changed, (report, "describes files that changed")] if changed else []

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lucaflow.errors import UnreadableError
-from lucaflow.files.json_files import parse_json
 
 _SHOWN = 3
 
@@ -48,19 +46,6 @@ def size_and_sha256(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def changed_files(report_path: Path) -> list[tuple[Path, str]]:
-    """Compare the files in verified.json with their recorded size and SHA-256; return the changed ones, and how."""
-    try:
-        files = parse_json(report_path)["files"]
-        expected = {
-            Path(os.path.normpath(report_path.parent / name)): (entry["bytes"], entry["sha256"])
-            for name, entry in files.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [(report_path, f"damaged ({error})")]
-    return [(path, how) for path, (size, digest) in expected.items() if (how := difference(path, size, digest))]
-
-
 def results_with_checksum(folder: Path, pattern: str) -> list[Path]:
     """Return the existing results whose checksum file matches a pattern."""
     checksum_files = sorted(folder.glob(pattern))
@@ -82,10 +67,10 @@ def damage_of_result(path: Path) -> str:
     return "; ".join(found[:_SHOWN]) + ("; and more" if found[_SHOWN:] else "")
 
 
-def difference(path: Path, size: int, digest: str) -> str:
-    """Return how a file differs from its expected size and SHA-256, or an empty text."""
+def difference(path: Path, size: int, digest: str | None) -> str:
+    """Return how a file differs from its expected size and SHA-256, or an empty text. digest: None compares sizes."""
     if not path.is_file():
         return "missing"
     if path.stat().st_size != size:
         return f"{path.stat().st_size} bytes, expected {size}"
-    return "" if sha256_of(path) == digest else "its content has changed"
+    return "" if digest is None or sha256_of(path) == digest else "its content has changed"

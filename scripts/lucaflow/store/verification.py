@@ -12,14 +12,23 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError, UnreadableError
-from lucaflow.files.checksums import size_and_sha256
+from lucaflow.files.checksums import difference, size_and_sha256
+from lucaflow.files.json_files import DIGEST_LENGTH, parse_json
 from lucaflow.files.locks import is_free
+from lucaflow.records.sharding import shard_name
 from lucaflow.store.assembly import AcceptedRecords
-from lucaflow.store.checksums import read_checked, read_checked_rows
-from lucaflow.store.format import COUNTS, EMBEDDINGS_FORMAT, SHARD_FORMAT, as_store_error, hdf5_name, open_hdf5
+from lucaflow.store.checksums import checked_blocks, read_checked_rows
+from lucaflow.store.format import (
+    EMBEDDINGS_FORMAT,
+    PER_SEQUENCE,
+    SHARD_FORMAT,
+    ShardContent,
+    as_store_error,
+    hdf5_name,
+    open_hdf5,
+)
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
@@ -32,7 +41,8 @@ class Problems:
     by_file: dict[Path, list[str]] = field(default_factory=dict)
 
     def add(self, path: Path, problem: str) -> None:
-        self.by_file.setdefault(path, []).append(problem)
+        """Add a problem, which may quote damaged text."""
+        self.by_file.setdefault(path, []).append(problem.encode(errors="backslashreplace").decode())
 
     def describe(self, shown: int = 10) -> str:
         lines = [f"{path}: {problem}" for path, problems in self.by_file.items() for problem in problems]
@@ -82,8 +92,8 @@ def _recording_damage(path: Path, problems: Problems) -> Iterator[None]:
         if isinstance(store_error, UnreadableError):
             raise store_error from error
         problems.add(path, str(store_error).removeprefix(f"{path}: "))
-    except (StoreError, KeyError, RuntimeError) as error:
-        problems.add(path, str(error).removeprefix(f"{path}: "))
+    except (StoreError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        problems.add(path, str(error).removeprefix(f"{path}: ") or repr(error))
 
 
 def _check_records(
@@ -162,26 +172,43 @@ def _check_shard(
         block = rows[start : start + _ROWS_AT_ONCE]
         order = np.argsort(block)
         values = read_checked_rows(shard, np.s_[start : start + _ROWS_AT_ONCE])
-        for name in (*COUNTS, *options.vectors):
+        for name in (*PER_SEQUENCE, *options.vectors):
             if not np.array_equal(file[name][block[order]], values[name][order]):
                 problems.add(path, f"`{name}` differs from the shard {shard_path.name}")
-    residues, _ = options.windowing.counts(accepted.lengths[rows])
-    for name in options.linked:
-        for problem in _array_problems(shard, name, residues, options):
-            problems.add(shard_path, problem)
+    digests = accepted.digests[rows].astype(str).tolist()
+    content = ShardContent(
+        digests,
+        accepted.lengths[rows].tolist(),
+        options,
+        str(file.attrs["checkpoint_sha256"]),
+        int(file.attrs["hidden_size"]),
+    )
+    for problem in _array_problems(shard, content):
+        problems.add(shard_path, problem)
     return rows
 
 
-def _array_problems(shard: h5py.File, name: str, residues: np.ndarray, options: EmbeddingOptions) -> Iterator[str]:
-    hidden_size = int(shard.attrs["hidden_size"])
-    special_tokens = CLS_AND_SEP * options.matrix_add_special_token
-    for digest, count in zip(shard["digests"].asstr()[:], residues.tolist(), strict=True):
-        dataset = shard[f"{name}/{digest}"]
-        expected = (count + special_tokens, hidden_size) if name == "matrix" else (count, count)
-        if dataset.shape != expected or dataset.dtype != options.dtype:
-            yield f"the {name} of {digest} is {dataset.dtype} {dataset.shape}, expected {options.dtype} {expected}"
-        elif not np.isfinite(read_checked(dataset)).all():
-            yield f"the {name} of {digest} holds values that are not finite"
+def _is_finite(dataset: h5py.Dataset) -> bool:
+    """Read all of a matrix or of contacts. Raise StoreError if the values do not match their checksum."""
+    finite = True
+    for _, block in checked_blocks(dataset):
+        finite = finite and bool(np.isfinite(block).all())
+    return finite
+
+
+def _array_problems(shard: h5py.File, content: ShardContent) -> Iterator[str]:
+    """Yield the matrices and contacts of a shard that have another shape or type, or values that are not finite.
+
+    Raise StoreError for one that does not match its checksum.
+    """
+    dtype = content.options.dtype
+    for name in content.options.linked:
+        for digest, shape in zip(content.digests, content.shapes(name).tolist(), strict=True):
+            dataset, expected = shard[f"{name}/{digest}"], tuple(shape)
+            if dataset.shape != expected or dataset.dtype != dtype:
+                yield f"the {name} of {digest} is {dataset.dtype} {dataset.shape}, expected {dtype} {expected}"
+            elif not _is_finite(dataset):
+                yield f"the {name} of {digest} holds values that are not finite"
 
 
 def remove_stale_shards(shards: Sequence[Path]) -> list[Path]:
@@ -202,9 +229,12 @@ def remove_stale_shards(shards: Sequence[Path]) -> list[Path]:
 
 
 def verified_report(
-    path: Path, accepted: AcceptedRecords, options: EmbeddingOptions, files: Sequence[Path]
+    path: Path, accepted: AcceptedRecords, options: EmbeddingOptions, records: Path, shards: Sequence[Path]
 ) -> dict[str, Any]:
-    """Return the content of verified.json: counts, the checks made, and the size and SHA-256 of every file read."""
+    """Return the content of verified.json: counts, the checks made, and the files read.
+
+    Of embeddings.h5 and records.tsv it has the size and SHA-256, of each shard the size: shards have checksums within.
+    """
     residues, windows = options.windowing.counts(accepted.lengths)
     with open_hdf5(path, EMBEDDINGS_FORMAT) as file:
         attributes = {name: file.attrs[name] for name in ("dataset", "llm_version", "fingerprint", "checkpoint_sha256")}
@@ -221,11 +251,12 @@ def verified_report(
         "longest": int(accepted.lengths.max()),
         "truncated_sequences": int((residues < accepted.lengths).sum()),
         "windowed_sequences": int((windows > 1).sum()),
-        "devices": sorted(
-            {device for name in files if name.parent.parent.name == "shards" for device in _devices_of(name)}
-        ),
+        "devices": sorted({device for shard in shards for device in _devices_of(shard)}),
         "checked": checked,
-        "files": {os.path.relpath(name, path.parent): size_and_sha256(name) for name in files},
+        "files": {
+            **{os.path.relpath(name, path.parent): size_and_sha256(name) for name in (path, records)},
+            **{os.path.relpath(name, path.parent): {"bytes": name.stat().st_size} for name in shards},
+        },
     }
 
 
@@ -234,14 +265,67 @@ def _devices_of(shard_path: Path) -> set[str]:
         return set(shard["device"].asstr()[:])
 
 
+def changed_files(report_path: Path) -> list[tuple[Path, str]]:
+    """Check the files that a report such as verified.json describes; return the damaged or changed ones, and how.
+
+    All files are compared with their size and SHA-256. Shards without SHA-256 are checked by `damage_of_shard`.
+    """
+    try:
+        files = parse_json(report_path)["files"]
+        expected = {
+            Path(os.path.normpath(report_path.parent / name)): (
+                entry["bytes"],
+                entry.get("sha256") if Path(name).parts[0] == "shards" else entry["sha256"],
+            )
+            for name, entry in files.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        return [(report_path, f"damaged ({error})")]
+    differences = {
+        path: difference(path, size, digest) or ("" if digest else damage_of_shard(path))
+        for path, (size, digest) in expected.items()
+    }
+    return [(path, how) for path, how in differences.items() if how]
+
+
 def damage_of_shard(path: Path) -> str:
-    """Check the checksums of all arrays of a shard; return its problems as text, empty if there are none."""
+    """Read all of a shard; return its problems as text, empty if there are none.
+
+    Raise UnreadableError if the file cannot be read now. Its values must match their checksums and be finite, its
+    digests must match the name of the file, and its options and checkpoint the name of the folder.
+    """
     problems = Problems()
     with _recording_damage(path, problems), open_hdf5(path, SHARD_FORMAT) as shard:
-        read_checked_rows(shard, np.s_[:])
-        for digest in shard["digests"].asstr()[:]:
-            read_checked(shard[f"matrix/{digest}"])
+        for problem in _shard_problems(shard, path):
+            problems.add(path, problem)
     return "; ".join(problems.by_file.get(path, []))
+
+
+def _shard_problems(shard: h5py.File, path: Path) -> Iterator[str]:
+    options = EmbeddingOptions.from_attribute(shard.attrs["options"])
+    content = ShardContent(
+        shard["digests"].asstr()[:].tolist(),
+        shard["lengths"][:].tolist(),
+        options,
+        str(shard.attrs["checkpoint_sha256"]),
+        int(shard.attrs["hidden_size"]),
+    )
+    fingerprint = options.fingerprint(content.checkpoint_sha256, int(shard.attrs["embedding_version"]))
+    if shard.attrs["fingerprint"] != fingerprint or path.parent.name != fingerprint[:DIGEST_LENGTH]:
+        yield "its fingerprint does not match its options, its checkpoint or the name of its folder"
+    raw = bytes.fromhex("".join(content.digests))
+    if path.stem != shard_name(np.frombuffer(raw, dtype=">u8").reshape(-1, 4)):
+        yield "its sequences do not match its name"
+    expected = (len(content.digests), content.hidden_size)
+    for name in options.vectors:
+        if shard[name].shape != expected or shard[name].dtype != options.dtype:
+            yield f"`{name}` is {shard[name].dtype} {shard[name].shape}, expected {options.dtype} {expected}"
+    for start in range(0, expected[0], _ROWS_AT_ONCE):
+        values = read_checked_rows(shard, np.s_[start : start + _ROWS_AT_ONCE])
+        for name in options.vectors:
+            if not np.isfinite(values[name]).all():
+                yield f"`{name}` holds values that are not finite"
+    yield from _array_problems(shard, content)
 
 
 def unused_shard_folders(dataset: Path, current: Collection[str]) -> list[Path]:
