@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
@@ -11,22 +10,22 @@ from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import difference, sha256_of
 
 
-def check_weights(folder: Path) -> None:
-    """Raise CheckpointError if the converted weights in a folder do not have the SHA-256 of their record."""
-    path = folder / MODEL_NAME
-    expected = read_record(folder)["model"]["sha256"]
-    state = path.stat()
-    if (found := _cached_sha256(path, state.st_size, state.st_mtime_ns)) != expected:
-        raise CheckpointError(
-            f"{path} is damaged: its SHA-256 is {found}, expected {expected}. Delete it, or run "
-            "`snakemake verify`, which removes it; `snakemake fetch` then converts it anew."
+def damage_of_weights(folder: Path, part: str) -> CheckpointError:
+    """Return the error for converted weights, one part of which does not have its recorded SHA-256.
+
+    The whole file is read again: either it is damaged, or the record is.
+    """
+    path, record = folder / MODEL_NAME, folder / CHECKPOINT_RECORD
+    found, expected = sha256_of(path), read_record(folder)["model"]["sha256"]
+    if found == expected:
+        return CheckpointError(
+            f"{record} is damaged: its SHA-256 of {part} is not that of {path.name}, but the SHA-256 of the whole file "
+            "is as recorded. Delete the record and run `snakemake fetch`, which converts the checkpoint anew."
         )
-
-
-@cache
-def _cached_sha256(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
-    """Return the SHA-256 of a file, and read it again only if its size or modification time has changed."""
-    return sha256_of(path)
+    return CheckpointError(
+        f"{path} is damaged: its SHA-256 is {found}, expected {expected}. Delete it, or run "
+        "`snakemake verify`, which removes it; `snakemake fetch` then converts it anew."
+    )
 
 
 def damaged_files(folder: Path) -> dict[str, str]:

@@ -178,7 +178,7 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         shapes = {name: tensor.shape for name, tensor in Encoder(config).state_dict().items()}
     target = folder / MODEL_NAME
     with replacing(target) as temporary:
-        write_parameters(
+        digests = write_parameters(
             temporary,
             shapes | {name: tensors[name].shape for name in contact},
             lambda name: tensors[name].float() if name in contact else fused(name, tensors),
@@ -191,6 +191,7 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         "layout": origin.layout,
         "origin": {_name_from(folder, path): size_and_sha256(path) for path in origin.files},
         "model": size_and_sha256(target),
+        "sha256_of_parts": digests,
         "encoder": config.to_dict(),
         "parameters": sum(math.prod(shape) for shape in shapes.values()),
         "contact_head": bool(contact),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -20,6 +21,8 @@ from lucaflow.files.space import human_bytes
 
 # Prefix of the contact head's parameters, in published and in converted checkpoints.
 CONTACT_HEAD = "contact_head."
+# Key of the header among the SHA-256 of the parts of a safetensors file. No tensor may have this name.
+HEADER = "__metadata__"
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
@@ -113,9 +116,10 @@ def fused(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
 
 def write_parameters(
     path: Path, shapes: Mapping[str, Sequence[int]], tensor_of: Callable[[str], Tensor], metadata: dict[str, str]
-) -> None:
+) -> dict[str, str]:
     """Write float32 tensors as a safetensors file, with one tensor in memory at a time.
 
+    Returns the hex SHA-256 of each part of the file: of the header by the key HEADER, of each tensor by its name.
     `safetensors.torch.save_file` needs all tensors at once, which for LucaOne takes a third more memory than its
     weights. Raises CheckpointError that names the tensors with values that are not finite.
     """
@@ -126,13 +130,21 @@ def write_parameters(
         header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, stop]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    bad = []
+    start_of_file = struct.pack("<Q", len(text)) + text
+    digests, bad = {HEADER: hashlib.sha256(start_of_file).hexdigest()}, []
     with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
+        file.write(start_of_file)
         for name in shapes:
             tensor = tensor_of(name).contiguous()
             if not torch.isfinite(tensor).all():
                 bad.append(name)
+            digests[name] = sha256_of_tensor(tensor)
             file.write(tensor.numpy().data)
     if bad:
         raise CheckpointError(f"the weights hold values that are not finite: {first_problems(bad)}. Fetch them again.")
+    return digests
+
+
+def sha256_of_tensor(tensor: Tensor) -> str:
+    """Return the hex SHA-256 of the bytes of a contiguous tensor in main memory."""
+    return hashlib.sha256(tensor.reshape(-1).view(torch.uint8).numpy().data).hexdigest()
