@@ -12,8 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn import metrics
-from sklearn.preprocessing import MultiLabelBinarizer
 
 from lucaflow.downstream.tables import GROUND_TRUTH
 
@@ -83,10 +81,18 @@ def _compare_sets(table: pd.DataFrame, labels: Sequence[str]) -> Comparison:
     """Compare sets of labels. In the dataset, a set is a list or labels separated by semicolons."""
     truth = [_set_of(cell, labels) for cell in table[GROUND_TRUTH]]
     known = np.array([names is not None for names in truth], dtype=bool)
-    binarizer = MultiLabelBinarizer(classes=list(labels))
-    predicted = binarizer.fit_transform([ast.literal_eval(cell) for cell in table["label"]])[known]
-    expected = binarizer.fit_transform([names for names in truth if names is not None])
+    predicted = _as_rows([ast.literal_eval(cell) for cell in table["label"]], labels)[known]
+    expected = _as_rows([names for names in truth if names is not None], labels)
     return Comparison(expected, predicted, predicted, int((~known).sum()))
+
+
+def _as_rows(sets: Sequence[Sequence[str]], labels: Sequence[str]) -> np.ndarray:
+    """Return sets of labels as 0 and 1 for each of the task's labels, (n, C)."""
+    column = {name: index for index, name in enumerate(labels)}
+    rows = np.zeros((len(sets), len(labels)), dtype=int)
+    for row, names in zip(rows, sets, strict=True):
+        row[[column[name] for name in names]] = 1
+    return rows
 
 
 def _set_of(cell: str, labels: Sequence[str]) -> list[str] | None:
@@ -115,35 +121,40 @@ def _correlation(truth: np.ndarray, predicted: np.ndarray, method: Literal["pear
     return float(pd.Series(truth).corr(pd.Series(predicted), method=method))
 
 
-METRICS: Mapping[str, Mapping[str, Metric]] = {
-    "binary_class": {
-        "accuracy": _of_classes(metrics.accuracy_score),
-        "precision": _of_classes(metrics.precision_score, zero_division=0.0),
-        "recall": _of_classes(metrics.recall_score, zero_division=0.0),
-        "F1": _of_classes(metrics.f1_score, zero_division=0.0),
-        "Matthews correlation": _of_classes(metrics.matthews_corrcoef),
-        "ROC AUC": _of_scores(metrics.roc_auc_score),
-        "average precision": _of_scores(metrics.average_precision_score),
-    },
-    "multi_class": {
-        "accuracy": _of_classes(metrics.accuracy_score),
-        "balanced accuracy": _of_classes(metrics.balanced_accuracy_score),
-        "macro F1": _of_classes(metrics.f1_score, average="macro", zero_division=0.0),
-        "Matthews correlation": _of_classes(metrics.matthews_corrcoef),
-    },
-    "multi_label": {
-        "micro F1": _of_classes(metrics.f1_score, average="micro", zero_division=0.0),
-        "macro F1": _of_classes(metrics.f1_score, average="macro", zero_division=0.0),
-        "Jaccard index": _of_classes(metrics.jaccard_score, average="samples", zero_division=0.0),
-    },
-    "regression": {
-        "mean absolute error": _of_classes(metrics.mean_absolute_error),
-        "root mean squared error": _of_classes(metrics.root_mean_squared_error),
-        "R2": _of_classes(metrics.r2_score),
-        "Spearman correlation": lambda t, p, _: _correlation(t, p, "spearman"),
-        "Pearson correlation": lambda t, p, _: _correlation(t, p, "pearson"),
-    },
-}
+def metrics_of(task_type: str) -> Mapping[str, Metric]:
+    """Return the metrics of a type of task, by name."""
+    from sklearn import metrics  # not needed to draw predictions
+
+    found: Mapping[str, Mapping[str, Metric]] = {
+        "binary_class": {
+            "accuracy": _of_classes(metrics.accuracy_score),
+            "precision": _of_classes(metrics.precision_score, zero_division=0.0),
+            "recall": _of_classes(metrics.recall_score, zero_division=0.0),
+            "F1": _of_classes(metrics.f1_score, zero_division=0.0),
+            "Matthews correlation": _of_classes(metrics.matthews_corrcoef),
+            "ROC AUC": _of_scores(metrics.roc_auc_score),
+            "average precision": _of_scores(metrics.average_precision_score),
+        },
+        "multi_class": {
+            "accuracy": _of_classes(metrics.accuracy_score),
+            "balanced accuracy": _of_classes(metrics.balanced_accuracy_score),
+            "macro F1": _of_classes(metrics.f1_score, average="macro", zero_division=0.0),
+            "Matthews correlation": _of_classes(metrics.matthews_corrcoef),
+        },
+        "multi_label": {
+            "micro F1": _of_classes(metrics.f1_score, average="micro", zero_division=0.0),
+            "macro F1": _of_classes(metrics.f1_score, average="macro", zero_division=0.0),
+            "Jaccard index": _of_classes(metrics.jaccard_score, average="samples", zero_division=0.0),
+        },
+        "regression": {
+            "mean absolute error": _of_classes(metrics.mean_absolute_error),
+            "root mean squared error": _of_classes(metrics.root_mean_squared_error),
+            "R2": _of_classes(metrics.r2_score),
+            "Spearman correlation": lambda t, p, _: _correlation(t, p, "spearman"),
+            "Pearson correlation": lambda t, p, _: _correlation(t, p, "pearson"),
+        },
+    }
+    return found[task_type]
 
 
 def evaluate(comparison: Comparison, task_type: str) -> pd.DataFrame:
@@ -153,7 +164,7 @@ def evaluate(comparison: Comparison, task_type: str) -> pd.DataFrame:
     generator = np.random.default_rng(_SEED)
     drawn = [generator.integers(count, size=size) for _ in range(_RESAMPLES)] if count else []
     rows = []
-    for name, metric in METRICS[task_type].items():
+    for name, metric in metrics_of(task_type).items():
         with warnings.catch_warnings():
             # Samples of a single class or row: their metric is NaN or meaningless, and scikit-learn warns.
             warnings.simplefilter("ignore")

@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lucaflow.downstream.lucaonetasks import Task
-from lucaflow.downstream.prediction import Predictions
 from lucaflow.errors import InputError
 from lucaflow.files.writing import replacing
 from lucaflow.records.outcomes import digest_of, normalise
 from lucaflow.records.readers import Columns, RawRecord, is_fasta, read_records
+
+if TYPE_CHECKING:  # it imports torch, which those who read tables do not need
+    from lucaflow.downstream.prediction import Predictions
 
 GROUND_TRUTH = "ground_truth"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from lucaflow.embedding.comparisons import REFERENCE, summarise_costs
@@ -26,7 +26,8 @@ def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
         "matrix_relative_error": "relative error of the matrix",
         "lowest_row_cosine": "1 - cosine of the worst row",
     }
-    figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.6))
+    figure = Figure(figsize=(10.5, 3.6))
+    axes = figure.subplots(1, 3)
     for panel, (column, label) in zip(axes, panels.items(), strict=True):
         errors = (1 - table[column] if "cosine" in column else table[column]).clip(lower=_SMALLEST)
         for precision in table["precision"].unique():
@@ -46,7 +47,8 @@ def draw_precisions(table: pd.DataFrame, title: str, path: Path) -> None:
 
 def draw_stitchings(rows: pd.DataFrame, title: str, path: Path) -> None:
     """Draw the distances from the one-pass rows: along the longest sequence, and of all rows together."""
-    figure, (along, together) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(3, 2))
+    figure = Figure(figsize=(11, 3.8))
+    along, together = figure.subplots(1, 2, width_ratios=(3, 2))
     longest = rows.sort_values("residue")["digest"].iloc[-1]
     for name, group in rows[rows["digest"] == longest].groupby("division", sort=False):
         running = group["distance"].rolling(_RUNNING, center=True, min_periods=1).median()
@@ -74,7 +76,8 @@ def draw_windows(length: int, size: int, path: Path) -> None:
         "lucaone, no overlap": Windowing(embedding_fixed_len_a_time=size, embedding_complete_seg_overlap=False),
         "centered": Windowing(embedding_fixed_len_a_time=size, stitching="centered"),
     }
-    figure, axes = plt.subplots(len(ways), 2, figsize=(9, 5.4), sharex="col", width_ratios=(3, 2))
+    figure = Figure(figsize=(9, 5.4))
+    axes = figure.subplots(len(ways), 2, sharex="col", width_ratios=(3, 2))
     for (name, windowing), (bars, context) in zip(ways.items(), axes, strict=True):
         left, right = [], []
         for number, window in enumerate(windowing.windows(length)):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from lucaflow.report.colours import SINGLE
 from lucaflow.report.style import plain, save_png
@@ -37,7 +37,8 @@ def bounds_of(lengths: Sequence[int]) -> np.ndarray:
 
 def draw_lengths(lengths: Mapping[int, int], dataset: str, path: Path) -> None:
     """Draw a histogram of the lengths of a dataset's distinct sequences, in residues."""
-    figure, axes = plt.subplots(figsize=(6.4, 3.6))
+    figure = Figure(figsize=(6.4, 3.6))
+    axes = figure.subplots()
     bounds = bounds_of(list(lengths))
     axes.hist(list(lengths), bins=bounds.tolist(), weights=list(lengths.values()), color=SINGLE)
     if len(np.unique(np.diff(bounds))) > 1:
@@ -54,7 +55,8 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
         maps = [embeddings.read("contacts", identifier) for identifier in ids]
     columns = min(3, len(ids))
     rows = -(-len(ids) // columns)
-    figure_, grid = plt.subplots(rows, columns, figsize=(3 * columns + 1, 3.2 * rows), squeeze=False)
+    figure = Figure(figsize=(3 * columns + 1, 3.2 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(ids) :]:
         axes.set_axis_off()
     for axes, identifier, contacts in zip(grid.flat, ids, maps, strict=False):
@@ -62,7 +64,7 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
         shades = axes.imshow(contacts, vmin=0, vmax=1, cmap="Blues", interpolation="nearest", extent=extent)
         axes.spines[:].set_visible(True)
         axes.set_title(plain(identifier if len(identifier) <= 30 else f"{identifier[:29]}…"))
-    figure_.supxlabel("residue", fontsize="medium")
-    figure_.supylabel("residue", fontsize="medium")
-    figure_.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)
-    save_png(figure_, path)
+    figure.supxlabel("residue", fontsize="medium")
+    figure.supylabel("residue", fontsize="medium")
+    figure.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)
+    save_png(figure, path)

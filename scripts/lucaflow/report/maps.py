@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
-from openTSNE import TSNE
-from sklearn.decomposition import PCA
+from matplotlib.figure import Figure
 
 from lucaflow.engine.options import VECTORS
 from lucaflow.records.table import accepted_records
@@ -68,19 +66,28 @@ def read_vectors(embeddings: Embeddings, records: np.ndarray) -> tuple[np.ndarra
 
 def principal_components(vectors: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Return the first principal components (n, count) of vectors (n, H), and their shares of the variance (count,)."""
-    there = min(count, *vectors.shape)
-    # Otherwise rounding in their common part would hide the differences of vectors that are close together.
-    vectors = vectors - vectors.mean(0, dtype=np.float64).astype(np.float32)
-    # For many vectors, the covariance (H, H) takes less work, and far less memory, than the vectors themselves.
-    pca = PCA(n_components=there, svd_solver="full" if len(vectors) <= vectors.shape[1] else "covariance_eigh")
-    with np.errstate(invalid="ignore"):  # a single point has no variance
-        coordinates = pca.fit_transform(vectors)
-    missing = (0, count - there)
-    return np.pad(coordinates, ((0, 0), missing)), np.pad(np.nan_to_num(pca.explained_variance_ratio_), missing)
+    # Subtracted in float64, block by block: rounding would hide the differences of vectors that are close together.
+    centred = np.subtract(vectors, vectors.mean(0, dtype=np.float64), out=np.empty_like(vectors), casting="same_kind")
+    if len(vectors) <= vectors.shape[1]:
+        _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+        variances = singular**2
+    else:
+        # For many vectors, the covariance (H, H) takes less work, and far less memory, than the vectors themselves.
+        ascending, columns = np.linalg.eigh(centred.T @ centred)
+        variances, axes = np.maximum(ascending, 0)[::-1], columns.T[::-1]
+    axes = axes[:count]
+    # An axis has no sign of its own: its largest entry, of either sign, is made positive.
+    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
+    # A single point has no variance.
+    shares = variances[:count] / (variances.sum() or 1)
+    missing = (0, count - len(axes))
+    return np.pad(centred @ axes.T, ((0, 0), missing)), np.pad(shares, missing)
 
 
 def neighbour_embedding(vectors: np.ndarray, threads: int) -> np.ndarray:
     """Return the t-SNE coordinates (n, 2) of vectors (n, H), from their principal components and a fixed seed."""
+    from openTSNE import TSNE  # with scikit-learn, which takes longer to import than a small map to draw
+
     components, _ = principal_components(vectors, COMPONENTS)
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
     fitted = TSNE(perplexity=perplexity, initialization="pca", n_jobs=threads, random_state=SEED).fit(components)
@@ -128,7 +135,8 @@ def make_map(embeddings_path: Path, records: Path, labels: Path, note: str, proj
 
 def draw_png(drawing: Map, path: Path) -> None:
     """Draw the map for a paper: coloured by label, or by length if there are no labels."""
-    figure, axes = plt.subplots(figsize=(7.2, 5.4))
+    figure = Figure(figsize=(7.2, 5.4))
+    axes = figure.subplots()
     points, area = drawing.points, drawing.size**2
     if drawing.is_labelled:
         for label, colour in colour_of_labels(drawing.labels).items():

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
-from sklearn.metrics import confusion_matrix
+from matplotlib.figure import Figure
 
 from lucaflow.downstream.evaluation import Comparison, compare
 from lucaflow.downstream.tables import GROUND_TRUTH
@@ -37,8 +36,8 @@ def draw(table: pd.DataFrame, about: Mapping[str, Any], path: Path) -> None:
     compared = compare(table, about["task_type"], about["labels"]) if GROUND_TRUTH in table else None
     regression = about["task_type"] == "regression"
     panels = (not regression) + 1 + (compared is not None and len(compared.truth) > 0)
-    figure, grid = plt.subplots(1, panels, figsize=(4.4 * panels, 4.2), squeeze=False)
-    axes = iter(grid[0])
+    figure = Figure(figsize=(4.4 * panels, 4.2))
+    axes = iter(figure.subplots(1, panels, squeeze=False)[0])
     if not regression:
         _draw_classes(next(axes), table["label"], about)
     _draw_values(next(axes), table["prob"], about)
@@ -94,7 +93,8 @@ def _draw_confusion(axes: Any, compared: Comparison, about: Mapping[str, Any]) -
         return
     there = Counter([*compared.truth.tolist(), *compared.predicted.tolist()])
     classes = sorted(index for index, _ in there.most_common(MOST_CLASSES))
-    counts = confusion_matrix(compared.truth, compared.predicted, labels=classes)
+    pairs = pd.crosstab(compared.truth, compared.predicted)
+    counts = pairs.reindex(index=classes, columns=classes, fill_value=0).to_numpy()
     shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
     axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     axes.spines[:].set_visible(True)

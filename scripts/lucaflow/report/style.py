@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import matplotlib
+from matplotlib import rcParams
+from matplotlib.figure import Figure
 
 from lucaflow.files.writing import replacing
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
-plt.rcParams.update(
+rcParams.update(
     {
         "figure.constrained_layout.use": True,
         "figure.titlesize": "small",
@@ -30,8 +27,7 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$").removeprefix("_") or " "
 
 
-def save_png(drawn: Any, path: Path) -> None:
+def save_png(drawn: Figure, path: Path) -> None:
     """Save a matplotlib figure, completely or not at all."""
     with replacing(path, with_checksum=True) as temporary:
         drawn.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
-    plt.close(drawn)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.decomposition import PCA
 
 from lucaflow.report.colours import NONE, OTHER
 from lucaflow.report.map_page import draw_html
@@ -65,6 +66,16 @@ def test_components_of_many_are_those_of_few(offset):
     singular, axes = np.linalg.svd(centred, full_matrices=False)[1:]
     assert shares == pytest.approx(singular[:2] ** 2 / (singular**2).sum(), rel=1e-3)
     assert np.abs(many) == pytest.approx(np.abs(centred @ axes[:2].T), abs=0.2)
+
+
+@pytest.mark.parametrize("shape", [(80, 40), (12, 40)])
+def test_components_are_those_of_scikit_learn(shape):
+    """With their signs, from the covariance and from the vectors themselves."""
+    vectors = (np.random.default_rng(0).standard_normal(shape) * np.arange(1, 41)).astype(np.float32)
+    reference = PCA(n_components=5, svd_solver="full")
+    found, shares = principal_components(vectors, 5)
+    assert found == pytest.approx(reference.fit_transform(vectors), abs=2e-3)
+    assert shares == pytest.approx(reference.explained_variance_ratio_, rel=1e-4)
 
 
 @pytest.mark.parametrize("count", [1, FEWEST_NEIGHBOURS - 1, FEWEST_NEIGHBOURS, 60])
