@@ -41,7 +41,7 @@ def main() -> None:
         free -= required_space(group, lengths[chosen], record, folder.parent, free)
         limit = snakemake.config["compute"]["shard_tokens"]
         shards = split_sequences(sequences, folder / group.short, limit, chosen)
-        groups.append(replace(group, shards=tuple(shards["shard"])))
+        groups.append(replace(group, shards=tuple(shard.shard for shard in shards)))
         logger.info("%s: %d sequences in %d shards", model.name, chosen.sum(), len(shards))
     if reads_own_shards:
         logger.info("the dataset's own embeddings are used as well")

@@ -17,7 +17,7 @@ def main() -> None:
         snakemake.config["compute"]["shard_tokens"],
     )
     write_shard_table(Path(snakemake.output.table), shards)
-    logger.info("%d shards, %d tokens", len(shards), shards["tokens"].sum())
+    logger.info("%d shards, %d tokens", len(shards), sum(shard.tokens for shard in shards))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
@@ -161,11 +160,14 @@ def measured_rate(summary: Path, model: str) -> float | None:
     """
     if not summary.is_file():
         return None
-    rows = pd.read_csv(summary, sep="\t", dtype={"model": str})
-    rows = rows[(rows["model"] == model) & (rows["seconds"] >= _SHORTEST_MEASURED_SECONDS)].dropna(
-        subset="residues_per_second"
-    )
-    return None if rows.empty else float(rows.sort_values("residues")["residues_per_second"].iloc[-1])
+    with summary.open(encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["model"] == model]
+    measured = [
+        (int(row["residues"]), float(row["residues_per_second"]))
+        for row in rows
+        if row["residues_per_second"] and float(row["seconds"] or 0) >= _SHORTEST_MEASURED_SECONDS
+    ]
+    return max(measured)[1] if measured else None
 
 
 def check_checkpoint(options: EmbeddingOptions, checkpoint: Mapping[str, Any]) -> None:

@@ -5,18 +5,19 @@ The files are FASTA: a header line `>digest seq_type`, then the sequence on one 
 
 from __future__ import annotations
 
+import csv
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from Bio.SeqIO.FastaIO import FastaTwoLineParser
 
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.errors import StoreError
-from lucaflow.files.writing import replacing, write_table
+from lucaflow.files.writing import replacing, write_text
 from lucaflow.records.outcomes import digest_of
 from lucaflow.records.sharding import divide_below_limit, longest_first, shard_name
 
@@ -47,6 +48,14 @@ class SequenceIndex:
     lengths: np.ndarray
 
 
+class Shard(NamedTuple):
+    """A row of the table of shards: the name of a shard, and the numbers of its sequences and tokens."""
+
+    shard: str
+    sequences: int
+    tokens: int
+
+
 def index_sequences(path: Path) -> SequenceIndex:
     """Return the index of a file, which takes 48 bytes for each sequence. The file is read once."""
     digests, ends = bytearray(), []
@@ -68,40 +77,43 @@ def index_sequences(path: Path) -> SequenceIndex:
     return SequenceIndex(np.frombuffer(digests, dtype=">u8").reshape(-1, 4), start, lengths)
 
 
-def split_sequences(path: Path, folder: Path, shard_tokens: int, chosen: np.ndarray | None = None) -> pd.DataFrame:
-    """Write one file for each shard into `folder`; return the table of shards.
+def split_sequences(path: Path, folder: Path, shard_tokens: int, chosen: np.ndarray | None = None) -> list[Shard]:
+    """Write one file for each shard into `folder`; return the shards.
 
     chosen: (U,) bool, the sequences to include; None for all.
     """
     folder.mkdir(parents=True, exist_ok=True)
     index = index_sequences(path)
     tokens = index.lengths + CLS_AND_SEP
-    rows = []
+    shards = []
     with path.open("rb") as handle:
         kept = np.arange(len(tokens)) if chosen is None else np.flatnonzero(chosen)
         for positions in divide_below_limit(index.digests[kept, 0], tokens[kept], shard_tokens):
             members = kept[positions]
             ordered = longest_first(members, index.digests, index.lengths)
             name = shard_name(index.digests[ordered])
-            with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb", _BUFFER_BYTES) as shard:
+            with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb", _BUFFER_BYTES) as file:
                 start, stop = index.start[ordered], index.start[ordered + 1]
-                shard.writelines(map(os.pread, repeat(handle.fileno()), (stop - start).tolist(), start.tolist()))
-            rows.append((name, len(members), int(tokens[members].sum())))
-    return pd.DataFrame(rows, columns=["shard", "sequences", "tokens"])
+                file.writelines(map(os.pread, repeat(handle.fileno()), (stop - start).tolist(), start.tolist()))
+            shards.append(Shard(name, len(members), int(tokens[members].sum())))
+    return shards
 
 
-def write_shard_table(path: Path, shards: pd.DataFrame) -> None:
+def write_shard_table(path: Path, shards: Sequence[Shard]) -> None:
     """Write the table of shards. It is written last, so its existence shows that the shards are complete."""
-    write_table(path, shards)
+    write_text(path, "".join("\t".join(map(str, row)) + "\n" for row in [Shard._fields, *shards]))
 
 
 def read_shard_names(path: Path) -> list[str]:
     """Return the names of a dataset's shards."""
-    return pd.read_csv(path, sep="\t", dtype=str)["shard"].tolist()
+    with path.open(encoding="utf-8", newline="") as lines:
+        return [row["shard"] for row in csv.DictReader(lines, delimiter="\t")]
 
 
 def read_sequences(path: Path) -> list[NormalisedSequence]:
     """Read the sequences of a shard. Raises StoreError if one does not match its digest."""
+    from Bio.SeqIO.FastaIO import FastaTwoLineParser  # to divide sequences into shards, it is not needed
+
     sequences = []
     if not path.is_file():
         raise StoreError(f"{path} is missing. Delete its folder, {path.parent}, and run again.")
