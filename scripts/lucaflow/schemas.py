@@ -6,17 +6,25 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError, validators
 
-# JSON Schema accepts 5.0 as an integer; Python's slices do not.
-_Validator = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
-)
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+
+@cache
+def _validator() -> Any:
+    """Return the class that checks values. JSON Schema accepts 5.0 as an integer; Python's slices do not."""
+    from jsonschema import Draft202012Validator, validators  # most jobs read no configuration
+
+    return validators.extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator,
+        type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+    )
 
 
 def read_yaml(path: Path) -> Any:
@@ -56,7 +64,7 @@ def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
 
 def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each wrong value: its key and the expected value. `unknown_keys` reports unknown keys."""
-    for error in _Validator(schema).iter_errors(value):
+    for error in _validator()(schema).iter_errors(value):
         if error.validator == "additionalProperties":
             continue
         place = ".".join(str(part) for part in error.absolute_path) or "the file"

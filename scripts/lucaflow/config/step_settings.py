@@ -11,7 +11,6 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +130,8 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
 
     checkpoint_sha256: None if the dataset is not embedded.
     """
+    from importlib.metadata import version  # not needed to write settings
+
     libraries = ("snakemake", "torch", "numpy", "h5py", "pandas", "biopython", "safetensors")
     return {
         "dataset": {

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 # LucaOne shortens windows by this factor until a sequence needs more than two of them.
 _SHRINK = 0.95
@@ -74,6 +76,8 @@ class Windowing:
 
     def counts(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the embedded residues (U,) and the windows (U,) of sequences with lengths (U,)."""
+        import numpy as np  # jobs that only read options need no arrays
+
         distinct, inverse = np.unique(lengths, return_inverse=True)
         plans = [self.windows(length) for length in distinct.tolist()]
         residues = np.array([sum(window.kept for window in windows) for windows in plans], dtype=np.int64)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lucaflow.files.json_files import read_json
 from lucaflow.records.counts import Counts
+
+if TYPE_CHECKING:  # only functions that make tables load it: rules and embedding jobs need the others
+    import pandas as pd
 
 DEMONSTRATION = "`mini` is a small network that comes with LucaFlow: for demonstration, not for science."
 _NOT_EMBEDDED = dict.fromkeys(
@@ -35,6 +36,8 @@ def summarise(
     counts: by dataset; verified: verified.json by embedded dataset; predicted: the <task>.json of predictions; working:
     the folder with logs and benchmarks.
     """
+    import pandas as pd
+
     predictions: dict[str, list[str]] = {}
     for path in predicted:
         about = read_json(path)
@@ -93,6 +96,8 @@ def cost_of_embedding(working: Path, jobs: Sequence[Path]) -> tuple[float | None
 
     Each is None if it was not measured. jobs: the paths of their benchmarks below `working`/benchmarks, without suffix.
     """
+    import pandas as pd
+
     tables = [working / "benchmarks" / f"{job}.tsv" for job in jobs]
     if not tables or not all(table.is_file() for table in tables):
         return None, None
@@ -115,6 +120,8 @@ def rate_of_embedding(working: Path, jobs: Sequence[Path]) -> float | None:
 
 def as_text(table: Path) -> str:
     """Return the table of a run for the terminal, with the folders of its results."""
+    import pandas as pd
+
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
     embedded = [Path(path).parent for path in rows.pop("embeddings") if path]
     folders = "\n".join(f"  {folder}/" for folder in embedded)
@@ -139,6 +146,8 @@ def validation(counts: Mapping[str, Counts], verified: Mapping[str, Path]) -> pd
 
     verified: verified.json by embedded dataset.
     """
+    import pandas as pd
+
     rows = []
     for dataset, found in counts.items():
         row: dict[str, Any] = {"dataset": dataset, "records": found.status.total()}

@@ -6,17 +6,19 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import StoreError
 from lucaflow.store.checksums import read_checked
 from lucaflow.store.format import EMBEDDINGS_FORMAT, SHARD_FORMAT, hdf5_name, open_hdf5
 from lucaflow.versions import SHARD_FORMAT_VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _RECORDS_AT_ONCE = 1024
 
@@ -81,6 +83,8 @@ class Embeddings(Mapping[str, Any]):
 
     def to_frame(self, output: str | None = None) -> pd.DataFrame:
         """Return one vector output as a table (N, H) with one row for each id; by default the first vector output."""
+        import pandas as pd  # arrays are read without it
+
         chosen = output or next((name for name in self.outputs if name in VECTORS), self.outputs[0])
         self._require(chosen)
         if chosen not in VECTORS:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -18,7 +18,6 @@ from lucaflow.files.checksums import difference, size_and_sha256
 from lucaflow.files.json_files import DIGEST_LENGTH, parse_json
 from lucaflow.files.locks import is_free
 from lucaflow.records.sharding import shard_name
-from lucaflow.store.assembly import AcceptedRecords
 from lucaflow.store.checksums import checked_blocks, read_checked_rows
 from lucaflow.store.format import (
     EMBEDDINGS_FORMAT,
@@ -29,6 +28,9 @@ from lucaflow.store.format import (
     hdf5_name,
     open_hdf5,
 )
+
+if TYPE_CHECKING:  # it imports pandas, for records.tsv
+    from lucaflow.store.assembly import AcceptedRecords
 
 _BLOCK_BYTES = 64 << 20
 _ROWS_AT_ONCE = 1000
