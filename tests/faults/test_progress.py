@@ -13,7 +13,7 @@ from fetching_cases import fetching_process
 def test_lines_in_a_log_and_a_bar_on_a_terminal(server, tmp_path):
     process = fetching_process(server, tmp_path / "log")
     said = process.communicate()[0]
-    assert re.search(r"^INFO:lucaflow.logs:pytorch.pth: 100%", said, re.MULTILINE), said
+    assert re.search(r"^INFO:lucaflow.progress:pytorch.pth: 100%", said, re.MULTILINE), said
     assert "\r" not in said
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))

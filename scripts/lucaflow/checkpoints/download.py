@@ -16,7 +16,7 @@ from lucaflow.files.checksums import sha256_of
 from lucaflow.files.json_files import parse_json
 from lucaflow.files.space import explaining_a_full_disk, human_bytes, require_space
 from lucaflow.files.writing import synchronise, write_json
-from lucaflow.logs import Progress
+from lucaflow.progress import Progress
 
 logger = logging.getLogger(__name__)
 

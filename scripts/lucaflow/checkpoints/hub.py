@@ -26,7 +26,7 @@ from lucaflow.checkpoints.download import TEMPORARY_STATUSES, RetryPolicy
 from lucaflow.checkpoints.registry import Place
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
-from lucaflow.logs import Progress
+from lucaflow.progress import Progress
 
 logger = logging.getLogger(__name__)
 # A log line for each request does not help a user.

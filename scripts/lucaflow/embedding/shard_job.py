@@ -32,7 +32,7 @@ from lucaflow.errors import StoreError
 from lucaflow.files.locks import locked
 from lucaflow.files.space import human_bytes, is_full_disk
 from lucaflow.files.writing import publish
-from lucaflow.logs import Progress
+from lucaflow.progress import Progress
 from lucaflow.records.sequences import NormalisedSequence, read_sequences
 from lucaflow.store.format import SHARD_FORMAT, ShardContent, open_hdf5
 from lucaflow.store.shards import ShardWriter
