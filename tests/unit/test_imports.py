@@ -1,0 +1,65 @@
+"""A job imports only the large packages that it needs: each takes up to two seconds, in every job of a run."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from workflow_runs import ROOT
+
+LARGE = {
+    "Bio", "bokeh", "h5py", "huggingface_hub", "jsonschema", "matplotlib", "numpy", "openTSNE", "pandas", "pyarrow",
+    "requests", "scipy", "sklearn", "torch", "tqdm",
+}  # fmt: skip
+# The scripts of a chain are imported in one process, in this order. The packages named for a group of scripts may be
+# loaded from there on. `rules` are the imports of the rules, for planning. numpy is allowed there, since Snakemake's
+# plugin for SLURM loads it as well.
+CHAINS = (
+    {
+        "": "record_run record_settings summarise",
+        "numpy": "estimate normalize plan_heads rules split",
+        "h5py": "export_hdf5 export_npy list_unused verify_results",
+        "pandas pyarrow": "assemble evaluate_predictions export_table verify_embeddings",
+        "matplotlib": "draw_contacts draw_predictions",
+        "bokeh": "draw_map",
+        "huggingface_hub requests tqdm": "fetch_checkpoint",
+    },
+    {
+        "h5py numpy torch tqdm": "convert_checkpoint convert_head embed embed_for_heads",
+        "pandas pyarrow": "export_lucaone predict",
+        "matplotlib": "compare_precisions compare_stitchings",
+    },
+)
+
+
+def imports_of(name: str) -> list[str]:
+    """Return the import statements of a script, or of all rules, that run when it is loaded."""
+    if name == "rules":
+        texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "rules").rglob("*.smk"))]
+        return [line for text in texts for line in re.findall(r"^(?:import|from) lucaflow.*", text, re.MULTILINE)]
+    statements = ast.parse((ROOT / f"scripts/{name}.py").read_text(encoding="utf-8")).body
+    return [ast.unparse(node) for node in statements if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=["without a network", "with a network"])
+def test_large_packages_are_imported_only_where_they_are_needed(chain):
+    code = ["import sys"]
+    for scripts in chain.values():
+        code += [line for name in scripts.split() for line in imports_of(name)]
+        code.append("print(*sys.modules)")
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    allowed = set()
+    for (packages, scripts), loaded in zip(chain.items(), done.stdout.splitlines(), strict=True):
+        allowed |= set(packages.split())
+        assert LARGE & set(loaded.split()) <= allowed, scripts
+
+
+def test_every_script_is_in_a_chain():
+    named = sorted(name for chain in CHAINS for scripts in chain.values() for name in scripts.split())
+    assert named == sorted(["rules", *(path.stem for path in (ROOT / "scripts").glob("*.py"))])
