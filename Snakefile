@@ -9,7 +9,7 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/settings.smk"
+include: "rules/receipts.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sequences.smk"
 include: "rules/embedding.smk"
@@ -29,16 +29,14 @@ report: "resources/report/overview.rst"
 rule all:
     default_target: True
     input:
-        origin_files,
         final_files,
-        files_known_later,
+        results_of_datasets,
     message:
         "All results are there."
 
 
 rule fetch:
     input:
-        origin_files,
         [checkpoint_record(dataset.model) for dataset in SINGLES],
         checkpoints_of_all_heads,
     localrule: True

@@ -12,26 +12,6 @@ wildcard_constraints:
     # Downstream models are kept beside checkpoints.
     folder=f"(?!{PREFIX})[^/]+",
     published="[^/]+",
-    kept="[^/]+",
-
-
-rule record_origin:
-    output:
-        f"{CHECKPOINTS}/{{kept}}/settings/origin-{{digest}}.json",
-    log:
-        "logs/record_origin/{kept}-{digest}.log",
-    retries: 0
-    localrule: True
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=500,
-    params:
-        settings=origin_to_record,
-    message:
-        "Recording the source of {wildcards.kept}"
-    script:
-        "../scripts/record_settings.py"
 
 
 # The files themselves are not outputs: Snakemake would remove a partial download, which this job resumes.
@@ -56,9 +36,8 @@ rule fetch_checkpoint:
 
 checkpoint convert_checkpoint:
     input:
-        # The origin identifies the published files by content: their place and modification time do not matter.
-        origin=origin_file_of_folder,
         fetched=ancient(fetched_record),
+        current=unless_converted,
     output:
         # Other runs may share the directory: the existing files stay until the new ones are complete.
         record=update(f"{CHECKPOINTS}/{{folder}}/checkpoint.json"),
@@ -77,6 +56,8 @@ checkpoint convert_checkpoint:
         llm_version=version_of_folder,
         llm_step=step_of_folder,
         digests=digests_of_packaged,
+        receipt=receipt_of_conversion,
+        settings=origin_of_folder,
     message:
         "Converting the checkpoint {wildcards.folder}"
     script:

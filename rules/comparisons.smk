@@ -12,8 +12,8 @@ rule compare_precisions:
     input:
         sequences="results/{dataset}/sequences/distinct.fasta",
         records="results/{dataset}/records.tsv",
-        settings=settings_of("precisions-{model}"),
         checkpoint=ancient(record_of),
+        current=unless_current("precisions-{model}", "results/{dataset}/{model}/figures/precisions.tsv"),
     output:
         table="results/{dataset}/{model}/figures/precisions.tsv",
         figure=report(
@@ -34,6 +34,8 @@ rule compare_precisions:
         gpu=GPUS,
     params:
         model=version_and_step,
+        receipt=receipt_of("precisions-{model}"),
+        settings=settings_of("precisions-{model}"),
     message:
         "Comparing precisions on sequences of {wildcards.dataset}"
     script:
@@ -43,8 +45,8 @@ rule compare_precisions:
 rule compare_stitchings:
     input:
         sequences="results/{dataset}/sequences/distinct.fasta",
-        settings=settings_of("stitchings-{model}"),
         checkpoint=ancient(record_of),
+        current=unless_current("stitchings-{model}", "results/{dataset}/{model}/figures/stitchings.tsv"),
     output:
         table="results/{dataset}/{model}/figures/stitchings.tsv",
         figure=report(
@@ -65,6 +67,8 @@ rule compare_stitchings:
         gpu=GPUS,
     params:
         model=version_and_step,
+        receipt=receipt_of("stitchings-{model}"),
+        settings=settings_of("stitchings-{model}"),
     message:
         "Comparing windows on the long sequences of {wildcards.dataset}"
     script:

@@ -17,9 +17,8 @@ wildcard_constraints:
 
 checkpoint convert_head:
     input:
-        # The origin identifies the published files by content: their place and modification time do not matter.
-        origin=head_origin_file,
         fetched=ancient(fetched_record_of_head),
+        current=unless_head_converted,
     output:
         record=update(f"{CHECKPOINTS}/{{head}}/head.json"),
         model=update(f"{CHECKPOINTS}/{{head}}/model.safetensors"),
@@ -33,6 +32,8 @@ checkpoint convert_head:
         mem_mb=4000,
     params:
         head=head_of,
+        receipt=receipt_of_head,
+        settings=settings_of_head,
     message:
         "Converting the downstream model {wildcards.head}"
     script:
@@ -44,10 +45,10 @@ checkpoint plan_heads:
         sequences="results/{dataset}/sequences/distinct.fasta",
         # The date in it keeps Snakemake 9.27 from finding this rule unneeded in the middle of a run.
         counts="results/{dataset}/sequences/counts.json",
-        settings=settings_of("heads"),
-        checkpoints=checkpoints_for_heads,
+        checkpoints=ancient(checkpoints_for_heads),
         # Not ancient, and with a date in each: otherwise a second conversion leaves this rule planned but unneeded.
         heads=head_records,
+        current=unless_current("plan", "results/{dataset}/heads/plan.json"),
     output:
         plan="results/{dataset}/heads/plan.json",
         sequences=directory("results/{dataset}/heads/sequences"),
@@ -61,6 +62,8 @@ checkpoint plan_heads:
         mem_mb=growing(4000),
     params:
         dataset=dataset_of,
+        receipt=receipt_of("plan"),
+        settings=settings_of("plan"),
     message:
         "Planning the embeddings that downstream models need for {wildcards.dataset}"
     script:

@@ -7,34 +7,11 @@ Requires: shards and a converted checkpoint. Produces: results/{dataset}/{model}
 include: "input_functions/embedding.smk"
 
 
-checkpoint estimate:
-    input:
-        counts="results/{dataset}/sequences/counts.json",
-        settings=settings_of("assemble-{model}"),
-        checkpoint=ancient(record_of),
-    output:
-        "results/{dataset}/{model}/preflight.json",
-    log:
-        "logs/estimate/{dataset}/{model}.log",
-    retries: 0
-    localrule: True
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=1000,
-    params:
-        threads=threads_of_embed,
-        device=device_to_guess_by,
-    message:
-        "Estimating the space and time that embedding {wildcards.dataset} takes"
-    script:
-        "../scripts/estimate.py"
-
-
 rule embed:
     input:
         # Names identify content, so a modification time never makes a shard run again.
-        ancient("results/{dataset}/sequences/shards"),
+        shards=ancient("results/{dataset}/sequences/shards.tsv"),
+        counts=ancient("results/{dataset}/sequences/counts.json"),
     output:
         "results/{dataset}/{model}/shards/{fingerprint}/{shard}.h5",
     log:
@@ -59,9 +36,10 @@ rule assemble:
     input:
         shards=shards_of,
         records="results/{dataset}/records.tsv",
-        settings=settings_of("assemble-{model}"),
+        current=unless_current("assemble-{model}", "results/{dataset}/{model}/verified.json"),
     output:
-        "results/{dataset}/{model}/embeddings.h5",
+        embeddings="results/{dataset}/{model}/embeddings.h5",
+        verified="results/{dataset}/{model}/verified.json",
     log:
         "logs/assemble/{dataset}/{model}.log",
     benchmark:
@@ -70,29 +48,27 @@ rule assemble:
         ENVIRONMENT
     resources:
         mem_mb=growing(8000, records=True),
+    params:
+        receipt=receipt_of("assemble-{model}"),
+        settings=settings_of("assemble-{model}"),
     message:
-        "Assembling the embeddings of {wildcards.dataset}"
+        "Assembling the embeddings of {wildcards.dataset}, and checking them against its records"
     script:
         "../scripts/assemble.py"
 
 
-rule verify_embeddings:
+rule embeddings:
     input:
-        embeddings="results/{dataset}/{model}/embeddings.h5",
-        records="results/{dataset}/records.tsv",
-        settings=settings_of("assemble-{model}"),
-        shards=shards_of,
-    output:
-        "results/{dataset}/{model}/verified.json",
-    log:
-        "logs/verify_embeddings/{dataset}/{model}.log",
-    benchmark:
-        "benchmarks/verify_embeddings/{dataset}/{model}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=growing(4000, records=True),
+        verified_files,
+        shards_of_all,
+    localrule: True
     message:
-        "Checking the embeddings of {wildcards.dataset} against its records"
-    script:
-        "../scripts/verify_embeddings.py"
+        "All embeddings are there."
+
+
+rule estimate:
+    input:
+        estimated_files,
+    localrule: True
+    message:
+        "The estimates are above."

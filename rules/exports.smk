@@ -3,18 +3,17 @@
 Requires: verified embeddings. Produces: results/{dataset}/{model}/export.
 """
 
-from lucaflow.versions import EXPORT_VERSION
-
 
 rule export_lucaone:
     input:
         embeddings="results/{dataset}/{model}/embeddings.h5",
         verified="results/{dataset}/{model}/verified.json",
         records="results/{dataset}/records.tsv",
-        settings=settings_of("lucaone-{model}"),
         shards=linked_shards,
+        current=unless_current("export-lucaone-{model}", "results/{dataset}/{model}/export/lucaone.json"),
     output:
         folder=directory("results/{dataset}/{model}/export/lucaone"),
+        sums="results/{dataset}/{model}/export/lucaone.sha256",
         # Records which embeddings the files come from, which their names do not say.
         about="results/{dataset}/{model}/export/lucaone.json",
     log:
@@ -25,6 +24,9 @@ rule export_lucaone:
         ENVIRONMENT
     resources:
         mem_mb=growing(4000),
+    params:
+        receipt=receipt_of("export-lucaone-{model}"),
+        settings=settings_of("export-lucaone-{model}"),
     message:
         "Exporting {wildcards.dataset} as LucaOneApp's files"
     script:
@@ -36,6 +38,7 @@ rule export_hdf5:
         embeddings="results/{dataset}/{model}/embeddings.h5",
         verified="results/{dataset}/{model}/verified.json",
         shards=linked_shards,
+        current=unless_current("export-{layout}-{model}", "results/{dataset}/{model}/export/{layout}.h5"),
     output:
         "results/{dataset}/{model}/export/{layout}.h5",
     log:
@@ -49,8 +52,8 @@ rule export_hdf5:
     resources:
         mem_mb=growing(2000),
     params:
-        outputs=OPTIONS.outputs,
-        algorithm=EXPORT_VERSION,
+        receipt=receipt_of("export-{layout}-{model}"),
+        settings=settings_of("export-{layout}-{model}"),
     message:
         "Exporting {wildcards.dataset} as one file, {wildcards.layout}"
     script:
@@ -61,6 +64,7 @@ rule export_npy:
     input:
         embeddings="results/{dataset}/{model}/embeddings.h5",
         verified="results/{dataset}/{model}/verified.json",
+        current=unless_current("export-npy-{model}", "results/{dataset}/{model}/export/ids.tsv"),
     output:
         vectors=expand("results/{{dataset}}/{{model}}/export/{output}.npy", output=OPTIONS.vectors),
         ids="results/{dataset}/{model}/export/ids.tsv",
@@ -73,8 +77,8 @@ rule export_npy:
     resources:
         mem_mb=growing(2000),
     params:
-        outputs=OPTIONS.vectors,
-        algorithm=EXPORT_VERSION,
+        receipt=receipt_of("export-npy-{model}"),
+        settings=settings_of("export-npy-{model}"),
     message:
         "Exporting the vectors of {wildcards.dataset} for numpy"
     script:
@@ -87,6 +91,9 @@ rule export_table:
         verified="results/{dataset}/{model}/verified.json",
         records="results/{dataset}/records.tsv",
         labels="results/{dataset}/sequences/labels.tsv",
+        current=unless_current(
+            "export-{suffix}-{model}", "results/{dataset}/{model}/export/embeddings.{suffix}"
+        ),
     output:
         "results/{dataset}/{model}/export/embeddings.{suffix}",
     log:
@@ -100,8 +107,8 @@ rule export_table:
     resources:
         mem_mb=growing(2000),
     params:
-        outputs=OPTIONS.vectors,
-        algorithm=EXPORT_VERSION,
+        receipt=receipt_of("export-{suffix}-{model}"),
+        settings=settings_of("export-{suffix}-{model}"),
     message:
         "Exporting the vectors of {wildcards.dataset} as one table, {wildcards.suffix}"
     script:

@@ -14,18 +14,18 @@ rule predict:
         labels="results/{dataset}/sequences/labels.tsv",
         # The plan says which shards are read, so it is an input whatever else is planned.
         plan=ancient("results/{dataset}/heads/plan.json"),
-        settings=settings_of("predict-{task}"),
         head=head_record,
         shards=shards_for_heads,
         own=own_shards_for_heads,
+        current=unless_current("predict-{task}", "results/{dataset}/predictions/{task}.csv"),
     output:
-        predictions="results/{dataset}/predictions/{task}.csv",
-        failed="results/{dataset}/predictions/{task}.failed.csv",
-        about="results/{dataset}/predictions/{task}.json",
+        prediction_outputs(labelled=False),
     log:
         "logs/predict/{dataset}/{task}.log",
     benchmark:
         "benchmarks/predict/{dataset}/{task}.tsv"
+    wildcard_constraints:
+        dataset=either(dataset.name for dataset in DATASETS.values() if not dataset.columns.label),
     conda:
         ENVIRONMENT
     threads: EMBED_THREADS
@@ -35,61 +35,18 @@ rule predict:
     params:
         dataset=dataset_of,
         note=note_of_task,
+        receipt=receipt_of("predict-{task}"),
+        settings=settings_of("predict-{task}"),
     message:
         "Predicting {wildcards.task} for {wildcards.dataset}"
     script:
         "../scripts/predict.py"
 
 
-rule draw_predictions:
-    input:
-        predictions="results/{dataset}/predictions/{task}.csv",
-        about="results/{dataset}/predictions/{task}.json",
-        records="results/{dataset}/records.tsv",
+use rule predict as predict_and_evaluate with:
     output:
-        figure=report(
-            "results/{dataset}/predictions/{task}.png",
-            category="Predictions",
-            labels={"dataset": "{dataset}", "task": "{task}", "kind": "figure"},
-            caption="../resources/report/predictions.rst",
-        ),
-        table=report(
-            "results/{dataset}/predictions/{task}.html",
-            category="Predictions",
-            labels={"dataset": "{dataset}", "task": "{task}", "kind": "table"},
-            caption="../resources/report/predictions.rst",
-        ),
-    log:
-        "logs/draw_predictions/{dataset}/{task}.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=growing(8000),
+        prediction_outputs(labelled=True),
+    wildcard_constraints:
+        dataset=either(dataset.name for dataset in DATASETS.values() if dataset.columns.label),
     message:
-        "Drawing the predictions of {wildcards.task} for {wildcards.dataset}"
-    script:
-        "../scripts/draw_predictions.py"
-
-
-rule evaluate_predictions:
-    input:
-        predictions="results/{dataset}/predictions/{task}.csv",
-        about="results/{dataset}/predictions/{task}.json",
-    output:
-        tsv="results/{dataset}/predictions/{task}.metrics.tsv",
-        html=report(
-            "results/{dataset}/predictions/{task}.metrics.html",
-            category="Predictions",
-            labels={"dataset": "{dataset}", "task": "{task}", "kind": "metrics"},
-            caption="../resources/report/metrics.rst",
-        ),
-    log:
-        "logs/evaluate_predictions/{dataset}/{task}.log",
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=growing(8000),
-    message:
-        "Comparing the predictions of {wildcards.task} for {wildcards.dataset} with their labels"
-    script:
-        "../scripts/evaluate_predictions.py"
+        "Predicting {wildcards.task} for {wildcards.dataset}, and comparing the predictions with the labels"

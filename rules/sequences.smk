@@ -7,17 +7,19 @@ Requires: the table of datasets. Produces: results/{dataset}/records.tsv and res
 include: "input_functions/sequences.smk"
 
 
-rule normalize:
+checkpoint normalize:
     input:
-        # The settings say what the file holds, or for a large one its size and modification time.
+        # The receipt says which content was read, or for a large file its size and modification time.
         file=ancient(dataset_file),
-        settings=settings_of("normalize"),
+        current=unless_current("normalize", "results/{dataset}/records.tsv"),
     output:
-        # An older result stays when an input is refused: the job replaces each file at once or not at all.
+        # An older result stays when an input is refused: the job replaces each file at once or not at all. The files of
+        # the shards, in a folder beside their table, have names that say their content.
         records=update("results/{dataset}/records.tsv"),
         sequences=update("results/{dataset}/sequences/distinct.fasta"),
         labels=update("results/{dataset}/sequences/labels.tsv"),
         counts=update("results/{dataset}/sequences/counts.json"),
+        shards=update("results/{dataset}/sequences/shards.tsv"),
     log:
         "logs/normalize/{dataset}.log",
     benchmark:
@@ -29,28 +31,9 @@ rule normalize:
         mem_mb=memory_of_normalize,
     params:
         dataset=dataset_of,
+        receipt=receipt_of("normalize"),
+        settings=settings_of("normalize"),
     message:
         "Reading and normalising {wildcards.dataset}"
     script:
         "../scripts/normalize.py"
-
-
-checkpoint split:
-    input:
-        sequences="results/{dataset}/sequences/distinct.fasta",
-        settings=settings_of("split"),
-    output:
-        table="results/{dataset}/sequences/shards.tsv",
-        shards=directory("results/{dataset}/sequences/shards"),
-    log:
-        "logs/split/{dataset}.log",
-    benchmark:
-        "benchmarks/split/{dataset}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=growing(4000),
-    message:
-        "Dividing the sequences of {wildcards.dataset} into shards"
-    script:
-        "../scripts/split.py"

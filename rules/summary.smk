@@ -1,6 +1,7 @@
-"""The end of a run: a table with a row for each dataset, and a page on the checks.
+"""The end of a run: a table with a row for each dataset, what its results depend on, a page on the checks, checksums.
 
-Requires: counts of records, verified embeddings, predictions. Produces: results/summary.tsv, its page, validation.html.
+Requires: all other results. Produces: results/summary.tsv, its page, validation.html, SHA256SUMS, and run.yaml and its
+page for each dataset.
 """
 
 
@@ -9,10 +10,12 @@ include: "input_functions/summary.smk"
 
 rule summarise:
     input:
+        results_of_datasets,
         counts=count_files,
         verified=verified_files,
         predicted=prediction_reports,
-        settings=summary_settings_file,
+        checkpoints=ancient(checkpoints_of_datasets),
+        current=unless_summarised,
     output:
         table="results/summary.tsv",
         html=report(
@@ -23,6 +26,9 @@ rule summarise:
         validation=report(
             "results/validation.html", category="Validation", caption="../resources/report/validation.rst"
         ),
+        sums="results/SHA256SUMS",
+        runs=[f"results/{name}/run.yaml" for name in DATASETS],
+        pages=pages_of_runs(),
     log:
         "logs/summarise.log",
     retries: 0
@@ -31,6 +37,9 @@ rule summarise:
         ENVIRONMENT
     resources:
         mem_mb=500,
+    params:
+        receipt=lambda wildcards: str(summary_receipt()),
+        settings=summary_settings,
     message:
         "Summarising all datasets"
     script:

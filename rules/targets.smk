@@ -12,11 +12,6 @@ FAILED_JOBS = failures.FailedJobs()
 logger.addHandler(FAILED_JOBS)
 
 
-def origin_files(wildcards):
-    models = {dataset.model for dataset in SINGLES}
-    return sorted({*map(origin_file, models), *map(head_origin, HEADS.values())})
-
-
 def checkpoints_of_all_heads(wildcards):
     """Return the records of the checkpoints that downstream models need, once these are converted."""
     models = {model for dataset in DATASETS.values() for model in models_for_heads(dataset)}
@@ -24,34 +19,8 @@ def checkpoints_of_all_heads(wildcards):
 
 
 def final_files(wildcards):
-    """Return the results that can be named before anything has run.
-
-    They include settings, because Snakemake does not miss a file that only an existing result depends on.
-    """
-    recorded = [settings_file(dataset, "normalize") for dataset in DATASETS.values()]
-    recorded += [settings_file(dataset, "split") for dataset in SINGLES]
-    if "lucaone" in config["export"]:
-        recorded += [settings_file(dataset, f"lucaone-{dataset.model.name}") for dataset in SINGLES]
-    return [
-        *result_files.final_files(DATASETS.values(), OPTIONS, config),
-        *recorded,
-        summary_settings_file(wildcards),
-    ]
-
-
-def files_known_later(wildcards):
-    """Return the final files whose names depend on digests: settings, and the shards that embeddings.h5 links to."""
-    found = []
-    for dataset in DATASETS.values():
-        found += [settings_file(dataset, "heads")] * bool(dataset.tasks)
-        found += [settings_file(dataset, f"predict-{task}") for task in dataset.tasks]
-        found.append(settings_file(dataset, "run"))
-    for dataset in SINGLES:
-        found += [settings_file(dataset, f"assemble-{dataset.model.name}"), *linked_shards(dataset)]
-        if OPTIONS.precision != "float32":
-            found.append(settings_file(dataset, f"precisions-{dataset.model.name}"))
-            found += result_files.comparison_files(dataset, "precisions")
-    return found
+    """Return all results that can be named before anything has run."""
+    return result_files.final_files(DATASETS.values(), OPTIONS, config)
 
 
 def show_summary():

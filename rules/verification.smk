@@ -18,11 +18,9 @@ rule verify:
     resources:
         mem_mb=1000,
     params:
-        checksum_folders=moved(checksum_folders),
-        results=moved(result_folders),
+        folders=moved(dataset_folders),
+        expected=moved(expected_receipts),
         checkpoints=checkpoint_folders,
-        predictions=moved(prediction_reports),
-        plans=moved(head_plans),
         heads=head_folders,
     message:
         "Verifying all results"

@@ -1,26 +1,53 @@
-"""Assemble the shards of a dataset into embeddings.h5."""
+"""Assemble the shards of a dataset into embeddings.h5, read it back, and check it against the records."""
 
+import logging
 from pathlib import Path
+from typing import Any
 
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.json_files import read_json
+from lucaflow.errors import StoreError
+from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.store.assembly import assemble, read_accepted
 from lucaflow.store.format import ORIGIN_ATTRIBUTES
+from lucaflow.store.verification import remove_stale_shards, verified_report, verify_embeddings
+
+logger = logging.getLogger("lucaflow")
 
 
-def main() -> None:
-    """Assemble the dataset that the settings file describes."""
-    settings = read_json(Path(snakemake.input.settings))
-    assemble(
-        Path(snakemake.output[0]),
-        {name: settings[name] for name in ORIGIN_ATTRIBUTES},
-        EmbeddingOptions.from_config(snakemake.config["embedding"]),
-        read_accepted(Path(snakemake.input.records)),
-        [Path(shard) for shard in snakemake.input.shards],
-    )
+def main(known: dict[Path, dict[str, Any]]) -> None:
+    """Assemble and verify. Remove bad files, so that the next run rebuilds them; if there are none, stale shards.
+
+    known: for the receipt, the size and SHA-256 of embeddings.h5.
+    """
+    settings, records = snakemake.params.settings, Path(snakemake.input.records)
+    embeddings = Path(snakemake.output.embeddings)
+    require_unchanged(receipt_path(records.parent, "normalize"), [records])
+    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
+    attributes = {name: settings[name] for name in ORIGIN_ATTRIBUTES}
+    accepted = read_accepted(records)
+    shards = [Path(shard) for shard in snakemake.input.shards]
+    assemble(embeddings, attributes, options, accepted, shards)
+    problems = verify_embeddings(embeddings, accepted, options, attributes, shards)
+    if problems.by_file:
+        for path in {embeddings, *problems.by_file}:
+            path.unlink(missing_ok=True)
+        raise StoreError(
+            f"the embeddings of {settings['dataset']} have problems:\n  {problems.describe()}\n"
+            "The files named here and embeddings.h5 were removed; run again to rebuild only these files."
+        )
+    for path in remove_stale_shards(shards):
+        logger.info("removed %s, which is no longer needed", path)
+    report = verified_report(embeddings, accepted, options, records, shards)
+    known[embeddings] = report["files"][embeddings.name]
+    write_json(Path(snakemake.output.verified), report)
+    logger.info("%d records and %d distinct sequences verified", report["records"], report["distinct_sequences"])
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
-        main()
+    with (
+        reporting_to(snakemake.log[0]),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output) as known,
+    ):
+        main(known)

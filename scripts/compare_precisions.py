@@ -9,6 +9,7 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.embedding.comparisons import ComparisonSetup, choose_sample, compare_precisions, first_ids, read_sample
 from lucaflow.engine.devices import device_name
 from lucaflow.engine.options import EmbeddingOptions
+from lucaflow.files.receipts import recording
 from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.records.sequences import index_sequences
@@ -41,5 +42,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
+    with (
+        reporting_to(snakemake.log[0]),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+    ):
         main()

@@ -17,6 +17,7 @@ from lucaflow.embedding.comparisons import (
 from lucaflow.engine.devices import device_name
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import InputError
+from lucaflow.files.receipts import recording
 from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.records.sequences import index_sequences
@@ -54,5 +55,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
+    with (
+        reporting_to(snakemake.log[0]),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+    ):
         main()

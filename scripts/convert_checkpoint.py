@@ -13,6 +13,7 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.locks import locked
+from lucaflow.files.receipts import recording
 from lucaflow.files.space import explaining_a_full_disk, require_space
 from lucaflow.logs import reporting_to
 
@@ -55,5 +56,8 @@ def convert_once(model: Model, origin: Origin, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
+    with (
+        reporting_to(snakemake.log[0]),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+    ):
         main()

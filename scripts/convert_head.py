@@ -15,6 +15,7 @@ from lucaflow.downstream.models import HeadOrigin, TrainedHead, locate_head
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.locks import locked
+from lucaflow.files.receipts import recording
 from lucaflow.files.space import explaining_a_full_disk
 from lucaflow.logs import reporting_to
 from lucaflow.schemas import read_yaml
@@ -76,5 +77,8 @@ def schema(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
+    with (
+        reporting_to(snakemake.log[0]),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+    ):
         main()

@@ -6,32 +6,38 @@ import torch
 
 from lucaflow.checkpoints.converted_checkpoint import converted_folder
 from lucaflow.checkpoints.model import Model
+from lucaflow.embedding.preflight import require_room
 from lucaflow.embedding.shard_job import embed_shard
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
-from lucaflow.report.summary import computed_beside
+from lucaflow.records.counts import Counts
+from lucaflow.records.sequences import shard_folder
+from lucaflow.report.costs import computed_beside
 
 CLONE = Path(snakemake.scriptdir).parent
 
 
 def main() -> None:
-    """Find the checkpoint and embed the shard.
+    """Find the checkpoint, check the free space, and embed the shard.
 
     The checkpoint is not an input of the rule, so that a checkpoint in another folder is no reason to embed again.
     """
     torch.set_num_threads(snakemake.threads)
-    compute = snakemake.config["compute"]
+    config, output = snakemake.config, Path(snakemake.output[0])
+    checkpoint = converted_folder(Model(*snakemake.params.model), config["checkpoints"], CLONE)
+    options = EmbeddingOptions.from_config(config["embedding"])
+    require_room(Counts.read(Path(snakemake.input.counts)), options, checkpoint, config["export"], output.parent)
     computed = embed_shard(
-        Path(snakemake.input[0]) / f"{snakemake.wildcards.shard}.fasta",
-        Path(snakemake.output[0]),
-        converted_folder(Model(*snakemake.params.model), snakemake.config["checkpoints"], CLONE),
-        EmbeddingOptions.from_config(snakemake.config["embedding"]),
-        compute["device"],
-        compute["tokens_per_batch"],
+        shard_folder(Path(snakemake.input.shards)) / f"{snakemake.wildcards.shard}.fasta",
+        output,
+        checkpoint,
+        options,
+        config["compute"]["device"],
+        config["compute"]["tokens_per_batch"],
     )
     # Snakemake's benchmark gives the time of the whole job, even if few sequences were left to compute.
-    write_json(computed_beside(Path(snakemake.log[0])), computed._asdict(), with_checksum=False)
+    write_json(computed_beside(Path(snakemake.log[0])), computed._asdict())
 
 
 if __name__ == "__main__":

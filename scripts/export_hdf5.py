@@ -3,12 +3,24 @@
 from pathlib import Path
 
 from lucaflow.exports.hdf5 import export_by_id, export_standalone
+from lucaflow.files.receipts import receipt_path, recording, require_unchanged
 from lucaflow.logs import reporting_to
 
+
+def main() -> None:
+    """Export in the layout of the output file."""
+    embeddings, path = Path(snakemake.input.embeddings), Path(snakemake.output[0])
+    outputs = snakemake.params.settings["outputs"]
+    require_unchanged(receipt_path(embeddings.parents[1], f"assemble-{snakemake.wildcards.model}"), [embeddings])
+    if snakemake.wildcards.layout == "standalone":
+        export_standalone(embeddings, outputs, path)
+    else:
+        export_by_id(embeddings, outputs[0], path)
+
+
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
-        outputs, path = snakemake.params.outputs, Path(snakemake.output[0])
-        if snakemake.wildcards.layout == "standalone":
-            export_standalone(Path(snakemake.input.embeddings), outputs, path)
-        else:
-            export_by_id(Path(snakemake.input.embeddings), outputs[0], path)
+    with (
+        reporting_to(snakemake.log[0]),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+    ):
+        main()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lucaflow.exports.lucaone_files import export_lucaone
 from lucaflow.files.json_files import read_json
+from lucaflow.files.receipts import receipt_path, recording, require_unchanged
 from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 
@@ -15,9 +16,10 @@ def main() -> None:
     """Export all accepted records, and write a report."""
     save_type = snakemake.config["save_type"]
     verified = read_json(Path(snakemake.input.verified))
-    count = export_lucaone(
-        Path(snakemake.input.embeddings), Path(snakemake.input.records), save_type, Path(snakemake.output.folder)
-    )
+    embeddings, records = Path(snakemake.input.embeddings), Path(snakemake.input.records)
+    require_unchanged(receipt_path(records.parent, "normalize"), [records])
+    require_unchanged(receipt_path(records.parent, f"assemble-{snakemake.wildcards.model}"), [embeddings])
+    count = export_lucaone(embeddings, records, save_type, Path(snakemake.output.folder))
     origin = {name: verified[name] for name in ("dataset", "fingerprint", "checkpoint_sha256", "options")}
     report = {**origin, "save_type": save_type, "files": count}
     write_json(Path(snakemake.output.about), report)
@@ -25,5 +27,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
+    with (
+        reporting_to(snakemake.log[0]),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+    ):
         main()

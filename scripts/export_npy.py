@@ -3,8 +3,20 @@
 from pathlib import Path
 
 from lucaflow.exports.numpy_files import export_npy
+from lucaflow.files.receipts import receipt_path, recording, require_unchanged
 from lucaflow.logs import reporting_to
 
+
+def main() -> None:
+    """Export all vector outputs, and the table of their rows."""
+    embeddings = Path(snakemake.input.embeddings)
+    require_unchanged(receipt_path(embeddings.parents[1], f"assemble-{snakemake.wildcards.model}"), [embeddings])
+    export_npy(embeddings, snakemake.params.settings["outputs"], Path(snakemake.output.ids).parent)
+
+
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]):
-        export_npy(Path(snakemake.input.embeddings), snakemake.params.outputs, Path(snakemake.output.ids).parent)
+    with (
+        reporting_to(snakemake.log[0]),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+    ):
+        main()

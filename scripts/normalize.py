@@ -1,15 +1,16 @@
-"""Read a dataset, decide the outcome of every record, and write each distinct sequence once."""
+"""Read a dataset, decide the outcome of every record, write each distinct sequence once, and divide them."""
 
 import logging
 from pathlib import Path
 
 from lucaflow.config.datasets import requirements_of
 from lucaflow.errors import InputError
-from lucaflow.files.checksums import checksum_file_of
+from lucaflow.files.receipts import recording
 from lucaflow.logs import reporting_to
 from lucaflow.records.outcomes import Policies
 from lucaflow.records.readers import read_records
 from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
+from lucaflow.records.sequences import shard_folder, split_sequences, write_shard_table
 
 logger = logging.getLogger("lucaflow")
 
@@ -31,10 +32,6 @@ def main() -> None:
             requirements_of(snakemake.config, dataset),
         )
     except InputError as error:
-        # Snakemake restores the older files with a new modification time. Without the settings file, it knows that they
-        # do not belong to the present settings.
-        for path in (Path(snakemake.input.settings), checksum_file_of(Path(snakemake.input.settings))):
-            path.unlink(missing_ok=True)
         older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]
         note = f"\nAn older result is still there: {', '.join(map(str, older))}." if older else ""
         raise InputError(f"dataset {dataset.name}: {error}{note}") from error
@@ -43,6 +40,19 @@ def main() -> None:
     changes = changed if counts.changed else ""
     logger.info("%s: %s", dataset.name, "; ".join(filter(None, [outcomes, changes])))
     logger.info("%s: %s distinct sequences, %s residues", dataset.name, f"{counts.distinct:,}", f"{counts.residues:,}")
+    divide()
+
+
+def divide() -> None:
+    """Divide the sequences into shards, one for each embedding job. Pairs have none: only predictions embed them."""
+    table = Path(snakemake.output.shards)
+    if snakemake.params.dataset.is_pairs:
+        write_shard_table(table, [])
+        return
+    limit = snakemake.config["compute"]["shard_tokens"]
+    shards = split_sequences(Path(snakemake.output.sequences), shard_folder(table), limit)
+    write_shard_table(table, shards)
+    logger.info("%d shards, %d tokens", len(shards), sum(shard.tokens for shard in shards))
 
 
 def counted(count: int, noun: str) -> str:
@@ -51,5 +61,9 @@ def counted(count: int, noun: str) -> str:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], terminal_level=logging.INFO):
+    folders = [] if snakemake.params.dataset.is_pairs else [shard_folder(Path(snakemake.output.shards))]
+    with (
+        reporting_to(snakemake.log[0], terminal_level=logging.INFO),
+        recording(snakemake.params.receipt, snakemake.params.settings, [*snakemake.output, *folders]),
+    ):
         main()

@@ -14,6 +14,7 @@ from lucaflow.downstream.models import read_head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
 from lucaflow.embedding.estimate import THREADS, assumed_speed, check_space, estimate, measured_rate
 from lucaflow.engine.options import EmbeddingOptions
+from lucaflow.files.receipts import receipt_path, recording, require_unchanged
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.records.counts import Counts
@@ -27,6 +28,7 @@ CLONE = Path(snakemake.scriptdir).parent
 def main() -> None:
     """Write the shards of each group of sequences, then the plan."""
     sequences, folder = Path(snakemake.input.sequences), Path(snakemake.output.sequences)
+    require_unchanged(receipt_path(sequences.parents[1], "normalize"), [sequences])
     folder.mkdir(parents=True, exist_ok=True)
     lengths = index_sequences(sequences).lengths
     head_inputs = [read_head(Path(record).parent).reading for record in snakemake.input.heads]
@@ -41,7 +43,7 @@ def main() -> None:
         free -= required_space(group, lengths[chosen], record, folder.parent, free)
         limit = snakemake.config["compute"]["shard_tokens"]
         shards = split_sequences(sequences, folder / group.short, limit, chosen)
-        groups.append(replace(group, shards=tuple(shard.shard for shard in shards)))
+        groups.append(replace(group, shards=tuple(shard.name for shard in shards)))
         logger.info("%s: %d sequences in %d shards", model.name, chosen.sum(), len(shards))
     if reads_own_shards:
         logger.info("the dataset's own embeddings are used as well")
@@ -69,10 +71,13 @@ def required_space(group: Group, lengths: np.ndarray, record: dict, folder: Path
     expected = estimate(counts, group.options, record, speed, rate)
     logger.info("%s, for downstream models: %s", snakemake.wildcards.dataset, expected.describe())
     present = sum(path.stat().st_size for path in (folder / group.model.name / group.short).glob("*.h5"))
-    check_space(expected, present, free, folder.resolve(), "ask for fewer tasks at a time, or divide the dataset")
+    check_space(expected.bytes, present, free, folder.resolve(), "ask for fewer tasks at a time, or divide the dataset")
     return max(0, expected.total_bytes - present)
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], terminal_level=logging.INFO):
+    with (
+        reporting_to(snakemake.log[0], terminal_level=logging.INFO),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+    ):
         main()

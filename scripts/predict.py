@@ -1,13 +1,17 @@
-"""Predict a task for every record of a dataset."""
+"""Predict a task for every record of a dataset, draw the predictions, and compare them with labels."""
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 
 from lucaflow import __version__
 from lucaflow.downstream.conversion import load_head
+from lucaflow.downstream.evaluation import compare, evaluate, read_predictions
 from lucaflow.downstream.models import read_head
 from lucaflow.downstream.prediction import Predictor, predict, read_sides, sources_of
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
@@ -15,9 +19,11 @@ from lucaflow.downstream.tables import Formatter, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_matmul_precision
 from lucaflow.engine.gpus import take_gpu
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.checksums import size_and_sha256
-from lucaflow.files.writing import write_json
+from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.writing import write_json, write_table, write_text
 from lucaflow.logs import reporting_to
+from lucaflow.report.pages import page
+from lucaflow.report.predictions import as_html, described, draw
 from lucaflow.store.assembly import read_accepted
 from lucaflow.store.verification import remove_stale_shards
 
@@ -25,30 +31,47 @@ logger = logging.getLogger("lucaflow")
 
 
 def main() -> None:
-    """Predict, and write the tables and the record of how they were made."""
+    """Predict, draw, and compare with the labels if there are any."""
+    records, labels = Path(snakemake.input.records), Path(snakemake.input.labels)
+    require_unchanged(receipt_path(records.parent, "normalize"), [records, labels])
+    require_unchanged(receipt_path(records.parent, "plan"), [Path(snakemake.input.plan)])
+    about = predict_all(records)
+    predictions = read_predictions(output(".csv"))
+    draw(predictions, about, output(".png"))
+    listed = described(predictions, records, about["seq_types"])
+    write_text(output(".html"), as_html(listed, about))
+    if snakemake.params.dataset.columns.label:
+        evaluate_against_labels(predictions, about)
+
+
+def output(suffix: str) -> Path:
+    """Return the output whose name is that of the task and a suffix, such as `.metrics.tsv`."""
+    name = f"{snakemake.wildcards.task}{suffix}"
+    return next(path for path in map(Path, snakemake.output) if path.name == name)
+
+
+def predict_all(records: Path) -> dict[str, Any]:
+    """Predict, and write the tables and the record of how they were made; return that record."""
     torch.set_num_threads(snakemake.threads)
     settings, dataset = snakemake.config["heads"], snakemake.params.dataset
-    folder, records = Path(snakemake.input.head).parent, Path(snakemake.input.records)
+    folder = Path(snakemake.input.head).parent
     trained = read_head(folder)
     device = take_gpu(resolve_device(snakemake.config["compute"]["device"], "float32"))
     set_matmul_precision("float32")
     plan = Plan.read(Path(snakemake.input.plan))
     request = EmbeddingRequest.by(trained.reading, settings["llm_truncation_seq_length"])
-    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    own_embeddings = OwnEmbeddings(dataset.model, options) if plan.reads_own_shards else None
-    own_shards = [Path(path) for path in snakemake.input.own]
-    sources = sources_of(request, plan, Path(snakemake.input.plan).parent, own_embeddings, own_shards)
     topk = settings["topk"] if trained.task.task_type == "multi_class" else None
     longest = trained.reading.rows_read(settings["llm_truncation_seq_length"])
     started = time.monotonic()
     predictor = Predictor(load_head(folder, device), device)
     found = predict(
-        predictor, trained, request, longest, sources, read_accepted(records), read_sides(records, trained.task), topk
-    )
+        predictor, trained, request, longest, sources(plan, request), read_accepted(records),
+        read_sides(records, trained.task), topk,
+    )  # fmt: skip
     seconds = time.monotonic() - started
     formatter = Formatter(trained.task, trained.labels, settings["threshold"], topk)
     invalid_characters = snakemake.config["input"]["invalid_characters"]
-    tables = Path(snakemake.output.predictions), Path(snakemake.output.failed)
+    tables = output(".csv"), output(".failed.csv")
     counts = write_predictions(*tables, dataset.path, dataset.columns, records, found, formatter, invalid_characters)
     about = {
         "dataset": dataset.name,
@@ -62,18 +85,43 @@ def main() -> None:
         **counts,
         "device": device_name(device),
         "lucaflow_version": __version__,
-        "files": {path.name: size_and_sha256(path) for path in tables},
     }
     for group in plan.groups_for(request):
         for path in remove_stale_shards(group.files(Path(snakemake.input.plan).parent)):
             logger.info("removed %s, which is no longer needed", path)
-    write_json(Path(snakemake.output.about), about)
+    write_json(output(".json"), about)
     logger.info(
         "%d rows predicted, %d not (%s), in %.1f s on %s",
         counts["predicted"], counts["failed"], tables[1].name, seconds, device_name(device),
     )  # fmt: skip
+    return about
+
+
+def sources(plan: Plan, request: EmbeddingRequest) -> Any:
+    """Return where the embeddings that the task reads are stored."""
+    options = EmbeddingOptions.from_config(snakemake.config["embedding"])
+    own = OwnEmbeddings(snakemake.params.dataset.model, options) if plan.reads_own_shards else None
+    own_shards = [Path(path) for path in snakemake.input.own]
+    return sources_of(request, plan, Path(snakemake.input.plan).parent, own, own_shards)
+
+
+def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any]) -> None:
+    """Write metrics of the predictions, as a table and as a page."""
+    comparison = compare(predictions, about["task_type"], about["labels"])
+    found = evaluate(comparison, about["task_type"])
+    title = f"{about['dataset']}: {about['task']} against the labels"
+    write_table(output(".metrics.tsv"), found)
+    write_text(output(".metrics.html"), page(found, title))
+    if comparison.not_compared:
+        logger.warning(
+            "%s, %s: %d of %d rows have no label that the task can predict, and were not compared",
+            about["dataset"], about["task"], comparison.not_compared, len(predictions),
+        )  # fmt: skip
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0], terminal_level=logging.INFO):
+    with (
+        reporting_to(snakemake.log[0], terminal_level=logging.INFO),
+        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+    ):
         main()

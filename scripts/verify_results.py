@@ -4,8 +4,7 @@ The next run rebuilds the removed results.
 """
 
 import logging
-import shutil
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 
 from lucaflow.checkpoints.checksums import changed_checkpoint
@@ -13,32 +12,29 @@ from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD
 from lucaflow.downstream.models import HEAD_RECORD, changed_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
-from lucaflow.files.checksums import checksum_file_of, damage_of_result, results_with_checksum
+from lucaflow.files import receipts
 from lucaflow.logs import reporting_to
-from lucaflow.store.verification import changed_files, damage_of_shard
+from lucaflow.store.verification import damage_of_shard, damaged_shards
 
 logger = logging.getLogger("lucaflow")
 
+Damage = list[tuple[Path, str]]
+
 
 def main() -> None:
-    """Check all verified embeddings, all predictions, and the models that they depend on."""
-    results = [Path(folder) / "verified.json" for folder in snakemake.params.results]
-    reports = [*results, *map(Path, snakemake.params.predictions)]
-    missing = [str(report) for report in reports if not report.is_file()]
-    damaged = [found for report in reports if report.is_file() for found in changed_results(report)]
-    for plan in map(Path, snakemake.params.plans):
-        if plan.is_file():
-            damaged += damaged_head_embeddings(plan)
+    """Compare all results with their receipts, read all shards, and check the models that they depend on."""
+    folders = [Path(folder) for folder in snakemake.params.folders]
+    found = [receipt for folder in folders for receipt in sorted(folder.glob(f"{receipts.FOLDER}/*.json"))]
+    found += sorted(folders[0].parent.glob(f"{receipts.FOLDER}/*.json"))
+    damaged, unreadable = damaged_results(found)
     for folder in map(Path, snakemake.params.checkpoints):
         if (folder / CHECKPOINT_RECORD).is_file():
             damaged += changed_checkpoint(folder)
     for folder in map(Path, snakemake.params.heads):
         if (folder / HEAD_RECORD).is_file():
             damaged += changed_head(folder)
-    others, unreadable = damaged_results(known={path for path, _ in damaged})
-    damaged += others
     for path, _ in damaged:
-        remove_result(path)
+        path.unlink(missing_ok=True)
     messages = []
     if damaged:
         messages.append(
@@ -52,61 +48,44 @@ def main() -> None:
         )
     if messages:
         raise StoreError("\n".join(messages))
+    missing = [receipt for receipt in snakemake.params.expected if not Path(receipt).is_file()]
     if missing:
-        raise StoreError(f"these results do not exist yet: {', '.join(missing)}. Run `snakemake` first.")
+        raise StoreError(f"the steps of these receipts have not run yet: {', '.join(missing)}. Run `snakemake` first.")
 
 
-def damaged_results(known: Collection[Path]) -> tuple[list[tuple[Path, str]], list[str]]:
-    """Return results that do not match their checksum files, with the reason, and messages about unreadable results.
-
-    known: results that are known to be damaged, which are not read.
-    """
-    top, *folders = snakemake.params.checksum_folders
-    patterns = [(top, ".*.sha256"), *((folder, "**/.*.sha256") for folder in folders)]
-    paths = [path for folder, pattern in patterns for path in results_with_checksum(Path(folder), pattern)]
-    damaged, unreadable = [], []
-    for path in paths:
+def damaged_results(found: Iterable[Path]) -> tuple[Damage, list[str]]:
+    """Return the results that do not match their receipts, with the reason, and messages about unreadable results."""
+    damaged: Damage = []
+    unreadable: list[str] = []
+    for receipt in found:
         try:
-            problem = "" if path in known else damage_of_result(path)
+            changed = receipts.damage(receipt)
+            changed = changed or damaged_shards_of(receipt)
         except UnreadableError as error:
             unreadable.append(str(error))
-        else:
-            damaged += [(path, problem)] if problem else []
-    logger.info("compared %d texts, tables, pictures and exports with their checksums", len(paths))
+            continue
+        logger.info("%s: %s", receipt, f"{len(changed)} files changed" if changed else "no file changed")
+        damaged += changed
     return damaged, unreadable
 
 
-def remove_result(path: Path) -> None:
-    """Remove a file, or a folder that one job wrote, and its checksum file."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
-    checksum_file_of(path).unlink(missing_ok=True)
+def damaged_shards_of(receipt: Path) -> Damage:
+    """Return the damaged shards of a step whose outputs are undamaged, and the results that depend on them.
 
-
-def damaged_head_embeddings(plan: Path) -> list[tuple[Path, str]]:
-    """Return the damaged shards for downstream models and the predictions that depend on them.
-
-    The predictions are removed as well because the next run rebuilds shards only for missing predictions. Missing
-    shards are no damage: the user may have removed them to make room.
+    The results are removed as well, because the next run rebuilds shards only for missing results. Missing shards for
+    downstream models are no damage: the user may have removed them to make room.
     """
-    try:
+    outputs = {path.name: path for path in receipts.recorded_outputs(receipt)}
+    if "verified.json" in outputs:
+        damaged = damaged_shards(outputs["verified.json"])
+        return [*damaged, (receipt, "depends on damaged embeddings")] if damaged else []
+    if "plan.json" in outputs:
+        plan = outputs["plan.json"]
         shards = [path for group in Plan.read(plan).groups for path in group.files(plan.parent) if path.is_file()]
-    except StoreError as error:
-        return [(plan, str(error))]
-    damaged = [(path, problem) for path in shards if (problem := damage_of_shard(path))]
-    dataset = plan.parent.parent
-    reports = [Path(report) for report in snakemake.params.predictions if Path(report).is_relative_to(dataset)]
-    if damaged:
-        damaged += [(report, "depends on damaged embeddings") for report in reports if report.is_file()]
-    return damaged
-
-
-def changed_results(report: Path) -> list[tuple[Path, str]]:
-    """Return the files that are damaged or differ from their description in a report, and the report itself."""
-    changed = changed_files(report)
-    logger.info("%s: %s", report, f"{len(changed)} files changed" if changed else "no file changed")
-    return [*changed, (report, "describes files that changed")] if changed else []
+        damaged = [(path, problem) for path in shards if (problem := damage_of_shard(path))]
+        dependent = sorted(receipt.parent.glob("predict-*.json")) if damaged else []
+        return [*damaged, *((path, "depends on damaged embeddings") for path in dependent)]
+    return []
 
 
 if __name__ == "__main__":

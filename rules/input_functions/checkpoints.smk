@@ -40,6 +40,11 @@ def fetched_record(wildcards):
     return str(converted.published_folder(model, config["checkpoints"]) / FETCHED_RECORD)
 
 
+def receipt_of_converted(folder):
+    """Return the receipt of the conversion of a checkpoint or a downstream model into a folder."""
+    return receipts.receipt_path(folder, "convert")
+
+
 def origin_of(model):
     """Return what identifies the files that a checkpoint is converted from.
 
@@ -53,20 +58,26 @@ def origin_of(model):
     except LucaFlowError:
         files = ()
     if not files and Path(checkpoint_record(model)).is_file():
-        return step_settings.recorded_origin(checkpoint_folder(model)) or step_settings.origin_settings(files)
+        recorded = receipts.recorded_settings(receipt_of_converted(checkpoint_folder(model)))
+        return recorded or step_settings.origin_settings(files)
     return step_settings.origin_settings(files)
 
 
-def origin_file(model):
-    return settings_path(checkpoint_folder(model), "origin", origin_of(model))
+def origin_of_folder(wildcards):
+    return origin_of(model_of(wildcards))
 
 
-def origin_file_of_folder(wildcards):
-    return origin_file(model_of(wildcards))
+def receipt_of_conversion(wildcards):
+    return str(receipt_of_converted(checkpoint_folder_of(wildcards)))
 
 
-def origin_to_record(wildcards):
-    """Return what identifies the files that the checkpoint or downstream model in a folder is converted from."""
-    if wildcards.kept.startswith(PREFIX):
-        return origin_of_head(head_in(wildcards.kept))
-    return origin_of(converted.model_of_folder(wildcards.kept))
+def checkpoint_folder_of(wildcards):
+    return Path(CHECKPOINTS) / wildcards.folder
+
+
+def unless_converted(wildcards):
+    """Let a checkpoint be converted again if its receipt is for other files. Adds no input."""
+    folder = checkpoint_folder_of(wildcards)
+    record = folder / converted.CHECKPOINT_RECORD
+    force_unless_current(str(record), receipt_of_converted(folder), origin_of_folder(wildcards))
+    return []

@@ -2,7 +2,7 @@
 
 from lucaflow.checkpoints.fetched_record import FETCHED_RECORD
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
-from lucaflow.downstream.models import locate_head, read_head, refuse_unfit, resolve_heads
+from lucaflow.downstream.models import HEAD_RECORD, locate_head, read_head, refuse_unfit, resolve_heads
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
 
@@ -64,16 +64,23 @@ def origin_of_head(head):
     try:
         return downstream_settings.head_settings(locate_head(head.root, head.task))
     except LucaFlowError:
-        recorded = step_settings.recorded_origin(head.folder) if head.recorded else None
+        recorded = receipts.recorded_settings(receipt_of_converted(head.folder)) if head.recorded else None
         return recorded or downstream_settings.head_settings(None)
 
 
-def head_origin(head):
-    return settings_path(head.folder, "origin", origin_of_head(head))
+def settings_of_head(wildcards):
+    return origin_of_head(head_of(wildcards))
 
 
-def head_origin_file(wildcards):
-    return head_origin(head_of(wildcards))
+def receipt_of_head(wildcards):
+    return str(receipt_of_converted(head_of(wildcards).folder))
+
+
+def unless_head_converted(wildcards):
+    """Let a downstream model be converted again if its receipt is for other files. Adds no input."""
+    folder = head_of(wildcards).folder
+    force_unless_current(str(folder / HEAD_RECORD), receipt_of_converted(folder), settings_of_head(wildcards))
+    return []
 
 
 def request_of(task):

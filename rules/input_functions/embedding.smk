@@ -1,20 +1,31 @@
-"""Input functions of rules/embedding.smk: the shards of a dataset, and the device for the estimate."""
+"""Input functions of rules/embedding.smk: the shards of a dataset, and the estimate of its space and time."""
 
 import shutil
 
+from lucaflow.config import result_files
 from lucaflow.embedding.estimate import THREADS as EMBED_THREADS
 from lucaflow.files.json_files import DIGEST_LENGTH
 from lucaflow.records.sequences import read_shard_names
 
+# Datasets by name: each is estimated once in a run.
+ESTIMATED = set()
+
 
 def shards_of(wildcards):
-    """Return the shards of a dataset, once it is split, its checkpoint converted, and space found on the disk."""
+    """Return the shards of a dataset, once it is normalised and its checkpoint converted."""
     dataset = dataset_of(wildcards)
-    checkpoints.estimate.get(dataset=dataset.name, model=dataset.model.name)
-    table = checkpoints.split.get(dataset=dataset.name).output.table
-    fingerprint = OPTIONS.fingerprint(sha256_of(dataset.model))[:DIGEST_LENGTH]
-    folder = f"results/{dataset.name}/{dataset.model.name}/shards/{fingerprint}"
+    table = checkpoints.normalize.get(dataset=dataset.name).output.shards
+    digest = sha256_of(dataset.model)
+    if workflow.is_main_process and dataset.name not in ESTIMATED:
+        ESTIMATED.add(dataset.name)
+        show_estimate(dataset, Path(table), digest)
+    folder = shard_folder(dataset, digest)
     return [f"{folder}/{shard}.h5" for shard in read_shard_names(Path(table))]
+
+
+def shard_folder(dataset, digest):
+    """Return the folder of a dataset's shards. digest: of its checkpoint."""
+    return f"{result_files.folder_of(dataset)}/shards/{OPTIONS.fingerprint(digest)[:DIGEST_LENGTH]}"
 
 
 def linked_shards(wildcards):
@@ -22,13 +33,52 @@ def linked_shards(wildcards):
     return shards_of(wildcards) if OPTIONS.linked else []
 
 
-def device_to_guess_by(wildcards):
+def shards_of_all(wildcards):
+    return [shard for dataset in SINGLES for shard in shards_of(dataset)]
+
+
+def verified_files(wildcards):
+    return [f"{result_files.folder_of(dataset)}/verified.json" for dataset in SINGLES]
+
+
+def estimated_files(wildcards):
+    """Return the files that an estimate needs, and show the estimates as soon as these are there."""
+    shards_of_all(wildcards)
+    return [f"results/{dataset.name}/sequences/counts.json" for dataset in SINGLES]
+
+
+def show_estimate(dataset, shards, digest):
+    """Say what embedding a dataset takes, if there is anything to embed; a real run also keeps the estimate."""
+    # Imported here, because a run with nothing to embed needs none of it.
+    from lucaflow.embedding.preflight import preflight, stored_bytes
+
+    folder, stored = Path(MOVED(result_files.folder_of(dataset))), Path(MOVED(shard_folder(dataset, digest)))
+    found = preflight(
+        folder,
+        shards,
+        stored,
+        checkpoint_folder(dataset.model),
+        OPTIONS,
+        config,
+        device_to_guess_by(),
+        threads_of_embed(),
+    )
+    receipt = receipt_file(dataset, f"assemble-{dataset.model.name}")
+    if found.to_compute or not receipts.is_current(receipt, assemble_settings(dataset)):
+        if found.to_compute:
+            logger.info(f"{dataset.name}: {found.describe()}")
+        if workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch:
+            folder.mkdir(parents=True, exist_ok=True)
+            found.write(folder / "preflight.json", stored_bytes(stored), shutil.disk_usage(folder).free)
+
+
+def device_to_guess_by():
     """Return the device for the estimate of time: `auto` means a GPU unless jobs run here and there is none here."""
     device = config["compute"]["device"]
     runs_here = workflow.resource_settings.cores is not None
     return "cpu" if device == "auto" and runs_here and shutil.which("nvidia-smi") is None else device
 
 
-def threads_of_embed(wildcards):
+def threads_of_embed():
     """Return the threads of an embedding job for the estimate of time; cores here do not limit jobs on a cluster."""
     return min(EMBED_THREADS, workflow.resource_settings.cores or EMBED_THREADS)

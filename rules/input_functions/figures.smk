@@ -1,6 +1,32 @@
-"""Input functions of rules/figures.smk: the note on a model."""
+"""Functions of rules/figures.smk: the figures of each dataset, and how the report shows them."""
+
+from lucaflow.config import result_files
+
+FIGURES = result_files.figures_of(OPTIONS, config["figures"]["tsne"])
+# Category, caption and label of a figure in the report. Pages are not in it: browsers leave frames of more than 2 MB
+# empty.
+IN_REPORT = {
+    "map.png": ("Maps", "map", "components"),
+    "tsne.png": ("Maps", "tsne", "t-SNE"),
+    "lengths.png": ("Lengths", "lengths", "lengths"),
+    "contacts.png": ("Contacts", "contacts", "contacts"),
+}
 
 
-def note_of_model(wildcards):
-    """Return the note that is shown with every result of a model."""
-    return "for demonstration" if dataset_of(wildcards).model.llm_version == "mini" else ""
+def figure_outputs():
+    """Return the outputs of the rule that draws the figures of a dataset."""
+    return [figure_output(name) for name in FIGURES]
+
+
+def figure_output(name):
+    path = f"results/{{dataset}}/{{model}}/figures/{name}"
+    if name not in IN_REPORT:
+        return path
+    category, caption, kind = IN_REPORT[name]
+    labels = {"dataset": "{dataset}", "model": "{model}", "kind": kind}
+    return report(path, category=category, labels=labels, caption=f"../../resources/report/{caption}.rst")
+
+
+def drawn_shards(wildcards):
+    """Return the shards that the figures read: those with contacts, or with matrices if there are no vectors."""
+    return linked_shards(wildcards) if "contacts" in OPTIONS.outputs or not OPTIONS.vectors else []

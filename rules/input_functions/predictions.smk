@@ -1,4 +1,34 @@
-"""Input functions of rules/predictions.smk: the embeddings that a task reads."""
+"""Functions of rules/predictions.smk: the embeddings that a task reads, and the files of its predictions."""
+
+from lucaflow.config import result_files
+
+# Kind and caption of the files of predictions that the report shows.
+PREDICTIONS_IN_REPORT = {
+    ".png": ("figure", "predictions"),
+    ".html": ("table", "predictions"),
+    ".metrics.html": ("metrics", "metrics"),
+}
+
+
+def prediction_outputs(labelled):
+    """Return the outputs of the rule that predicts."""
+    return [prediction_output(suffix) for suffix in result_files.prediction_suffixes(labelled)]
+
+
+def prediction_output(suffix):
+    path = f"results/{{dataset}}/predictions/{{task}}{suffix}"
+    if suffix not in PREDICTIONS_IN_REPORT:
+        return path
+    kind, caption = PREDICTIONS_IN_REPORT[suffix]
+    labels = {"dataset": "{dataset}", "task": "{task}", "kind": kind}
+    return report(
+        path, category="Predictions", labels=labels, caption=f"../../resources/report/{caption}.rst"
+    )
+
+
+def either(names):
+    """Return the regular expression that matches one of the names; without names, it matches nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def plan_of(dataset):

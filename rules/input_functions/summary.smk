@@ -1,4 +1,4 @@
-"""Input functions of rules/summary.smk: the results that the summary reads."""
+"""Functions of rules/summary.smk: the results that the summary reads, and the settings of the whole run."""
 
 from lucaflow.config import result_files
 
@@ -7,9 +7,51 @@ def count_files(wildcards):
     return [f"results/{name}/sequences/counts.json" for name in DATASETS]
 
 
-def verified_files(wildcards):
-    return [f"{result_files.folder_of(dataset)}/verified.json" for dataset in SINGLES]
-
-
 def prediction_reports(wildcards):
     return result_files.prediction_reports(DATASETS.values())
+
+
+def checkpoints_of_datasets(wildcards):
+    """Return the records of the checkpoints that embed the datasets."""
+    return sorted({checkpoint_record(dataset.model) for dataset in SINGLES})
+
+
+def results_of_datasets(wildcards):
+    """Return all results other than those of the summary: it is the last step of a run."""
+    return [
+        *result_files.final_files_of_datasets(DATASETS.values(), OPTIONS, config),
+        *shards_of_all(wildcards),
+        *precision_files(),
+    ]
+
+
+def pages_of_runs():
+    """Return the pages of run.yaml, one for each dataset, as the report shows them."""
+    return [page_of_run(name) for name in DATASETS]
+
+
+def page_of_run(name):
+    caption = "../../resources/report/provenance.rst"
+    return report(
+        f"results/{name}/run.html", category="Provenance", labels={"dataset": name}, caption=caption
+    )
+
+
+def summary_receipt():
+    return receipts.receipt_path(MOVED("results"), "summary")
+
+
+def summary_settings(wildcards):
+    runs = {
+        dataset.name: step_settings.run_settings(
+            dataset, config, None if dataset.is_pairs else sha256_of(dataset.model)
+        )
+        for dataset in DATASETS.values()
+    }
+    return step_settings.summary_settings(runs)
+
+
+def unless_summarised(wildcards):
+    """Let the run be summarised again if the receipt of the summary is for other settings. Adds no input."""
+    force_unless_current(MOVED("results/summary.tsv"), summary_receipt(), summary_settings(wildcards))
+    return []

@@ -1,6 +1,5 @@
 """Input functions of rules/verification.smk: the folders of results and models."""
 
-from lucaflow.config import result_files
 from lucaflow.files.json_files import DIGEST_LENGTH
 
 
@@ -17,17 +16,14 @@ def dataset_folders(wildcards):
     return [f"results/{name}" for name in DATASETS]
 
 
-def result_folders(wildcards):
-    return [result_files.folder_of(dataset) for dataset in SINGLES]
-
-
-def checksum_folders(wildcards):
-    """Return the folders with results that have checksum files: the first at its top, the others at any depth."""
-    return ["results", "results/settings", *dataset_folders(wildcards)]
-
-
-def head_plans(wildcards):
-    return [f"results/{dataset.name}/heads/plan.json" for dataset in DATASETS.values() if dataset.tasks]
+def expected_receipts(wildcards):
+    """Return the receipts of embeddings and predictions: without one of them, a run is not finished."""
+    found = []
+    for dataset in DATASETS.values():
+        steps = [f"predict-{task}" for task in dataset.tasks]
+        steps += [] if dataset.is_pairs else [f"assemble-{dataset.model.name}"]
+        found += [str(receipts.receipt_path(f"results/{dataset.name}", step)) for step in steps]
+    return found
 
 
 def head_folders(wildcards):

@@ -18,18 +18,17 @@ LARGE = {
 # plugin for SLURM loads it as well.
 CHAINS = (
     {
-        "": "record_run record_settings summarise",
-        "numpy": "estimate normalize plan_heads rules split",
+        "": "summarise",
+        "numpy": "normalize plan_heads rules",
         "h5py": "export_hdf5 export_npy list_unused verify_results",
-        "pandas pyarrow": "assemble evaluate_predictions export_table verify_embeddings",
-        "matplotlib": "draw_contacts draw_predictions",
-        "bokeh": "draw_map",
+        "pandas pyarrow": "assemble export_table",
+        "matplotlib bokeh": "draw",
         "huggingface_hub requests tqdm": "fetch_checkpoint",
     },
     {
         "h5py numpy torch tqdm": "convert_checkpoint convert_head embed embed_for_heads",
-        "pandas pyarrow": "export_lucaone predict",
-        "matplotlib": "compare_precisions compare_stitchings",
+        "pandas pyarrow": "export_lucaone",
+        "matplotlib": "compare_precisions compare_stitchings predict",
     },
 )
 

@@ -54,10 +54,10 @@ def test_bookkeeping_is_in_the_log_only(workflow):
     workflow.fasta("good.fasta", GOOD)
     workflow.fasta("bad.fasta", {"a": "MK-VLA"})
     workflow.datasets(*({"dataset": name, "path": f"{name}.fasta", "seq_type": "prot"} for name in ("good", "bad")))
-    run = workflow.run("--keep-going", "results/good/sequences/shards", "results/bad/records.tsv").failed(
-        "Dividing the sequences of good into shards", "5 of 6 steps (83%) done"
+    run = workflow.run("--keep-going", "results/good/sequences/shards.tsv", "results/bad/records.tsv").failed(
+        "Reading and normalising good", "1 of 2 steps (50%) done"
     )
-    assert run.jobs["split"] == 1
+    assert run.jobs["normalize"] == 1
     (log,) = (workflow.directory / ".snakemake/log").glob("*.log")
     logged = log.read_text().splitlines()
     shown = run.output.splitlines()

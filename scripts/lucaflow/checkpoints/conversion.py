@@ -199,7 +199,7 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_json(folder / CHECKPOINT_RECORD, record, with_checksum=False)
+    write_json(folder / CHECKPOINT_RECORD, record)
     return record
 
 

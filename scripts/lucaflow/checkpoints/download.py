@@ -165,7 +165,7 @@ class _PartialFile:
 
     def start(self, version: _Version) -> None:
         self.delete()
-        write_json(self._about, asdict(version), with_checksum=False)
+        write_json(self._about, asdict(version))
 
     def delete(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -55,6 +55,4 @@ def _inside(name: str) -> str:
 
 def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
     """Write SHA256SUMS, which `sha256sum --check` reads as well."""
-    write_text(
-        folder / SUMS_NAME, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())), with_checksum=False
-    )
+    write_text(folder / SUMS_NAME, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))

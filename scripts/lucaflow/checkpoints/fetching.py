@@ -208,5 +208,5 @@ def _record(place: Place, folder: Path, address: str, commit: str | None, names:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_json(folder / FETCHED_RECORD, record, with_checksum=False)
+    write_json(folder / FETCHED_RECORD, record)
     logger.info("%s is complete in %s", place.name, folder)

@@ -17,7 +17,7 @@ from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.schemas import unknown_keys, violations, with_defaults
 
 # Names that LucaFlow uses in results/.
-_RESERVED = ("settings", "summary.tsv", "summary.html", "validation.html")
+_RESERVED = ("receipts", "settings", "sha256sums", "summary.tsv", "summary.html", "validation.html")
 # Snakemake takes such a name for a rule that depends on itself endlessly.
 _REPEATED_ENDING = re.compile(r"(.+?)\1{19}$")
 

@@ -8,8 +8,8 @@ from typing import Any
 from lucaflow.config.datasets import Dataset
 from lucaflow.engine.options import EmbeddingOptions
 
-OF_RUN = ("results/summary.tsv", "results/summary.html", "results/validation.html")
-OF_DATASET = ("run.yaml", "run.html", "records.tsv")
+OF_RUN = ("results/summary.tsv", "results/summary.html", "results/validation.html", "results/SHA256SUMS")
+PROVENANCE = ("run.yaml", "run.html")
 OF_EMBEDDINGS = ("embeddings.h5", "verified.json")
 
 
@@ -20,9 +20,18 @@ def folder_of(dataset: Dataset) -> str:
 
 def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: Mapping[str, Any]) -> list[str]:
     """Return the results that are known before anything runs. config: the resolved configuration."""
-    final = [*OF_RUN]
+    known = list(datasets)
+    of_summary = [*OF_RUN, *(f"results/{dataset.name}/{name}" for dataset in known for name in PROVENANCE)]
+    return [*of_summary, *final_files_of_datasets(known, options, config)]
+
+
+def final_files_of_datasets(
+    datasets: Iterable[Dataset], options: EmbeddingOptions, config: Mapping[str, Any]
+) -> list[str]:
+    """Return those of `final_files` that the summary does not write."""
+    final = []
     for dataset in datasets:
-        final += [f"results/{dataset.name}/{name}" for name in OF_DATASET]
+        final.append(f"results/{dataset.name}/records.tsv")
         final += prediction_files(dataset)
         if not dataset.is_pairs:
             folder = folder_of(dataset)
@@ -61,10 +70,14 @@ def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:
 
 
 def prediction_files(dataset: Dataset) -> list[str]:
-    """Return the results of the tasks of a dataset. If it has labels, they include metrics of the predictions."""
-    suffixes = [".csv", ".failed.csv", ".json", ".png", ".html"]
-    suffixes += [".metrics.tsv", ".metrics.html"] * bool(dataset.columns.label)
+    """Return the results of the tasks of a dataset."""
+    suffixes = prediction_suffixes(bool(dataset.columns.label))
     return [f"results/{dataset.name}/predictions/{task}{suffix}" for task in dataset.tasks for suffix in suffixes]
+
+
+def prediction_suffixes(labelled: bool) -> list[str]:
+    """Return the suffixes of the results of a task. With labels, they include metrics of the predictions."""
+    return [".csv", ".failed.csv", ".json", ".png", ".html", *[".metrics.tsv", ".metrics.html"] * labelled]
 
 
 def prediction_reports(datasets: Iterable[Dataset]) -> list[str]:

@@ -1,14 +1,12 @@
 """On which settings does the result of each step depend, besides the files it reads?
 
-The settings of a step are written to a small file, which is an input of the step. Its name holds their digest, so
-Snakemake notices a changed setting by the name of the file, even without its own records. A setting that was changed
-and changed back is noticed too, because each new settings file replaces the one before it.
+The settings of a step are recorded in its receipt (lucaflow/files/receipts.py). A step runs again if they differ.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -17,19 +15,21 @@ from typing import Any
 from lucaflow import __version__
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset, requirements_of
+from lucaflow.config.result_files import figures_of
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.checksums import checksum_file_of, sha256_of
-from lucaflow.files.json_files import DIGEST_LENGTH, as_json, digest_of_settings, parse_json
-from lucaflow.files.writing import write_text
+from lucaflow.files.checksums import sha256_of
 from lucaflow.records.outcomes import NO_REQUIREMENTS
 from lucaflow.versions import (
     CHECKPOINT_CONVERSION_VERSION,
     COMPARISON_VERSION,
     EMBEDDING_VERSION,
     EMBEDDINGS_FORMAT_VERSION,
+    EXPORT_VERSION,
+    FIGURES_VERSION,
     LUCAONE_EXPORT_VERSION,
     NORMALISATION_VERSION,
     SHARDING_VERSION,
+    SUMMARY_VERSION,
 )
 
 # Bytes. Larger files are identified by size and modification time: reading them to plan a run would take too long.
@@ -56,17 +56,6 @@ def origin_settings(files: Sequence[Path]) -> dict[str, Any]:
     return {"converter": CHECKPOINT_CONVERSION_VERSION, "files": {path.name: file_identity(path) for path in files}}
 
 
-def recorded_origin(folder: Path) -> dict[str, Any] | None:
-    """Return the recorded origin of the converted model in a folder, or None if there is no readable record of it."""
-    for path in sorted(folder.glob("settings/origin-*.json")):
-        try:
-            return parse_json(path)
-        # Another run may have replaced the file; the job that converts again will say what is missing.
-        except (ValueError, FileNotFoundError):
-            continue
-    return None
-
-
 def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that decide which files are fetched. settings: `checkpoints` of the configuration."""
     return {
@@ -79,6 +68,7 @@ def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[s
 
 def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
     requirements = requirements_of(config, dataset)
+    sharding = {} if dataset.is_pairs else {"sharding": sharding_settings(config)}
     return {
         "algorithm": NORMALISATION_VERSION,
         "path": str(dataset.path),
@@ -87,14 +77,17 @@ def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str,
         "columns": asdict(dataset.columns),
         "input": dict(config["input"]),
         **({} if requirements == NO_REQUIREMENTS else {"demands": asdict(requirements)}),
+        **sharding,
     }
 
 
-def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+def sharding_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"algorithm": SHARDING_VERSION, "shard_tokens": config["compute"]["shard_tokens"]}
 
 
-def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sha256: str) -> dict[str, Any]:
+def assemble_settings(
+    dataset: Dataset, options: EmbeddingOptions, checkpoint_sha256: str, records_sha256: str
+) -> dict[str, Any]:
     return {
         "format_version": EMBEDDINGS_FORMAT_VERSION,
         "dataset": dataset.name,
@@ -103,7 +96,13 @@ def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sh
         "checkpoint_sha256": checkpoint_sha256,
         "fingerprint": options.fingerprint(checkpoint_sha256),
         "options": options.effective(),
+        "records_sha256": records_sha256,
     }
+
+
+def figure_settings(options: EmbeddingOptions, config: Mapping[str, Any], note: str) -> dict[str, Any]:
+    """Return the settings of a dataset's figures. note: shown with the results of its model."""
+    return {"algorithm": FIGURES_VERSION, "figures": figures_of(options, config["figures"]["tsne"]), "note": note}
 
 
 def comparison_settings(options: EmbeddingOptions, config: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:
@@ -117,12 +116,17 @@ def comparison_settings(options: EmbeddingOptions, config: Mapping[str, Any], ch
     }
 
 
-def lucaone_export_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {"algorithm": LUCAONE_EXPORT_VERSION, "save_type": config["save_type"]}
+def export_settings(export: str, options: EmbeddingOptions, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an export. export: as in the configuration."""
+    if export == "lucaone":
+        return {"algorithm": LUCAONE_EXPORT_VERSION, "save_type": config["save_type"]}
+    held = options.outputs if export in ("standalone", "by_id") else options.vectors
+    return {"algorithm": EXPORT_VERSION, "outputs": list(held)}
 
 
-def summary_settings(datasets: Iterable[Dataset]) -> dict[str, Any]:
-    return {"datasets": [[dataset.name, dataset.model.name] for dataset in datasets]}
+def summary_settings(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the settings of the summary. runs: `run_settings` by dataset."""
+    return {"algorithm": SUMMARY_VERSION, "runs": dict(runs)}
 
 
 def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256: str | None) -> dict[str, Any]:
@@ -150,22 +154,3 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
             **{name: version(name) for name in libraries},
         },
     }
-
-
-def settings_path(folder: str | Path, step: str, settings: Mapping[str, Any]) -> str:
-    """Return the path of the settings file of a step; `folder` is the folder that `settings/` is in."""
-    return f"{folder}/settings/{settings_name(step, settings)}.json"
-
-
-def settings_name(step: str, settings: Mapping[str, Any]) -> str:
-    """Return the name of a settings file without its suffix: the step and a digest of its settings."""
-    return f"{step}-{digest_of_settings(settings)[:DIGEST_LENGTH]}"
-
-
-def write_settings(path: Path, step: str, settings: Mapping[str, Any]) -> None:
-    """Write a settings file, and remove older ones of the same step."""
-    write_text(path, as_json(settings))
-    for other in path.parent.glob(f"{step}-{'[0-9a-f]' * DIGEST_LENGTH}.json"):
-        if other != path:
-            other.unlink()
-            checksum_file_of(other).unlink(missing_ok=True)

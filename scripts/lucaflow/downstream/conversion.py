@@ -129,7 +129,7 @@ def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
         "lucaflow_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    write_json(folder / HEAD_RECORD, record, with_checksum=False)
+    write_json(folder / HEAD_RECORD, record)
     return read_head(folder)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset
-from lucaflow.config.step_settings import file_identity, split_settings
+from lucaflow.config.step_settings import file_identity, sharding_settings
 from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
 from lucaflow.files.json_files import as_json
@@ -40,7 +40,7 @@ def heads_settings(
     checkpoints: SHA-256 of the checkpoints of the models; own_embeddings: those that the dataset has anyway.
     """
     return {
-        **split_settings(config),
+        **sharding_settings(config),
         "embedding_algorithm": EMBEDDING_VERSION,
         "wanted": sorted(map(asdict, set(requests)), key=as_json),
         "checkpoints": {model.name: digest for model, digest in checkpoints.items()},

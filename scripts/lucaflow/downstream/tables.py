@@ -156,5 +156,5 @@ def _text_of(fasta: bool) -> Callable[[str], str]:
 
 
 def _writer(stack: ExitStack, path: Path) -> Any:
-    temporary = stack.enter_context(replacing(path, with_checksum=True))
+    temporary = stack.enter_context(replacing(path))
     return csv.writer(stack.enter_context(temporary.open("w", encoding="utf-8", newline="")))

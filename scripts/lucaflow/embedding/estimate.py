@@ -10,8 +10,10 @@ from typing import Any
 
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
+from lucaflow.engine.windows import Window
 from lucaflow.errors import ConfigError, SpaceError
 from lucaflow.files.space import human_bytes
+from lucaflow.files.writing import write_json
 from lucaflow.records.counts import Counts
 
 # Threads of an embedding job, on machines with at least that many cores.
@@ -31,7 +33,8 @@ _ITEM_BYTES = {"float32": 4, "float16": 2}
 class Estimate:
     """The expected size and time of a dataset's embeddings.
 
-    bytes: by kind of output, for shards, embeddings.h5 and exports together; seconds: if one job does it all;
+    to_compute: distinct sequences without an embedding; kept: those that have one; bytes: by kind of output, for
+    shards, embeddings.h5 and exports together; seconds: for the sequences to compute, if one job does it all;
     rate_source: the origin of residues_per_second.
     """
 
@@ -41,6 +44,8 @@ class Estimate:
     longest: int
     residues_embedded: int
     windows: int
+    to_compute: int
+    kept: int
     bytes: dict[str, int]
     seconds: float
     residues_per_second: float
@@ -53,12 +58,17 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "total_bytes": self.total_bytes}
 
+    def write(self, path: Path, present: int, free: int) -> None:
+        """Write preflight.json. present: bytes of embeddings that exist already; free: free bytes of the disk."""
+        write_json(path, {**self.to_dict(), "present_bytes": present, "free_bytes": free})
+
     def describe(self) -> str:
         """Return the estimate as a few lines of text."""
         parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.bytes.items())
         return (
             f"{self.records:,} accepted records, {self.distinct_sequences:,} distinct sequences, "
             f"{self.residues:,} residues, longest {self.longest:,}\n"
+            f"  {self.to_compute:,} to compute, {self.kept:,} kept\n"
             f"  disk: {human_bytes(self.total_bytes)} ({parts})\n"
             f"  time: about {human_seconds(self.seconds)} of one job at {self.residues_per_second:,.0f} residues/s "
             f"({self.rate_source})"
@@ -80,42 +90,55 @@ def estimate(
     speed: tuple[float, str],
     measured: float | None = None,
     exports: Sequence[str] = (),
+    to_compute: Mapping[int, int] | None = None,
 ) -> Estimate:
     """Return the estimate for a dataset, from the lengths of its sequences.
 
     checkpoint: its record, for the size of the network; speed: operations per second and the name of the device;
-    measured: residues per second of an earlier run, if there was one; exports: as in the configuration.
+    measured: residues per second of an earlier run, if there was one; exports: as in the configuration; to_compute:
+    number of sequences of each length that are not embedded yet, by default all.
     """
-    encoder = checkpoint["encoder"]
     plans = {length: options.windowing.windows(length) for length in counts.lengths}
     embedded = {length: sum(window.kept for window in windows) for length, windows in plans.items()}
-    residues = sum(embedded[length] * count for length, count in counts.lengths.items())
-    tokens = pairs = 0
-    for length, windows in plans.items():
-        sizes = [window.length + CLS_AND_SEP for window in windows]
-        tokens += sum(sizes) * counts.lengths[length]
-        pairs += sum(size * size for size in sizes) * counts.lengths[length]
-    width, layers = encoder["hidden_size"], encoder["num_hidden_layers"]
-    operations = 2 * checkpoint["parameters"] * tokens + 4 * width * layers * pairs
-    rate = measured or residues / (operations / speed[0])
+    remaining = counts.lengths if to_compute is None else to_compute
+    residues = sum(embedded[length] * count for length, count in remaining.items())
+    # A rate for a network that has nothing to compute is that for all sequences.
+    lengths = remaining or counts.lengths
+    operations = _operations(plans, lengths, checkpoint)
+    rate = measured or sum(embedded[length] * count for length, count in lengths.items()) / (operations / speed[0])
+    computed = sum(remaining.values())
     return Estimate(
         records=counts.status["accepted"],
         distinct_sequences=counts.distinct,
         residues=counts.residues,
         longest=max(counts.lengths),
-        residues_embedded=residues,
+        residues_embedded=sum(embedded[length] * count for length, count in counts.lengths.items()),
         windows=sum(len(plans[length]) * count for length, count in counts.lengths.items()),
-        bytes=_bytes_by_output(counts, options, embedded, width, exports),
+        to_compute=computed,
+        kept=counts.distinct - computed,
+        bytes=bytes_by_output(counts, options, checkpoint["encoder"]["hidden_size"], exports),
         seconds=residues / rate,
         residues_per_second=rate,
         rate_source="as in the last run with this model" if measured else f"a rough guess for {speed[1]}",
     )
 
 
-def _bytes_by_output(
-    counts: Counts, options: EmbeddingOptions, embedded: Mapping[int, int], width: int, exports: Sequence[str]
-) -> dict[str, int]:
-    """Return the bytes of each output and export. embedded: embedded residues by length; width: hidden size."""
+def _operations(
+    plans: Mapping[int, Sequence[Window]], lengths: Mapping[int, int], checkpoint: Mapping[str, Any]
+) -> float:
+    """Return the operations of a network for sequences. plans: windows by length; lengths: count of each length."""
+    tokens = pairs = 0
+    for length, count in lengths.items():
+        sizes = [window.length + CLS_AND_SEP for window in plans[length]]
+        tokens += sum(sizes) * count
+        pairs += sum(size * size for size in sizes) * count
+    encoder = checkpoint["encoder"]
+    return 2 * checkpoint["parameters"] * tokens + 4 * encoder["hidden_size"] * encoder["num_hidden_layers"] * pairs
+
+
+def bytes_by_output(counts: Counts, options: EmbeddingOptions, width: int, exports: Sequence[str]) -> dict[str, int]:
+    """Return the bytes of each output and export. width: hidden size; exports: as in the configuration."""
+    embedded = {length: sum(window.kept for window in options.windowing.windows(length)) for length in counts.lengths}
     item = _ITEM_BYTES[options.dtype]
     special = CLS_AND_SEP * options.matrix_add_special_token
     values = dict.fromkeys(VECTORS, counts.distinct * width)
@@ -181,16 +204,16 @@ _HOW_TO_SAVE_SPACE = "store float16 (embedding.dtype), or request fewer outputs 
 
 
 def check_space(
-    expected: Estimate, present: int, free: int, folder: Path, how_to_save_space: str = _HOW_TO_SAVE_SPACE
+    expected: Mapping[str, int], present: int, free: int, folder: Path, how_to_save_space: str = _HOW_TO_SAVE_SPACE
 ) -> None:
     """Raise SpaceError if the embeddings do not fit on the disk.
 
-    present: bytes of embeddings that exist already; free: free bytes of the disk of `folder`; how_to_save_space: advice
-    for the message.
+    expected: bytes by kind of output; present: bytes of embeddings that exist already; free: free bytes of the disk of
+    `folder`; how_to_save_space: advice for the message.
     """
-    needed = expected.total_bytes - present
+    needed = sum(expected.values()) - present
     if needed > free:
-        parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in expected.bytes.items())
+        parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in expected.items())
         raise SpaceError(
             f"the embeddings need {human_bytes(needed)} more ({parts}), but the disk of {folder} has "
             f"{human_bytes(free)} left. Make room, run in another directory (--directory), {how_to_save_space}."

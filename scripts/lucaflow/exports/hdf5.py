@@ -80,7 +80,7 @@ def _open_export(embeddings: Path, outputs: Sequence[str], path: Path) -> Iterat
     with open_hdf5(embeddings, EMBEDDINGS_FORMAT) as source:
         alternative = f"take `{path.stem}` out of `export`"
         require_space(path.parent, _bytes_of_values(source, outputs), f"the export {path.name}", alternative)
-        with replacing(path, with_checksum=True) as temporary, h5py.File(temporary, "w") as file:
+        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
             yield source, file
 
 

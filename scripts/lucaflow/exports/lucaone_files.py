@@ -14,6 +14,7 @@ import torch
 
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import StoreError
+from lucaflow.files.checksums import LIST_SUFFIX, write_list
 from lucaflow.files.writing import replacing_folder
 from lucaflow.records.outcomes import file_name_of
 from lucaflow.records.table import accepted_records
@@ -28,14 +29,15 @@ def lucaone_file_names(records: Path) -> Iterator[str]:
 
 
 def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder: Path) -> int:
-    """Write the files of LucaOneApp, `matrix_<name>.pt` and `vector_<name>.pt`; return the number of files.
+    """Write the files of LucaOneApp, `matrix_<name>.pt` and `vector_<name>.pt`, and beside `folder` a list of their
+    SHA-256; return the number of files.
 
     Each file holds one float32 array, a matrix (rows, H) or a vector (H,), as a numpy array or as a tensor.
     `torch.load` opens numpy arrays only with weights_only=False. Raise StoreError if two names differ only in case and
     the file system ignores case.
     """
     count = 0
-    with Embeddings(embeddings_path) as embeddings, replacing_folder(folder, with_checksum=True) as temporary:
+    with Embeddings(embeddings_path) as embeddings, replacing_folder(folder) as temporary:
         names = {output: "vector" if output in VECTORS else "matrix" for output in embeddings.outputs}
         names.pop("contacts", None)
         for identifier, name in zip(embeddings.ids, lucaone_file_names(records), strict=True):
@@ -43,6 +45,7 @@ def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder:
                 values = embeddings.read(output, identifier).astype(np.float32, copy=False)
                 _save(torch.from_numpy(values) if save_type == "tensor" else values, temporary / f"{kind}_{name}.pt")
                 count += 1
+    write_list(folder.with_suffix(LIST_SUFFIX), folder)
     return count
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from lucaflow.engine.options import VECTORS
-from lucaflow.files.checksums import checksum_file_of
 from lucaflow.files.writing import replacing
 from lucaflow.store.embeddings import record_blocks
 from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5, read_rows
@@ -23,8 +22,7 @@ def export_npy(embeddings: Path, outputs: Sequence[str], folder: Path) -> None:
     Remove the files of vector outputs that are not requested, since their rows may belong to other records.
     """
     for output in set(VECTORS) - set(outputs):
-        for path in (folder / f"{output}.npy", checksum_file_of(folder / f"{output}.npy")):
-            path.unlink(missing_ok=True)
+        (folder / f"{output}.npy").unlink(missing_ok=True)
     with ExitStack() as stack:
         source = stack.enter_context(open_hdf5(embeddings, EMBEDDINGS_FORMAT))
         lines = _open_for_writing(stack, folder / "ids.tsv", "w", encoding="utf-8", newline="")
@@ -45,4 +43,4 @@ def export_npy(embeddings: Path, outputs: Sequence[str], folder: Path) -> None:
 
 def _open_for_writing(stack: ExitStack, path: Path, mode: str, **options: Any) -> Any:
     """Open a file that gets its final name when the stack closes."""
-    return stack.enter_context(stack.enter_context(replacing(path, with_checksum=True)).open(mode, **options))
+    return stack.enter_context(stack.enter_context(replacing(path)).open(mode, **options))

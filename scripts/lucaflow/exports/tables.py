@@ -79,7 +79,7 @@ def _open_export(embeddings: Path, outputs: Sequence[str], path: Path, name: str
     with open_hdf5(embeddings, EMBEDDINGS_FORMAT) as source:
         values = len(source["ids"]) * len(outputs) * int(source.attrs["hidden_size"]) * np.float32().itemsize
         require_space(path.parent, values, f"the export {path.name}", f"take `{name}` out of `export`")
-        with replacing(path, with_checksum=True) as temporary:
+        with replacing(path) as temporary:
             yield source, temporary
 
 

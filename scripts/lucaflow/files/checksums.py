@@ -1,4 +1,4 @@
-"""SHA-256 checksums of files, and the checksum files that are kept beside results."""
+"""SHA-256 checksums of files, and lists of them."""
 
 from __future__ import annotations
 
@@ -8,31 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lucaflow.errors import UnreadableError
+from lucaflow.files.writing import replacing
 
+# Of a list of checksums.
+LIST_SUFFIX = ".sha256"
 _SHOWN = 3
-
-
-def checksum_file_of(path: Path) -> Path:
-    """Return the path of the checksum file for a result file or folder; `sha256sum --check` reads it as well."""
-    return path.with_name(f".{path.name}.sha256")
-
-
-def differences_from_checksums(path: Path) -> Iterator[str]:
-    """Yield the differences between a result and its checksum file. Files added to a folder later are ignored."""
-    damaged = f"its checksum in {checksum_file_of(path).name} is damaged"
-    with checksum_file_of(path).open(encoding="utf-8", newline="\n") as lines:
-        if not checksum_file_of(path).stat().st_size:
-            yield damaged
-        for line in lines:
-            digest, _, name = line.removesuffix("\n").partition("  ")
-            file = path.parent / name
-            if not name or not file.is_relative_to(path):
-                yield damaged
-            elif not file.is_file():
-                yield f"{name} is missing"
-            elif sha256_of(file) != digest:
-                yield f"{name} has changed since it was written" if path.is_dir() else "changed since it was written"
 
 
 def sha256_of(path: Path) -> str:
@@ -46,31 +26,33 @@ def size_and_sha256(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def results_with_checksum(folder: Path, pattern: str) -> list[Path]:
-    """Return the existing results whose checksum file matches a pattern."""
-    checksum_files = sorted(folder.glob(pattern))
-    results = (file.with_name(file.name[1:].removesuffix(".sha256")) for file in checksum_files)
-    return [path for path in results if path.exists()]
+def write_list(path: Path, folder: Path) -> None:
+    """Write the SHA-256 of a folder's files as a list beside the folder, which `sha256sum --check` reads."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
+        lines.writelines(f"{sha256_of(file)}  {folder.name}/{file.name}\n" for file in sorted(folder.iterdir()))
 
 
-def damage_of_result(path: Path) -> str:
-    """Compare a result with its checksum file; return what is wrong, or an empty text.
-
-    Raises UnreadableError if it cannot be read now.
-    """
-    try:
-        found = list(islice(differences_from_checksums(path), _SHOWN + 1))
-    except UnicodeDecodeError:
-        return f"its checksum in {checksum_file_of(path).name} is damaged"
-    except OSError as error:
-        raise UnreadableError(f"{path} cannot be read now, and was left unchanged: {error}") from error
+def damage_of_listed(path: Path) -> str:
+    """Compare the files in a list with their SHA-256; return up to three differences, or an empty text."""
+    found = list(islice(_differences_from_list(path), _SHOWN + 1))
     return "; ".join(found[:_SHOWN]) + ("; and more" if found[_SHOWN:] else "")
 
 
-def difference(path: Path, size: int, digest: str | None) -> str:
-    """Return how a file differs from its expected size and SHA-256, or an empty text. digest: None compares sizes."""
+def _differences_from_list(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            digest, _, name = line.removesuffix("\n").partition("  ")
+            file = path.parent / name
+            if not file.is_file():
+                yield f"{name} is missing"
+            elif sha256_of(file) != digest:
+                yield f"{name} has changed since it was written"
+
+
+def difference(path: Path, size: int, digest: str) -> str:
+    """Return how a file differs from its expected size and SHA-256, or an empty text."""
     if not path.is_file():
         return "missing"
     if path.stat().st_size != size:
         return f"{path.stat().st_size} bytes, expected {size}"
-    return "" if digest is None or sha256_of(path) == digest else "its content has changed"
+    return "" if sha256_of(path) == digest else "its content has changed"

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lucaflow.files.checksums import checksum_file_of, sha256_of
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -22,27 +20,15 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def replacing(path: Path, *, with_checksum: bool = False) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; flush it to the disk and rename it when the block succeeds.
 
     If the block raises, the temporary file is removed and an existing file at `path` is kept. Temporary files for
-    `path` from killed processes of this machine are removed too. with_checksum: also write a checksum file, for
-    `snakemake verify`.
+    `path` from killed processes of this machine are removed too.
     """
     with temporary_beside(path) as temporary:
         yield temporary
-        if with_checksum:
-            write_checksum_file(path, temporary)
         publish(temporary, path)
-
-
-def write_checksum_file(path: Path, written: Path) -> None:
-    """Write the checksum file for `path`, a file or a folder of files, which is still at `written`."""
-    with replacing(checksum_file_of(path)) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as lines:
-        if written.is_dir():
-            lines.writelines(f"{sha256_of(file)}  {path.name}/{file.name}\n" for file in written.iterdir())
-        else:
-            lines.write(f"{sha256_of(written)}  {path.name}\n")
 
 
 @contextmanager
@@ -89,11 +75,11 @@ def _is_linked(path: Path, file: Path) -> bool:
 
 
 @contextmanager
-def replacing_folder(path: Path, *, with_checksum: bool = False) -> Iterator[Path]:
+def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; flush its files to the disk and rename it when the block succeeds.
 
     If the block raises, the temporary folder is removed and an existing folder at `path` is kept. Temporary folders
-    for `path` from killed processes of this machine are removed too. with_checksum: as in `replacing`.
+    for `path` from killed processes of this machine are removed too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in _left_behind(path):
@@ -105,8 +91,6 @@ def replacing_folder(path: Path, *, with_checksum: bool = False) -> Iterator[Pat
         for file in temporary.iterdir():
             synchronise(file)
         synchronise(temporary)
-        if with_checksum:
-            write_checksum_file(path, temporary)
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
@@ -156,9 +140,9 @@ def synchronise(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str, *, with_checksum: bool = True) -> None:
-    """Write UTF-8 text under its final name, completely or not at all. with_checksum: as in `replacing`."""
-    with replacing(path, with_checksum=with_checksum) as temporary:
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text under its final name, completely or not at all."""
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -167,6 +151,6 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g"))
 
 
-def write_json(path: Path, value: Mapping[str, Any], *, with_checksum: bool = True) -> None:
-    """Write a JSON file under its final name, completely or not at all. with_checksum: as in `replacing`."""
-    write_text(path, json.dumps(value, indent=2) + "\n", with_checksum=with_checksum)
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file under its final name, completely or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")

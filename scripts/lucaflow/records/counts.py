@@ -37,8 +37,8 @@ class Counts:
         """Write the counts and the date.
 
         The date makes the file new each time. Otherwise Snakemake 9.27 may decide in the middle of a run that a planned
-        `estimate` is not needed. `estimate` is a checkpoint: it would then count as missing, and the jobs that wait for
-        it would run without their input.
+        `plan_heads` is not needed. `plan_heads` is a checkpoint: it would then count as missing, and the jobs that wait
+        for it would run without their input.
         """
         date = datetime.datetime.now(datetime.UTC).isoformat()
         counts = {**asdict(self), "status": dict(sorted(self.status.items())), "date": date}

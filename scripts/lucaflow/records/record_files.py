@@ -78,8 +78,7 @@ def normalise_dataset(
     csv.field_size_limit(sys.maxsize)
     with Problems(files.problems) as problems, ExitStack() as stack:
         records, sequences, labels = (
-            stack.enter_context(replacing(path, with_checksum=True))
-            for path in (files.records, files.sequences, files.labels)
+            stack.enter_context(replacing(path)) for path in (files.records, files.sequences, files.labels)
         )
         records_with_outcomes = with_outcomes(Normaliser(policies, requirements), raw_records, seq_type)
         counts, seen = _write_all(records_with_outcomes, seq_type, records, sequences, labels)

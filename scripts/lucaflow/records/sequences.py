@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,14 @@ class NormalisedSequence:
     residues: str
 
 
+class Shard(NamedTuple):
+    """A shard of a dataset: its name, a digest of its content, and how much it holds."""
+
+    name: str
+    sequences: int
+    tokens: int
+
+
 @dataclass(frozen=True)
 class SequenceIndex:
     """The position of each sequence in a file, in the order of the file.
@@ -46,14 +54,6 @@ class SequenceIndex:
     digests: np.ndarray
     start: np.ndarray
     lengths: np.ndarray
-
-
-class Shard(NamedTuple):
-    """A row of the table of shards: the name of a shard, and the numbers of its sequences and tokens."""
-
-    shard: str
-    sequences: int
-    tokens: int
 
 
 def index_sequences(path: Path) -> SequenceIndex:
@@ -78,9 +78,10 @@ def index_sequences(path: Path) -> SequenceIndex:
 
 
 def split_sequences(path: Path, folder: Path, shard_tokens: int, chosen: np.ndarray | None = None) -> list[Shard]:
-    """Write one file for each shard into `folder`; return the shards.
+    """Write one FASTA file for each shard into `folder`, and remove the FASTA files of other shards; return the shards.
 
-    chosen: (U,) bool, the sequences to include; None for all.
+    chosen: (U,) bool, the sequences to include; None for all. Since a shard's name says its content, a file that exists
+    in the right size is not written again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     index = index_sequences(path)
@@ -91,17 +92,32 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int, chosen: np.ndar
         for positions in divide_below_limit(index.digests[kept, 0], tokens[kept], shard_tokens):
             members = kept[positions]
             ordered = longest_first(members, index.digests, index.lengths)
-            name = shard_name(index.digests[ordered])
-            with replacing(folder / f"{name}.fasta") as temporary, temporary.open("wb", _BUFFER_BYTES) as file:
-                start, stop = index.start[ordered], index.start[ordered + 1]
-                file.writelines(map(os.pread, repeat(handle.fileno()), (stop - start).tolist(), start.tolist()))
-            shards.append(Shard(name, len(members), int(tokens[members].sum())))
+            shard = Shard(shard_name(index.digests[ordered]), len(members), int(tokens[members].sum()))
+            _write_shard(handle, index, ordered, folder / f"{shard.name}.fasta")
+            shards.append(shard)
+    for other in {*folder.glob("*.fasta")} - {folder / f"{shard.name}.fasta" for shard in shards}:
+        other.unlink()
     return shards
 
 
-def write_shard_table(path: Path, shards: Sequence[Shard]) -> None:
+def _write_shard(handle: BinaryIO, index: SequenceIndex, rows: np.ndarray, path: Path) -> None:
+    """Copy records of the file `handle` to a file of a shard. rows: (n,) their numbers, in the order of the shard."""
+    start, stop = index.start[rows], index.start[rows + 1]
+    if path.is_file() and path.stat().st_size == (stop - start).sum():
+        return
+    with replacing(path) as temporary, temporary.open("wb", _BUFFER_BYTES) as shard:
+        shard.writelines(map(os.pread, repeat(handle.fileno()), (stop - start).tolist(), start.tolist()))
+
+
+def shard_folder(table: Path) -> Path:
+    """Return the folder of the FASTA files of a table of shards."""
+    return table.with_name("shards")
+
+
+def write_shard_table(path: Path, shards: Iterable[Shard]) -> None:
     """Write the table of shards. It is written last, so its existence shows that the shards are complete."""
-    write_text(path, "".join("\t".join(map(str, row)) + "\n" for row in [Shard._fields, *shards]))
+    rows = ["shard\tsequences\ttokens", *(f"{shard.name}\t{shard.sequences}\t{shard.tokens}" for shard in shards)]
+    write_text(path, "".join(f"{row}\n" for row in rows))
 
 
 def read_shard_names(path: Path) -> list[str]:

@@ -29,5 +29,5 @@ def plain(text: str) -> str:
 
 def save_png(drawn: Figure, path: Path) -> None:
     """Save a matplotlib figure, completely or not at all."""
-    with replacing(path, with_checksum=True) as temporary:
+    with replacing(path) as temporary:
         drawn.savefig(temporary, dpi=150, format="png", metadata={"Software": None})

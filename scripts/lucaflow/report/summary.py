@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lucaflow.files.json_files import read_json
+from lucaflow.files.json_files import DIGEST_LENGTH, read_json
 from lucaflow.records.counts import Counts
+from lucaflow.report.costs import costs_of_embedding
 
 if TYPE_CHECKING:  # only functions that make tables load it: rules and embedding jobs need the others
     import pandas as pd
 
 DEMONSTRATION = "`mini` is a small network that comes with LucaFlow: for demonstration, not for science."
 _NOT_EMBEDDED = dict.fromkeys(
-    ("truncated", "windowed", "seconds", "residues_per_second", "memory_mb", "embeddings_mb", "shards_mb", "embeddings")
+    (
+        *("computed_sequences", "kept_sequences", "truncated", "windowed"),
+        *("seconds", "residues_per_second", "memory_mb", "embeddings_mb", "shards_mb", "embeddings"),
+    )
 )
 # Columns that the terminal shows only if they have values.
 _SELDOM = ("truncated", "windowed")
 _SHORT_NAMES = {
     "changed_records": "changed",
     "distinct_sequences": "distinct",
+    "computed_sequences": "computed",
+    "kept_sequences": "kept",
     "residues_per_second": "residues/s",
     "memory_mb": "memory MB",
     "embeddings_mb": "h5 MB",
@@ -66,56 +72,24 @@ def _outcomes(counts: Counts) -> dict[str, int]:
 def _embedding(path: Path, working: Path) -> dict[str, Any]:
     report = read_json(path)
     sizes = {name: entry["bytes"] for name, entry in report["files"].items()}
-    jobs = [
-        Path("embed", path.parent.parent.name, path.parent.name, Path(name).relative_to("shards").with_suffix(""))
-        for name in sizes
-        if name.startswith("shards/")
-    ]
-    seconds, memory = cost_of_embedding(working, jobs)
-    rate = rate_of_embedding(working, jobs)
+    shards = [Path(name) for name in sizes if name.startswith("shards/")]
+    jobs = Path("embed", path.parent.parent.name, path.parent.name, report["fingerprint"][:DIGEST_LENGTH])
+    costs = costs_of_embedding(working, jobs, [shard.stem for shard in shards])
+    preflight = path.with_name("preflight.json")
+    expected = read_json(preflight) if preflight.is_file() else {}
     return {
         "model": path.parent.name,
+        "computed_sequences": expected.get("to_compute"),
+        "kept_sequences": expected.get("kept"),
         "truncated": report["truncated_sequences"],
         "windowed": report["windowed_sequences"],
-        "seconds": seconds,
-        "residues_per_second": None if rate is None else round(rate),
-        "memory_mb": memory,
+        "seconds": costs.seconds,
+        "residues_per_second": costs.residues_per_second,
+        "memory_mb": costs.memory_mb,
         "embeddings_mb": round(sizes["embeddings.h5"] / 1e6, 2),
-        "shards_mb": round(sum(size for name, size in sizes.items() if name.startswith("shards/")) / 1e6, 2),
+        "shards_mb": round(sum(sizes[shard.as_posix()] for shard in shards) / 1e6, 2),
         "embeddings": str(path.with_name("embeddings.h5")),
     }
-
-
-def computed_beside(log: Path) -> Path:
-    """Return the file beside the log of an embedding job with the residues and the seconds that it computed."""
-    return log.with_suffix(".computed.json")
-
-
-def cost_of_embedding(working: Path, jobs: Sequence[Path]) -> tuple[float | None, int | None]:
-    """Return the seconds of the embedding jobs together, start-up included, and the most memory that one took, in MB.
-
-    Each is None if it was not measured. jobs: the paths of their benchmarks below `working`/benchmarks, without suffix.
-    """
-    import pandas as pd
-
-    tables = [working / "benchmarks" / f"{job}.tsv" for job in jobs]
-    if not tables or not all(table.is_file() for table in tables):
-        return None, None
-    measured = pd.concat([pd.read_csv(table, sep="\t", na_values="-") for table in tables])
-    memory = measured["max_rss"].max()
-    return round(float(measured["s"].sum()), 1), None if pd.isna(memory) else round(memory)
-
-
-def rate_of_embedding(working: Path, jobs: Sequence[Path]) -> float | None:
-    """Return the residues per second that the jobs computed, or None if it was not measured.
-
-    Residues from an earlier try, or from another shard, do not count. jobs: the paths of their logs below
-    `working`/logs, without suffix.
-    """
-    paths = [computed_beside(working / "logs" / f"{job}.log") for job in jobs]
-    computed = [read_json(path, "Delete it and run again.") for path in paths if path.is_file()]
-    residues, seconds = (sum(each[name] for each in computed) for name in ("residues", "seconds"))
-    return residues / seconds if seconds else None
 
 
 def as_text(table: Path) -> str:
@@ -135,8 +109,8 @@ def as_text(table: Path) -> str:
     where = f"\nEmbeddings (embeddings.h5) and figures{maps} are in:\n{folders}\n" if folders else ""
     where += f"\nPredictions are in:\n{predictions}\n" if predictions else ""
     return (
-        f"\n{text}\n\nSeconds are those of the embedding jobs, with starting Python and loading the network; "
-        "residues/s count the computation alone.\n"
+        f"\n{text}\n\nComputed and kept: sequences embedded in the last run, and before it. Seconds: of all embedding "
+        "jobs, also of earlier runs, with starting Python and loading the network. Residues/s: computation alone.\n"
         f"{warning}{where}"
     )
 

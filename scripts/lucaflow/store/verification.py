@@ -14,7 +14,7 @@ import numpy as np
 
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError, UnreadableError
-from lucaflow.files.checksums import difference, size_and_sha256
+from lucaflow.files.checksums import size_and_sha256
 from lucaflow.files.json_files import DIGEST_LENGTH, parse_json
 from lucaflow.files.locks import is_free
 from lucaflow.records.sharding import shard_name
@@ -267,27 +267,27 @@ def _devices_of(shard_path: Path) -> set[str]:
         return set(shard["device"].asstr()[:])
 
 
-def changed_files(report_path: Path) -> list[tuple[Path, str]]:
-    """Check the files that a report such as verified.json describes; return the damaged or changed ones, and how.
-
-    All files are compared with their size and SHA-256. Shards without SHA-256 are checked by `damage_of_shard`.
-    """
+def damaged_shards(report: Path) -> list[tuple[Path, str]]:
+    """Return the shards in a verified.json that are missing, damaged or of another size, and how."""
     try:
-        files = parse_json(report_path)["files"]
-        expected = {
-            Path(os.path.normpath(report_path.parent / name)): (
-                entry["bytes"],
-                entry.get("sha256") if Path(name).parts[0] == "shards" else entry["sha256"],
-            )
-            for name, entry in files.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        return [(report_path, f"damaged ({error})")]
-    differences = {
-        path: difference(path, size, digest) or ("" if digest else damage_of_shard(path))
-        for path, (size, digest) in expected.items()
-    }
-    return [(path, how) for path, how in differences.items() if how]
+        sizes = {name: entry["bytes"] for name, entry in parse_json(report)["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [(report, f"damaged ({error})")]
+    found = []
+    for name, size in sizes.items():
+        path = report.parent / name
+        if Path(name).parts[:1] != ("shards",) or ".." in Path(name).parts:
+            continue
+        if not path.is_file():
+            found.append((path, "missing"))
+        elif how := _damage_of_size(path, size) or damage_of_shard(path):
+            found.append((path, how))
+    return found
+
+
+def _damage_of_size(path: Path, size: int) -> str:
+    found = path.stat().st_size
+    return "" if found == size else f"{found} bytes, expected {size}"
 
 
 def damage_of_shard(path: Path) -> str:

@@ -81,12 +81,12 @@ def test_the_rate_of_the_last_run(tmp_path):
 
 def test_a_disk_that_is_too_small():
     found = expected(outputs=("matrix",))
-    check_space(found, 0, found.total_bytes, Path("results"))
-    check_space(found, found.total_bytes - 5, 5, Path("results"))
+    check_space(found.bytes, 0, found.total_bytes, Path("results"))
+    check_space(found.bytes, found.total_bytes - 5, 5, Path("results"))
     with pytest.raises(
         SpaceError, match=r"need 3\d\d kB more \(matrix 3\d\d kB, .*\), but the disk of results has 1 kB"
     ):
-        check_space(found, 0, 1000, Path("results"))
+        check_space(found.bytes, 0, 1000, Path("results"))
 
 
 @pytest.mark.parametrize(

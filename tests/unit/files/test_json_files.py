@@ -7,7 +7,7 @@ from lucaflow.files.writing import write_json
 
 def test_what_was_written_is_read(tmp_path):
     path = tmp_path / "about.json"
-    write_json(path, {"name": "Ångström", "count": 3}, with_checksum=False)
+    write_json(path, {"name": "Ångström", "count": 3})
     assert read_json(path) == {"name": "Ångström", "count": 3}
     assert path.read_bytes().isascii()
 

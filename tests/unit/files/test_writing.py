@@ -10,7 +10,6 @@ import sys
 import pytest
 from workflow_runs import ROOT
 
-from lucaflow.files.checksums import checksum_file_of
 from lucaflow.files.writing import replacing, replacing_folder, write_text
 
 
@@ -32,7 +31,7 @@ def test_what_stood_there_stays_when_writing_fails(tmp_path):
         temporary.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "before"
-    assert sorted(tmp_path.iterdir()) == [checksum_file_of(path), path]
+    assert sorted(tmp_path.iterdir()) == [path]
 
 
 def test_what_a_killed_process_left_goes(tmp_path):
@@ -46,7 +45,7 @@ def test_what_a_killed_process_left_goes(tmp_path):
     others = [f".a[1].txt.{platform.node()}-{os.getppid()}.x.part", ".a[1].txt.elsewhere-1.x.part", ".b.txt.x.part"]
     for name in others:
         (tmp_path / name).write_text("another's")
-    write_text(path, "whole", with_checksum=False)
+    write_text(path, "whole")
     assert not left.exists()
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([path.name, *others])
 

@@ -54,7 +54,7 @@ def test_the_table_of_shards(shard, tmp_path):
     """Tokens are residues with [CLS] and [SEP]."""
     shards = split_sequences(shard, tmp_path / "shards", shard_tokens=5)
     assert sorted(each[1:] for each in shards) == [(1, 5), (1, 6)]
-    assert {path.stem for path in (tmp_path / "shards").glob("*.fasta")} == {each.shard for each in shards}
+    assert {path.stem for path in (tmp_path / "shards").glob("*.fasta")} == {each.name for each in shards}
     write_shard_table(tmp_path / "shards.tsv", [Shard("a", 2, 11), Shard("b", 1, 5)])
     assert (tmp_path / "shards.tsv").read_text() == "shard\tsequences\ttokens\na\t2\t11\nb\t1\t5\n"
     assert read_shard_names(tmp_path / "shards.tsv") == ["a", "b"]

@@ -10,13 +10,12 @@ from small_store import CHECKPOINT, RESIDUES
 
 from lucaflow.engine.engine import EmbeddedBatch, Piece
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.checksums import size_and_sha256
 from lucaflow.records.outcomes import digest_of
 from lucaflow.records.sharding import shard_name
 from lucaflow.store.checksums import read_unchecked_rows, row_checksums
 from lucaflow.store.format import ShardContent
 from lucaflow.store.shards import ShardWriter
-from lucaflow.store.verification import changed_files, damage_of_shard
+from lucaflow.store.verification import damage_of_shard, damaged_shards
 
 DIGESTS = [digest_of("prot", text) for text in RESIDUES]
 LENGTHS = np.array([len(text) for text in RESIDUES])
@@ -98,25 +97,21 @@ def test_a_shard_under_another_name_is_found(tmp_path):
     assert "its fingerprint does not match" in damage_of_shard(folder / other.name)
 
 
-def test_files_of_a_report_are_checked(tmp_path):
-    """A shard without SHA-256 by reading it, anything else by its SHA-256."""
-    shard, records, report = write_shard(tmp_path, "mean"), tmp_path / "records.tsv", tmp_path / "verified.json"
-    records.write_text("id\n")
-    files = {
-        "records.tsv": size_and_sha256(records),
-        str(shard.relative_to(tmp_path)): {"bytes": shard.stat().st_size},
-    }
-    report.write_text(json.dumps({"files": files}))
-    assert changed_files(report) == []
+def test_the_shards_of_a_report_are_read(tmp_path):
+    shard, report = write_shard(tmp_path / "shards", "mean"), tmp_path / "verified.json"
+    name = str(shard.relative_to(tmp_path))
+    # Other files have receipts, and nothing outside the folder is read.
+    files = {"embeddings.h5": {"bytes": 1}, "../x": {"bytes": 1}, "shards/../../x": {"bytes": 1}}
+    report.write_text(json.dumps({"files": {**files, name: {"bytes": shard.stat().st_size}}}))
+    assert damaged_shards(report) == []
     with h5py.File(shard) as file:
         place = file["mean"].id.get_offset()
     flip(shard, place)
-    flip(records, 0)
-    changed = dict(changed_files(report))
-    assert changed[records] == "its content has changed"
-    assert "do not match their checksum" in changed[shard]
+    ((path, how),) = damaged_shards(report)
+    assert path == shard and "do not match their checksum" in how
     shard.write_bytes(shard.read_bytes()[:-1])
-    assert "bytes, expected" in dict(changed_files(report))[shard]
-    files["records.tsv"].pop("sha256")
-    report.write_text(json.dumps({"files": files}))
-    assert changed_files(report) == [(report, "damaged ('sha256')")]
+    assert "bytes, expected" in dict(damaged_shards(report))[shard]
+    shard.unlink()
+    assert damaged_shards(report) == [(shard, "missing")]
+    report.write_text("{}")
+    assert damaged_shards(report) == [(report, "damaged ('files')")]

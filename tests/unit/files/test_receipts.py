@@ -1,0 +1,129 @@
+"""A receipt says on what a step depended and what it wrote; anything else is noticed."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lucaflow.errors import StoreError, UnreadableError
+from lucaflow.files.json_files import digest_of_settings
+from lucaflow.files.receipts import (
+    as_list,
+    damage,
+    is_current,
+    receipt_path,
+    recorded_settings,
+    recording,
+    require_unchanged,
+)
+
+SETTINGS = {"a": 1, "b": [2, None]}
+
+
+@pytest.fixture
+def step(tmp_path):
+    """The receipt of a step that wrote a file, a file in a folder, and a folder."""
+    receipt = receipt_path(tmp_path / "results/d", "step")
+    write(receipt)
+    return receipt
+
+
+def outputs_of(receipt: Path) -> list[Path]:
+    return [receipt.parents[1] / name for name in ("a b.txt", "m/b.txt", "folder")]
+
+
+def write(receipt: Path, settings=SETTINGS) -> None:
+    text, other, folder = outputs_of(receipt)
+    with recording(receipt, settings, [text, other, folder]):
+        other.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        text.write_text("text")
+        other.write_text("other")
+
+
+def test_the_same_settings_are_current_in_any_order(step):
+    assert digest_of_settings({"b": [2, None], "a": 1}) == digest_of_settings(SETTINGS)
+    assert is_current(step, {"b": [2, None], "a": 1})
+    assert recorded_settings(step) == SETTINGS
+    assert not is_current(step, {"a": 1, "b": [2, 0]})
+    write(step, {"a": 2})
+    assert not is_current(step, SETTINGS) and is_current(step, {"a": 2})
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_missing_output_is_not_current(step, number):
+    path = outputs_of(step)[number]
+    path.rename(path.with_name("elsewhere"))
+    assert not is_current(step, SETTINGS)
+
+
+def test_another_size_is_noticed_without_reading_and_a_changed_bit_by_reading(step):
+    text, other, _ = outputs_of(step)
+    text.write_text("longer text")
+    assert not is_current(step, SETTINGS)
+    assert damage(step) == [(text, "11 bytes, expected 4"), (step, "describes files that changed")]
+    text.write_text("test")
+    other.unlink()
+    assert damage(step) == [
+        (text, "its content has changed"), (other, "missing"), (step, "describes files that changed")
+    ]  # fmt: skip
+
+
+def test_a_failed_step_leaves_no_receipt(step):
+    with pytest.raises(ZeroDivisionError), recording(step, SETTINGS, outputs_of(step)):
+        raise ZeroDivisionError
+    assert not step.exists()
+    assert not is_current(step, SETTINGS)
+    assert recorded_settings(step) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"settings_sha256": "", "settings": {}, "outputs": {"a": {}}}']
+)
+def test_a_damaged_receipt_is_no_receipt(step, content):
+    step.write_text(content)
+    assert not is_current(step, SETTINGS)
+    assert recorded_settings(step) is None
+    ((path, problem),) = damage(step)
+    assert path == step and "is damaged" in problem
+    with pytest.raises(StoreError, match="is damaged"):
+        require_unchanged(step, outputs_of(step)[:1])
+
+
+@pytest.mark.parametrize("name", ["../../outside.txt", "/etc/passwd", "m/../../x"])
+def test_a_receipt_names_no_file_outside_its_folder(step, name):
+    content = json.loads(step.read_text())
+    content["outputs"] = {name: {"bytes": 1, "sha256": "0"}}
+    step.write_text(json.dumps(content))
+    assert not is_current(step, SETTINGS)
+    assert [path for path, _ in damage(step)] == [step]
+
+
+def test_a_receipt_that_cannot_be_read_is_not_damaged(step):
+    step.unlink()
+    step.mkdir()
+    with pytest.raises(UnreadableError, match="left unchanged"):
+        damage(step)
+
+
+def test_a_step_that_reads_an_output_compares_it(step):
+    text, other, _ = outputs_of(step)
+    require_unchanged(step, [text, other])
+    text.write_text("test")
+    require_unchanged(step, [other])
+    with pytest.raises(StoreError, match=r"a b\.txt: its content has changed\. Run `snakemake verify`"):
+        require_unchanged(step, [other, text])
+    with pytest.raises(StoreError, match="not in"):
+        require_unchanged(step, [step])
+    step.unlink()
+    with pytest.raises(StoreError, match="is missing"):
+        require_unchanged(step, [other])
+
+
+def test_all_checksums_are_a_list_for_sha256sum(step):
+    results = step.parents[2]
+    (results / "SHA256SUMS").write_text(as_list(results, ["d", "without-results"]))
+    check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    said = subprocess.run(check, cwd=results, check=True, capture_output=True, text=True).stdout
+    assert said == "d/a b.txt: OK\nd/m/b.txt: OK\n"
