@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
+
+from lucaflow.engine.gpu_locks import lock_first_free
 
 logger = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_CHECKS = 1.0
 # A fixed folder, not TMPDIR: all jobs on this machine must use the same locks.
 _LOCK_FOLDER = Path("/tmp")
-# A lock is released when nothing refers to it.
-_held_locks: list[FileLock] = []
 
 
 def take_gpu(device: torch.device) -> torch.device:
@@ -33,22 +29,3 @@ def take_gpu(device: torch.device) -> torch.device:
     torch.cuda.set_device(index)
     logger.info("using GPU %d of %d", index, len(names))
     return torch.device("cuda", index)
-
-
-def lock_first_free(names: Sequence[str], folder: Path) -> int:
-    """Lock the first free name until this process ends, by a file in `folder`; return its index in `names`."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    waiting = False
-    while True:
-        for index, name in enumerate(names):
-            lock = FileLock(folder / f"{name}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            _held_locks.append(lock)
-            return index
-        if not waiting:
-            logger.warning("All %d GPUs are in use by your other jobs; waiting for one of them.", len(names))
-            waiting = True
-        time.sleep(_SECONDS_BETWEEN_CHECKS)

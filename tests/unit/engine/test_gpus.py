@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ NAMES = ["GPU-a", "GPU-b", "GPU-c"]
 JOB = """
 import sys
 from pathlib import Path
-from lucaflow.engine.gpus import lock_first_free
+from lucaflow.engine.gpu_locks import lock_first_free
 print(lock_first_free(sys.argv[2:], Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
@@ -31,8 +30,9 @@ def start(tmp_path):
     def job(*names):
         command = [sys.executable, "-c", JOB, str(tmp_path), *names]
         process = subprocess.Popen(
-            command, env={"PYTHONPATH": str(SCRIPTS)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            command, env={"PYTHONPATH": str(SCRIPTS)}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
         started.append(process)
         return process
 
@@ -51,7 +51,7 @@ def test_one_that_is_killed_leaves_its_own_to_the_next(start):
     jobs = [start(*NAMES) for _ in NAMES]
     taken = [int(job.stdout.readline()) for job in jobs]
     waiting = start(*NAMES)
-    time.sleep(1)
+    assert "All 3 GPUs are in use by your other jobs; waiting for one of them." in waiting.stderr.readline()
     jobs[1].kill()
     assert int(waiting.stdout.readline()) == taken[1]
 
