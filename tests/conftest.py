@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# Set before torch is loaded: several tests share the cores, and threads that spin while they wait slow the others down.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import loopback
 import numpy as np
