@@ -1,4 +1,6 @@
-"""A small records.tsv."""
+"""A small records.tsv, and no waiting for the disk."""
+
+import os
 
 import pandas as pd
 import pytest
@@ -11,6 +13,14 @@ ROWS = [
     ("5", "001", "last", "prot", "a", "accepted", "7"),
 ]
 COLUMNS = ["record", "id", "description", "seq_type", "side", "status", "length"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_waiting_for_the_disk():
+    """No unit test is about a crash of the machine; the order of these calls is tested in faults/test_writing.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture
