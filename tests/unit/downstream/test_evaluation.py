@@ -6,6 +6,12 @@ import pytest
 from lucaflow.downstream.evaluation import compare, evaluate
 
 
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    """The ends of the intervals are asserted to a tenth of their width, which a tenth of the samples shows too."""
+    monkeypatch.setattr("lucaflow.downstream.evaluation._RESAMPLES", 50)
+
+
 def table(truth, labels, probs=None):
     probs = probs or ["0.9"] * len(labels)
     return pd.DataFrame({"prob": probs, "label": labels, "ground_truth": truth}, dtype=str)

@@ -82,11 +82,26 @@ def job(golden_checkpoints, tmp_path, monkeypatch, caplog):
     return lambda name: Job(tmp_path / name, golden_checkpoints["T1"].folder, monkeypatch)
 
 
-@pytest.fixture
-def undisturbed(job):
-    """The bytes of a job that was not cut off, and its batches."""
-    whole = job("undisturbed")
-    return whole.run(), whole.launched
+@pytest.fixture(scope="module")
+def uncut(golden_checkpoints, tmp_path_factory):
+    """Return what runs a job that is not cut off; it returns its bytes, and its batches."""
+
+    def run(**chosen):
+        with pytest.MonkeyPatch.context() as patch:
+            whole = Job(tmp_path_factory.mktemp("uncut"), golden_checkpoints["T1"].folder, patch)
+            return whole.run(**chosen), whole.launched
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(uncut):
+    return uncut()
+
+
+@pytest.fixture(scope="module")
+def undisturbed_windows(uncut):
+    return uncut(chosen=WINDOWED, budget=24)
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -111,14 +126,14 @@ def test_it_may_be_cut_off_again_and_again(job, undisturbed):
 
 
 @pytest.mark.parametrize("number", range(1, 20, 3))
-def test_a_sequence_in_windows_begins_anew_in_the_same_batches(job, number):
-    whole, again = job("whole"), job("again")
-    expected = whole.run(chosen=WINDOWED, budget=24)
+def test_a_sequence_in_windows_begins_anew_in_the_same_batches(job, undisturbed_windows, number):
+    expected, batches = undisturbed_windows
+    again = job("again")
     again.cut(number, WINDOWED, budget=24)
     assert again.run(chosen=WINDOWED, budget=24) == expected
     # All batches are those of the whole job; at most those of one sequence, four, are computed once more.
-    assert again.launched == whole.launched[-len(again.launched) :]
-    assert len(again.launched) < len(whole.launched) - number + 5
+    assert again.launched == batches[-len(again.launched) :]
+    assert len(again.launched) < len(batches) - number + 5
 
 
 @pytest.mark.parametrize("number", [0, 1])

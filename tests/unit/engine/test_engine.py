@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -188,14 +190,15 @@ WINDOWS = [
 def test_windowed_rows_are_those_of_their_windows(encoder, way, special):
     chosen = options(matrix_add_special_token=special, **way)
     some = sequences("MKVLAWRRKLAWQE" * 3, "MKVLAWRRKLAWQE", "MKVLAWRRK")
+    alone_engine = Engine(encoder, options(matrix_add_special_token=True), CPU, 1)
+    of_parts = cache(lambda part: embedded(alone_engine, sequences(part)))
     reference = None
     for budget in (1, 15, 10_000):
         matrices, vectors = embedded(Engine(encoder, chosen, CPU, budget), some)
         for matrix, sequence, row in zip(matrices, some, range(3), strict=True):
             inner = matrix[1:-1] if special else matrix
             for window in chosen.windowing.windows(len(sequence.residues)):
-                part = sequences(sequence.residues[window.start : window.stop])
-                (alone,), pooled = embedded(Engine(encoder, options(matrix_add_special_token=True), CPU, 1), part)
+                (alone,), pooled = of_parts(sequence.residues[window.start : window.stop])
                 first = 1 + window.kept_start - window.start
                 kept = alone[first : first + window.kept]
                 np.testing.assert_allclose(inner[window.kept_start : window.kept_stop], kept, atol=1e-5)

@@ -127,7 +127,7 @@ def test_an_interrupted_run_resumes(tmp_path, monkeypatch):
     corpora = [repeats("gene", "ACGT"), repeats("prot", RESIDUES)]
     setting = Setting(steps=12, tokens=300, warmup=5)
     monkeypatch.setattr(training, "STEPS_PER_STATE", 8)
-    whole = train(corpora, setting, tmp_path / "whole")
+    whole = train(corpora, setting, tmp_path / "whole", threads=1)
     ten_steps = iter(range(10))
 
     def interrupted(*arguments):
@@ -136,9 +136,9 @@ def test_an_interrupted_run_resumes(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(StopIteration):
         patch.setattr(training, "random_batch", interrupted)
-        train(corpora, setting, tmp_path / "halves")
+        train(corpora, setting, tmp_path / "halves", threads=1)
     assert torch.load(tmp_path / "halves/state.pt", weights_only=True)["step"] == 8
-    again = train(corpora, setting, tmp_path / "halves")
+    again = train(corpora, setting, tmp_path / "halves", threads=1)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), whole.parameters(), strict=True))
     for other, texts in ((replace(setting, seed=2), corpora), (setting, [repeats("gene", "ACG"), corpora[1]])):
         with pytest.raises(RuntimeError, match="was made with other settings or sequences"):
@@ -156,7 +156,7 @@ def test_saved_weights_equal_loaded_ones(tmp_path, packaged):
     assert sum(p.numel() for p in packaged.encoder.parameters()) > 1e6
 
 
-@pytest.mark.parametrize("name", DEMO)
+@pytest.mark.parametrize("name", ["pfam", pytest.param("location", marks=pytest.mark.long), "miRNA family"])
 def test_the_packaged_weights_reproduce_their_evidence(packaged, name):
     (row,) = (row for row in EVIDENCE["masked tokens and neighbours"] if row["set"] == name)
     labelled = demo(name)
