@@ -33,8 +33,6 @@ def test_pairs_are_normalised_and_accounted_for(workflow):
         ["p", "3", "1", "2", "mini-1"],
     ]
     assert "Nothing to be done" in workflow.run().succeeded().output
-    workflow.write("pairs.csv", f"{PAIRS}g1,p1,gene,prot,ACGT,M-\n")
-    workflow.run().failed("line 2, id 'p1': side b: '-' at position 2")
 
 
 def test_what_the_disk_cannot_hold_is_refused_before_anything_is_embedded(workflow):

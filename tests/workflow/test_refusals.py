@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pytest
 import torch
 from golden_cases import PACKAGED
-from safetensors.torch import save_file
 
 from lucaflow.report.terminal import HIDDEN_LINES
 
@@ -74,135 +72,65 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
             assert not list((workflow.directory / "results" / name).glob("records.tsv")), name
     problems = (workflow.directory / "results/gaps/problems.tsv").read_text().splitlines()
     assert len(problems) == 22
+
+    before = workflow.result("good", "embeddings.h5").read_bytes()
     workflow.write("gaps.fasta", ">one\nMKVLAW\n")
-    workflow.run("results/gaps/records.tsv").succeeded()
+    workflow.fasta("good.fasta", {"a": "MKV-LAW"})
+    run = workflow.run("--keep-going", "results/gaps/records.tsv", "results/good/records.tsv")
+    run.failed("An older result is still there: results/good/mini-1/embeddings.h5")
+    assert workflow.result("good", "embeddings.h5").read_bytes() == before
+    assert (workflow.directory / "results/gaps/records.tsv").exists()
     assert not (workflow.directory / "results/gaps/problems.tsv").exists()
 
 
-def test_an_older_result_is_kept_and_said_to_be_there(protein):
-    protein.run().succeeded()
-    before = protein.result("p", "embeddings.h5").read_bytes()
-    protein.fasta("p.fasta", {"a": "MKV-LAW"})
-    protein.run().failed("An older result is still there: results/p/mini-1/embeddings.h5")
-    assert protein.result("p", "embeddings.h5").read_bytes() == before
-
-
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("changes", "words"),
     [
-        ({"embeding": {}}, ["embeding: there is no such key; did you mean embedding?"]),
-        ({"embedding": {"output": ["mean"]}}, ["embedding.output", "did you mean embedding.outputs?"]),
-        ({"embedding": {"outputs": ["median"]}}, ["embedding.outputs.0: 'median' is not one of"]),
-        ({"compute": {"shard_tokens": 0}}, ["compute.shard_tokens: 0 is less than the minimum of 1"]),
         (
-            {"embedding": {"precision": "tfloat32"}},
-            ["`tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`"],
+            {"embeding": {}, "embedding": {"outputs": ["median"]}, "compute": {"shard_tokens": 0}},
+            [
+                "embeding: there is no such key; did you mean embedding?",
+                "embedding.outputs.0: 'median' is not one of",
+                "compute.shard_tokens: 0 is less than the minimum of 1",
+            ],
         ),
-        ({"embedding": {"layer": 7}}, ["embedding.layer is 7, but this checkpoint has layers 0 to 6"]),
         ({"compute": {"device": "cuda"}}, ["compute.device is `cuda`, but torch finds no usable GPU"]),
-        ({"model": {"llm_version": "lucaone-prot"}}, ["no lucaone-prot with 30000000 steps from `huggingface`"]),
-        ({"datasets": "nowhere.tsv"}, ["nowhere.tsv: there is no such table of datasets"]),
     ],
-    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+    ids=["before any job", "in a job"],
 )
-def test_a_wrong_configuration(protein, change, words):
-    if torch.cuda.is_available() and ("compute" in change or "precision" in str(change)):
+def test_a_wrong_configuration(protein, changes, words):
+    """All wrong keys and values are in tests/unit/config/test_resolve.py and beside the code that refuses them."""
+    if torch.cuda.is_available() and changes["compute"].get("device"):
         pytest.skip("there is a GPU")
-    for key, value in change.items():
-        protein.config[key] = {**protein.config.get(key, {}), **value} if isinstance(value, dict) else value
+    for key, value in changes.items():
+        protein.config[key] = {**protein.config.get(key, {}), **value}
     run = protein.run().failed(*words)
     assert "Traceback" not in run.output
     assert not list(protein.directory.glob("results/p/mini-1/*.h5"))
 
 
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        ({"dataset": "../p"}, "line 2: dataset: '../p' does not match"),
-        ({"path": "{a}.fasta"}, "line 2: path: '{a}.fasta' contains a brace"),
-        ({"seq_type": "dna"}, "line 2: seq_type: 'dna' is not one of ['gene', 'prot']"),
-        ({"seq_type": ""}, "line 2: seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"),
-        ({"seqtype": "prot"}, "line 2: seqtype: there is no such key; did you mean seq_type?"),
-        ({"seq_type": "gene", "llm_version": "lucaone-prot"}, "lucaone-prot reads only prot sequences"),
-        ({"llm_step": "5"}, "`mini` exists only with step 1"),
-    ],
-)
-def test_a_wrong_table_of_datasets(protein, row, words):
-    protein.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", **row})
-    protein.run("--dry-run").failed("datasets.tsv", words)
-    protein.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"}, {"dataset": "P", "path": "p.fasta"})
-    protein.run("--dry-run").failed("line 3: dataset: 'P' is in the table twice")
+def test_a_wrong_table_of_datasets(protein):
+    protein.datasets({"dataset": "../p", "path": "p.fasta", "seq_type": "prot"}, {"dataset": "q", "path": "p.fasta"})
+    run = protein.run("--dry-run").failed(
+        "datasets.tsv, line 2: dataset: '../p' does not match",
+        "datasets.tsv, line 3: seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing",
+    )
+    assert "Traceback" not in run.output
 
 
-def take_golden(workflow, name, version, step):
-    """Use a copy of a recorded checkpoint; return its folder."""
-    copy = workflow.directory / "lucaone"
-    shutil.copytree(PACKAGED / "embedding/checkpoints" / name, copy)
-    workflow.config["checkpoints"] = {"source": "local", "path": "lucaone", "directory": "converted"}
-    workflow.config["model"] = {"llm_version": version, "llm_step": step}
-    return copy / f"llm/models/lucaone/{version}/checkpoint-step{step}"
-
-
-def break_shape(folder):
-    state = torch.load(folder / "pytorch.pth", weights_only=True)
+def test_a_broken_checkpoint(protein):
+    """All kinds of damage are in tests/unit/checkpoints/test_conversion.py."""
+    shutil.copytree(PACKAGED / "embedding/checkpoints/T1", protein.directory / "lucaone")
+    protein.config["checkpoints"] = {"source": "local", "path": "lucaone", "directory": "converted"}
+    protein.config["model"] = {"llm_version": "lucaone", "llm_step": 36000000}
+    weights = next((protein.directory / "lucaone").rglob("pytorch.pth"))
+    state = torch.load(weights, weights_only=True)
     state["layers.1.fc1.weight"] = state["layers.1.fc1.weight"][:5]
     del state["layers.0.fc2.bias"]
-    torch.save(state, folder / "pytorch.pth")
-
-
-def break_number(folder):
-    state = torch.load(folder / "pytorch.pth", weights_only=True)
-    state["embed_tokens.weight"][3, 3] = float("nan")
-    torch.save(state, folder / "pytorch.pth")
-
-
-def cut_short(folder):
-    content = (folder / "pytorch.pth").read_bytes()
-    (folder / "pytorch.pth").write_bytes(content[: len(content) // 3])
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda folder: (folder / "pytorch.pth").unlink(), ["no pytorch.pth in", "It holds: config.json"]),
-        (shutil.rmtree, ["no folder", "checkpoint-step36000000"]),
-        (break_shape, ["layers.1.fc1.weight has shape (5, 32), expected (128, 32)", "layers.0.fc2.bias is missing"]),
-        (break_number, ["not finite: embed_tokens.weight"]),
-        (cut_short, ["pytorch.pth is damaged"]),
-        (lambda folder: (folder / "config.json").write_text("{"), ["config.json does not describe a LucaOne model"]),
-    ],
-    ids=["no weights", "no folder", "wrong shapes", "not finite", "cut short", "broken config"],
-)
-def test_a_broken_checkpoint(protein, damage, words):
-    damage(take_golden(protein, "T1", "lucaone", 36000000))
-    run = protein.run().failed(*words)
+    torch.save(state, weights)
+    run = protein.run().failed(
+        "layers.1.fc1.weight has shape (5, 32), expected (128, 32)", "layers.0.fc2.bias is missing"
+    )
     assert "Traceback" not in run.output
     assert not list(protein.directory.glob("converted/*/model.safetensors"))
     assert not list(protein.directory.glob("results/p/lucaone-36000000"))
-
-
-class Hostile:
-    def __reduce__(self):
-        return (open, ("executed", "w"))
-
-
-def test_a_hostile_pickle_is_refused_and_does_nothing(protein):
-    folder = take_golden(protein, "T1", "lucaone", 36000000)
-    torch.save({"embed_tokens.weight": Hostile()}, folder / "pytorch.pth")
-    protein.run().failed("holds more than plain tensors; no code in it was run")
-    assert not (protein.directory / "executed").exists()
-
-
-def test_a_hugging_face_directory_needs_a_step_and_holds_one_model(protein):
-    folder = protein.directory / "hub"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({}))
-    save_file({"x": torch.zeros(1)}, folder / "model.safetensors")
-    protein.config["checkpoints"] = {"source": "local", "path": "hub"}
-    protein.config["model"] = {"llm_version": "lucaone"}
-    protein.run("--dry-run").failed("model.llm_step: must be given, since hub is a Hugging Face directory")
-    protein.datasets(
-        {"dataset": "p", "path": "p.fasta", "seq_type": "prot", "llm_step": "36000000"},
-        {"dataset": "q", "path": "p.fasta", "seq_type": "prot", "llm_version": "lucaone-prot", "llm_step": "38200000"},
-    )
-    protein.run("--dry-run").failed("hub holds one model, but the datasets need lucaone-36000000, lucaone-prot-382")

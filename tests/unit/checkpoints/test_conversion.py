@@ -119,3 +119,56 @@ def test_a_tensor_that_is_unknown(tmp_path, published):
     hub = write_hub(tmp_path / "hub", (config, {**state, "layers.0.extra.weight": torch.zeros(2)}))
     with pytest.raises(CheckpointError, match=r"layers.0.extra.weight is not part of the network"):
         convert(locate(hub, MODEL), MODEL, tmp_path / "out")
+
+
+def break_shape(folder):
+    state = torch.load(folder / "pytorch.pth", weights_only=True)
+    state["layers.1.fc1.weight"] = state["layers.1.fc1.weight"][:5]
+    del state["layers.0.fc2.bias"]
+    torch.save(state, folder / "pytorch.pth")
+
+
+def break_number(folder):
+    state = torch.load(folder / "pytorch.pth", weights_only=True)
+    state["embed_tokens.weight"][3, 3] = float("nan")
+    torch.save(state, folder / "pytorch.pth")
+
+
+def cut_short(folder):
+    content = (folder / "pytorch.pth").read_bytes()
+    (folder / "pytorch.pth").write_bytes(content[: len(content) // 3])
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "pytorch.pth").unlink(), ["no pytorch.pth in", "It holds: config.json"]),
+        (shutil.rmtree, ["no folder", "checkpoint-step36000000"]),
+        (break_shape, ["layers.1.fc1.weight has shape (5, 32), expected (128, 32)", "layers.0.fc2.bias is missing"]),
+        (break_number, ["not finite: embed_tokens.weight"]),
+        (cut_short, ["pytorch.pth is damaged"]),
+        (lambda folder: (folder / "config.json").write_text("{"), ["config.json does not describe a LucaOne model"]),
+    ],
+    ids=["no weights", "no folder", "wrong shapes", "not finite", "cut short", "broken config"],
+)
+def test_a_broken_checkpoint(tmp_path, damage, words):
+    copy = shutil.copytree(T1, tmp_path / "copy")
+    damage(copy / FOLDER)
+    with pytest.raises(CheckpointError) as refused:
+        convert(locate(copy, MODEL), MODEL, tmp_path / "out")
+    assert [word for word in words if word not in str(refused.value)] == []
+    assert not list((tmp_path / "out").glob("*"))
+
+
+class Hostile:
+    def __reduce__(self):
+        return (open, ("executed", "w"))
+
+
+def test_a_hostile_pickle_is_refused_and_does_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    copy = shutil.copytree(T1, tmp_path / "copy")
+    torch.save({"embed_tokens.weight": Hostile()}, copy / FOLDER / "pytorch.pth")
+    with pytest.raises(CheckpointError, match="holds more than plain tensors; no code in it was run"):
+        convert(locate(copy, MODEL), MODEL, tmp_path / "out")
+    assert not (tmp_path / "executed").exists()

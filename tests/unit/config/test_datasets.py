@@ -72,9 +72,31 @@ def test_a_table_of_datasets(tmp_path):
             "dataset\tpath\tkind\tseq_type\na\tx\tpair\tgene\n",
             "line 2: seq_type: a file of pairs has LucaOne.s columns",
         ),
+        ("dataset\tpath\tseq_type\n../p\tx\tprot\n", "line 2: dataset: '../p' does not match"),
+        ("dataset\tpath\tseq_type\np\t{a}.fasta\tprot\n", "line 2: path: '{a}.fasta' contains a brace"),
+        ("dataset\tpath\tseq_type\np\tx\tdna\n", r"line 2: seq_type: 'dna' is not one of \['gene', 'prot'\]"),
+        ("dataset\tpath\tseq_type\np\tx\n", r"line 2: seq_type: expected `gene` \(DNA, RNA\) or `prot`, found noth"),
+        (
+            "dataset\tpath\tseqtype\np\tx\tprot\n",
+            r"line 2: seqtype: there is no such key; did you mean seq_type\?",
+        ),
+        (
+            "dataset\tpath\tseq_type\tllm_version\np\tx\tgene\tlucaone-prot\n",
+            "lucaone-prot reads only prot sequences",
+        ),
+        (
+            "dataset\tpath\tseq_type\tllm_version\tllm_step\np\tx\tprot\tmini\t5\n",
+            "`mini` exists only with step 1",
+        ),
+        ("dataset\tpath\tseq_type\np\tx\tprot\nP\tx\tprot\n", "line 3: dataset: 'P' is in the table twice"),
         ("dataset\tpath\tseq_type\n#x\n\n.a\tx\tprot\n", "line 4: dataset: '.a' does not match"),
     ],
 )
 def test_a_wrong_table(tmp_path, text, words):
     with pytest.raises(ConfigError, match=words):
         datasets(tmp_path, text)
+
+
+def test_a_table_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.tsv: there is no such table of datasets"):
+        read_datasets(tmp_path / "nowhere.tsv", DATASETS, resolve({}, CONFIG))

@@ -47,6 +47,10 @@ def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
     ("config", "words"),
     [
         ({"modle": {}}, r"modle: there is no such key; did you mean model\?"),
+        ({"embeding": {}}, r"embeding: there is no such key; did you mean embedding\?"),
+        ({"embedding": {"output": ["mean"]}}, r"embedding\.output.*did you mean embedding\.outputs\?"),
+        ({"embedding": {"outputs": ["median"]}}, r"embedding\.outputs\.0: 'median' is not one of"),
+        ({"compute": {"shard_tokens": 0}}, r"compute\.shard_tokens: 0 is less than the minimum of 1"),
         ({"input": {"zzz": 1}}, "input.zzz: there is no such key; known here: invalid_characters"),
         ({"embedding": []}, r"embedding: \[\] is not of type 'object'"),
         ({"compute": {"shard_tokens": "1e6"}}, "shard_tokens: '1e6' is not of type 'integer'. YAML reads it as text"),
@@ -110,6 +114,10 @@ def test_a_section_without_keys_says_nothing():
             {"model": {"llm_version": "lucaone-prot", "llm_step": 38200000}, "checkpoints": {"source": "server"}},
             "no lucaone-prot with 38200000 steps from `server`",
         ),
+        (
+            {"embedding": {"precision": "tfloat32"}, "compute": {"device": "cpu"}},
+            "`tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`",
+        ),
         ({"checkpoints": {"directory": __file__}}, "test_resolve.py is a file; give a directory"),
         (
             {"model": {"llm_version": "lucaone", "llm_step": 7}},
@@ -127,3 +135,23 @@ def test_a_named_choice_runs_or_raises(tmp_path, config, words):
     table.write_text("dataset\tpath\tseq_type\nd\td.fasta\tprot\n")
     with pytest.raises(ConfigError, match=words):
         refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), REGISTRY)
+
+
+def test_a_hugging_face_directory_needs_a_step_and_holds_one_model(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").touch()
+    config = resolve(
+        {"model": {"llm_version": "lucaone"}, "checkpoints": {"source": "local", "path": str(tmp_path)}}, CONFIG
+    )
+    table = tmp_path / "d.tsv"
+    table.write_text("dataset\tpath\tseq_type\np\tp.fasta\tprot\n")
+    with pytest.raises(
+        ConfigError, match=f"model.llm_step: must be given, since {tmp_path} is a Hugging Face directory"
+    ):
+        refuse_unavailable(config, read_datasets(table, DATASETS, config), REGISTRY)
+    rows = "p\tp.fasta\tprot\t\t36000000\nq\tp.fasta\tprot\tlucaone-prot\t38200000\n"
+    table.write_text(f"dataset\tpath\tseq_type\tllm_version\tllm_step\n{rows}")
+    with pytest.raises(
+        ConfigError, match="holds one model, but the datasets need lucaone-36000000, lucaone-prot-38200000"
+    ):
+        refuse_unavailable(config, read_datasets(table, DATASETS, config), REGISTRY)

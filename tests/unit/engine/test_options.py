@@ -67,3 +67,9 @@ def test_what_matters_for_windows(one, other, same):
 def test_windows_that_are_too_short():
     with pytest.raises(ConfigError, match=r"embedding\.embedding_fixed_len_a_time is 1, expected at least 2"):
         options(embedding_fixed_len_a_time=1)
+
+
+def test_a_layer_that_the_checkpoint_does_not_have():
+    options(layer=6).require_layer(6)
+    with pytest.raises(ConfigError, match=r"embedding\.layer is 7, but this checkpoint has layers 0 to 6"):
+        options(layer=7).require_layer(6)
