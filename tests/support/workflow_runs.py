@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +53,10 @@ class Run:
         for word in words:
             assert word in self.output, f"not in the output: {word}\n{self.output}"
         return self
+
+
+# Finished runs and copies of their folders, by what was run. The copies are removed when the process ends.
+_FINISHED: dict[str, tuple[Run, tempfile.TemporaryDirectory[str]]] = {}
 
 
 class Workflow:
@@ -99,6 +105,25 @@ class Workflow:
             check=False,
         )
         return Run(done.returncode, done.stdout)
+
+    def shared_run(self) -> Run:
+        """Run LucaFlow to the end, or copy the end of the same run in another test of this process.
+
+        It is the same if it begins with the same configuration and content of files. The copy keeps modification times.
+        """
+        self.command()
+        files = sorted(path for path in self.directory.rglob("*") if path.is_file())
+        content = ((path.relative_to(self.directory), path.read_bytes()) for path in files)
+        key = hashlib.sha256(repr([self.root, *content]).encode()).hexdigest()
+        if key not in _FINISHED:
+            run = self.run().succeeded()
+            kept = tempfile.TemporaryDirectory(prefix="lucaflow-finished-")
+            subprocess.run(["cp", "-a", f"{self.directory}/.", kept.name], check=True)
+            _FINISHED[key] = run, kept
+        run, kept = _FINISHED[key]
+        shutil.rmtree(self.directory)
+        subprocess.run(["cp", "-a", kept.name, self.directory], check=True)
+        return run
 
     def forget(self) -> None:
         """Remove Snakemake's records of previous runs."""

@@ -86,7 +86,7 @@ def test_two_types_in_one_run_and_nothing_in_the_next(workflow):
 
 @pytest.mark.long
 def test_one_more_sequence_runs_one_shard(small):
-    shards = small.run().succeeded().jobs["embed"]
+    shards = small.shared_run().jobs["embed"]
     assert shards >= 3
     before = means(small)
     small.fasta("p.fasta", {**small.sequences, "new": "MWWW"})
@@ -99,7 +99,7 @@ def test_one_more_sequence_runs_one_shard(small):
 
 @pytest.mark.long
 def test_another_size_of_shards_computes_nothing(small):
-    small.run().succeeded()
+    small.shared_run()
     several = means(small)
     small.config["compute"]["shard_tokens"] = 20_000_000
     assert small.run().succeeded().jobs["embed"] == 1
@@ -111,7 +111,7 @@ def test_another_size_of_shards_computes_nothing(small):
 
 @pytest.mark.long
 def test_a_rename_embeds_nothing(small):
-    small.run().succeeded()
+    small.shared_run()
     renamed = {f"{key}-renamed": sequence for key, sequence in reversed(small.sequences.items())}
     small.fasta("p.fasta", renamed)
     assert small.run().succeeded().jobs["embed"] == 0
@@ -121,10 +121,10 @@ def test_a_rename_embeds_nothing(small):
 @pytest.mark.long
 @pytest.mark.parametrize("forget", [False, True], ids=["remembered", "forgotten"])
 def test_an_option_changed_there_and_back(small, forget):
-    small.run().succeeded()
+    small.shared_run()
     first = means(small)
     small.config["embedding"] = {"layer": 2}
-    assert small.run().succeeded().jobs["embed"] >= 3
+    assert small.shared_run().jobs["embed"] >= 3
     assert np.abs(means(small)["p0"] - first["p0"]).max() > 0.1
     del small.config["embedding"]
     if forget:
@@ -138,9 +138,9 @@ def test_an_option_changed_there_and_back(small, forget):
 
 
 def test_older_embeddings_are_listed_and_removed_when_asked(small):
-    small.run().succeeded()
+    small.shared_run()
     small.config["embedding"] = {"layer": 2}
-    small.run().succeeded()
+    small.shared_run()
     (older,) = set(small.result("p", "shards").iterdir()) - {folder_of_results(small)}
     listed = small.run("older").succeeded().output
     assert str(older.relative_to(small.directory)) in listed
@@ -171,7 +171,7 @@ def test_truncation_is_recorded(small):
 
 @pytest.mark.long
 def test_values_do_not_depend_on_shards_or_batches(small):
-    small.run().succeeded()
+    small.shared_run()
     first = means(small)
     small.config["compute"] = {"device": "cpu", "tokens_per_batch": 50}
     small.run().succeeded()
@@ -184,7 +184,7 @@ def test_values_do_not_depend_on_shards_or_batches(small):
 @pytest.mark.long
 def test_a_deleted_shard_is_rebuilt(small):
     small.config["embedding"] = {"outputs": ["matrix"]}
-    small.run().succeeded()
+    small.shared_run()
     shard = min(small.result("p", "shards").glob("*/*.h5"))
     content = shard.read_bytes()
     shard.unlink()
@@ -195,7 +195,7 @@ def test_a_deleted_shard_is_rebuilt(small):
 @pytest.mark.long
 def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(small):
     small.config["embedding"] = {"outputs": ["matrix"]}
-    small.run().succeeded()
+    small.shared_run()
     small.run("verify").succeeded()
     shard = max(small.result("p", "shards").glob("*/*.h5"))
     content = shard.read_bytes()
@@ -209,7 +209,7 @@ def test_verify_names_what_is_damaged_and_the_next_run_rebuilds_it(small):
 
 @pytest.mark.long
 def test_the_size_of_shards_changes_no_value(small):
-    assert small.run().succeeded().jobs["embed"] > 2
+    assert small.shared_run().jobs["embed"] > 2
     several = means(small)
     small.config["compute"]["shard_tokens"] = 20_000_000
     # Otherwise rows would be reused, and none computed.
@@ -223,7 +223,7 @@ def test_the_size_of_shards_changes_no_value(small):
 def test_a_damaged_shard_does_not_pass_into_a_result(small):
     """The checksums within tell, where no digest was recorded yet."""
     small.config["embedding"] = {"outputs": ["matrix"]}
-    small.run().succeeded()
+    small.shared_run()
     shard = min(small.result("p", "shards").glob("*/*.h5"))
     with open_hdf5(shard, "lucaflow-shard") as file:
         name = file["digests"].asstr()[0]
@@ -248,7 +248,7 @@ def test_another_checkpoint_at_the_same_place(small, forget):
         "checkpoints": {"source": "local", "path": "lucaone", "directory": "converted"},
         "model": {"llm_version": "lucaone"},
     }
-    small.run().succeeded()
+    small.shared_run()
     first = means_of(small, "lucaone-36000000")
     weights.touch()
     assert NOTHING in small.run().succeeded().output
@@ -270,7 +270,7 @@ def test_another_checkpoint_at_the_same_place(small, forget):
 @pytest.mark.long
 @pytest.mark.parametrize("forget", [False, True], ids=["remembered", "forgotten"])
 def test_an_older_file_with_other_sequences(small, forget):
-    small.run().succeeded()
+    small.shared_run()
     small.fasta("p.fasta", {"only": "MKVLAW"})
     os.utime(small.directory / "p.fasta", (0, 0))
     if forget:
@@ -286,7 +286,7 @@ def test_what_is_there_stays_while_its_sources_are_out_of_reach(small):
         "checkpoints": {"source": "local", "path": "lucaone", "directory": "converted"},
         "model": {"llm_version": "lucaone"},
     }
-    small.run().succeeded()
+    small.shared_run()
     records = small.directory / "results/p/records.tsv"
     before = records.read_bytes()
     (small.directory / "lucaone").rename(small.directory / "elsewhere")
@@ -300,7 +300,7 @@ def test_what_is_there_stays_while_its_sources_are_out_of_reach(small):
 
 
 def test_where_a_checkpoint_is_kept_does_not_matter(small):
-    small.run().succeeded()
+    small.shared_run()
     small.config["checkpoints"] = {"directory": "of our own"}
     run = small.run().succeeded()
     assert (run.jobs["convert_checkpoint"], run.jobs["embed"], run.jobs["assemble"]) == (1, 0, 0)
