@@ -97,7 +97,7 @@ def test_fetched_once_and_used_without_a_connection(protein, hub, published):
     hub.publish(published)
     fetched = run(protein, hub, "fetch").succeeded()
     assert re.search(r"model.safetensors: 100%.*B/s", fetched.output), fetched.output
-    assert fetched.jobs == {"record_origin": 1, "fetch_checkpoint": 1, "convert_checkpoint": 1}
+    assert fetched.jobs == {"fetch_checkpoint": 1, "convert_checkpoint": 1}
     folder = protein.directory / FOLDER
     assert read_sums(folder)["model.safetensors"] == hashlib.sha256(published["model.safetensors"]).hexdigest()
     assert json.loads((folder / "fetched.json").read_text())["commit"] == COMMIT

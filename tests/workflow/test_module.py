@@ -94,4 +94,4 @@ def test_a_crate(folder):
     snakemake(folder, *lucaflow, *plugin, PYTHONPATH=str(folder / "own"))
     crate = json.loads((folder / "ro-crate-metadata.json").read_text())
     assert "embeddings.h5" in json.dumps(crate)
-    assert "verify_embeddings" in json.dumps(crate)
+    assert "assemble" in json.dumps(crate)

@@ -58,7 +58,7 @@ def test_the_files_of_lucaoneapp(lucaone):
     found = torch.load(folder / "matrix_twosomedescription.pt", weights_only=True)
     assert (found.dtype, found.shape) == (torch.float32, (14, 32))
     lucaone.config["save_type"] = "numpy"
-    assert set(lucaone.run().succeeded().jobs) == {"record_settings", "record_run", "export_lucaone"}
+    assert set(lucaone.run().succeeded().jobs) == {"export_lucaone", "summarise"}
     assert len(list(folder.glob("*.pt"))) == 6
     lucaone.fasta("p.fasta", {"x/y": "MKVLAW", "x|y": "MWWWKK"})
     lucaone.run().failed("line 3, id 'x|y': its file name in the export `lucaone` is 'x_y', the same as for line 1")

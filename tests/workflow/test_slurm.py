@@ -138,7 +138,7 @@ def test_a_run_goes_where_the_profile_says(on_slurm, undisturbed):
     there.run().succeeded()
     assert there.shards() == undisturbed(6000, 3)
     jobs = on_slurm.jobs()
-    assert set(rules_of(jobs)) == {"normalize", "split", "embed", "assemble", "verify_embeddings", "draw_map"}
+    assert set(rules_of(jobs)) == {"normalize", "embed", "assemble", "draw"}
     embedding = [job for job in jobs.values() if job["Comment"].startswith("rule_embed_")]
     assert len(embedding) == len(there.shards()) > 1
     assert {job["Partition"] for job in embedding} == {"gpu"}
