@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake
 
-.PHONY: demo test test-long benchmark benchmark-heads lint install install-test mini docs lock clean
+.PHONY: demo test test-long benchmark benchmark-heads benchmark-overhead lint install install-test mini docs lock clean
 
 demo: install
 	$(SNAKEMAKE) --cores all --configfile config/demo/config.yaml
@@ -19,6 +19,10 @@ test-long: install-test
 # How fast this machine is with LucaFlow; on one with a GPU: make benchmark DEVICE=gpu
 benchmark: install-test
 	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/speed$(if $(DEVICE),_$(DEVICE)).py
+
+# What the machinery around the computing costs; with FULL=/path/with/7/GB also how fast the full network is loaded.
+benchmark-overhead: install-test
+	$(BIN)/python tests/benchmarks/overhead.py $(if $(FULL),--folder "$(FULL)")
 
 # How fast downstream models predict from stored embeddings.
 benchmark-heads: install-test
