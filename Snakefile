@@ -1,8 +1,14 @@
 """LucaFlow: sequences to LucaOne embeddings. Configuration: config/README.md."""
 
-from snakemake.utils import min_version
+import snakemake
+from snakemake.exceptions import WorkflowError
 
-min_version("9.27")
+# What runs again depends on a part of Snakemake that is not documented (rules/receipts.smk).
+if not snakemake.__version__.startswith("9.27."):
+    raise WorkflowError(
+        f"LucaFlow needs Snakemake 9.27, and this is {snakemake.__version__}. Use the clone's own environment "
+        "(.venv/bin/snakemake, made by `make install`), or install `snakemake==9.27.*`."
+    )
 
 
 configfile: "config/config.yaml"

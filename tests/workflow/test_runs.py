@@ -220,14 +220,15 @@ def test_the_size_of_shards_changes_no_value(small):
         np.testing.assert_allclose(mean, several[identifier], atol=1e-5)
 
 
-def test_a_damaged_shard_does_not_pass_into_a_result(small):
+@pytest.mark.parametrize("output", ["matrix", "mean"])
+def test_a_damaged_shard_does_not_pass_into_a_result(small, output):
     """The checksums within tell, where no digest was recorded yet."""
-    small.config["embedding"] = {"outputs": ["matrix"]}
+    small.config["embedding"] = {"outputs": [output]}
     small.shared_run()
     shard = min(small.result("p", "shards").glob("*/*.h5"))
     with open_hdf5(shard, "lucaflow-shard") as file:
-        name = file["digests"].asstr()[0]
-        offset = file[f"matrix/{name}"].id.get_offset()
+        name = f"matrix/{file['digests'].asstr()[0]}" if output == "matrix" else output
+        offset = file[name].id.get_offset()
     content = bytearray(shard.read_bytes())
     content[offset] ^= 1
     shard.write_bytes(content)
