@@ -35,6 +35,7 @@ report: "resources/report/overview.rst"
 rule all:
     default_target: True
     input:
+        converted_models,
         final_files,
         results_of_datasets,
     message:
@@ -43,7 +44,7 @@ rule all:
 
 rule fetch:
     input:
-        [checkpoint_record(dataset.model) for dataset in SINGLES],
+        converted_models,
         checkpoints_of_all_heads,
     localrule: True
     message:

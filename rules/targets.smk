@@ -18,6 +18,12 @@ def checkpoints_of_all_heads(wildcards):
     return sorted(map(checkpoint_record, models))
 
 
+def converted_models(wildcards):
+    """Return the records of all models in use. Without them, Snakemake would not miss a model of existing results."""
+    heads = [str(head.folder / HEAD_RECORD) for head in HEADS.values()]
+    return sorted({*heads, *(checkpoint_record(dataset.model) for dataset in SINGLES)})
+
+
 def final_files(wildcards):
     """Return all results that can be named before anything has run."""
     return result_files.final_files(DATASETS.values(), OPTIONS, config)

@@ -19,9 +19,9 @@ rule verify:
         mem_mb=1000,
     params:
         folders=moved(dataset_folders),
-        expected=moved(expected_receipts),
-        checkpoints=checkpoint_folders,
-        heads=head_folders,
+        results=moved(results_to_verify),
+        receipts=moved(receipts_to_verify),
+        conversions=receipts_of_conversions,
     message:
         "Verifying all results"
     script:

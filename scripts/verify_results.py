@@ -7,9 +7,6 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from lucaflow.checkpoints.checksums import changed_checkpoint
-from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD
-from lucaflow.downstream.models import HEAD_RECORD, changed_head
 from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
 from lucaflow.files import receipts
@@ -22,17 +19,12 @@ Damage = list[tuple[Path, str]]
 
 
 def main() -> None:
-    """Compare all results with their receipts, read all shards, and check the models that they depend on."""
+    """Compare all results, and the models that they depend on, with their receipts, and read all shards."""
     folders = [Path(folder) for folder in snakemake.params.folders]
     found = [receipt for folder in folders for receipt in sorted(folder.glob(f"{receipts.FOLDER}/*.json"))]
     found += sorted(folders[0].parent.glob(f"{receipts.FOLDER}/*.json"))
+    found += [receipt for receipt in map(Path, snakemake.params.conversions) if receipt.is_file()]
     damaged, unreadable = damaged_results(found)
-    for folder in map(Path, snakemake.params.checkpoints):
-        if (folder / CHECKPOINT_RECORD).is_file():
-            damaged += changed_checkpoint(folder)
-    for folder in map(Path, snakemake.params.heads):
-        if (folder / HEAD_RECORD).is_file():
-            damaged += changed_head(folder)
     for path, _ in damaged:
         path.unlink(missing_ok=True)
     messages = []
@@ -48,9 +40,10 @@ def main() -> None:
         )
     if messages:
         raise StoreError("\n".join(messages))
-    missing = [receipt for receipt in snakemake.params.expected if not Path(receipt).is_file()]
+    expected = zip(snakemake.params.results, snakemake.params.receipts, strict=True)
+    missing = [result for result, receipt in expected if not (Path(result).is_file() and Path(receipt).is_file())]
     if missing:
-        raise StoreError(f"the steps of these receipts have not run yet: {', '.join(missing)}. Run `snakemake` first.")
+        raise StoreError(f"these results do not exist yet: {', '.join(missing)}. Run `snakemake` first.")
 
 
 def damaged_results(found: Iterable[Path]) -> tuple[Damage, list[str]]:

@@ -24,7 +24,7 @@ def figure_output(name):
         return path
     category, caption, kind = IN_REPORT[name]
     labels = {"dataset": "{dataset}", "model": "{model}", "kind": kind}
-    return report(path, category=category, labels=labels, caption=f"../../resources/report/{caption}.rst")
+    return report(path, category=category, labels=labels, caption=f"../resources/report/{caption}.rst")
 
 
 def drawn_shards(wildcards):

@@ -22,7 +22,7 @@ def prediction_output(suffix):
     kind, caption = PREDICTIONS_IN_REPORT[suffix]
     labels = {"dataset": "{dataset}", "task": "{task}", "kind": kind}
     return report(
-        path, category="Predictions", labels=labels, caption=f"../../resources/report/{caption}.rst"
+        path, category="Predictions", labels=labels, caption=f"../resources/report/{caption}.rst"
     )
 
 

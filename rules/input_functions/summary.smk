@@ -31,7 +31,7 @@ def pages_of_runs():
 
 
 def page_of_run(name):
-    caption = "../../resources/report/provenance.rst"
+    caption = "../resources/report/provenance.rst"
     return report(
         f"results/{name}/run.html", category="Provenance", labels={"dataset": name}, caption=caption
     )

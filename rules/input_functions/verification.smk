@@ -16,25 +16,24 @@ def dataset_folders(wildcards):
     return [f"results/{name}" for name in DATASETS]
 
 
-def expected_receipts(wildcards):
-    """Return the receipts of embeddings and predictions: without one of them, a run is not finished."""
-    found = []
-    for dataset in DATASETS.values():
-        steps = [f"predict-{task}" for task in dataset.tasks]
-        steps += [] if dataset.is_pairs else [f"assemble-{dataset.model.name}"]
-        found += [str(receipts.receipt_path(f"results/{dataset.name}", step)) for step in steps]
-    return found
+def results_to_verify(wildcards):
+    """Return the reports of embeddings and predictions: without one of them, a run is not finished."""
+    return [*verified_files(wildcards), *prediction_reports(wildcards)]
 
 
-def head_folders(wildcards):
-    return [str(head.folder) for head in HEADS.values()]
+def receipts_to_verify(wildcards):
+    """Return the receipts of the steps that write `results_to_verify`, in the same order."""
+    steps = [(dataset, f"assemble-{dataset.model.name}") for dataset in SINGLES]
+    steps += [(dataset, f"predict-{task}") for dataset in DATASETS.values() for task in dataset.tasks]
+    return [str(receipts.receipt_path(f"results/{dataset.name}", step)) for dataset, step in steps]
 
 
-def checkpoint_folders(wildcards):
-    """Return the folders of all checkpoints; those for downstream models are known once these are converted."""
+def receipts_of_conversions(wildcards):
+    """Return the receipts of all converted models; the checkpoints of downstream models are known once they are."""
     models = {dataset.model for dataset in SINGLES}
     models |= {head.recorded.reading.model for head in HEADS.values() if head.recorded}
-    return sorted(str(checkpoint_folder(model)) for model in models)
+    folders = [*map(checkpoint_folder, models), *(head.folder for head in HEADS.values())]
+    return sorted(str(receipt_of_converted(folder)) for folder in folders)
 
 
 def fingerprints_now(wildcards):

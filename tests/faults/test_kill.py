@@ -29,17 +29,24 @@ def prepare(workflow: Workflow) -> None:
 
 
 def is_the_same_each_time(path: Path) -> bool:
-    """Whether a result, or its checksum, is free of times, dates, sizes of pages, and the space left on the disk."""
-    name = path.name.removeprefix(".").removesuffix(".sha256")
-    others = ("summary.tsv", "preflight.json", "counts.json", "snakemake_timestamp")
-    return name not in others and not name.endswith((".png", ".html"))
+    """Whether a result is free of times, dates, sizes of pages, and the space left on the disk."""
+    others = ("summary.tsv", "preflight.json", "counts.json", ".snakemake_timestamp", "SHA256SUMS")
+    return path.name not in others and path.suffix not in (".png", ".html")
 
 
 def results(workflow: Workflow) -> dict[str, bytes]:
-    """Return every such result, and what else was left among them."""
+    """Return every such result. Receipts are without the checksums of others."""
     folder = workflow.directory / "results"
     files = (path for path in folder.rglob("*") if path.is_file() and is_the_same_each_time(path))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return {str(path.relative_to(folder)): content_of(path) for path in files}
+
+
+def content_of(path: Path) -> bytes:
+    if path.parent.name != "receipts":
+        return path.read_bytes()
+    receipt = json.loads(path.read_text())
+    same = {name: entry for name, entry in receipt["outputs"].items() if is_the_same_each_time(Path(name))}
+    return json.dumps(receipt | {"outputs": same}).encode()
 
 
 def read_all(folder: Path) -> int:

@@ -13,7 +13,7 @@ from golden_cases import PACKAGED
 DOWNSTREAM = PACKAGED / "downstream"
 PAIRS = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b,label\n"
 PROTEIN = "MFLWRKSANGIACNVWHDFVWFSYQATQ"
-NEEDED = ("embed", "embed_for_heads", "predict", "plan_heads")
+NEEDED = ("embed", "embed_for_heads", "predict", "predict_and_evaluate", "plan_heads")
 
 
 def table(workflow, dataset, task, kind=""):
@@ -54,7 +54,7 @@ def test_singles_and_pairs_in_one_run_and_what_cannot_be_predicted(workflow):
         {"dataset": "t", "path": "pairs.csv", "kind": "pair", "label_column": "label", "tasks": "MiniCentralDogma"},
     )  # fmt: skip
     run = workflow.run().succeeded()
-    assert needed(run) == {"embed": 1, "embed_for_heads": 2, "predict": 2, "plan_heads": 2}
+    assert needed(run) == {"embed": 1, "embed_for_heads": 2, "predict_and_evaluate": 2, "plan_heads": 2}
     assert [(row["seq_id"], row["seq"], row["ground_truth"]) for row in table(workflow, "s", "MiniProtLoc")] == [
         ("a", "MKVLAW", "Nucleus"),
         ("c", PROTEIN, "Secreted"),

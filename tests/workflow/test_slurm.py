@@ -39,7 +39,8 @@ def profile(tmp_path_factory) -> Path:
         text = text.replace(f'# slurm_partition: "{name}"', f'slurm_partition: "{name}"')
     folder = tmp_path_factory.mktemp("profile")
     (folder / "config.yaml").write_text(text)
-    assert yaml.safe_load(text)["set-resources"]["predict"]["slurm_partition"] == "gpu"
+    on_gpus = yaml.safe_load(text)["set-resources"]
+    assert all(on_gpus[rule]["slurm_partition"] == "gpu" for rule in ("predict", "predict_and_evaluate"))
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.checkpoints.fetched_record import FETCHED_RECORD, SUMS_NAME, read_sums, recorded_sums, write_sums
 from lucaflow.errors import CheckpointError
-from lucaflow.files.checksums import difference, sha256_of
+from lucaflow.files.checksums import sha256_of
 
 
 def damage_of_weights(folder: Path, part: str) -> CheckpointError:
@@ -55,14 +55,3 @@ def remove_damaged(folder: Path) -> None:
         f"{folder}: {lines}. The damaged files were removed. Run again with a network connection to fetch them again; "
         f"their SHA-256 must then be the one in {SUMS_NAME}."
     )
-
-
-def changed_checkpoint(folder: Path) -> list[tuple[Path, str]]:
-    """Compare a converted checkpoint with its record; return its files if they differ, and how they differ."""
-    model, record = folder / MODEL_NAME, folder / CHECKPOINT_RECORD
-    try:
-        stated = read_record(folder)["model"]
-    except CheckpointError as error:
-        return [(record, str(error)), (model, "its record is damaged")]
-    how = difference(model, stated["bytes"], stated["sha256"])
-    return [(model, how), (record, "it records a file that has changed")] if how else []

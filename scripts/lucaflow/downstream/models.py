@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME, folder_name
+from lucaflow.checkpoints.converted_checkpoint import folder_name
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Place
 from lucaflow.config.datasets import Dataset
@@ -16,7 +16,6 @@ from lucaflow.downstream.lucaonetasks import Task, folder_name_problems
 from lucaflow.downstream.registry import PublishedTask
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, ConfigError
-from lucaflow.files.checksums import difference
 from lucaflow.files.json_files import parse_json
 from lucaflow.schemas import nearest
 
@@ -230,14 +229,3 @@ def read_head(folder: Path) -> TrainedHead:
         raise CheckpointError(
             f"{path} is not the record of a converted downstream model ({error}). Delete {folder} and run again."
         ) from error
-
-
-def changed_head(folder: Path) -> list[tuple[Path, str]]:
-    """Return the files of a converted downstream model that do not match its record, and why."""
-    model, record = folder / MODEL_NAME, folder / HEAD_RECORD
-    try:
-        digest = read_head(folder).sha256
-    except CheckpointError as error:
-        return [(record, str(error)), (model, "its record is damaged")]
-    how = difference(model, model.stat().st_size, digest) if model.is_file() else "missing"
-    return [(model, how), (record, "describes a file that changed")] if how else []

@@ -139,7 +139,8 @@ def _read(receipt: Path) -> dict[str, Any]:
     """Return the content of a receipt. Raises StoreError if it is damaged, and FileNotFoundError."""
     try:
         content = parse_json(receipt)
-        content["settings_sha256"], content["settings"]
+        if content["settings_sha256"] != digest_of_settings(content["settings"]):
+            raise ValueError("its settings do not match their SHA-256")
         for name, entry in content["outputs"].items():
             if ".." in Path(name).parts or Path(name).is_absolute():
                 raise ValueError(f"{name} is outside of its folder")
