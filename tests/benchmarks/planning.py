@@ -69,8 +69,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             prepare(folder, shards)
-            for dataset in sorted(path.stem for path in folder.glob("*.fasta")):
-                run(folder, f"results/d{dataset}/mini-1/preflight.json", f"results/d{dataset}/sequences/shards.tsv")
+            run(folder, "estimate")
             seconds, megabytes, said = run(folder, "--dry-run")
             planned = int("".join(re.findall(r"^embed +(\d+)$", said, re.MULTILINE)[:1]) or 0)
             if planned != shards:

@@ -78,6 +78,13 @@ def test_a_failed_step_leaves_no_receipt(step):
     assert recorded_settings(step) is None
 
 
+def test_changed_settings_are_a_damaged_receipt(step):
+    step.write_text(step.read_text().replace('"a": 1', '"a": 3'))
+    assert recorded_settings(step) is None
+    ((path, problem),) = damage(step)
+    assert path == step and "its settings do not match their SHA-256" in problem
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "{}", '{"settings_sha256": "", "settings": {}, "outputs": {"a": {}}}']
 )
