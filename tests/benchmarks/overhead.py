@@ -77,7 +77,7 @@ def measure(command: list[str], folder: Path) -> Measured:
 
 def snakemake(folder: Path, *arguments: str) -> Measured:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
-    return measure([*command, "--configfile", "config.yaml", *arguments], folder)
+    return measure([*command, *arguments, "--configfile", "config.yaml"], folder)
 
 
 def write(folder: Path, config: dict[str, Any], rows: Iterable[dict[str, str]]) -> None:

@@ -134,9 +134,6 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
 
     checkpoint_sha256: None if the dataset is not embedded.
     """
-    from importlib.metadata import version  # not needed to write settings
-
-    libraries = ("snakemake", "torch", "numpy", "h5py", "pandas", "biopython", "safetensors")
     return {
         "dataset": {
             "name": dataset.name,
@@ -148,9 +145,14 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
         },
         "checkpoint_sha256": checkpoint_sha256,
         "config": dict(config),
-        "versions": {
-            "lucaflow": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in libraries},
-        },
+        "versions": {"lucaflow": __version__, "python": platform.python_version(), **_versions_of_libraries()},
     }
+
+
+@cache
+def _versions_of_libraries() -> dict[str, str]:
+    """Return the versions of the main libraries. They are read once, since that takes 10 ms a call."""
+    from importlib.metadata import version  # jobs do not need it
+
+    libraries = ("snakemake", "torch", "numpy", "h5py", "pandas", "biopython", "safetensors")
+    return {name: version(name) for name in libraries}
