@@ -37,7 +37,7 @@ rule all:
     input:
         converted_models,
         final_files,
-        results_of_datasets,
+        files_known_later,
     message:
         "All results are there."
 

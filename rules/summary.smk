@@ -10,10 +10,10 @@ include: "input_functions/summary.smk"
 
 rule summarise:
     input:
-        results_of_datasets,
         counts=count_files,
         verified=verified_files,
         predicted=prediction_reports,
+        others=results_without_report,
         checkpoints=ancient(checkpoints_of_datasets),
         current=unless_summarised,
     output:

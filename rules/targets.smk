@@ -29,6 +29,11 @@ def final_files(wildcards):
     return result_files.final_files(DATASETS.values(), OPTIONS, config)
 
 
+def files_known_later(wildcards):
+    """Return the final files that depend on digests: the shards that embeddings.h5 links to; and the precisions."""
+    return [*(shard for dataset in SINGLES for shard in linked_shards(dataset)), *precision_files()]
+
+
 def show_summary():
     """Show the table of the run and the places of its results."""
     table = Path("results/summary.tsv")

@@ -16,13 +16,14 @@ def checkpoints_of_datasets(wildcards):
     return sorted({checkpoint_record(dataset.model) for dataset in SINGLES})
 
 
-def results_of_datasets(wildcards):
-    """Return all results other than those of the summary: it is the last step of a run."""
-    return [
-        *result_files.final_files_of_datasets(DATASETS.values(), OPTIONS, config),
-        *shards_of_all(wildcards),
-        *precision_files(),
-    ]
+def results_without_report(wildcards):
+    """Return one file of each step that the summary does not read: it is the last step of a run, and lists them all."""
+    found = precision_files()
+    for dataset in SINGLES:
+        folder = result_files.folder_of(dataset)
+        found += [f"{folder}/figures/{name}" for name in FIGURES[:1]]
+        found += [f"{folder}/export/{name}" for name in result_files.exports_of(OPTIONS, config["export"])]
+    return found
 
 
 def pages_of_runs():

@@ -9,7 +9,7 @@ from lucaflow.config.datasets import Dataset
 from lucaflow.engine.options import EmbeddingOptions
 
 OF_RUN = ("results/summary.tsv", "results/summary.html", "results/validation.html", "results/SHA256SUMS")
-PROVENANCE = ("run.yaml", "run.html")
+OF_DATASET = ("run.yaml", "run.html", "records.tsv")
 OF_EMBEDDINGS = ("embeddings.h5", "verified.json")
 
 
@@ -20,18 +20,9 @@ def folder_of(dataset: Dataset) -> str:
 
 def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: Mapping[str, Any]) -> list[str]:
     """Return the results that are known before anything runs. config: the resolved configuration."""
-    known = list(datasets)
-    of_summary = [*OF_RUN, *(f"results/{dataset.name}/{name}" for dataset in known for name in PROVENANCE)]
-    return [*of_summary, *final_files_of_datasets(known, options, config)]
-
-
-def final_files_of_datasets(
-    datasets: Iterable[Dataset], options: EmbeddingOptions, config: Mapping[str, Any]
-) -> list[str]:
-    """Return those of `final_files` that the summary does not write."""
-    final = []
+    final = [*OF_RUN]
     for dataset in datasets:
-        final.append(f"results/{dataset.name}/records.tsv")
+        final += [f"results/{dataset.name}/{name}" for name in OF_DATASET]
         final += prediction_files(dataset)
         if not dataset.is_pairs:
             folder = folder_of(dataset)
