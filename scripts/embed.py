@@ -4,8 +4,9 @@ from pathlib import Path
 
 import torch
 
-from lucaflow.checkpoints.converted_checkpoint import converted_folder
+from lucaflow.checkpoints.converted_checkpoint import converted_folder, read_record
 from lucaflow.checkpoints.model import Model
+from lucaflow.embedding.estimate import check_checkpoint
 from lucaflow.embedding.preflight import require_room
 from lucaflow.embedding.shard_job import embed_shard
 from lucaflow.engine.options import EmbeddingOptions
@@ -19,7 +20,7 @@ CLONE = Path(snakemake.scriptdir).parent
 
 
 def main() -> None:
-    """Find the checkpoint, check the free space, and embed the shard.
+    """Find the checkpoint, check that it fits the options and that the results fit on the disk, and embed the shard.
 
     The checkpoint is not an input of the rule, so that a checkpoint in another folder is no reason to embed again.
     """
@@ -27,7 +28,9 @@ def main() -> None:
     config, output = snakemake.config, Path(snakemake.output[0])
     checkpoint = converted_folder(Model(*snakemake.params.model), config["checkpoints"], CLONE)
     options = EmbeddingOptions.from_config(config["embedding"])
-    require_room(Counts.read(Path(snakemake.input.counts)), options, checkpoint, config["export"], output.parent)
+    record = read_record(checkpoint)
+    check_checkpoint(options, record)
+    require_room(Counts.read(Path(snakemake.input.counts)), options, record, config["export"], output.parent)
     computed = embed_shard(
         shard_folder(Path(snakemake.input.shards)) / f"{snakemake.wildcards.shard}.fasta",
         output,

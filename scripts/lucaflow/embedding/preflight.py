@@ -54,13 +54,13 @@ def preflight(
 
 
 def require_room(
-    counts: Counts, options: EmbeddingOptions, checkpoint: Path, exports: Sequence[str], shards: Path
+    counts: Counts, options: EmbeddingOptions, checkpoint: Mapping[str, Any], exports: Sequence[str], shards: Path
 ) -> None:
     """Raise SpaceError unless the whole dataset fits on the disk, before hours are spent on a part of it.
 
-    checkpoint: the folder of the converted one; exports: as in the configuration; shards: the folder of embeddings.
+    checkpoint: the record of the converted one; exports: as in the configuration; shards: the folder of embeddings.
     """
-    width = read_record(checkpoint)["encoder"]["hidden_size"]
+    width = checkpoint["encoder"]["hidden_size"]
     free = shutil.disk_usage(shards).free
     check_space(bytes_by_output(counts, options, width, exports), stored_bytes(shards), free, shards.resolve())
 
