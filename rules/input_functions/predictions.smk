@@ -21,9 +21,7 @@ def prediction_output(suffix):
         return path
     kind, caption = PREDICTIONS_IN_REPORT[suffix]
     labels = {"dataset": "{dataset}", "task": "{task}", "kind": kind}
-    return report(
-        path, category="Predictions", labels=labels, caption=f"../resources/report/{caption}.rst"
-    )
+    return report(path, category="Predictions", labels=labels, caption=f"../resources/report/{caption}.rst")
 
 
 def either(names):
