@@ -42,6 +42,7 @@ checkpoint convert_checkpoint:
         # Other runs may share the directory: the existing files stay until the new ones are complete.
         record=update(f"{CHECKPOINTS}/{{folder}}/checkpoint.json"),
         model=update(f"{CHECKPOINTS}/{{folder}}/model.safetensors"),
+        receipt=f"{CHECKPOINTS}/{{folder}}/receipts/convert.json",
     log:
         "logs/convert_checkpoint/{folder}.log",
     benchmark:
@@ -56,7 +57,6 @@ checkpoint convert_checkpoint:
         llm_version=version_of_folder,
         llm_step=step_of_folder,
         digests=digests_of_packaged,
-        receipt=receipt_of_conversion,
         settings=origin_of_folder,
     message:
         "Converting the checkpoint {wildcards.folder}"

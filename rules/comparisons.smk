@@ -13,7 +13,11 @@ rule compare_precisions:
         sequences="results/{dataset}/sequences/distinct.fasta",
         records="results/{dataset}/records.tsv",
         checkpoint=ancient(record_of),
-        current=unless_current("precisions-{model}", "results/{dataset}/{model}/figures/precisions.tsv"),
+        current=unless_current(
+            "precisions-{model}",
+            "results/{dataset}/{model}/figures/precisions.tsv",
+            "results/{dataset}/{model}/figures/precisions.png",
+        ),
     output:
         table="results/{dataset}/{model}/figures/precisions.tsv",
         figure=report(
@@ -22,6 +26,7 @@ rule compare_precisions:
             labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
             caption="../resources/report/precisions.rst",
         ),
+        receipt="results/{dataset}/receipts/precisions-{model}.json",
     log:
         "logs/compare_precisions/{dataset}/{model}.log",
     benchmark:
@@ -34,7 +39,6 @@ rule compare_precisions:
         gpu=GPUS,
     params:
         model=version_and_step,
-        receipt=receipt_of("precisions-{model}"),
         settings=settings_of("precisions-{model}"),
     message:
         "Comparing precisions on sequences of {wildcards.dataset}"
@@ -46,7 +50,11 @@ rule compare_stitchings:
     input:
         sequences="results/{dataset}/sequences/distinct.fasta",
         checkpoint=ancient(record_of),
-        current=unless_current("stitchings-{model}", "results/{dataset}/{model}/figures/stitchings.tsv"),
+        current=unless_current(
+            "stitchings-{model}",
+            "results/{dataset}/{model}/figures/stitchings.tsv",
+            "results/{dataset}/{model}/figures/stitchings.png",
+        ),
     output:
         table="results/{dataset}/{model}/figures/stitchings.tsv",
         figure=report(
@@ -55,6 +63,7 @@ rule compare_stitchings:
             labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
             caption="../resources/report/stitchings.rst",
         ),
+        receipt="results/{dataset}/receipts/stitchings-{model}.json",
     log:
         "logs/compare_stitchings/{dataset}/{model}.log",
     benchmark:
@@ -67,7 +76,6 @@ rule compare_stitchings:
         gpu=GPUS,
     params:
         model=version_and_step,
-        receipt=receipt_of("stitchings-{model}"),
         settings=settings_of("stitchings-{model}"),
     message:
         "Comparing windows on the long sequences of {wildcards.dataset}"

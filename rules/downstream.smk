@@ -22,6 +22,7 @@ checkpoint convert_head:
     output:
         record=update(f"{CHECKPOINTS}/{{head}}/head.json"),
         model=update(f"{CHECKPOINTS}/{{head}}/model.safetensors"),
+        receipt=f"{CHECKPOINTS}/{{head}}/receipts/convert.json",
     log:
         "logs/convert_head/{head}.log",
     retries: 0
@@ -32,7 +33,6 @@ checkpoint convert_head:
         mem_mb=4000,
     params:
         head=head_of,
-        receipt=receipt_of_head,
         settings=settings_of_head,
     message:
         "Converting the downstream model {wildcards.head}"
@@ -52,6 +52,7 @@ checkpoint plan_heads:
     output:
         plan="results/{dataset}/heads/plan.json",
         sequences=directory("results/{dataset}/heads/sequences"),
+        receipt="results/{dataset}/receipts/plan.json",
     log:
         "logs/plan_heads/{dataset}.log",
     benchmark:
@@ -62,7 +63,6 @@ checkpoint plan_heads:
         mem_mb=growing(4000),
     params:
         dataset=dataset_of,
-        receipt=receipt_of("plan"),
         settings=settings_of("plan"),
     message:
         "Planning the embeddings that downstream models need for {wildcards.dataset}"

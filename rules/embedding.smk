@@ -36,10 +36,15 @@ rule assemble:
     input:
         shards=shards_of,
         records="results/{dataset}/records.tsv",
-        current=unless_current("assemble-{model}", "results/{dataset}/{model}/verified.json"),
+        current=unless_current(
+            "assemble-{model}",
+            "results/{dataset}/{model}/embeddings.h5",
+            "results/{dataset}/{model}/verified.json",
+        ),
     output:
         embeddings="results/{dataset}/{model}/embeddings.h5",
         verified="results/{dataset}/{model}/verified.json",
+        receipt="results/{dataset}/receipts/assemble-{model}.json",
     log:
         "logs/assemble/{dataset}/{model}.log",
     benchmark:
@@ -49,7 +54,6 @@ rule assemble:
     resources:
         mem_mb=growing(8000, records=True),
     params:
-        receipt=receipt_of("assemble-{model}"),
         settings=settings_of("assemble-{model}"),
     message:
         "Assembling the embeddings of {wildcards.dataset}, and checking them against its records"
@@ -71,4 +75,4 @@ rule estimate:
         estimated_files,
     localrule: True
     message:
-        "The estimates are above."
+        "The estimates of datasets with sequences to embed are above."

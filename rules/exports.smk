@@ -10,12 +10,13 @@ rule export_lucaone:
         verified="results/{dataset}/{model}/verified.json",
         records="results/{dataset}/records.tsv",
         shards=linked_shards,
-        current=unless_current("export-lucaone-{model}", "results/{dataset}/{model}/export/lucaone.json"),
+        current=unless_current("export-lucaone-{model}", "results/{dataset}/{model}/export/lucaone"),
     output:
         folder=directory("results/{dataset}/{model}/export/lucaone"),
         sums="results/{dataset}/{model}/export/lucaone.sha256",
         # Records which embeddings the files come from, which their names do not say.
         about="results/{dataset}/{model}/export/lucaone.json",
+        receipt="results/{dataset}/receipts/export-lucaone-{model}.json",
     log:
         "logs/export_lucaone/{dataset}/{model}.log",
     benchmark:
@@ -25,7 +26,6 @@ rule export_lucaone:
     resources:
         mem_mb=growing(4000),
     params:
-        receipt=receipt_of("export-lucaone-{model}"),
         settings=settings_of("export-lucaone-{model}"),
     message:
         "Exporting {wildcards.dataset} as LucaOneApp's files"
@@ -41,6 +41,7 @@ rule export_hdf5:
         current=unless_current("export-{layout}-{model}", "results/{dataset}/{model}/export/{layout}.h5"),
     output:
         "results/{dataset}/{model}/export/{layout}.h5",
+        receipt="results/{dataset}/receipts/export-{layout}-{model}.json",
     log:
         "logs/export_hdf5/{dataset}/{model}/{layout}.log",
     benchmark:
@@ -52,7 +53,6 @@ rule export_hdf5:
     resources:
         mem_mb=growing(2000),
     params:
-        receipt=receipt_of("export-{layout}-{model}"),
         settings=settings_of("export-{layout}-{model}"),
     message:
         "Exporting {wildcards.dataset} as one file, {wildcards.layout}"
@@ -68,6 +68,7 @@ rule export_npy:
     output:
         vectors=expand("results/{{dataset}}/{{model}}/export/{output}.npy", output=OPTIONS.vectors),
         ids="results/{dataset}/{model}/export/ids.tsv",
+        receipt="results/{dataset}/receipts/export-npy-{model}.json",
     log:
         "logs/export_npy/{dataset}/{model}.log",
     benchmark:
@@ -77,7 +78,6 @@ rule export_npy:
     resources:
         mem_mb=growing(2000),
     params:
-        receipt=receipt_of("export-npy-{model}"),
         settings=settings_of("export-npy-{model}"),
     message:
         "Exporting the vectors of {wildcards.dataset} for numpy"
@@ -96,6 +96,7 @@ rule export_table:
         ),
     output:
         "results/{dataset}/{model}/export/embeddings.{suffix}",
+        receipt="results/{dataset}/receipts/export-{suffix}-{model}.json",
     log:
         "logs/export_table/{dataset}/{model}/{suffix}.log",
     benchmark:
@@ -107,7 +108,6 @@ rule export_table:
     resources:
         mem_mb=growing(2000),
     params:
-        receipt=receipt_of("export-{suffix}-{model}"),
         settings=settings_of("export-{suffix}-{model}"),
     message:
         "Exporting the vectors of {wildcards.dataset} as one table, {wildcards.suffix}"

@@ -14,9 +14,12 @@ rule draw:
         records="results/{dataset}/records.tsv",
         labels="results/{dataset}/sequences/labels.tsv",
         shards=drawn_shards,
-        current=unless_current("draw-{model}", f"results/{{dataset}}/{{model}}/figures/{FIGURES[0]}"),
+        current=unless_current(
+            "draw-{model}", *(f"results/{{dataset}}/{{model}}/figures/{name}" for name in FIGURES)
+        ),
     output:
         figure_outputs(),
+        receipt="results/{dataset}/receipts/draw-{model}.json",
     log:
         "logs/draw/{dataset}/{model}.log",
     benchmark:
@@ -27,7 +30,6 @@ rule draw:
     resources:
         mem_mb=growing(4000, records=True),
     params:
-        receipt=receipt_of("draw-{model}"),
         settings=settings_of("draw-{model}"),
     message:
         "Drawing the figures of {wildcards.dataset}"

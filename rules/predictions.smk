@@ -17,9 +17,14 @@ rule predict:
         head=head_record,
         shards=shards_for_heads,
         own=own_shards_for_heads,
-        current=unless_current("predict-{task}", "results/{dataset}/predictions/{task}.csv"),
+        current=unless_current(
+            "predict-{task}",
+            "results/{dataset}/predictions/{task}.csv",
+            "results/{dataset}/predictions/{task}.json",
+        ),
     output:
         prediction_outputs(labelled=False),
+        receipt="results/{dataset}/receipts/predict-{task}.json",
     log:
         "logs/predict/{dataset}/{task}.log",
     benchmark:
@@ -35,7 +40,6 @@ rule predict:
     params:
         dataset=dataset_of,
         note=note_of_task,
-        receipt=receipt_of("predict-{task}"),
         settings=settings_of("predict-{task}"),
     message:
         "Predicting {wildcards.task} for {wildcards.dataset}"
@@ -46,6 +50,7 @@ rule predict:
 use rule predict as predict_and_evaluate with:
     output:
         prediction_outputs(labelled=True),
+        receipt="results/{dataset}/receipts/predict-{task}.json",
     wildcard_constraints:
         dataset=either(dataset.name for dataset in DATASETS.values() if dataset.columns.label),
     message:

@@ -17,41 +17,34 @@ def settings_of(step):
     return settings
 
 
-def receipt_of(step):
-    """Return the params function for the path of the receipt of a dataset's step."""
-
-    def receipt(wildcards):
-        return str(receipt_file(dataset_of(wildcards), step.format(**dict(wildcards))))
-
-    return receipt
-
-
 def receipt_file(dataset, step):
     return receipts.receipt_path(MOVED(f"results/{dataset.name}"), step)
 
 
-def unless_current(step, output):
+def unless_current(step, *outputs):
     """Return an input function that lets a dataset's step run again if its receipt is not for the present settings.
 
-    output: one of the files that the step writes. The function adds no input, so that the set of inputs never changes.
+    outputs: files that the step writes. The function adds no input, so that the set of inputs never changes.
     """
 
     def no_input(wildcards):
         # Computed first, because the settings may wait for a checkpoint rule.
-        settings, receipt = settings_of(step)(wildcards), receipt_of(step)(wildcards)
-        force_unless_current(MOVED(output.format(**dict(wildcards))), Path(receipt), settings)
+        settings = settings_of(step)(wildcards)
+        receipt = receipt_file(dataset_of(wildcards), step.format(**dict(wildcards)))
+        force_unless_current([MOVED(path.format(**dict(wildcards))) for path in outputs], receipt, settings)
         return []
 
     return no_input
 
 
-def force_unless_current(output, receipt, settings):
-    """Make Snakemake run the job of an existing output, unless its receipt is for these settings.
+def force_unless_current(outputs, receipt, settings):
+    """Make Snakemake run the job of existing outputs, unless its receipt is for these settings.
 
     Snakemake then calls the job forced. `forcefiles` is not documented: test_receipts.py tests each way to use it.
     """
-    if workflow.is_main_process and Path(output).exists() and not receipts.is_current(receipt, settings):
-        workflow.dag.forcefiles.add(output)
+    existing = [path for path in outputs if Path(path).exists()]
+    if workflow.is_main_process and existing and not receipts.is_current(receipt, settings):
+        workflow.dag.forcefiles.update(existing)
 
 
 def dataset_settings(dataset, step):
@@ -77,7 +70,13 @@ def dataset_settings(dataset, step):
 def assemble_settings(dataset):
     """Return the settings of embeddings.h5, once the dataset is normalised and its checkpoint converted."""
     records = checkpoints.normalize.get(dataset=dataset.name).output.records
-    entry = receipts.recorded_outputs(receipt_file(dataset, "normalize"))[Path(records)]
+    receipt = receipt_file(dataset, "normalize")
+    try:
+        entry = receipts.recorded_outputs(receipt)[Path(records)]
+    except (FileNotFoundError, KeyError):
+        raise WorkflowError(
+            f"{receipt} is missing or incomplete. Run without --touch and --allowed-rules."
+        ) from None
     return step_settings.assemble_settings(dataset, OPTIONS, sha256_of(dataset.model), entry["sha256"])
 
 

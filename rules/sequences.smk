@@ -11,7 +11,9 @@ checkpoint normalize:
     input:
         # The receipt says which content was read, or for a large file its size and modification time.
         file=ancient(dataset_file),
-        current=unless_current("normalize", "results/{dataset}/records.tsv"),
+        current=unless_current(
+            "normalize", "results/{dataset}/records.tsv", "results/{dataset}/sequences/distinct.fasta"
+        ),
     output:
         # An older result stays when an input is refused: the job replaces each file at once or not at all. The files of
         # the shards, in a folder beside their table, have names that say their content.
@@ -20,6 +22,7 @@ checkpoint normalize:
         labels=update("results/{dataset}/sequences/labels.tsv"),
         counts=update("results/{dataset}/sequences/counts.json"),
         shards=update("results/{dataset}/sequences/shards.tsv"),
+        receipt="results/{dataset}/receipts/normalize.json",
     log:
         "logs/normalize/{dataset}.log",
     benchmark:
@@ -31,7 +34,6 @@ checkpoint normalize:
         mem_mb=memory_of_normalize,
     params:
         dataset=dataset_of,
-        receipt=receipt_of("normalize"),
         settings=settings_of("normalize"),
     message:
         "Reading and normalising {wildcards.dataset}"

@@ -29,6 +29,7 @@ rule summarise:
         sums="results/SHA256SUMS",
         runs=[f"results/{name}/run.yaml" for name in DATASETS],
         pages=pages_of_runs(),
+        receipt="results/receipts/summary.json",
     log:
         "logs/summarise.log",
     retries: 0
@@ -38,7 +39,6 @@ rule summarise:
     resources:
         mem_mb=500,
     params:
-        receipt=lambda wildcards: str(summary_receipt()),
         settings=summary_settings,
     message:
         "Summarising all datasets"

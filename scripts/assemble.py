@@ -70,6 +70,6 @@ def refuse(problems: Problems, cause: StoreError | None = None) -> NoReturn:
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0]),
-        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output) as known,
+        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output) as known,
     ):
         main(known)

@@ -58,6 +58,6 @@ def convert_once(model: Model, origin: Origin, folder: Path) -> None:
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0]),
-        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
     ):
         main()

@@ -79,6 +79,6 @@ def schema(name: str) -> Any:
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0]),
-        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
     ):
         main()

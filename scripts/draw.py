@@ -43,6 +43,6 @@ def lengths_of(embeddings: Path) -> dict[int, int]:
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0]),
-        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
     ):
         main()

@@ -21,6 +21,6 @@ def main() -> None:
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0]),
-        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
     ):
         main()

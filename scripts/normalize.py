@@ -64,6 +64,6 @@ if __name__ == "__main__":
     folders = [] if snakemake.params.dataset.is_pairs else [shard_folder(Path(snakemake.output.shards))]
     with (
         reporting_to(snakemake.log[0], terminal_level=logging.INFO),
-        recording(snakemake.params.receipt, snakemake.params.settings, [*snakemake.output, *folders]),
+        recording(snakemake.output.receipt, snakemake.params.settings, [*snakemake.output, *folders]),
     ):
         main()

@@ -78,6 +78,6 @@ def required_space(group: Group, lengths: np.ndarray, record: dict, folder: Path
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0], terminal_level=logging.INFO),
-        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
     ):
         main()

@@ -122,6 +122,6 @@ def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any])
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0], terminal_level=logging.INFO),
-        recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
     ):
         main()

@@ -45,6 +45,6 @@ def write_runs() -> None:
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0]),
-        receipts.recording(snakemake.params.receipt, snakemake.params.settings, snakemake.output),
+        receipts.recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
     ):
         main()

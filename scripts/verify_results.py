@@ -25,9 +25,8 @@ def main() -> None:
     found += sorted(folders[0].parent.glob(f"{receipts.FOLDER}/*.json"))
     found += [receipt for receipt in map(Path, snakemake.params.conversions) if receipt.is_file()]
     damaged, unreadable = damaged_results(found)
-    for path, _ in damaged:
-        path.unlink(missing_ok=True)
-    messages = []
+    unremoved = [problem for path, _ in damaged if (problem := remove(path))]
+    messages = ["these files are damaged and could not be removed:\n  " + "\n  ".join(unremoved)] if unremoved else []
     if damaged:
         messages.append(
             "these files were missing, damaged or changed, and are now removed; run again to rebuild only these files:"
@@ -52,6 +51,9 @@ def damaged_results(found: Iterable[Path]) -> tuple[Damage, list[str]]:
     unreadable: list[str] = []
     for receipt in found:
         try:
+            if is_removed(receipt):
+                logger.info("%s: all its files were removed", receipt)
+                continue
             changed = receipts.damage(receipt)
             changed = changed or damaged_shards_of(receipt)
         except UnreadableError as error:
@@ -60,6 +62,23 @@ def damaged_results(found: Iterable[Path]) -> tuple[Damage, list[str]]:
         logger.info("%s: %s", receipt, f"{len(changed)} files changed" if changed else "no file changed")
         damaged += changed
     return damaged, unreadable
+
+
+def is_removed(receipt: Path) -> bool:
+    """Return whether no output of a step exists, such as those of a task that is no longer asked for."""
+    try:
+        return not any(path.exists() for path in receipts.recorded_outputs(receipt))
+    except StoreError:
+        return False
+
+
+def remove(path: Path) -> str:
+    """Remove a file; return why it cannot be removed, or an empty text."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        return f"{path}: {error}"
+    return ""
 
 
 def damaged_shards_of(receipt: Path) -> Damage:

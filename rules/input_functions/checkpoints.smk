@@ -67,10 +67,6 @@ def origin_of_folder(wildcards):
     return origin_of(model_of(wildcards))
 
 
-def receipt_of_conversion(wildcards):
-    return str(receipt_of_converted(checkpoint_folder_of(wildcards)))
-
-
 def checkpoint_folder_of(wildcards):
     return Path(CHECKPOINTS) / wildcards.folder
 
@@ -79,5 +75,5 @@ def unless_converted(wildcards):
     """Let a checkpoint be converted again if its receipt is for other files. Adds no input."""
     folder = checkpoint_folder_of(wildcards)
     record = folder / converted.CHECKPOINT_RECORD
-    force_unless_current(str(record), receipt_of_converted(folder), origin_of_folder(wildcards))
+    force_unless_current([str(record)], receipt_of_converted(folder), origin_of_folder(wildcards))
     return []

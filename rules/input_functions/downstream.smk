@@ -72,14 +72,12 @@ def settings_of_head(wildcards):
     return origin_of_head(head_of(wildcards))
 
 
-def receipt_of_head(wildcards):
-    return str(receipt_of_converted(head_of(wildcards).folder))
-
-
 def unless_head_converted(wildcards):
     """Let a downstream model be converted again if its receipt is for other files. Adds no input."""
     folder = head_of(wildcards).folder
-    force_unless_current(str(folder / HEAD_RECORD), receipt_of_converted(folder), settings_of_head(wildcards))
+    force_unless_current(
+        [str(folder / HEAD_RECORD)], receipt_of_converted(folder), settings_of_head(wildcards)
+    )
     return []
 
 

@@ -54,5 +54,5 @@ def summary_settings(wildcards):
 
 def unless_summarised(wildcards):
     """Let the run be summarised again if the receipt of the summary is for other settings. Adds no input."""
-    force_unless_current(MOVED("results/summary.tsv"), summary_receipt(), summary_settings(wildcards))
+    force_unless_current([MOVED("results/summary.tsv")], summary_receipt(), summary_settings(wildcards))
     return []

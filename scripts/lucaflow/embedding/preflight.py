@@ -1,10 +1,11 @@
-"""What does embedding a dataset take, given the embeddings that exist already?"""
+"""How much space and time does a dataset need, given the embeddings that exist already?"""
 
 from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,22 +68,38 @@ def require_room(
 
 def stored_bytes(shards: Path) -> int:
     """Return the bytes that a folder of shards occupies, also unfinished ones. A file with two names counts once."""
-    states = {state.st_ino: state for state in (path.stat() for path in _files_of_shards(shards))}
-    return sum(state.st_blocks * 512 for state in states.values())
+    sizes = {}
+    for path in (*shards.glob("[!.]*.h5"), *shards.glob(".*.h5.working")):
+        # Another job may give a file its final name meanwhile.
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            sizes[state.st_ino] = state.st_blocks * 512
+    return sum(sizes.values())
 
 
 def lengths_to_compute(counts: Counts, table: Path, shards: Path) -> Mapping[int, int]:
     """Return the number of sequences of each length that no file in the folder `shards` holds yet."""
     names = read_shard_names(table)
     missing = [name for name in names if not (shards / f"{name}.h5").is_file()]
-    stored = _stored_digests(shards) if missing else None
-    if stored is None or (len(missing) == len(names) and not len(stored)):
+    reusable = _stored_digests(_reusable_files(shards, set(names), missing)) if missing else np.zeros(0, dtype="S64")
+    if not missing or (len(missing) == len(names) and not len(reusable)):
         return dict(counts.lengths) if missing else {}
     found: Counter[int] = Counter()
     for name in missing:
-        index = index_sequences(shard_folder(table) / f"{name}.fasta")
-        found.update(index.lengths[~np.isin(_digests(index), stored)].tolist())
+        try:
+            index = index_sequences(shard_folder(table) / f"{name}.fasta")
+        # The job that embeds the shard says what is wrong with it.
+        except (OSError, ValueError):
+            return dict(counts.lengths)
+        found.update(index.lengths[~_is_among(_digests(index), reusable)].tolist())
     return found
+
+
+def _is_among(digests: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return which digests (n,) are among the known ones (m,), which are sorted."""
+    if not len(known):
+        return np.zeros(len(digests), dtype=bool)
+    return known[np.minimum(np.searchsorted(known, digests), len(known) - 1)] == digests
 
 
 def _digests(index: SequenceIndex) -> np.ndarray:
@@ -90,14 +107,16 @@ def _digests(index: SequenceIndex) -> np.ndarray:
     return np.frombuffer(index.digests.tobytes().hex().encode(), dtype="S64")
 
 
-def _stored_digests(shards: Path) -> np.ndarray:
-    """Return the digests (n,) of the complete rows in a folder of shards, also of unfinished ones."""
-    return np.concatenate([np.zeros(0, dtype="S64"), *map(_complete_rows, _files_of_shards(shards))])
+def _reusable_files(shards: Path, names: Collection[str], missing: Iterable[str]) -> list[Path]:
+    """Return the files whose rows an embedding job reuses: shards of another division, and unfinished ones."""
+    older = [path for path in shards.glob("[!.]*.h5") if path.stem not in names]
+    unfinished = (shards / f".{name}.h5.working" for name in missing)
+    return [*older, *(path for path in unfinished if path.is_file())]
 
 
-def _files_of_shards(shards: Path) -> Iterator[Path]:
-    yield from shards.glob("[!.]*.h5")
-    yield from shards.glob(".*.h5.working")
+def _stored_digests(paths: Iterable[Path]) -> np.ndarray:
+    """Return the digests (n,) of the complete rows in files of shards, sorted."""
+    return np.sort(np.concatenate([np.zeros(0, dtype="S64"), *map(_complete_rows, paths)]))
 
 
 def _complete_rows(path: Path) -> np.ndarray:
@@ -105,5 +124,5 @@ def _complete_rows(path: Path) -> np.ndarray:
         with open_hdf5(path, SHARD_FORMAT, locking=False) as file:
             return file["digests"][:][file["checksums"][:] != 0]
     # The job that would reuse the rows says why it cannot.
-    except (StoreError, OSError, KeyError, RuntimeError):
+    except (StoreError, OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError):
         return np.zeros(0, dtype="S64")

@@ -36,7 +36,8 @@ def recording(
 ) -> Iterator[dict[Path, dict[str, Any]]]:
     """Remove the receipt of an earlier run; when the block succeeds, write the new one.
 
-    settings: on which the step depends; outputs: the files and folders that the block writes, in the receipt's folder.
+    settings: on which the step depends; outputs: the files and folders that the block writes, in the receipt's folder;
+    the receipt itself may be among them.
     Yields a table for the size and SHA-256 of outputs that the block has computed, so that they are not read again.
     """
     path = Path(receipt)
@@ -44,7 +45,7 @@ def recording(
     path.unlink(missing_ok=True)
     known: dict[Path, dict[str, Any]] = {}
     yield known
-    write_receipt(path, settings, map(Path, outputs), known)
+    write_receipt(path, settings, [output for output in map(Path, outputs) if output != path], known)
 
 
 def write_receipt(
@@ -53,7 +54,7 @@ def write_receipt(
     outputs: Iterable[Path],
     known: Mapping[Path, dict[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """Write a receipt. Of a folder only its existence is recorded: its own files say what they hold.
+    """Write a receipt. A folder is recorded as existing: the names of its files tell their content.
 
     known: size and SHA-256 of outputs that need not be read again.
     """
@@ -123,9 +124,13 @@ def require_unchanged(receipt: Path, files: Iterable[Path]) -> None:
 
 
 def as_list(results: Path, datasets: Iterable[str]) -> str:
-    """Return the SHA-256 of all files in the receipts of datasets, as `sha256sum --check` reads them in `results`."""
+    """Return the SHA-256 of all files in the receipts of datasets, as `sha256sum --check` reads them in `results`.
+
+    Files that were deleted since, such as an export that is no longer asked for, are left out.
+    """
     found = [receipt for name in datasets for receipt in sorted((results / name / FOLDER).glob("*.json"))]
-    entries = {path: entry["sha256"] for receipt in found for path, entry in recorded_outputs(receipt).items()}
+    outputs = [item for receipt in found for item in recorded_outputs(receipt).items()]
+    entries = {path: entry["sha256"] for path, entry in outputs if path.is_file()}
     return "".join(f"{digest}  {path.relative_to(results).as_posix()}\n" for path, digest in sorted(entries.items()))
 
 
@@ -151,7 +156,7 @@ def _read(receipt: Path) -> dict[str, Any]:
     except OSError as error:
         raise UnreadableError(f"{receipt} cannot be read now, and was left unchanged: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{receipt} is damaged ({type(error).__name__}: {error})") from error
+        raise StoreError(f"{receipt} is damaged ({type(error).__name__}: {error}). Delete it and run again.") from error
     return content
 
 

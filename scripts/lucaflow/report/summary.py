@@ -76,7 +76,7 @@ def _embedding(path: Path, working: Path) -> dict[str, Any]:
     jobs = Path("embed", path.parent.parent.name, path.parent.name, report["fingerprint"][:DIGEST_LENGTH])
     costs = costs_of_embedding(working, jobs, [shard.stem for shard in shards])
     preflight = path.with_name("preflight.json")
-    expected = read_json(preflight) if preflight.is_file() else {}
+    expected = read_json(preflight, "Delete it and run again.") if preflight.is_file() else {}
     return {
         "model": path.parent.name,
         "computed_sequences": expected.get("to_compute"),
@@ -109,8 +109,9 @@ def as_text(table: Path) -> str:
     where = f"\nEmbeddings (embeddings.h5) and figures{maps} are in:\n{folders}\n" if folders else ""
     where += f"\nPredictions are in:\n{predictions}\n" if predictions else ""
     return (
-        f"\n{text}\n\nComputed and kept: sequences embedded in the last run, and before it. Seconds: of all embedding "
-        "jobs, also of earlier runs, with starting Python and loading the network. Residues/s: computation alone.\n"
+        f"\n{text}\n\nComputed and kept: sequences embedded when embeddings.h5 was last made, and before. "
+        "Seconds: of all embedding jobs, also of earlier runs, with starting Python and loading the network. "
+        "Residues/s: computation alone.\n"
         f"{warning}{where}"
     )
 
