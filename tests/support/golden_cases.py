@@ -32,7 +32,6 @@ def golden_folder(name: str) -> Path:
 GOLDEN = golden_folder("embedding")
 # How many cases there are is known of the packaged ones alone.
 IS_PACKAGED = GOLDEN == PACKAGED / "embedding"
-packaged_cases_only = pytest.mark.skipif(not IS_PACKAGED, reason="the packaged cases alone are counted")
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 # Recorded runs that LucaOneApp gets wrong, by the name of the case without its checkpoint, and the words of LucaFlow's
 # error; None if LucaFlow accepts the input.
