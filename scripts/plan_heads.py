@@ -13,6 +13,7 @@ from lucaflow.checkpoints.converted_checkpoint import converted_folder, read_rec
 from lucaflow.downstream.models import read_head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
 from lucaflow.embedding.estimate import THREADS, assumed_speed, check_space, estimate, measured_rate
+from lucaflow.embedding.preflight import lengths_to_compute, stored_bytes
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.receipts import receipt_path, recording, require_unchanged
 from lucaflow.files.writing import write_text
@@ -40,10 +41,10 @@ def main() -> None:
     for (model, options), chosen in missing.items():
         record = read_record(converted_folder(model, snakemake.config["checkpoints"], CLONE))
         group = Group(model, options, options.fingerprint(record["model"]["sha256"]))
-        free -= required_space(group, lengths[chosen], record, folder.parent, free)
         limit = snakemake.config["compute"]["shard_tokens"]
         shards = split_sequences(sequences, folder / group.short, limit, chosen)
         groups.append(replace(group, shards=tuple(shard.name for shard in shards)))
+        free -= required_space(groups[-1], lengths[chosen], record, folder, free)
         logger.info("%s: %d sequences in %d shards", model.name, chosen.sum(), len(shards))
     if reads_own_shards:
         logger.info("the dataset's own embeddings are used as well")
@@ -57,20 +58,25 @@ def own_embeddings() -> OwnEmbeddings | None:
     return None if dataset.is_pairs else OwnEmbeddings(dataset.model, options)
 
 
-def required_space(group: Group, lengths: np.ndarray, record: dict, folder: Path, free: int) -> int:
+def required_space(group: Group, lengths: np.ndarray, record: dict, sequences: Path, free: int) -> int:
     """Log what embedding a group takes, and return the bytes that it still needs.
 
-    free: bytes that the groups before leave. Raises SpaceError if the result does not fit on the disk.
+    sequences: the folder of the FASTA files of all groups; free: bytes that the groups before leave. Raises SpaceError
+    if the result does not fit on the disk.
     """
     distinct = dict(zip(*(values.tolist() for values in np.unique(lengths, return_counts=True)), strict=True))
     counts = Counts(Counter(accepted=len(lengths)), lengths=distinct)
     # Not parameters of the rule: it would run again with another number of cores.
     device = snakemake.config["compute"]["device"]
     speed = assumed_speed(device, group.options.precision, min(THREADS, os.cpu_count() or 1))
+    folder = sequences.parent
     rate = measured_rate(folder.parents[1] / "summary.tsv", group.model.name)
-    expected = estimate(counts, group.options, record, speed, rate)
-    logger.info("%s, for downstream models: %s", snakemake.wildcards.dataset, expected.describe())
-    present = sum(path.stat().st_size for path in (folder / group.model.name / group.short).glob("*.h5"))
+    stored = folder / group.model.name / group.short
+    remaining = lengths_to_compute(distinct, group.shards, sequences / group.short, stored)
+    expected = estimate(counts, group.options, record, speed, rate, to_compute=remaining)
+    if expected.to_compute:
+        logger.info("%s, for downstream models: %s", snakemake.wildcards.dataset, expected.describe())
+    present = stored_bytes(stored)
     check_space(expected.bytes, present, free, folder.resolve(), "ask for fewer tasks at a time, or divide the dataset")
     return max(0, expected.total_bytes - present)
 

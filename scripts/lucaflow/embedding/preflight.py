@@ -24,7 +24,6 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.records.counts import Counts
 from lucaflow.records.sequences import SequenceIndex, index_sequences, read_shard_names, shard_folder
-from lucaflow.store.format import SHARD_FORMAT, open_hdf5
 
 
 def preflight(
@@ -50,7 +49,7 @@ def preflight(
         assumed_speed(device, options.precision, threads),
         measured_rate(folder.parents[1] / "summary.tsv", folder.name),
         config["export"],
-        lengths_to_compute(counts, table, shards),
+        lengths_to_compute(counts.lengths, read_shard_names(table), shard_folder(table), shards),
     )
 
 
@@ -77,20 +76,25 @@ def stored_bytes(shards: Path) -> int:
     return sum(sizes.values())
 
 
-def lengths_to_compute(counts: Counts, table: Path, shards: Path) -> Mapping[int, int]:
-    """Return the number of sequences of each length that no file in the folder `shards` holds yet."""
-    names = read_shard_names(table)
+def lengths_to_compute(
+    lengths: Mapping[int, int], names: Sequence[str], sequences: Path, shards: Path
+) -> Mapping[int, int]:
+    """Return the number of sequences of each length that no file in the folder `shards` holds yet.
+
+    lengths: number of sequences of each length in all shards; names: of the shards; sequences: folder of their FASTA
+    files.
+    """
     missing = [name for name in names if not (shards / f"{name}.h5").is_file()]
     reusable = _stored_digests(_reusable_files(shards, set(names), missing)) if missing else np.zeros(0, dtype="S64")
     if not missing or (len(missing) == len(names) and not len(reusable)):
-        return dict(counts.lengths) if missing else {}
+        return dict(lengths) if missing else {}
     found: Counter[int] = Counter()
     for name in missing:
         try:
-            index = index_sequences(shard_folder(table) / f"{name}.fasta")
+            index = index_sequences(sequences / f"{name}.fasta")
         # The job that embeds the shard says what is wrong with it.
         except (OSError, ValueError):
-            return dict(counts.lengths)
+            return dict(lengths)
         found.update(index.lengths[~_is_among(_digests(index), reusable)].tolist())
     return found
 
@@ -120,6 +124,9 @@ def _stored_digests(paths: Iterable[Path]) -> np.ndarray:
 
 
 def _complete_rows(path: Path) -> np.ndarray:
+    # It loads h5py, which is needed only where there is a file to reuse.
+    from lucaflow.store.format import SHARD_FORMAT, open_hdf5
+
     try:
         with open_hdf5(path, SHARD_FORMAT, locking=False) as file:
             return file["digests"][:][file["checksums"][:] != 0]

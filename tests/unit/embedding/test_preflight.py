@@ -14,7 +14,7 @@ from lucaflow.embedding.preflight import lengths_to_compute, require_room, store
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import ConfigError, SpaceError
 from lucaflow.records.counts import Counts
-from lucaflow.records.sequences import Shard, write_shard_table
+from lucaflow.records.sequences import Shard, read_shard_names, shard_folder, write_shard_table
 from lucaflow.store.format import ShardContent
 from lucaflow.store.shards import ShardWriter
 
@@ -34,26 +34,30 @@ def dataset(tmp_path):
     return table, shards
 
 
+def remaining(table, shards):
+    return lengths_to_compute(COUNTS.lengths, read_shard_names(table), shard_folder(table), shards)
+
+
 def test_at_first_everything_is_to_compute_and_at_last_nothing(dataset):
     table, shards = dataset
-    assert lengths_to_compute(COUNTS, table, shards) == COUNTS.lengths
-    assert lengths_to_compute(COUNTS, table, shards / "not made yet") == COUNTS.lengths
+    assert remaining(table, shards) == COUNTS.lengths
+    assert remaining(table, shards / "not made yet") == COUNTS.lengths
     write_shard(shards / "one.h5", DIGESTS[:2], [5, 2], batch(0, RESIDUES[:2]))
-    assert lengths_to_compute(COUNTS, table, shards) == {1: 1}
+    assert remaining(table, shards) == {1: 1}
     write_shard(shards / "two.h5", DIGESTS[2:], [1], batch(0, RESIDUES[2:]))
-    assert lengths_to_compute(COUNTS, table, shards) == {}
+    assert remaining(table, shards) == {}
 
 
 def test_rows_of_an_older_division_and_of_an_unfinished_shard_are_kept(dataset):
     table, shards = dataset
     write_shard(shards / "older.h5", [DIGESTS[0], DIGESTS[2]], [5, 1], batch(0, [RESIDUES[0], RESIDUES[2]]))
-    assert lengths_to_compute(COUNTS, table, shards) == {2: 1}
+    assert remaining(table, shards) == {2: 1}
     (shards / "older.h5").unlink()
     content = ShardContent(DIGESTS[:2], [5, 2], OPTIONS, CHECKPOINT, 4)
     with pytest.raises(ZeroDivisionError), ShardWriter(shards / ".one.h5.working", content, "cpu") as writer:
         writer.write([batch(0, RESIDUES[:1])])
         raise ZeroDivisionError
-    assert lengths_to_compute(COUNTS, table, shards) == {2: 1, 1: 1}
+    assert remaining(table, shards) == {2: 1, 1: 1}
 
 
 def test_a_shard_that_cannot_be_read_keeps_nothing(dataset):
@@ -61,7 +65,16 @@ def test_a_shard_that_cannot_be_read_keeps_nothing(dataset):
     (shards / "older.h5").write_text("not a shard")
     with h5py.File(shards / "other.h5", "w") as file:
         file.attrs["format"] = "another"
-    assert lengths_to_compute(COUNTS, table, shards) == COUNTS.lengths
+    assert remaining(table, shards) == COUNTS.lengths
+
+
+def test_sequences_that_cannot_be_read_are_to_compute(dataset):
+    table, shards = dataset
+    write_shard(shards / "one.h5", DIGESTS[:2], [5, 2], batch(0, RESIDUES[:2]))
+    for damage in ("not FASTA\n\n", None):
+        path = shard_folder(table) / "two.fasta"
+        path.unlink() if damage is None else path.write_text(damage)
+        assert remaining(table, shards) == COUNTS.lengths
 
 
 def test_a_file_with_two_names_takes_its_space_once(dataset):
