@@ -52,7 +52,7 @@ rule fetch:
 
 
 onsuccess:
-    show_summary()
+    end_run()
 
 
 onerror:

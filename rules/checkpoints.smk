@@ -2,6 +2,9 @@
 
 Requires: the Hugging Face Hub, LucaOne's server, or a checkpoint in LucaOne's layout or a Hugging Face directory.
 Produces: the published files with SHA256SUMS where they are fetched, model.safetensors, checkpoint.json.
+
+These files are not outputs, which Snakemake would remove when a job fails or with --delete-all-output: other runs may use
+them. The output of each rule is the record that its files are complete.
 """
 
 
@@ -14,8 +17,8 @@ wildcard_constraints:
     published="[^/]+",
 
 
-# The files themselves are not outputs: Snakemake would remove a partial download, which this job resumes.
-rule fetch_checkpoint:
+# A partial download stays, which this job resumes.
+checkpoint fetch_checkpoint:
     output:
         update(f"{CHECKPOINTS}/published/{{published}}/fetched.json"),
     log:
@@ -34,14 +37,12 @@ rule fetch_checkpoint:
         "../scripts/fetch_checkpoint.py"
 
 
+# The existing model stays until the new one is complete.
 checkpoint convert_checkpoint:
     input:
-        fetched=ancient(fetched_record),
+        fetched=once_fetched,
         current=unless_converted,
     output:
-        # Other runs may share the directory: the existing files stay until the new ones are complete.
-        record=update(f"{CHECKPOINTS}/{{folder}}/checkpoint.json"),
-        model=update(f"{CHECKPOINTS}/{{folder}}/model.safetensors"),
         receipt=f"{CHECKPOINTS}/{{folder}}/receipts/convert.json",
     log:
         "logs/convert_checkpoint/{folder}.log",

@@ -104,17 +104,8 @@ def checkpoint_folder(model):
     return converted.converted_folder(model, config["checkpoints"], ROOT)
 
 
-def checkpoint_record(model):
-    """Return the record of a converted checkpoint."""
-    return str(checkpoint_folder(model) / converted.CHECKPOINT_RECORD)
-
-
-def record_of(wildcards):
-    """Return the record of the checkpoint that embeds a dataset."""
-    return checkpoint_record(dataset_of(wildcards).model)
-
-
 def sha256_of(model):
     """Return the SHA-256 of a checkpoint, once it is converted."""
-    done = checkpoints.convert_checkpoint.get(folder=checkpoint_folder(model).name)
-    return converted.read_record(Path(done.output.record).parent)["model"]["sha256"]
+    folder = checkpoint_folder(model)
+    checkpoints.convert_checkpoint.get(folder=folder.name)
+    return converted.read_record(folder)["model"]["sha256"]

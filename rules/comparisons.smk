@@ -10,9 +10,8 @@ include: "input_functions/comparisons.smk"
 
 rule compare_precisions:
     input:
-        sequences="results/{dataset}/sequences/distinct.fasta",
-        records="results/{dataset}/records.tsv",
-        checkpoint=ancient(record_of),
+        sequences=result_of("normalize", "results/{dataset}/sequences/distinct.fasta"),
+        records=result_of("normalize", "results/{dataset}/records.tsv"),
         current=unless_current(
             "precisions-{model}",
             "results/{dataset}/{model}/figures/precisions.tsv",
@@ -48,8 +47,7 @@ rule compare_precisions:
 
 rule compare_stitchings:
     input:
-        sequences="results/{dataset}/sequences/distinct.fasta",
-        checkpoint=ancient(record_of),
+        sequences=result_of("normalize", "results/{dataset}/sequences/distinct.fasta"),
         current=unless_current(
             "stitchings-{model}",
             "results/{dataset}/{model}/figures/stitchings.tsv",

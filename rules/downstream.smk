@@ -17,11 +17,9 @@ wildcard_constraints:
 
 checkpoint convert_head:
     input:
-        fetched=ancient(fetched_record_of_head),
+        fetched=once_head_is_fetched,
         current=unless_head_converted,
     output:
-        record=update(f"{CHECKPOINTS}/{{head}}/head.json"),
-        model=update(f"{CHECKPOINTS}/{{head}}/model.safetensors"),
         receipt=f"{CHECKPOINTS}/{{head}}/receipts/convert.json",
     log:
         "logs/convert_head/{head}.log",
@@ -42,12 +40,7 @@ checkpoint convert_head:
 
 checkpoint plan_heads:
     input:
-        sequences="results/{dataset}/sequences/distinct.fasta",
-        # The date in it keeps Snakemake 9.27 from finding this rule unneeded in the middle of a run.
-        counts="results/{dataset}/sequences/counts.json",
-        checkpoints=ancient(checkpoints_for_heads),
-        # Not ancient, and with a date in each: otherwise a second conversion leaves this rule planned but unneeded.
-        heads=head_records,
+        sequences=result_of("normalize", "results/{dataset}/sequences/distinct.fasta"),
         current=unless_current("plan", "results/{dataset}/heads/plan.json"),
     output:
         plan="results/{dataset}/heads/plan.json",
@@ -63,6 +56,7 @@ checkpoint plan_heads:
         mem_mb=growing(4000),
     params:
         dataset=dataset_of,
+        heads=head_folders,
         settings=settings_of("plan"),
     message:
         "Planning the embeddings that downstream models need for {wildcards.dataset}"
@@ -72,9 +66,8 @@ checkpoint plan_heads:
 
 rule embed_for_heads:
     input:
-        # Names identify content, so a modification time never makes a shard run again.
-        sequences=ancient("results/{dataset}/heads/sequences"),
-        plan=ancient("results/{dataset}/heads/plan.json"),
+        sequences=result_of("plan", "results/{dataset}/heads/sequences"),
+        plan=result_of("plan", "results/{dataset}/heads/plan.json"),
     output:
         "results/{dataset}/heads/{llm}/{fingerprint}/{shard}.h5",
     log:

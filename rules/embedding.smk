@@ -9,9 +9,8 @@ include: "input_functions/embedding.smk"
 
 rule embed:
     input:
-        # Names identify content, so a modification time never makes a shard run again.
-        shards=ancient("results/{dataset}/sequences/shards.tsv"),
-        counts=ancient("results/{dataset}/sequences/counts.json"),
+        shards=result_of("normalize", "results/{dataset}/sequences/shards.tsv"),
+        counts=result_of("normalize", "results/{dataset}/sequences/counts.json"),
     output:
         "results/{dataset}/{model}/shards/{fingerprint}/{shard}.h5",
     log:
@@ -35,7 +34,7 @@ rule embed:
 rule assemble:
     input:
         shards=shards_of,
-        records="results/{dataset}/records.tsv",
+        records=result_of("normalize", "results/{dataset}/records.tsv"),
         current=unless_current(
             "assemble-{model}",
             "results/{dataset}/{model}/embeddings.h5",

@@ -6,9 +6,9 @@ Requires: verified embeddings. Produces: results/{dataset}/{model}/export.
 
 rule export_lucaone:
     input:
-        embeddings="results/{dataset}/{model}/embeddings.h5",
-        verified="results/{dataset}/{model}/verified.json",
-        records="results/{dataset}/records.tsv",
+        embeddings=result_of("assemble-{model}", "results/{dataset}/{model}/embeddings.h5"),
+        verified=result_of("assemble-{model}", "results/{dataset}/{model}/verified.json"),
+        records=result_of("normalize", "results/{dataset}/records.tsv"),
         shards=linked_shards,
         current=unless_current("export-lucaone-{model}", "results/{dataset}/{model}/export/lucaone"),
     output:
@@ -35,8 +35,8 @@ rule export_lucaone:
 
 rule export_hdf5:
     input:
-        embeddings="results/{dataset}/{model}/embeddings.h5",
-        verified="results/{dataset}/{model}/verified.json",
+        embeddings=result_of("assemble-{model}", "results/{dataset}/{model}/embeddings.h5"),
+        verified=result_of("assemble-{model}", "results/{dataset}/{model}/verified.json"),
         shards=linked_shards,
         current=unless_current("export-{layout}-{model}", "results/{dataset}/{model}/export/{layout}.h5"),
     output:
@@ -62,8 +62,8 @@ rule export_hdf5:
 
 rule export_npy:
     input:
-        embeddings="results/{dataset}/{model}/embeddings.h5",
-        verified="results/{dataset}/{model}/verified.json",
+        embeddings=result_of("assemble-{model}", "results/{dataset}/{model}/embeddings.h5"),
+        verified=result_of("assemble-{model}", "results/{dataset}/{model}/verified.json"),
         current=unless_current("export-npy-{model}", "results/{dataset}/{model}/export/ids.tsv"),
     output:
         vectors=expand("results/{{dataset}}/{{model}}/export/{output}.npy", output=OPTIONS.vectors),
@@ -87,10 +87,10 @@ rule export_npy:
 
 rule export_table:
     input:
-        embeddings="results/{dataset}/{model}/embeddings.h5",
-        verified="results/{dataset}/{model}/verified.json",
-        records="results/{dataset}/records.tsv",
-        labels="results/{dataset}/sequences/labels.tsv",
+        embeddings=result_of("assemble-{model}", "results/{dataset}/{model}/embeddings.h5"),
+        verified=result_of("assemble-{model}", "results/{dataset}/{model}/verified.json"),
+        records=result_of("normalize", "results/{dataset}/records.tsv"),
+        labels=result_of("normalize", "results/{dataset}/sequences/labels.tsv"),
         current=unless_current(
             "export-{suffix}-{model}", "results/{dataset}/{model}/export/embeddings.{suffix}"
         ),

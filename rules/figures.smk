@@ -9,10 +9,10 @@ include: "input_functions/figures.smk"
 
 rule draw:
     input:
-        embeddings="results/{dataset}/{model}/embeddings.h5",
-        verified="results/{dataset}/{model}/verified.json",
-        records="results/{dataset}/records.tsv",
-        labels="results/{dataset}/sequences/labels.tsv",
+        embeddings=result_of("assemble-{model}", "results/{dataset}/{model}/embeddings.h5"),
+        verified=result_of("assemble-{model}", "results/{dataset}/{model}/verified.json"),
+        records=result_of("normalize", "results/{dataset}/records.tsv"),
+        labels=result_of("normalize", "results/{dataset}/sequences/labels.tsv"),
         shards=drawn_shards,
         current=unless_current(
             "draw-{model}", *(f"results/{{dataset}}/{{model}}/figures/{name}" for name in FIGURES)

@@ -10,11 +10,10 @@ include: "input_functions/predictions.smk"
 rule predict:
     input:
         file=ancient(dataset_file),
-        records="results/{dataset}/records.tsv",
-        labels="results/{dataset}/sequences/labels.tsv",
+        records=result_of("normalize", "results/{dataset}/records.tsv"),
+        labels=result_of("normalize", "results/{dataset}/sequences/labels.tsv"),
         # The plan says which shards are read, so it is an input whatever else is planned.
-        plan=ancient("results/{dataset}/heads/plan.json"),
-        head=head_record,
+        plan=result_of("plan", "results/{dataset}/heads/plan.json"),
         shards=shards_for_heads,
         own=own_shards_for_heads,
         current=unless_current(
@@ -39,6 +38,7 @@ rule predict:
         gpu=GPUS,
     params:
         dataset=dataset_of,
+        head=head_folder,
         note=note_of_task,
         settings=settings_of("predict-{task}"),
     message:

@@ -1,7 +1,10 @@
-"""Which steps run again because of their settings: those whose receipt is for other settings.
+"""Which steps run again: those whose receipt is for other settings, or for another state of the results they read.
 
-Requires: the configuration. Produces: named functions. Nothing is written when a run is planned.
+Requires: the configuration. Produces: named functions. Modification times decide nothing: a file of a step that is
+current is declared as `ancient`, and a file outside of the results is not declared once it is there.
 """
+
+import time
 
 from lucaflow.config import step_settings
 from lucaflow.downstream import step_settings as downstream_settings
@@ -19,6 +22,51 @@ def settings_of(step):
 
 def receipt_file(dataset, step):
     return receipts.receipt_path(MOVED(f"results/{dataset.name}"), step)
+
+
+def result_of(step, path):
+    """Return the input function for a result of another step of a dataset. step, path: may hold wildcards.
+
+    While that step has to run, its result is a plain input, so that this step runs after it. Once it is current, its
+    receipt says whether this step has to run, and the time of its result does not matter.
+    """
+
+    def result(wildcards):
+        names = dict(wildcards)
+        (found,) = known([path.format(**names)], is_settled(wildcards, step.format(**names)))
+        return found
+
+    return result
+
+
+def is_settled(wildcards, step):
+    """Return whether a step of a dataset is current; while that depends on a checkpoint rule, wait for the rule."""
+    dataset = dataset_of(wildcards)
+    if step == "normalize":
+        return bool(checkpoints.normalize.get(dataset=dataset.name))
+    if step == "plan":
+        return bool(checkpoints.plan_heads.get(dataset=dataset.name))
+    return receipts.is_current(receipt_file(dataset, step), dataset_settings(dataset, step))
+
+
+def known(paths, is_known):
+    """Return paths of results as inputs, without regard to their times if their content is known."""
+    if not is_known:
+        return paths
+    for path in paths:
+        mend_time(Path(MOVED(path)))
+    return [ancient(path) for path in paths]
+
+
+def mend_time(path):
+    """Give a result that is dated in the future the present time: Snakemake would take it for newer than its results."""
+    if (
+        workflow.is_main_process
+        and not workflow.dryrun
+        and path.exists()
+        and path.stat().st_mtime > time.time() + 1
+    ):
+        os.utime(path)
 
 
 def unless_current(step, *outputs):
@@ -44,7 +92,13 @@ def force_unless_current(outputs, receipt, settings):
     """
     existing = [path for path in outputs if Path(path).exists()]
     if workflow.is_main_process and existing and not receipts.is_current(receipt, settings):
-        workflow.dag.forcefiles.update(existing)
+        force(existing)
+
+
+def force(outputs):
+    """Make Snakemake run the jobs of outputs, although they exist."""
+    if workflow.is_main_process:
+        workflow.dag.forcefiles.update(outputs)
 
 
 def dataset_settings(dataset, step):
@@ -69,15 +123,8 @@ def dataset_settings(dataset, step):
 
 def assemble_settings(dataset):
     """Return the settings of embeddings.h5, once the dataset is normalised and its checkpoint converted."""
-    records = checkpoints.normalize.get(dataset=dataset.name).output.records
-    receipt = receipt_file(dataset, "normalize")
-    try:
-        entry = receipts.recorded_outputs(receipt)[Path(records)]
-    except (FileNotFoundError, KeyError):
-        raise WorkflowError(
-            f"{receipt} is missing or incomplete. Run without --touch and --allowed-rules."
-        ) from None
-    return step_settings.assemble_settings(dataset, OPTIONS, sha256_of(dataset.model), entry["sha256"])
+    checkpoints.normalize.get(dataset=dataset.name)
+    return step_settings.assemble_settings(dataset, OPTIONS, sha256_of(dataset.model))
 
 
 def note_of(model):

@@ -10,11 +10,10 @@ include: "input_functions/summary.smk"
 
 rule summarise:
     input:
-        counts=count_files,
-        verified=verified_files,
-        predicted=prediction_reports,
-        others=results_without_report,
-        checkpoints=ancient(checkpoints_of_datasets),
+        counts=once_all_are_current(count_files),
+        verified=once_all_are_current(verified_files),
+        predicted=once_all_are_current(prediction_reports),
+        others=once_all_are_current(results_without_report),
         current=unless_summarised,
     output:
         table="results/summary.tsv",
@@ -39,6 +38,7 @@ rule summarise:
     resources:
         mem_mb=500,
     params:
+        checkpoints=checkpoints_of_datasets,
         settings=summary_settings,
     message:
         "Summarising all datasets"

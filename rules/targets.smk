@@ -13,15 +13,15 @@ logger.addHandler(FAILED_JOBS)
 
 
 def checkpoints_of_all_heads(wildcards):
-    """Return the records of the checkpoints that downstream models need, once these are converted."""
+    """Return the receipts of the checkpoints that downstream models need, once these are converted."""
     models = {model for dataset in DATASETS.values() for model in models_for_heads(dataset)}
-    return sorted(map(checkpoint_record, models))
+    return sorted(map(receipt_of_checkpoint, models))
 
 
 def converted_models(wildcards):
-    """Return the records of all models in use. Without them, Snakemake would not miss a model of existing results."""
-    heads = [str(head.folder / HEAD_RECORD) for head in HEADS.values()]
-    return sorted({*heads, *(checkpoint_record(dataset.model) for dataset in SINGLES)})
+    """Return the receipts of all models in use. Without them, Snakemake would not miss a model of existing results."""
+    heads = [str(receipt_of_converted(head.folder)) for head in HEADS.values()]
+    return sorted({*heads, *(receipt_of_checkpoint(dataset.model) for dataset in SINGLES)})
 
 
 def final_files(wildcards):
@@ -32,6 +32,32 @@ def final_files(wildcards):
 def files_known_later(wildcards):
     """Return the final files that depend on digests: the shards that embeddings.h5 links to; and the precisions."""
     return [*(shard for dataset in SINGLES for shard in linked_shards(dataset)), *precision_files()]
+
+
+def end_run():
+    """Check that all results are there, and show the table of the run."""
+    require_results()
+    show_summary()
+
+
+def require_results():
+    """Raise WorkflowError if a result of the whole run is missing, or is not for the present settings."""
+    if not any(job.rule.name == "all" for job in workflow.dag.finished_jobs):
+        return
+    files = [
+        path for path in [*final_files(None), *files_known_later(None)] if not Path(MOVED(path)).exists()
+    ]
+    steps = [
+        str(receipt_file(dataset, step))
+        for dataset in DATASETS.values()
+        for step in steps_of(dataset)
+        if not receipts.is_current(receipt_file(dataset, step), dataset_settings(dataset, step))
+    ]
+    if files or steps:
+        raise WorkflowError(
+            "Not all results are there, although all jobs succeeded. Run again. "
+            f"Missing, or not for this configuration: {', '.join([*files, *steps][:10])}"
+        )
 
 
 def show_summary():

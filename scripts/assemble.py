@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.store.assembly import assemble, read_accepted
@@ -30,7 +30,6 @@ def main(known: dict[Path, dict[str, Any]]) -> None:
     """
     settings, records = snakemake.params.settings, Path(snakemake.input.records)
     embeddings = Path(snakemake.output.embeddings)
-    require_unchanged(receipt_path(records.parent, "normalize"), [records])
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
     attributes = {name: settings[name] for name in ORIGIN_ATTRIBUTES}
     accepted = read_accepted(records)
@@ -68,8 +67,5 @@ def refuse(problems: Problems, cause: StoreError | None = None) -> NoReturn:
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output) as known,
-    ):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "records") as known:
         main(known)

@@ -9,7 +9,7 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.embedding.comparisons import ComparisonSetup, choose_sample, compare_precisions, first_ids, read_sample
 from lucaflow.engine.devices import device_name
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.records.sequences import index_sequences
@@ -27,7 +27,6 @@ def main() -> None:
     model = Model(*snakemake.params.model)
     setup = ComparisonSetup.from_config(snakemake.config, model, CLONE)
     path = Path(snakemake.input.sequences)
-    require_unchanged(receipt_path(path.parents[1], "normalize"), [path])
     index = index_sequences(path)
     sample = read_sample(path, index, choose_sample(index.lengths))
     if not sample:
@@ -43,8 +42,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
-    ):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "sequences", "records"):
         main()

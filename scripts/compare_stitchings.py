@@ -17,7 +17,7 @@ from lucaflow.embedding.comparisons import (
 from lucaflow.engine.devices import device_name
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import InputError
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.records.sequences import index_sequences
@@ -36,7 +36,6 @@ def main() -> None:
     model = Model(*snakemake.params.model)
     setup = ComparisonSetup.from_config(snakemake.config, model, CLONE)
     path = Path(snakemake.input.sequences)
-    require_unchanged(receipt_path(path.parents[1], "normalize"), [path])
     index = index_sequences(path)
     rows = choose_sample(index.lengths, shortest=2 * size)
     if not len(rows):
@@ -56,8 +55,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
-    ):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "sequences"):
         main()

@@ -1,12 +1,19 @@
 """Convert a published checkpoint to safetensors once."""
 
 import logging
-import os
 from pathlib import Path
 
 from lucaflow.checkpoints.checksums import remove_damaged
 from lucaflow.checkpoints.conversion import convert_in_subprocess, converted_bytes, is_converted
-from lucaflow.checkpoints.converted_checkpoint import is_fetched, published_files, published_folder
+from lucaflow.checkpoints.converted_checkpoint import (
+    CHECKPOINT_RECORD,
+    MODEL_NAME,
+    holds_recorded_weights,
+    is_fetched,
+    published_files,
+    published_folder,
+    read_record,
+)
 from lucaflow.checkpoints.fetched_record import LOCK_NAME
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.model import Model
@@ -16,17 +23,21 @@ from lucaflow.files.locks import locked
 from lucaflow.files.receipts import recording
 from lucaflow.files.space import explaining_a_full_disk, require_space
 from lucaflow.logs import reporting_to
+from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
 
 logger = logging.getLogger("lucaflow")
 
 
-def main() -> None:
-    """Check the published files against their checksums, if there are any, and convert them."""
+def main(folder: Path) -> None:
+    """Check the published files against their checksums, if there are any, and convert them into `folder`."""
     settings, clone = snakemake.config["checkpoints"], Path(snakemake.scriptdir).parent
     model = Model(snakemake.params.llm_version, snakemake.params.llm_step)
-    folder = Path(snakemake.output.record).parent
     if not is_fetched(model, settings):
         convert_once(model, published_files(model, settings, clone), folder)
+        return
+    # The name of the folder tells the source and its revision.
+    if holds_recorded_weights(folder, CHECKPOINT_RECORD, CHECKPOINT_CONVERSION_VERSION):
+        logger.info("%s was converted by an earlier run", model.name)
         return
     published = published_folder(model, settings)
     with locked(published / LOCK_NAME, f"fetching {model.name}"):
@@ -47,8 +58,6 @@ def convert_once(model: Model, origin: Origin, folder: Path) -> None:
     with locked(folder / ".lock", f"converting {model.name}"), explaining_a_full_disk(folder, "Nothing was converted"):
         if is_converted(origin, folder):
             logger.info("%s was converted by another run", model.name)
-            for path in snakemake.output:
-                os.utime(path)
             return
         require_space(folder, converted_bytes(origin), f"converting {model.name}")
         record = convert_in_subprocess(origin, model, folder)
@@ -56,8 +65,11 @@ def convert_once(model: Model, origin: Origin, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    converted = Path(snakemake.output.receipt).parents[1]
+    outputs = [converted / CHECKPOINT_RECORD, converted / MODEL_NAME]
     with (
         reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
+        recording(snakemake.output.receipt, snakemake.params.settings, outputs) as known,
     ):
-        main()
+        main(converted)
+        known[converted / MODEL_NAME] = read_record(converted)["model"]

@@ -5,13 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.checksums import remove_damaged
-from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, converted_folder, is_fetched, published_files
+from lucaflow.checkpoints.converted_checkpoint import (
+    CHECKPOINT_RECORD,
+    MODEL_NAME,
+    converted_folder,
+    holds_recorded_weights,
+    is_fetched,
+    published_files,
+)
 from lucaflow.checkpoints.fetched_record import LOCK_NAME
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
 from lucaflow.downstream.conversion import convert_head
-from lucaflow.downstream.models import HeadOrigin, TrainedHead, locate_head
+from lucaflow.downstream.models import HEAD_RECORD, HeadOrigin, TrainedHead, locate_head, read_head
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.locks import locked
@@ -19,16 +26,16 @@ from lucaflow.files.receipts import recording
 from lucaflow.files.space import explaining_a_full_disk
 from lucaflow.logs import reporting_to
 from lucaflow.schemas import read_yaml
+from lucaflow.versions import HEAD_CONVERSION_VERSION
 
 logger = logging.getLogger("lucaflow")
 
 CLONE = Path(snakemake.scriptdir).parent
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     """Check the SHA-256 of packaged files, convert them, and check that the checkpoint of the model is available."""
     head = snakemake.params.head
-    folder = Path(snakemake.output.record).parent
     for file in head.place.files if head.source == "packaged" else ():
         if (found := sha256_of(head.root / file.name)) != file.sha256:
             raise CheckpointError(f"{head.root / file.name} has SHA-256 {found}, expected {file.sha256}. Clone again.")
@@ -38,7 +45,9 @@ def main() -> None:
 
 
 def convert_fetched(head: HeadOrigin, folder: Path) -> TrainedHead:
-    """Check fetched files against their checksums, and convert them."""
+    """Check fetched files against their checksums, and convert them, unless an earlier run has converted them."""
+    if holds_recorded_weights(folder, HEAD_RECORD, HEAD_CONVERSION_VERSION):
+        return read_head(folder)
     with locked(head.root / LOCK_NAME, f"fetching {head.task.name}"):
         remove_damaged(head.root)
         try:
@@ -77,8 +86,7 @@ def schema(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
-    ):
-        main()
+    converted = Path(snakemake.output.receipt).parents[1]
+    outputs = [converted / HEAD_RECORD, converted / MODEL_NAME]
+    with reporting_to(snakemake.log[0]), recording(snakemake.output.receipt, snakemake.params.settings, outputs):
+        main(converted)

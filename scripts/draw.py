@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.receipts import recording_step
 from lucaflow.logs import reporting_to
 from lucaflow.report.figures import draw_contacts, draw_lengths
 from lucaflow.report.map_page import draw_html
@@ -18,9 +18,7 @@ def main() -> None:
     """Draw the requested figures."""
     figures = {Path(path).name: Path(path) for path in snakemake.output}
     embeddings, records, labels = (Path(snakemake.input[name]) for name in ("embeddings", "records", "labels"))
-    dataset, model = snakemake.wildcards.dataset, snakemake.wildcards.model
-    require_unchanged(receipt_path(records.parent, "normalize"), [records, labels])
-    require_unchanged(receipt_path(records.parent, f"assemble-{model}"), [embeddings])
+    dataset = snakemake.wildcards.dataset
     for name, projection in PROJECTIONS.items():
         if f"{name}.png" in figures:
             note, threads = snakemake.params.settings["note"], snakemake.threads
@@ -41,8 +39,5 @@ def lengths_of(embeddings: Path) -> dict[int, int]:
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
-    ):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "embeddings", "records", "labels"):
         main()

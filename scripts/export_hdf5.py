@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lucaflow.exports.hdf5 import export_by_id, export_standalone
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.receipts import recording_step
 from lucaflow.logs import reporting_to
 
 
@@ -11,7 +11,6 @@ def main() -> None:
     """Export in the layout of the output file."""
     embeddings, path = Path(snakemake.input.embeddings), Path(snakemake.output[0])
     outputs = snakemake.params.settings["outputs"]
-    require_unchanged(receipt_path(embeddings.parents[1], f"assemble-{snakemake.wildcards.model}"), [embeddings])
     if snakemake.wildcards.layout == "standalone":
         export_standalone(embeddings, outputs, path)
     else:
@@ -19,8 +18,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
-    ):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "embeddings"):
         main()

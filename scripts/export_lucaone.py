@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lucaflow.exports.lucaone_files import export_lucaone
 from lucaflow.files.json_files import read_json
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 
@@ -17,8 +17,6 @@ def main() -> None:
     save_type = snakemake.config["save_type"]
     verified = read_json(Path(snakemake.input.verified))
     embeddings, records = Path(snakemake.input.embeddings), Path(snakemake.input.records)
-    require_unchanged(receipt_path(records.parent, "normalize"), [records])
-    require_unchanged(receipt_path(records.parent, f"assemble-{snakemake.wildcards.model}"), [embeddings])
     count = export_lucaone(embeddings, records, save_type, Path(snakemake.output.folder))
     origin = {name: verified[name] for name in ("dataset", "fingerprint", "checkpoint_sha256", "options")}
     report = {**origin, "save_type": save_type, "files": count}
@@ -27,8 +25,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
-    ):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "embeddings", "verified", "records"):
         main()

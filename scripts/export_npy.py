@@ -3,20 +3,16 @@
 from pathlib import Path
 
 from lucaflow.exports.numpy_files import export_npy
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.receipts import recording_step
 from lucaflow.logs import reporting_to
 
 
 def main() -> None:
     """Export all vector outputs, and the table of their rows."""
     embeddings = Path(snakemake.input.embeddings)
-    require_unchanged(receipt_path(embeddings.parents[1], f"assemble-{snakemake.wildcards.model}"), [embeddings])
     export_npy(embeddings, snakemake.params.settings["outputs"], Path(snakemake.output.ids).parent)
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
-    ):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "embeddings"):
         main()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lucaflow.exports.tables import export_anndata, export_parquet
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.receipts import recording_step
 from lucaflow.logs import reporting_to
 
 
@@ -11,14 +11,9 @@ def main() -> None:
     """Export in the format of the output file."""
     export = {"parquet": export_parquet, "h5ad": export_anndata}[snakemake.wildcards.suffix]
     embeddings, records, labels = (Path(snakemake.input[name]) for name in ("embeddings", "records", "labels"))
-    require_unchanged(receipt_path(records.parent, "normalize"), [records, labels])
-    require_unchanged(receipt_path(records.parent, f"assemble-{snakemake.wildcards.model}"), [embeddings])
     export(embeddings, records, labels, snakemake.params.settings["outputs"], Path(snakemake.output[0]))
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
-    ):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "embeddings", "records", "labels"):
         main()

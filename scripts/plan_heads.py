@@ -15,7 +15,7 @@ from lucaflow.downstream.required_embeddings import EmbeddingRequest, Group, Own
 from lucaflow.embedding.estimate import THREADS, assumed_speed, check_space, estimate, measured_rate
 from lucaflow.embedding.preflight import lengths_to_compute, stored_bytes
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import write_text
 from lucaflow.logs import reporting_to
 from lucaflow.records.counts import Counts
@@ -29,10 +29,9 @@ CLONE = Path(snakemake.scriptdir).parent
 def main() -> None:
     """Write the shards of each group of sequences, then the plan."""
     sequences, folder = Path(snakemake.input.sequences), Path(snakemake.output.sequences)
-    require_unchanged(receipt_path(sequences.parents[1], "normalize"), [sequences])
     folder.mkdir(parents=True, exist_ok=True)
     lengths = index_sequences(sequences).lengths
-    head_inputs = [read_head(Path(record).parent).reading for record in snakemake.input.heads]
+    head_inputs = [read_head(Path(folder)).reading for folder in snakemake.params.heads]
     truncation = snakemake.config["heads"]["llm_truncation_seq_length"]
     requests = [EmbeddingRequest.by(head_input, truncation) for head_input in head_inputs]
     missing, reads_own_shards = missing_embeddings(lengths, requests, own_embeddings())
@@ -82,8 +81,5 @@ def required_space(group: Group, lengths: np.ndarray, record: dict, sequences: P
 
 
 if __name__ == "__main__":
-    with (
-        reporting_to(snakemake.log[0], terminal_level=logging.INFO),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
-    ):
+    with reporting_to(snakemake.log[0], terminal_level=logging.INFO), recording_step(snakemake, "sequences"):
         main()

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from lucaflow import __version__
+from lucaflow.config.step_settings import file_identity
 from lucaflow.downstream.conversion import load_head
 from lucaflow.downstream.evaluation import compare, evaluate, read_predictions
 from lucaflow.downstream.models import read_head
@@ -19,7 +20,8 @@ from lucaflow.downstream.tables import Formatter, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_matmul_precision
 from lucaflow.engine.gpus import take_gpu
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.files.receipts import receipt_path, recording, require_unchanged
+from lucaflow.errors import InputError
+from lucaflow.files.receipts import receipt_path, recorded_settings, recording_step
 from lucaflow.files.writing import write_json, write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.report.pages import page
@@ -32,9 +34,8 @@ logger = logging.getLogger("lucaflow")
 
 def main() -> None:
     """Predict, draw, and compare with the labels if there are any."""
-    records, labels = Path(snakemake.input.records), Path(snakemake.input.labels)
-    require_unchanged(receipt_path(records.parent, "normalize"), [records, labels])
-    require_unchanged(receipt_path(records.parent, "plan"), [Path(snakemake.input.plan)])
+    records = Path(snakemake.input.records)
+    require_the_file_that_was_read(records.parent)
     about = predict_all(records)
     predictions = read_predictions(output(".csv"))
     draw(predictions, about, output(".png"))
@@ -42,6 +43,14 @@ def main() -> None:
     write_text(output(".html"), as_html(listed, about))
     if snakemake.params.dataset.columns.label:
         evaluate_against_labels(predictions, about)
+
+
+def require_the_file_that_was_read(folder: Path) -> None:
+    """Raise InputError if the dataset's file has changed since its records were read. folder: results/<dataset>."""
+    settings = recorded_settings(receipt_path(folder, "normalize"))
+    path = snakemake.params.dataset.path
+    if settings is None or settings["file"] != file_identity(path):
+        raise InputError(f"{path} has changed since its records were read. Run again.")
 
 
 def output(suffix: str) -> Path:
@@ -54,7 +63,7 @@ def predict_all(records: Path) -> dict[str, Any]:
     """Predict, and write the tables and the record of how they were made; return that record."""
     torch.set_num_threads(snakemake.threads)
     settings, dataset = snakemake.config["heads"], snakemake.params.dataset
-    folder = Path(snakemake.input.head).parent
+    folder = Path(snakemake.params.head)
     trained = read_head(folder)
     device = take_gpu(resolve_device(snakemake.config["compute"]["device"], "float32"))
     set_matmul_precision("float32")
@@ -122,6 +131,6 @@ def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any])
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0], terminal_level=logging.INFO),
-        recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output),
+        recording_step(snakemake, "records", "labels", "plan"),
     ):
         main()

@@ -1,7 +1,8 @@
 """Input functions of rules/checkpoints.smk: the source of each checkpoint."""
 
-from lucaflow.checkpoints.fetched_record import FETCHED_RECORD
+from lucaflow.checkpoints.fetched_record import FETCHED_RECORD, is_complete
 from lucaflow.downstream.models import PREFIX
+from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
 
 
 def model_of(wildcards):
@@ -32,17 +33,37 @@ def digests_of_packaged(wildcards):
     return {file.name: file.sha256 for place in REGISTRY.places(model, "packaged") for file in place.files}
 
 
-def fetched_record(wildcards):
-    """Return the record of a fetched checkpoint; nothing for a checkpoint that needs no download."""
+def once_fetched(wildcards):
+    """Wait for the published files of a checkpoint, if they are fetched and its conversion needs them. Adds no input."""
     model = model_of(wildcards)
-    if not converted.is_fetched(model, config["checkpoints"]):
-        return []
-    return str(converted.published_folder(model, config["checkpoints"]) / FETCHED_RECORD)
+    if converted.is_fetched(model, config["checkpoints"]):
+        published = converted.published_folder(model, config["checkpoints"])
+        folder = checkpoint_folder_of(wildcards)
+        if not converted.is_unrecorded(folder, converted.CHECKPOINT_RECORD, CHECKPOINT_CONVERSION_VERSION):
+            wait_for_files(published, folder, origin_of(model))
+    return []
+
+
+def wait_for_files(published, folder, settings):
+    """Wait until files are fetched; if some are missing from what was fetched, have them fetched again.
+
+    published: their folder; folder: of their conversion, which needs no files if it is for these settings.
+    """
+    if receipts.is_current(receipt_of_converted(folder), settings):
+        return
+    if not is_complete(published):
+        force([str(published / FETCHED_RECORD)])
+    checkpoints.fetch_checkpoint.get(published=published.name)
 
 
 def receipt_of_converted(folder):
     """Return the receipt of the conversion of a checkpoint or a downstream model into a folder."""
     return receipts.receipt_path(folder, "convert")
+
+
+def receipt_of_checkpoint(model):
+    """Return the receipt of the conversion of a checkpoint, as a file that a rule asks for."""
+    return str(receipt_of_converted(checkpoint_folder(model)))
 
 
 def origin_of(model):
@@ -57,10 +78,8 @@ def origin_of(model):
         files = converted.published_files(model, config["checkpoints"], ROOT).files
     except LucaFlowError:
         files = ()
-    if not files and Path(checkpoint_record(model)).is_file():
-        recorded = receipts.recorded_settings(receipt_of_converted(checkpoint_folder(model)))
-        return recorded or step_settings.origin_settings(files)
-    return step_settings.origin_settings(files)
+    recorded = None if files else receipts.recorded_settings(receipt_of_converted(checkpoint_folder(model)))
+    return recorded or step_settings.origin_settings(files)
 
 
 def origin_of_folder(wildcards):
@@ -73,7 +92,6 @@ def checkpoint_folder_of(wildcards):
 
 def unless_converted(wildcards):
     """Let a checkpoint be converted again if its receipt is for other files. Adds no input."""
-    folder = checkpoint_folder_of(wildcards)
-    record = folder / converted.CHECKPOINT_RECORD
-    force_unless_current([str(record)], receipt_of_converted(folder), origin_of_folder(wildcards))
+    receipt = receipt_of_converted(checkpoint_folder_of(wildcards))
+    force_unless_current([str(receipt)], receipt, origin_of_folder(wildcards))
     return []

@@ -1,10 +1,10 @@
 """Input functions of rules/downstream.smk: the downstream models, and the embeddings they read."""
 
-from lucaflow.checkpoints.fetched_record import FETCHED_RECORD
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
 from lucaflow.downstream.models import HEAD_RECORD, locate_head, read_head, refuse_unfit, resolve_heads
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
+from lucaflow.versions import HEAD_CONVERSION_VERSION
 
 try:
     HEADS = resolve_heads(
@@ -32,26 +32,28 @@ def head_of(wildcards):
     return head_in(wildcards.head)
 
 
-def head_record(wildcards):
-    """Return the record of a task's converted model, once it is converted."""
-    return checkpoints.convert_head.get(head=HEADS[wildcards.task].folder.name).output.record
+def head_folder(wildcards):
+    """Return the folder of a task's converted model."""
+    return str(HEADS[wildcards.task].folder)
 
 
-def head_records(wildcards):
-    folders = [HEADS[task].folder.name for task in dataset_of(wildcards).tasks]
-    return [checkpoints.convert_head.get(head=folder).output.record for folder in folders]
+def head_folders(wildcards):
+    return [str(HEADS[task].folder) for task in dataset_of(wildcards).tasks]
 
 
 def converted_head(task):
     """Return a task's model as its record describes it, once it is converted."""
-    done = checkpoints.convert_head.get(head=HEADS[task].folder.name)
-    return read_head(Path(done.output.record).parent)
+    folder = HEADS[task].folder
+    checkpoints.convert_head.get(head=folder.name)
+    return read_head(folder)
 
 
-def fetched_record_of_head(wildcards):
-    """Return the record of a fetched model; nothing for a model that needs no download."""
+def once_head_is_fetched(wildcards):
+    """Wait for the files of a downstream model, if they are fetched and its conversion needs them. Adds no input."""
     head = head_of(wildcards)
-    return [str(head.root / FETCHED_RECORD)] if head.is_fetched else []
+    if head.is_fetched and not converted.is_unrecorded(head.folder, HEAD_RECORD, HEAD_CONVERSION_VERSION):
+        wait_for_files(head.root, head.folder, origin_of_head(head))
+    return []
 
 
 def origin_of_head(head):
@@ -74,10 +76,8 @@ def settings_of_head(wildcards):
 
 def unless_head_converted(wildcards):
     """Let a downstream model be converted again if its receipt is for other files. Adds no input."""
-    folder = head_of(wildcards).folder
-    force_unless_current(
-        [str(folder / HEAD_RECORD)], receipt_of_converted(folder), settings_of_head(wildcards)
-    )
+    receipt = receipt_of_converted(head_of(wildcards).folder)
+    force_unless_current([str(receipt)], receipt, settings_of_head(wildcards))
     return []
 
 
@@ -89,11 +89,6 @@ def request_of(task):
 def models_for_heads(dataset):
     """Return the checkpoints that the downstream models of a dataset need."""
     return sorted({request_of(task).model for task in dataset.tasks}, key=lambda model: model.name)
-
-
-def checkpoints_for_heads(wildcards):
-    """Return the records of the checkpoints that the downstream models of a dataset need."""
-    return [checkpoint_record(model) for model in models_for_heads(dataset_of(wildcards))]
 
 
 def own_embeddings(dataset):

@@ -20,7 +20,12 @@ def shards_of(wildcards):
         ESTIMATED.add(dataset.name)
         show_estimate(dataset, Path(table), digest)
     folder = shard_folder(dataset, digest)
-    return [f"{folder}/{shard}.h5" for shard in read_shard_names(Path(table))]
+    return known_shards(f"{folder}/{shard}.h5" for shard in read_shard_names(Path(table)))
+
+
+def known_shards(paths):
+    """Return shards as inputs. The names of those that exist tell their content, so their times do not matter."""
+    return [path for file in paths for path in known([file], Path(MOVED(file)).is_file())]
 
 
 def shard_folder(dataset, digest):
@@ -63,13 +68,14 @@ def show_estimate(dataset, shards, digest):
         device_to_guess_by(),
         threads_of_embed(),
     )
-    receipt = receipt_file(dataset, f"assemble-{dataset.model.name}")
-    if found.to_compute or not receipts.is_current(receipt, assemble_settings(dataset)):
-        if found.to_compute:
-            logger.info(f"{dataset.name}: {found.describe()}")
-        if workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch:
-            folder.mkdir(parents=True, exist_ok=True)
-            found.write(folder / "preflight.json", stored_bytes(stored), shutil.disk_usage(folder).free)
+    current = is_settled(dataset, f"assemble-{dataset.model.name}")
+    if found.to_compute and not (current and not OPTIONS.linked):
+        logger.info(f"{dataset.name}: {found.describe()}")
+    elif current and (folder / "preflight.json").is_file():
+        return
+    if workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch:
+        folder.mkdir(parents=True, exist_ok=True)
+        found.write(folder / "preflight.json", stored_bytes(stored), shutil.disk_usage(folder).free)
 
 
 def device_to_guess_by():

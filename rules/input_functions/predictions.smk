@@ -38,7 +38,7 @@ def shards_for_heads(wildcards):
     dataset = dataset_of(wildcards)
     groups = plan_of(dataset).groups_for(request_of(wildcards.task))
     folder = Path(f"results/{dataset.name}/heads")
-    return [str(path) for group in groups for path in group.files(folder)]
+    return known_shards(str(path) for group in groups for path in group.files(folder))
 
 
 def own_shards_for_heads(wildcards):

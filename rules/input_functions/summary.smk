@@ -2,6 +2,39 @@
 
 from lucaflow.config import result_files
 
+# Filled once: whether every step was current when the run was planned.
+ALL_CURRENT = []
+
+
+def once_all_are_current(paths):
+    """Return the input function for results of all datasets. paths: the function that names them.
+
+    If each step is current, the times of its results do not matter; otherwise a step runs before this one.
+    """
+    return lambda wildcards: known(paths(wildcards), all_are_current())
+
+
+def all_are_current():
+    """Return whether every step was current when the run was planned; wait for checkpoint rules to know."""
+    if not ALL_CURRENT:
+        steps = ((dataset, step) for dataset in DATASETS.values() for step in steps_of(dataset))
+        ALL_CURRENT.append(all(is_settled(dataset, step) for dataset, step in steps))
+    return ALL_CURRENT[0]
+
+
+def steps_of(dataset):
+    """Yield the steps whose results the run asks for, in an order in which each reads those before it."""
+    yield "normalize"
+    model = dataset.model.name
+    if not dataset.is_pairs:
+        yield f"assemble-{model}"
+        yield f"draw-{model}"
+        yield from (f"export-{name}-{model}" for name in result_files.export_steps(config["export"]))
+        yield from [f"precisions-{model}"] if precision_files() else []
+    if dataset.tasks:
+        yield "plan"
+    yield from (f"predict-{task}" for task in dataset.tasks)
+
 
 def count_files(wildcards):
     return [f"results/{name}/sequences/counts.json" for name in DATASETS]
@@ -12,8 +45,8 @@ def prediction_reports(wildcards):
 
 
 def checkpoints_of_datasets(wildcards):
-    """Return the records of the checkpoints that embed the datasets."""
-    return sorted({checkpoint_record(dataset.model) for dataset in SINGLES})
+    """Return the folders of the checkpoints that embed the datasets."""
+    return sorted({str(checkpoint_folder(dataset.model)) for dataset in SINGLES})
 
 
 def results_without_report(wildcards):

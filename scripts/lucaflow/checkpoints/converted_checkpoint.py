@@ -11,7 +11,9 @@ from typing import Any
 from lucaflow.checkpoints.layouts import Origin, locate, locate_fetched
 from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError
+from lucaflow.files.checksums import sha256_of
 from lucaflow.files.json_files import parse_json
+from lucaflow.files.receipts import receipt_path
 
 # Values of `checkpoints.source` that mean a download.
 FETCHED_SOURCES = ("huggingface", "server")
@@ -69,6 +71,26 @@ def model_of_folder(name: str) -> Model:
     """Return the model whose converted checkpoint is in a folder of this name."""
     version, step = re.match(r"(lucaone|lucaone-gene|lucaone-prot|mini)-(\d+)-", name).groups()  # type: ignore[union-attr]
     return Model(version, int(step))
+
+
+def is_unrecorded(folder: Path, record_name: str, converter_version: int) -> bool:
+    """Return whether a folder holds a conversion by this version of the converter whose receipt was removed.
+
+    record_name: of the record in the folder. The weights are not read, so they may be damaged.
+    """
+    try:
+        record, size = parse_json(folder / record_name), (folder / MODEL_NAME).stat().st_size
+        complete = record["converter_version"] == converter_version and record["model"]["bytes"] == size
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return complete and not receipt_path(folder, "convert").exists()
+
+
+def holds_recorded_weights(folder: Path, record_name: str, converter_version: int) -> bool:
+    """Return whether `is_unrecorded`, and the weights have the SHA-256 in the record. The weights are read."""
+    if not is_unrecorded(folder, record_name, converter_version):
+        return False
+    return bool(sha256_of(folder / MODEL_NAME) == parse_json(folder / record_name)["model"]["sha256"])
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -28,6 +28,15 @@ def recorded_sums(folder: Path) -> dict[str, str]:
         raise CheckpointError(f"{path} is damaged ({error!r}). Delete it and run again.") from error
 
 
+def is_complete(folder: Path) -> bool:
+    """Return whether all files that were fetched into a folder are still there."""
+    try:
+        sums = recorded_sums(folder)
+    except CheckpointError:
+        return False
+    return bool(sums) and all((folder / name).is_file() for name in sums)
+
+
 def read_sums(folder: Path) -> dict[str, str]:
     """Return the SHA-256 checksums in SHA256SUMS, by name; none if the file is missing."""
     path = folder / SUMS_NAME

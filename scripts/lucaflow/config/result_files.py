@@ -60,6 +60,15 @@ def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:
     return [name for export in exports for name in names[export]]
 
 
+def export_steps(exports: Sequence[str]) -> list[str]:
+    """Return the names of the steps of the requested exports.
+
+    >>> export_steps(["npy", "anndata"])
+    ['npy', 'h5ad']
+    """
+    return ["h5ad" if name == "anndata" else name for name in exports]
+
+
 def prediction_files(dataset: Dataset) -> list[str]:
     """Return the results of the tasks of a dataset."""
     suffixes = prediction_suffixes(bool(dataset.columns.label))

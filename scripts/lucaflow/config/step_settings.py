@@ -85,9 +85,7 @@ def sharding_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"algorithm": SHARDING_VERSION, "shard_tokens": config["compute"]["shard_tokens"]}
 
 
-def assemble_settings(
-    dataset: Dataset, options: EmbeddingOptions, checkpoint_sha256: str, records_sha256: str
-) -> dict[str, Any]:
+def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sha256: str) -> dict[str, Any]:
     return {
         "format_version": EMBEDDINGS_FORMAT_VERSION,
         "dataset": dataset.name,
@@ -96,7 +94,6 @@ def assemble_settings(
         "checkpoint_sha256": checkpoint_sha256,
         "fingerprint": options.fingerprint(checkpoint_sha256),
         "options": options.effective(),
-        "records_sha256": records_sha256,
     }
 
 

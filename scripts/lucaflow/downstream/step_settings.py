@@ -60,6 +60,8 @@ def predict_settings(
     settings = config["heads"]
     return {
         "algorithm": PREDICTION_VERSION,
+        # The columns of a table are copied to the predictions.
+        "file": file_identity(dataset.path),
         "columns": asdict(dataset.columns),
         "head_sha256": head.sha256,
         "structure": asdict(head.structure),

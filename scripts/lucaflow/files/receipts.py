@@ -1,14 +1,17 @@
 """On what does a result depend, and is it still what its step wrote?
 
-The last act of each step is a receipt: the settings that the step depends on, and the size and SHA-256 of each file
-that it wrote. A result without a receipt, or with one for other settings, is made again. A receipt is at
-`<folder>/receipts/<step>.json`; the names of files in it are relative to `<folder>`.
+The last act of each step is a receipt: the settings that the step depends on, the SHA-256 of each result of another
+step that it read, and the size and SHA-256 of each file that it wrote. A result without a receipt, or with one for
+other settings or for another state of what it read, is made again. A receipt is at `<folder>/receipts/<step>.json`; the
+names of files in it are relative to `<folder>`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,9 +19,12 @@ from typing import Any
 from lucaflow.errors import StoreError, UnreadableError
 from lucaflow.files.checksums import LIST_SUFFIX, damage_of_listed, difference, size_and_sha256
 from lucaflow.files.json_files import as_json, digest_of_settings, parse_json
+from lucaflow.files.places import inside
 from lucaflow.files.writing import write_text
 
 FOLDER = "receipts"
+
+Entry = dict[str, Any]
 
 
 def receipt_path(folder: str | Path, step: str) -> Path:
@@ -32,63 +38,108 @@ def receipt_path(folder: str | Path, step: str) -> Path:
 
 @contextmanager
 def recording(
-    receipt: str | Path, settings: Mapping[str, Any], outputs: Iterable[str | Path]
-) -> Iterator[dict[Path, dict[str, Any]]]:
-    """Remove the receipt of an earlier run; when the block succeeds, write the new one.
+    receipt: str | Path, settings: Mapping[str, Any], outputs: Iterable[str | Path], reads: Iterable[str | Path] = ()
+) -> Iterator[dict[Path, Entry]]:
+    """Compare what the step reads with its receipts, and remove the receipt of an earlier run of the step.
+
+    When the block succeeds, write the new one.
 
     settings: on which the step depends; outputs: the files and folders that the block writes, in the receipt's folder;
-    the receipt itself may be among them.
+    the receipt itself may be among them; reads: the results of other steps that the block reads.
     Yields a table for the size and SHA-256 of outputs that the block has computed, so that they are not read again.
+    Raises StoreError if a file in `reads` is not as its step wrote it.
     """
     path = Path(receipt)
+    read = require_unchanged(map(Path, reads))
     # While the outputs are replaced one by one, they have no receipt.
     path.unlink(missing_ok=True)
-    known: dict[Path, dict[str, Any]] = {}
+    known: dict[Path, Entry] = {}
     yield known
-    write_receipt(path, settings, [output for output in map(Path, outputs) if output != path], known)
+    write_receipt(path, settings, [output for output in map(Path, outputs) if output != path], read, known)
+
+
+@contextmanager
+def recording_step(snakemake: Any, *reads: str) -> Iterator[dict[Path, Entry]]:
+    """As `recording`, for the step of a script. reads: the names of its inputs that are results of other steps."""
+    inputs = [snakemake.input[name] for name in reads]
+    files = [file for found in inputs for file in ([found] if isinstance(found, str) else found)]
+    with recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output, files) as known:
+        yield known
 
 
 def write_receipt(
     receipt: Path,
     settings: Mapping[str, Any],
     outputs: Iterable[Path],
-    known: Mapping[Path, dict[str, Any]] = MappingProxyType({}),
+    reads: Mapping[Path, str] = MappingProxyType({}),
+    known: Mapping[Path, Entry] = MappingProxyType({}),
 ) -> None:
-    """Write a receipt. A folder is recorded as existing: the names of its files tell their content.
+    """Write a receipt. Of a folder it has the number of its files, whose names tell their content.
 
-    known: size and SHA-256 of outputs that need not be read again.
+    reads: SHA-256 of the files that the step read; known: size and SHA-256 of outputs that need not be read again.
     """
     folder = receipt.parent.parent
-    entries = {
-        path.relative_to(folder).as_posix(): known.get(path)
-        or ({"folder": True} if path.is_dir() else size_and_sha256(path))
-        for path in outputs
+    content = {
+        "settings_sha256": digest_of_settings(settings),
+        "settings": settings,
+        "reads": {path.relative_to(folder).as_posix(): digest for path, digest in reads.items()},
+        "outputs": {path.relative_to(folder).as_posix(): known.get(path) or _entry_of(path) for path in outputs},
     }
-    content = {"settings_sha256": digest_of_settings(settings), "settings": settings, "outputs": entries}
     write_text(receipt, as_json(content))
 
 
+def _entry_of(path: Path) -> Entry:
+    return {"folder": _files_in(path)} if path.is_dir() else size_and_sha256(path)
+
+
+def _files_in(folder: Path) -> int:
+    """Return the number of files in a folder and its folders, without hidden ones, such as those of a killed job."""
+    return sum(not name.startswith(".") for _, _, names in os.walk(folder) for name in names)
+
+
 def is_current(receipt: Path, settings: Mapping[str, Any]) -> bool:
-    """Return whether a step ran with these settings, and its outputs exist in the recorded size. No output is read."""
-    try:
-        content = _read(receipt)
-    except (StoreError, FileNotFoundError):
-        return False
-    return content["settings_sha256"] == digest_of_settings(settings) and all(
-        path.is_dir() if "folder" in entry else path.is_file() and path.stat().st_size == entry["bytes"]
-        for path, entry in _outputs(receipt, content)
+    """Return whether the results of a step are for these settings, and for the present results of other steps.
+
+    The outputs must exist in the recorded size. Neither they nor the other results are read, but their receipts.
+    """
+    content = _content(receipt)
+    return (
+        content is not None
+        and content["settings_sha256"] == digest_of_settings(settings)
+        and all(_written(receipt.parent.parent / name) == digest for name, digest in content["reads"].items())
+        and all(_is_there(path, entry) for path, entry in _outputs(receipt, content))
     )
+
+
+def _is_there(path: Path, entry: Entry) -> bool:
+    if "folder" in entry:
+        return path.is_dir() and _files_in(path) == entry["folder"]
+    return path.is_file() and path.stat().st_size == entry["bytes"]
+
+
+def _written(path: Path) -> str | None:
+    """Return the SHA-256 of a file as its step wrote it, or None if no receipt has the file."""
+    found = entry_of_written(path)
+    return found["sha256"] if found else None
+
+
+def entry_of_written(path: Path) -> Entry | None:
+    """Return the bytes and sha256 of a file from the receipt of the step that wrote it, or None without a receipt."""
+    for folder in path.parents:
+        for receipt in sorted(folder.glob(f"{FOLDER}/*.json")):
+            content = _content(receipt)
+            if content and (entry := content["outputs"].get(path.relative_to(folder).as_posix())):
+                return entry if "sha256" in entry else None
+    return None
 
 
 def recorded_settings(receipt: Path) -> dict[str, Any] | None:
     """Return the settings in a receipt; None without a readable receipt."""
-    try:
-        return _read(receipt)["settings"]
-    except (StoreError, FileNotFoundError):
-        return None
+    content = _content(receipt)
+    return content["settings"] if content else None
 
 
-def recorded_outputs(receipt: Path) -> dict[Path, dict[str, Any]]:
+def recorded_outputs(receipt: Path) -> dict[Path, Entry]:
     """Return the files in a receipt, each with its bytes and sha256. Raises StoreError for a damaged receipt."""
     return {path: entry for path, entry in _outputs(receipt, _read(receipt)) if "folder" not in entry}
 
@@ -110,17 +161,17 @@ def damage(receipt: Path) -> list[tuple[Path, str]]:
     return [*found, (receipt, "describes files that changed")] if found else []
 
 
-def require_unchanged(receipt: Path, files: Iterable[Path]) -> None:
-    """Raise StoreError if a file is not the one in the receipt of the step that wrote it."""
-    try:
-        entries = recorded_outputs(receipt)
-    except FileNotFoundError as error:
-        raise StoreError(f"{receipt} is missing. Run again: the step that writes it will run.") from error
+def require_unchanged(files: Iterable[Path]) -> dict[Path, str]:
+    """Return the SHA-256 of results of other steps. Raises StoreError if one is not as its step wrote it."""
+    found = {}
     for path in files:
-        entry = entries.get(path)
-        how = _difference(path, entry) if entry else f"not in {receipt}"
-        if how:
+        entry = entry_of_written(path)
+        if entry is None:
+            raise StoreError(f"{path}: no receipt has its SHA-256. Run again: the step that writes it will run.")
+        if how := _difference(path, entry):
             raise StoreError(f"{path}: {how}. Run `snakemake verify`, which removes damaged files, and run again.")
+        found[path] = entry["sha256"]
+    return found
 
 
 def as_list(results: Path, datasets: Iterable[str]) -> str:
@@ -140,17 +191,34 @@ def _difference(path: Path, entry: Mapping[str, Any]) -> str:
     return damage_of_listed(path) if path.suffix == LIST_SUFFIX and not how else how
 
 
+def _content(receipt: Path) -> dict[str, Any] | None:
+    """Return the content of a receipt; None if it is missing, damaged or cannot be read."""
+    try:
+        state = receipt.stat()
+        return _parsed(receipt, state.st_mtime_ns, state.st_size, state.st_ino)
+    except (StoreError, OSError):
+        return None
+
+
+@lru_cache(maxsize=20_000)
+def _parsed(receipt: Path, _modified: int, _size: int, _number: int) -> dict[str, Any]:
+    """Return the content of a receipt, read once while its file is the same. Raises as `_read`."""
+    return _read(receipt)
+
+
 def _read(receipt: Path) -> dict[str, Any]:
     """Return the content of a receipt. Raises StoreError if it is damaged, and FileNotFoundError."""
+    folder = receipt.parent.parent
     try:
         content = parse_json(receipt)
         if content["settings_sha256"] != digest_of_settings(content["settings"]):
             raise ValueError("its settings do not match their SHA-256")
         for name, entry in content["outputs"].items():
-            if ".." in Path(name).parts or Path(name).is_absolute():
-                raise ValueError(f"{name} is outside of its folder")
+            inside(folder, name)
             if "folder" not in entry:
                 entry["bytes"], entry["sha256"]
+        for name in content["reads"]:
+            inside(folder, name)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -160,6 +228,6 @@ def _read(receipt: Path) -> dict[str, Any]:
     return content
 
 
-def _outputs(receipt: Path, content: Mapping[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _outputs(receipt: Path, content: Mapping[str, Any]) -> Iterator[tuple[Path, Entry]]:
     for name, entry in content["outputs"].items():
         yield receipt.parent.parent / name, entry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,20 +33,12 @@ class Counts:
         return sum(length * count for length, count in self.lengths.items())
 
     def write(self, path: Path) -> None:
-        """Write the counts and the date.
-
-        The date makes the file new each time. Otherwise Snakemake 9.27 may decide in the middle of a run that a planned
-        `plan_heads` is not needed. `plan_heads` is a checkpoint: it would then count as missing, and the jobs that wait
-        for it would run without their input.
-        """
-        date = datetime.datetime.now(datetime.UTC).isoformat()
-        counts = {**asdict(self), "status": dict(sorted(self.status.items())), "date": date}
-        write_json(path, counts)
+        """Write the counts as JSON."""
+        write_json(path, {**asdict(self), "status": dict(sorted(self.status.items()))})
 
     @classmethod
     def read(cls, path: Path) -> Counts:
-        """Read counts from a file, without the date."""
+        """Read counts from a file. Raises StoreError."""
         stored = read_json(path)
-        del stored["date"]
         lengths = {int(length): count for length, count in stored["lengths"].items()}
         return cls(**{**stored, "status": Counter(stored["status"]), "lengths": lengths})

@@ -1,0 +1,35 @@
+"""Does a name that was read from a file lead to a place inside the folder that it belongs to?
+
+Such a name decides what is read or removed, and the file may be damaged or forged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+
+def inside(folder: Path, name: str, *, links: bool = True) -> Path:
+    r"""Return the path of a name from a file. Raises ValueError if it leads out of `folder`, or is no name of a file.
+
+    links: whether links are followed, which needs the disk: a link must not lead out either. Without, only the text of
+    the name counts, as for a file that is not removed.
+
+    >>> inside(Path("results/p"), "mini-1/embeddings.h5").as_posix()
+    'results/p/mini-1/embeddings.h5'
+    >>> inside(Path("results/p"), "../../notes.txt")
+    Traceback (most recent call last):
+    ...
+    ValueError: '../../notes.txt' is not a file inside results/p
+    """
+    plain = PurePosixPath(name)
+    path = folder / plain
+    if (
+        not plain.parts
+        or plain.is_absolute()
+        or ".." in plain.parts
+        or not name.isprintable()
+        or (links and not path.resolve().is_relative_to(folder.resolve()))
+    ):
+        shown = name if len(name) <= 200 else f"{name[:200]}..."
+        raise ValueError(f"{shown!r} is not a file inside {folder}")
+    return path

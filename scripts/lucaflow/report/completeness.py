@@ -1,0 +1,55 @@
+"""Has every record of a run its embedding and its predictions, by the files themselves?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from lucaflow.errors import StoreError
+from lucaflow.files.json_files import read_json
+from lucaflow.records.counts import Counts
+
+_SHOWN = 10
+
+
+def require_complete(counts: Mapping[str, Counts], verified: Mapping[str, Path], predicted: Iterable[Path]) -> None:
+    """Compare the numbers of records, embeddings and predictions. Raises StoreError if some are missing.
+
+    counts: by dataset; verified: verified.json by embedded dataset; predicted: the <task>.json of predictions.
+    """
+    missing = [*_missing_embeddings(counts, verified), *_missing_predictions(counts, predicted)]
+    if missing:
+        more = f"\n  and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else ""
+        raise StoreError(
+            "results are missing:\n  "
+            + "\n  ".join(missing[:_SHOWN])
+            + f"{more}\nRun `snakemake verify`, which removes incomplete results, and run again."
+        )
+
+
+def _missing_embeddings(counts: Mapping[str, Counts], verified: Mapping[str, Path]) -> Iterator[str]:
+    """Yield the datasets whose embeddings.h5 has not each accepted record, and the shards that it needs and lacks."""
+    from lucaflow.store.format import (
+        EMBEDDINGS_FORMAT,
+        open_hdf5,
+    )  # it imports h5py, which a run without embeddings skips
+
+    for dataset, report in verified.items():
+        embeddings, accepted = report.with_name("embeddings.h5"), counts[dataset].status["accepted"]
+        with open_hdf5(embeddings, EMBEDDINGS_FORMAT) as file:
+            found = len(file["ids"])
+        if found != accepted:
+            yield f"{embeddings} has {found:,} records, expected {accepted:,}"
+        for name, entry in read_json(report)["files"].items():
+            shard = report.parent / name
+            if name.startswith("shards/") and not (shard.is_file() and shard.stat().st_size == entry["bytes"]):
+                yield f"{shard} is missing or has another size"
+
+
+def _missing_predictions(counts: Mapping[str, Counts], predicted: Iterable[Path]) -> Iterator[str]:
+    for path in predicted:
+        about = read_json(path)
+        status = counts[about["dataset"]].status
+        found, expected = about["predicted"] + about["failed"], status["accepted"] + status["dropped"]
+        if found != expected:
+            yield f"{path.with_suffix('.csv')} and {path.stem}.failed.csv have {found:,} rows, expected {expected:,}"
