@@ -41,7 +41,9 @@ checkpoint convert_head:
 checkpoint plan_heads:
     input:
         sequences=result_of("normalize", "results/{dataset}/sequences/distinct.fasta"),
-        current=unless_current("plan", "results/{dataset}/heads/plan.json"),
+        current=unless_current(
+            "plan", "results/{dataset}/heads/plan.json", compare=["results/{dataset}/heads/plan.json"]
+        ),
     output:
         plan="results/{dataset}/heads/plan.json",
         sequences=directory("results/{dataset}/heads/sequences"),

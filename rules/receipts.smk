@@ -69,29 +69,35 @@ def mend_time(path):
         os.utime(path)
 
 
-def unless_current(step, *outputs):
+def unless_current(step, *outputs, compare=()):
     """Return an input function that lets a dataset's step run again if its receipt is not for the present settings.
 
-    outputs: files that the step writes. The function adds no input, so that the set of inputs never changes.
+    outputs: files that the step writes; compare: small ones that are read to plan the run. The function adds no input,
+    so that the set of inputs never changes.
     """
 
     def no_input(wildcards):
         # Computed first, because the settings may wait for a checkpoint rule.
         settings = settings_of(step)(wildcards)
         receipt = receipt_file(dataset_of(wildcards), step.format(**dict(wildcards)))
-        force_unless_current([MOVED(path.format(**dict(wildcards))) for path in outputs], receipt, settings)
+        found, compared = (
+            [MOVED(path.format(**dict(wildcards))) for path in of] for of in (outputs, compare)
+        )
+        force_unless_current(found, receipt, settings, compared)
         return []
 
     return no_input
 
 
-def force_unless_current(outputs, receipt, settings):
+def force_unless_current(outputs, receipt, settings, compare=()):
     """Make Snakemake run the job of existing outputs, unless its receipt is for these settings.
 
     Snakemake then calls the job forced. `forcefiles` is not documented: test_receipts.py tests each way to use it.
     """
     existing = [path for path in outputs if Path(path).exists()]
-    if workflow.is_main_process and existing and not receipts.is_current(receipt, settings):
+    if not workflow.is_main_process or not existing:
+        return
+    if not receipts.is_current(receipt, settings, map(Path, compare)):
         force(existing)
 
 

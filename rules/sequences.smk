@@ -12,7 +12,10 @@ checkpoint normalize:
         # The receipt says which content was read, or for a large file its size and modification time.
         file=ancient(dataset_file),
         current=unless_current(
-            "normalize", "results/{dataset}/records.tsv", "results/{dataset}/sequences/distinct.fasta"
+            "normalize",
+            "results/{dataset}/records.tsv",
+            "results/{dataset}/sequences/distinct.fasta",
+            compare=["results/{dataset}/sequences/shards.tsv"],
         ),
     output:
         # An older result stays when an input is refused: the job replaces each file at once or not at all. The files of

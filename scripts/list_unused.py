@@ -1,13 +1,12 @@
 """List or remove unused embeddings in the results, made with other options, checkpoints or models."""
 
 import logging
-import shutil
 from pathlib import Path
 
 from lucaflow.downstream.required_embeddings import unplanned_folders
 from lucaflow.files.space import human_bytes, size_of
 from lucaflow.logs import reporting_to
-from lucaflow.store.verification import unused_shard_folders
+from lucaflow.store.verification import remove_shards, unused_shard_folders
 
 logger = logging.getLogger("lucaflow")
 
@@ -19,8 +18,8 @@ def main() -> None:
         unused += [*unused_shard_folders(folder, snakemake.params.now), *unplanned_folders(folder)]
     for path in unused:
         logger.info("%10s  %s%s", human_bytes(size_of(path)), path, "  removed" if snakemake.params.removing else "")
-        if snakemake.params.removing:
-            shutil.rmtree(path)
+        if snakemake.params.removing and (left := remove_shards(path)):
+            logger.warning("%s was not removed: it holds files that are no shards, such as %s", path, left[0].name)
     if not unused:
         logger.info("There are no unused embeddings: the configuration or a result uses all of them.")
     elif not snakemake.params.removing:

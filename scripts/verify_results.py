@@ -11,6 +11,7 @@ from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
 from lucaflow.files import receipts
 from lucaflow.logs import reporting_to
+from lucaflow.records.sequences import damaged_sequences, shard_folder
 from lucaflow.store.verification import damage_of_shard, damaged_shards
 
 logger = logging.getLogger("lucaflow")
@@ -88,11 +89,15 @@ def damaged_shards_of(receipt: Path) -> Damage:
     downstream models are no damage: the user may have removed them to make room.
     """
     outputs = {path.name: path for path in receipts.recorded_outputs(receipt)}
+    if "shards.tsv" in outputs:
+        return damaged_sequences(shard_folder(outputs["shards.tsv"]))
     if "verified.json" in outputs:
         damaged = damaged_shards(outputs["verified.json"])
         return [*damaged, (receipt, "depends on damaged embeddings")] if damaged else []
     if "plan.json" in outputs:
         plan = outputs["plan.json"]
+        if found := damaged_sequences(plan.with_name("sequences")):
+            return found
         shards = [path for group in Plan.read(plan).groups for path in group.files(plan.parent) if path.is_file()]
         damaged = [(path, problem) for path in shards if (problem := damage_of_shard(path))]
         dependent = sorted(receipt.parent.glob("predict-*.json")) if damaged else []

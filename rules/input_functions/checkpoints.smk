@@ -92,6 +92,8 @@ def checkpoint_folder_of(wildcards):
 
 def unless_converted(wildcards):
     """Let a checkpoint be converted again if its receipt is for other files. Adds no input."""
-    receipt = receipt_of_converted(checkpoint_folder_of(wildcards))
-    force_unless_current([str(receipt)], receipt, origin_of_folder(wildcards))
+    folder = checkpoint_folder_of(wildcards)
+    receipt = receipt_of_converted(folder)
+    record = folder / converted.CHECKPOINT_RECORD
+    force_unless_current([str(receipt)], receipt, origin_of_folder(wildcards), [record])
     return []

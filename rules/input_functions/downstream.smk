@@ -76,8 +76,9 @@ def settings_of_head(wildcards):
 
 def unless_head_converted(wildcards):
     """Let a downstream model be converted again if its receipt is for other files. Adds no input."""
-    receipt = receipt_of_converted(head_of(wildcards).folder)
-    force_unless_current([str(receipt)], receipt, settings_of_head(wildcards))
+    folder = head_of(wildcards).folder
+    receipt = receipt_of_converted(folder)
+    force_unless_current([str(receipt)], receipt, settings_of_head(wildcards), [folder / HEAD_RECORD])
     return []
 
 

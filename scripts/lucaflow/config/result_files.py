@@ -23,6 +23,7 @@ def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: 
     final = [*OF_RUN]
     for dataset in datasets:
         final += [f"results/{dataset.name}/{name}" for name in OF_DATASET]
+        final += [f"results/{dataset.name}/heads/plan.json"] * bool(dataset.tasks)
         final += prediction_files(dataset)
         if not dataset.is_pairs:
             folder = folder_of(dataset)

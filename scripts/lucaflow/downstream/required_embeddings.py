@@ -16,6 +16,8 @@ from lucaflow.downstream.inputs import HeadInput
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.json_files import DIGEST_LENGTH, as_json, parse_json
+from lucaflow.files.places import inside
+from lucaflow.records.sharding import FINGERPRINT_NAMES
 
 # For whole sequences, in one pass, in the arithmetic of the training.
 WHOLE = EmbeddingOptions(outputs=("matrix",))
@@ -109,6 +111,8 @@ class Plan:
                 )
                 for group in stored["groups"]
             )
+            for shard in (shard for group in groups for shard in group.files(Path())):
+                inside(Path(), shard.as_posix(), links=False)
             return cls(groups, stored["own"])
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path} is damaged ({error!r}). Delete it and run again.") from error
@@ -147,4 +151,4 @@ def unplanned_folders(dataset: Path) -> list[Path]:
     """Return the folders of shards for downstream models that are not in the plan. dataset: results/<dataset>."""
     plan = dataset / "heads" / "plan.json"
     planned = {group.short for group in Plan.read(plan).groups} if plan.is_file() else set()
-    return [path for path in sorted(dataset.glob("heads/*-*/*/")) if path.name not in planned]
+    return [path for path in sorted(dataset.glob(f"heads/*-*/{FINGERPRINT_NAMES}/")) if path.name not in planned]

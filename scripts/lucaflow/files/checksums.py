@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from lucaflow.files.places import inside
 from lucaflow.files.writing import replacing
 
 # Of a list of checksums.
@@ -33,7 +34,10 @@ def write_list(path: Path, folder: Path) -> None:
 
 
 def damage_of_listed(path: Path) -> str:
-    """Compare the files in a list with their SHA-256; return up to three differences, or an empty text."""
+    """Compare the files in a list with their SHA-256; return up to three differences, or an empty text.
+
+    Raises ValueError for a name that leads out of the folder of the list.
+    """
     found = list(islice(_differences_from_list(path), _SHOWN + 1))
     return "; ".join(found[:_SHOWN]) + ("; and more" if found[_SHOWN:] else "")
 
@@ -42,7 +46,7 @@ def _differences_from_list(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
             digest, _, name = line.removesuffix("\n").partition("  ")
-            file = path.parent / name
+            file = inside(path.parent, name)
             if not file.is_file():
                 yield f"{name} is missing"
             elif sha256_of(file) != digest:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lucaflow.errors import StoreError, UnreadableError
-from lucaflow.files.checksums import LIST_SUFFIX, damage_of_listed, difference, size_and_sha256
+from lucaflow.files.checksums import LIST_SUFFIX, damage_of_listed, difference, sha256_of, size_and_sha256
 from lucaflow.files.json_files import as_json, digest_of_settings, parse_json
 from lucaflow.files.places import inside
 from lucaflow.files.writing import write_text
@@ -97,10 +97,11 @@ def _files_in(folder: Path) -> int:
     return sum(not name.startswith(".") for _, _, names in os.walk(folder) for name in names)
 
 
-def is_current(receipt: Path, settings: Mapping[str, Any]) -> bool:
+def is_current(receipt: Path, settings: Mapping[str, Any], compare: Iterable[Path] = ()) -> bool:
     """Return whether the results of a step are for these settings, and for the present results of other steps.
 
     The outputs must exist in the recorded size. Neither they nor the other results are read, but their receipts.
+    compare: outputs that are read, and must have the recorded SHA-256.
     """
     content = _content(receipt)
     return (
@@ -108,6 +109,7 @@ def is_current(receipt: Path, settings: Mapping[str, Any]) -> bool:
         and content["settings_sha256"] == digest_of_settings(settings)
         and all(_written(receipt.parent.parent / name) == digest for name, digest in content["reads"].items())
         and all(_is_there(path, entry) for path, entry in _outputs(receipt, content))
+        and all(sha256_of(path) == _written(path) for path in compare)
     )
 
 
@@ -147,10 +149,11 @@ def recorded_outputs(receipt: Path) -> dict[Path, Entry]:
 def damage(receipt: Path) -> list[tuple[Path, str]]:
     """Read the outputs of a step; return those that differ from the receipt, and how, and then the receipt.
 
-    Raises UnreadableError if a file cannot be read now.
+    Raises UnreadableError if a file cannot be read now, or is in another folder, where a link leads.
     """
     try:
         entries = recorded_outputs(receipt)
+        _require_no_links_out(receipt.parent.parent, entries)
         found = [(path, how) for path, entry in entries.items() if (how := _difference(path, entry))]
     except UnreadableError:
         raise
@@ -159,6 +162,14 @@ def damage(receipt: Path) -> list[tuple[Path, str]]:
     except OSError as error:
         raise UnreadableError(f"{error.filename} cannot be read now, and was left unchanged: {error}") from error
     return [*found, (receipt, "describes files that changed")] if found else []
+
+
+def _require_no_links_out(folder: Path, paths: Iterable[Path]) -> None:
+    for path in paths:
+        try:
+            inside(folder, path.relative_to(folder).as_posix())
+        except ValueError as error:
+            raise UnreadableError(f"{error}: a link leads out. It was not checked, and was left unchanged.") from error
 
 
 def require_unchanged(files: Iterable[Path]) -> dict[Path, str]:
@@ -214,11 +225,11 @@ def _read(receipt: Path) -> dict[str, Any]:
         if content["settings_sha256"] != digest_of_settings(content["settings"]):
             raise ValueError("its settings do not match their SHA-256")
         for name, entry in content["outputs"].items():
-            inside(folder, name)
+            inside(folder, name, links=False)
             if "folder" not in entry:
                 entry["bytes"], entry["sha256"]
         for name in content["reads"]:
-            inside(folder, name)
+            inside(folder, name, links=False)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -19,7 +19,7 @@ from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing, write_text
 from lucaflow.records.outcomes import digest_of
-from lucaflow.records.sharding import divide_below_limit, longest_first, shard_name
+from lucaflow.records.sharding import SHARD_NAMES, divide_below_limit, longest_first, shard_name
 
 _BLOCK_BYTES = 16 << 20
 _BUFFER_BYTES = 1 << 20
@@ -95,7 +95,7 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int, chosen: np.ndar
             shard = Shard(shard_name(index.digests[ordered]), len(members), int(tokens[members].sum()))
             _write_shard(handle, index, ordered, folder / f"{shard.name}.fasta")
             shards.append(shard)
-    for other in {*folder.glob("*.fasta")} - {folder / f"{shard.name}.fasta" for shard in shards}:
+    for other in {*folder.glob(f"{SHARD_NAMES}.fasta")} - {folder / f"{shard.name}.fasta" for shard in shards}:
         other.unlink()
     return shards
 
@@ -132,17 +132,31 @@ def read_sequences(path: Path) -> list[NormalisedSequence]:
 
     sequences = []
     if not path.is_file():
-        raise StoreError(f"{path} is missing. Delete its folder, {path.parent}, and run again.")
+        raise StoreError(f"{path} is missing. Run again: the sequences are divided again.")
     with path.open(encoding="ascii") as handle:
         try:
             for title, residues in FastaTwoLineParser(handle):  # type: ignore[no-untyped-call]
                 digest, _, seq_type = title.partition(" ")
                 if digest_of(seq_type, residues) != digest:
                     raise StoreError(
-                        f"{path}: a sequence does not match its SHA-256, {digest}. Delete its folder and run again."
+                        f"{path}: a sequence does not match its SHA-256, {digest}. Delete the file and run again."
                     )
                 sequences.append(NormalisedSequence(digest, seq_type, residues))
         # An unknown seq_type raises KeyError.
         except (ValueError, KeyError) as error:
-            raise StoreError(f"{path}: damaged ({error}). Delete its folder and run again.") from error
+            raise StoreError(f"{path}: damaged ({error}). Delete the file and run again.") from error
     return sequences
+
+
+def damaged_sequences(folder: Path) -> list[tuple[Path, str]]:
+    """Read all FASTA files of shards below a folder; return those that do not match their names, and how."""
+    found = []
+    for path in sorted(folder.rglob(f"{SHARD_NAMES}.fasta")):
+        try:
+            digests = [bytes.fromhex(sequence.digest) for sequence in read_sequences(path)]
+        except StoreError as error:
+            found.append((path, str(error).removeprefix(f"{path}: ")))
+        else:
+            if shard_name(np.frombuffer(b"".join(digests), dtype=">u8")) != path.stem:
+                found.append((path, "its sequences do not match its name"))
+    return found

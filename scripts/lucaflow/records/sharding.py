@@ -11,7 +11,12 @@ import hashlib
 
 import numpy as np
 
+from lucaflow.files.json_files import DIGEST_LENGTH
+
 MOST_SHARDS = 999
+# Patterns of names, for `glob`: of shards, and of folders of shards by their fingerprint.
+SHARD_NAMES = "[0-9a-f]" * 16
+FINGERPRINT_NAMES = "[0-9a-f]" * DIGEST_LENGTH
 _BITS = 64
 
 

@@ -17,7 +17,8 @@ from lucaflow.errors import StoreError, UnreadableError
 from lucaflow.files.checksums import size_and_sha256
 from lucaflow.files.json_files import DIGEST_LENGTH, parse_json
 from lucaflow.files.locks import is_free
-from lucaflow.records.sharding import shard_name
+from lucaflow.files.places import inside
+from lucaflow.records.sharding import FINGERPRINT_NAMES, SHARD_NAMES, shard_name
 from lucaflow.store.checksums import checked_blocks, read_checked_rows
 from lucaflow.store.format import (
     EMBEDDINGS_FORMAT,
@@ -216,11 +217,12 @@ def _array_problems(shard: h5py.File, content: ShardContent) -> Iterator[str]:
 def remove_stale_shards(shards: Sequence[Path]) -> list[Path]:
     """Remove other shards, finished or not, from the folder of the current shards; return the removed files.
 
-    Files that a running job writes are kept.
+    Files that a running job writes are kept, and files whose names are not those of shards.
     """
     folder = shards[0].parent
-    stale = {*folder.glob("[!.]*.h5"), *folder.glob(".*.h5.*.part")} - set(shards)
-    unfinished = {path.with_suffix("") for name in ("working", "lock") for path in folder.glob(f".*.h5.{name}")}
+    stale = {*folder.glob(f"{SHARD_NAMES}.h5"), *folder.glob(f".{SHARD_NAMES}.h5.*.part")} - set(shards)
+    names = ("working", "lock")
+    unfinished = {path.with_suffix("") for name in names for path in folder.glob(f".{SHARD_NAMES}.h5.{name}")}
     for path in unfinished:
         working, lock = path.with_suffix(".h5.working"), path.with_suffix(".h5.lock")
         if is_free(lock):
@@ -275,9 +277,13 @@ def damaged_shards(report: Path) -> list[tuple[Path, str]]:
         return [(report, f"damaged ({error})")]
     found = []
     for name, size in sizes.items():
-        path = report.parent / name
-        if Path(name).parts[:1] != ("shards",) or ".." in Path(name).parts:
+        # embeddings.h5 and ../records.tsv are compared with their receipts.
+        if not name.startswith("shards/"):
             continue
+        try:
+            path = inside(report.parent / "shards", name.removeprefix("shards/"))
+        except ValueError as error:
+            return [(report, str(error))]
         if not path.is_file():
             found.append((path, "missing"))
         elif how := _damage_of_size(path, size) or damage_of_shard(path):
@@ -337,7 +343,7 @@ def unused_shard_folders(dataset: Path, current: Collection[str]) -> list[Path]:
     of fingerprints.
     """
     unused = []
-    for path in sorted(dataset.glob("*/shards/*/")):
+    for path in sorted(dataset.glob(f"*/shards/{FINGERPRINT_NAMES}/")):
         results = path.parent.parent / "embeddings.h5"
         if path.name in current:
             continue
@@ -347,3 +353,13 @@ def unused_shard_folders(dataset: Path, current: Collection[str]) -> list[Path]:
                     continue
         unused.append(path)
     return unused
+
+
+def remove_shards(folder: Path) -> list[Path]:
+    """Remove a folder of shards, finished or not; return other files in it, with which it stays."""
+    for path in (*folder.glob(f"{SHARD_NAMES}.h5"), *folder.glob(f".{SHARD_NAMES}.h5.*")):
+        path.unlink()
+    left = sorted(folder.iterdir())
+    if not left:
+        folder.rmdir()
+    return left

@@ -21,6 +21,9 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.outcomes import digest_of
 from lucaflow.store.verification import remove_stale_shards
 
+# Of a shard: only files with such names are removed.
+NAME = "a" * 16
+
 OPTIONS = EmbeddingOptions(outputs=("mean", "max", "matrix"))
 WINDOWED = replace(OPTIONS, embedding_fixed_len_a_time=8)
 BUDGET = 40
@@ -42,8 +45,8 @@ class Job:
         self.folder = folder
         self.checkpoint = checkpoint
         self.monkeypatch = monkeypatch
-        self.output = folder / "shards" / "a.h5"
-        self.working = self.output.with_name(".a.h5.working")
+        self.output = folder / "shards" / f"{NAME}.h5"
+        self.working = self.output.with_name(f".{NAME}.h5.working")
         self.launched: list[int] = []
         self.computed = Computed(0, 0.0)
         folder.mkdir(exist_ok=True)
@@ -51,7 +54,7 @@ class Job:
 
     def write(self, sequences: list[str]) -> None:
         ordered = sorted(sequences, key=len, reverse=True)
-        self.fasta = self.folder / "a.fasta"
+        self.fasta = self.folder / f"{NAME}.fasta"
         self.fasta.write_text("".join(f">{digest_of('prot', text)} prot\n{text}\n" for text in ordered))
 
     def run(self, cut_at: int | None = None, chosen=OPTIONS, budget: int | str = BUDGET) -> bytes:

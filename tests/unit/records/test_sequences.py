@@ -39,7 +39,7 @@ def test_no_flipped_bit_changes_a_sequence(shard):
         try:
             assert read_sequences(shard) == expected
         except StoreError as error:
-            assert "Delete its folder" in str(error)
+            assert "Delete the file" in str(error)
         else:
             assert place // 8 == len(content) - 1
 

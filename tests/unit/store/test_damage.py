@@ -100,9 +100,9 @@ def test_a_shard_under_another_name_is_found(tmp_path):
 def test_the_shards_of_a_report_are_read(tmp_path):
     shard, report = write_shard(tmp_path / "shards", "mean"), tmp_path / "verified.json"
     name = str(shard.relative_to(tmp_path))
-    # Other files have receipts, and nothing outside the folder is read.
-    files = {"embeddings.h5": {"bytes": 1}, "../x": {"bytes": 1}, "shards/../../x": {"bytes": 1}}
-    report.write_text(json.dumps({"files": {**files, name: {"bytes": shard.stat().st_size}}}))
+    # Other files have receipts.
+    files = {"embeddings.h5": {"bytes": 1}, "../x": {"bytes": 1}, name: {"bytes": shard.stat().st_size}}
+    report.write_text(json.dumps({"files": files}))
     assert damaged_shards(report) == []
     with h5py.File(shard) as file:
         place = file["mean"].id.get_offset()
@@ -115,3 +115,14 @@ def test_the_shards_of_a_report_are_read(tmp_path):
     assert damaged_shards(report) == [(shard, "missing")]
     report.write_text("{}")
     assert damaged_shards(report) == [(report, "damaged ('files')")]
+
+
+@pytest.mark.parametrize("name", ["shards/../../x", "shards//etc/passwd", "shards/link/x", "shards/"])
+def test_a_report_that_names_a_file_outside_of_its_shards_is_damaged(tmp_path, name):
+    (tmp_path / "x").touch()
+    (tmp_path / "results/shards").mkdir(parents=True)
+    (tmp_path / "results/shards/link").symlink_to(tmp_path)
+    report = tmp_path / "results/verified.json"
+    report.write_text(json.dumps({"files": {name: {"bytes": 1}}}))
+    ((path, how),) = damaged_shards(report)
+    assert path == report and "is not a file inside" in how
