@@ -9,7 +9,7 @@ include: "input_functions/predictions.smk"
 
 rule predict:
     input:
-        file=ancient(dataset_file),
+        file=dataset_file,
         records=result_of("normalize", "results/{dataset}/records.tsv"),
         labels=result_of("normalize", "results/{dataset}/sequences/labels.tsv"),
         # The plan says which shards are read, so it is an input whatever else is planned.

@@ -10,7 +10,7 @@ include: "input_functions/sequences.smk"
 checkpoint normalize:
     input:
         # The receipt says which content was read, or for a large file its size and modification time.
-        file=ancient(dataset_file),
+        file=dataset_file,
         current=unless_current(
             "normalize",
             "results/{dataset}/records.tsv",

@@ -42,7 +42,9 @@ def end_run():
 
 def require_results():
     """Raise WorkflowError if a result of the whole run is missing, or is not for the present settings."""
-    if not any(job.rule.name == "all" for job in workflow.dag.finished_jobs):
+    dag = workflow.dag
+    # Another target was asked for, or the run ends early (--until).
+    if not any(job.rule.name == "all" and dag.noneedrun_finished(job) for job in dag.jobs):
         return
     files = [
         path for path in [*final_files(None), *files_known_later(None)] if not Path(MOVED(path)).exists()

@@ -98,7 +98,11 @@ def damaged_shards_of(receipt: Path) -> Damage:
         plan = outputs["plan.json"]
         if found := damaged_sequences(plan.with_name("sequences")):
             return found
-        shards = [path for group in Plan.read(plan).groups for path in group.files(plan.parent) if path.is_file()]
+        try:
+            groups = Plan.read(plan).groups
+        except StoreError as error:
+            return [(plan, str(error))]
+        shards = [path for group in groups for path in group.files(plan.parent) if path.is_file()]
         damaged = [(path, problem) for path in shards if (problem := damage_of_shard(path))]
         dependent = sorted(receipt.parent.glob("predict-*.json")) if damaged else []
         return [*damaged, *((path, "depends on damaged embeddings") for path in dependent)]

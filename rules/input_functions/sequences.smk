@@ -2,12 +2,12 @@
 
 
 def dataset_file(wildcards):
-    """Return the input file; nothing if it is missing, so that its job says so and no other job stops.
+    """Return the input file if a rule of the workflow that uses this one makes it; a module's prefix does not apply.
 
-    It is `local`: a module's prefix for results does not apply to it.
+    Otherwise the job opens it itself, and says if it cannot, without stopping other jobs.
     """
-    path = dataset_of(wildcards).path
-    return [local(str(path))] if path.is_file() else []
+    path = str(dataset_of(wildcards).path)
+    return [local(path)] if any(rule.is_producer(path) for rule in workflow.rules) else []
 
 
 def memory_of_normalize(wildcards):

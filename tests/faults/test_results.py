@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
 import resource
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from workflow_runs import Run, Workflow
+
+from lucaflow.files.checksums import size_and_sha256
 
 # One worker makes the finished run that most of them start from.
 pytestmark = pytest.mark.xdist_group("results")
@@ -129,13 +133,62 @@ def test_a_shard_that_is_cut_short(copied):
     check_damage(copied, DAMAGED["a shard"], truncate)
 
 
-def test_clocks_that_differ_run_nothing(finished):
-    """Some files come from a machine whose clock is an hour ahead, or one that is a year behind."""
-    for pattern, seconds in (("p.fasta", 3600), ("results/p/records.tsv", 3600), ("results/p/mini-1/*.h5", -(10**7))):
-        for path in finished.directory.glob(pattern):
-            moment = path.stat().st_mtime + seconds
-            os.utime(path, (moment, moment))
-    assert NOTHING in finished.run().succeeded().output
+def test_times_decide_nothing(copied):
+    """Inputs, results and checkpoint are dated at random, up to two hours ahead, and the one before the other."""
+    draw = random.Random(1)
+    now = time.time()
+    for path in copied.directory.rglob("*"):
+        moment = now + draw.uniform(-7200, 7200)
+        os.utime(path, (moment, moment))
+    assert NOTHING in copied.run().succeeded().output
+    # With another record each step reads something that is dated ahead, also when its job has ended.
+    path = copied.fasta("p.fasta", {**PROTEINS, "new": "MKWWWW"})
+    os.utime(path, (now + 7200, now + 7200))
+    copied.run().succeeded()
+    assert NOTHING in copied.run().succeeded().output
+
+
+def test_verify_removes_nothing_outside(copied):
+    """Whatever the files of a folder say, also where their receipts agree."""
+    folder, victim = copied.directory / "results/p", copied.directory / "victim"
+    victim.mkdir()
+    for name in ("notes.txt", "shard.h5", "x.fasta"):
+        (victim / name).write_text("mine")
+    (copied.directory / "results/p/mini-1/shards/notes.txt").write_text("mine")
+    (shards,) = (folder / "mini-1/shards").glob("*/")
+    (shards / "my.h5").write_text("mine")
+    outside = ("shards/../../../../victim/notes.txt", f"{victim}/shard.h5", "../../../victim")
+    forge(
+        folder / "mini-1/verified.json",
+        lambda content: content["files"].update({name: {"bytes": 1} for name in outside}),
+    )
+    shard = "../../../../../victim/shard"
+    forge(folder / "heads/plan.json", lambda content: content["groups"][0].update(shards=[shard]))
+    entry = {"../../victim/notes.txt": {"bytes": 1, "sha256": "0" * 64}}
+    forge(folder / "receipts/draw-mini-1.json", lambda content: content["outputs"].update(entry))
+    (folder / "predictions/MiniProtLoc.html").unlink()
+    (folder / "predictions/MiniProtLoc.html").symlink_to(victim / "x.fasta")
+    said = copied.run("verify").failed("is not a file inside").output
+    assert "a link leads out. It was not checked, and was left unchanged." in said
+    assert sorted(path.read_text() for path in victim.iterdir()) == ["mine"] * 3
+    copied.run("verify")
+    copied.run()
+    copied.run("remove_older")
+    assert sorted(path.read_text() for path in victim.iterdir()) == ["mine"] * 3
+    assert (shards / "my.h5").read_text() == (shards.parent / "notes.txt").read_text() == "mine"
+
+
+def forge(path: Path, change: Callable[[dict], None]) -> None:
+    """Change a JSON file, and its SHA-256 in the receipts of its folder."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    for receipt in (path.parents[1] / "receipts").glob("*.json"):
+        listed = json.loads(receipt.read_text())
+        name = path.relative_to(path.parents[1]).as_posix()
+        if name in listed["outputs"]:
+            listed["outputs"][name] = size_and_sha256(path)
+            receipt.write_text(json.dumps(listed))
 
 
 @pytest.mark.long

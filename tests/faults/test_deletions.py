@@ -1,0 +1,125 @@
+"""Whatever is deleted below results/ and the directory of checkpoints, the next run makes it again, or says what to do."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from workflow_runs import Workflow
+
+pytestmark = pytest.mark.xdist_group("deletions")
+# They hold times, identifiers that are drawn anew, the checksum of such a file, or the numbers of one run.
+VARYING = re.compile(r"summary\.|SHA256SUMS|run\.|\.html$|receipts/|preflight\.json|checkpoint\.json|head\.json")
+PAIRS = 20
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Workflow:
+    """A run with linked matrices, exports of one file and of many, and predictions."""
+    workflow = Workflow(tmp_path_factory.mktemp("finished") / "work", Path())
+    workflow.directory.mkdir()
+    draw = random.Random(1)
+    workflow.fasta("p.fasta", {f"p{i}": "M" + "".join(draw.choices("DEFGHIKL", k=8 + i)) for i in range(12)})
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", "tasks": "MiniProtLoc"})
+    workflow.config |= {
+        "checkpoints": {"directory": "checkpoints"},
+        "embedding": {"outputs": ["mean", "matrix"]},
+        "export": ["standalone", "lucaone"],
+        "compute": {"device": "cpu", "shard_tokens": 90},
+    }
+    workflow.run().succeeded()
+    return workflow
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return the content of each result and model; of those that vary, an empty one."""
+    files = [path for top in ("results", "checkpoints") for path in (folder / top).rglob("*") if path.is_file()]
+    found = {path.relative_to(folder).as_posix(): path for path in files if not path.name.startswith(".")}
+    return {name: b"" if VARYING.search(name) else path.read_bytes() for name, path in found.items()}
+
+
+def kinds(folder: Path) -> list[str]:
+    """Return a file or folder of each kind: names that are digests or numbers are of one kind."""
+    paths = sorted(path for top in ("results", "checkpoints") for path in (folder / top).rglob("*"))
+    names = [path.relative_to(folder).as_posix() for path in paths if not path.name.startswith(".")]
+    by_kind = {re.sub(r"[0-9a-f]{12,}|lucaone/.+", "*", name): name for name in reversed(names)}
+    return ["results", "checkpoints", *sorted(by_kind.values())]
+
+
+def delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def check(finished: Workflow, folder: Path, names: tuple[str, ...]) -> None:
+    """Delete files or folders in a copy, and run it at most twice; all results must be as before."""
+    copied = Workflow(folder, Path())
+    copied.config = finished.config
+    subprocess.run(["cp", "-a", finished.directory, folder], check=True)
+    for name in names:
+        delete(folder / name)
+    run = copied.run()
+    if run.code or content(folder) != content(finished.directory):
+        run = copied.run()
+    run.succeeded()
+    assert content(folder) == content(finished.directory), names
+    delete(folder)
+
+
+def test_several_at_once(finished, tmp_path):
+    """The records, a model, a shard with matrices, receipts, a folder."""
+    (shard,) = itertools.islice(finished.directory.glob("results/p/mini-1/shards/*/*.h5"), 1)
+    (model,) = finished.directory.glob("checkpoints/mini-1-*/model.safetensors")
+    (sequences,) = itertools.islice(finished.directory.glob("results/p/sequences/shards/*.fasta"), 1)
+    deleted = [path.relative_to(finished.directory).as_posix() for path in (shard, model, sequences)]
+    deleted += ["results/p/records.tsv", "results/p/receipts/draw-mini-1.json", "results/p/mini-1/export"]
+    check(finished, tmp_path / "work", tuple(deleted))
+
+
+@pytest.mark.long
+def test_one_of_each_kind_is_missed(finished, tmp_path):
+    """A dry run plans the step that writes it."""
+    copied = Workflow(tmp_path / "work", Path())
+    copied.config = finished.config
+    subprocess.run(["cp", "-a", finished.directory, copied.directory], check=True)
+    for name in kinds(copied.directory):
+        (copied.directory / name).rename(tmp_path / "aside")
+        said = copied.run("--dry-run").succeeded().output
+        # The estimate is for information; it is written when a run is planned.
+        assert "Nothing to be done" not in said or name.endswith("preflight.json"), name
+        (tmp_path / "aside").rename(copied.directory / name)
+    assert "Nothing to be done" in copied.run("--dry-run").succeeded().output
+
+
+@pytest.mark.long
+def test_random_pairs(finished, tmp_path):
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    for _ in range(PAIRS):
+        names = tuple(draw.sample(kinds(finished.directory), 2))
+        print(names)
+        check(finished, tmp_path / "work", names)
+
+
+@pytest.mark.long
+def test_a_deleted_model_and_another_record(finished, tmp_path):
+    """All records are in the results, whatever is changed at the same time."""
+    copied = Workflow(tmp_path / "work", Path())
+    copied.config = {**finished.config, "embedding": {"outputs": ["mean", "matrix", "max"]}}
+    subprocess.run(["cp", "-a", finished.directory, copied.directory], check=True)
+    for path in copied.directory.glob("checkpoints/*/model.safetensors"):
+        path.unlink()
+    delete(copied.directory / "results/p/sequences/shards")
+    with (copied.directory / "p.fasta").open("a") as file:
+        file.write(">new\nMKLLLA\n")
+    copied.run().succeeded()
+    assert len((copied.directory / "results/p/predictions/MiniProtLoc.csv").read_text().splitlines()) == 14
+    copied.run("verify").succeeded()
