@@ -1,8 +1,9 @@
-"""Whatever is deleted below results/ and the directory of checkpoints, the next run makes it again, or says what to do."""
+"""Files and folders that are deleted below results/ or among the checkpoints: the next run makes them again."""
 
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from workflow_runs import Workflow
 
+logger = logging.getLogger(__name__)
 pytestmark = pytest.mark.xdist_group("deletions")
 # They hold times, identifiers that are drawn anew, the checksum of such a file, or the numbers of one run.
 VARYING = re.compile(r"summary\.|SHA256SUMS|run\.|\.html$|receipts/|preflight\.json|checkpoint\.json|head\.json")
@@ -99,13 +101,15 @@ def test_one_of_each_kind_is_missed(finished, tmp_path):
 
 
 @pytest.mark.long
-def test_random_pairs(finished, tmp_path):
+def test_random_pairs(finished, tmp_path, caplog):
+    """A failure shows the seed and the pairs."""
+    caplog.set_level(logging.INFO)
     seed = random.randrange(10**6)
-    print(f"seed {seed}")
+    logger.info("seed %d", seed)
     draw = random.Random(seed)
     for _ in range(PAIRS):
         names = tuple(draw.sample(kinds(finished.directory), 2))
-        print(names)
+        logger.info("deleted: %s", names)
         check(finished, tmp_path / "work", names)
 
 
