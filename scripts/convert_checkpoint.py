@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from lucaflow.checkpoints.checksums import remove_damaged
-from lucaflow.checkpoints.conversion import convert_in_subprocess, converted_bytes, is_converted
+from lucaflow.checkpoints.conversion import convert_in_subprocess, is_converted
 from lucaflow.checkpoints.converted_checkpoint import (
     CHECKPOINT_RECORD,
     MODEL_NAME,
@@ -21,7 +21,7 @@ from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.locks import locked
 from lucaflow.files.receipts import recording
-from lucaflow.files.space import explaining_a_full_disk, require_space
+from lucaflow.files.space import explaining_a_full_disk
 from lucaflow.logs import reporting_to
 from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
 
@@ -59,7 +59,6 @@ def convert_once(model: Model, origin: Origin, folder: Path) -> None:
         if is_converted(origin, folder):
             logger.info("%s was converted by another run", model.name)
             return
-        require_space(folder, converted_bytes(origin), f"converting {model.name}")
         record = convert_in_subprocess(origin, model, folder)
     logger.info("converted %s: %d parameters, sha256 %s", model.name, record["parameters"], record["model"]["sha256"])
 

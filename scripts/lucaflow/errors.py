@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def shown(value: object, longest: int = 60) -> str:
+    """Return a value for a message, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 class LucaFlowError(Exception):
     """Base class. The message is for the user and needs no traceback."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pickle
 import random
 import resource
@@ -15,7 +16,7 @@ import pytest
 import torch
 from golden_cases import PACKAGED
 
-from lucaflow.checkpoints import conversion
+from lucaflow.checkpoints import architecture, conversion
 from lucaflow.checkpoints.conversion import convert, convert_in_subprocess, is_converted
 from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.checkpoints.layouts import Origin, locate
@@ -154,25 +155,39 @@ def test_a_safetensors_header_that_lies(tmp_path, content):
         read_tensors(path)
 
 
+NO_SCALES = (math.nan, math.inf, 0, -1.0, 10**400, 1e300, 1e-300)
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"num_hidden_layers": 10**9}, r"config.json .*num_hidden_layers is 1000000000, but the weights hold 2"),
+        ({"num_hidden_layers": 10**9}, r"num_hidden_layers is 1000000000, but the weights hold 2 layers"),
         ({"num_hidden_layers": 1}, r"num_hidden_layers is 1, but the weights hold 2"),
-        ({"hidden_size": 10**6}, r"embed_tokens.weight has shape \(39, 32\), expected \(39, 1000000\)"),
+        ({"hidden_size": 10**30}, r"hidden_size is 10{30}, but embed_tokens.weight has shape \(39, 32\)"),
         ({"hidden_size": "32"}, r"does not describe a LucaOne model: hidden_size is '32'"),
-        ({"hidden_size": -32}, r"does not describe a LucaOne model"),
-        ({"num_attention_heads": 0}, r"does not describe a LucaOne model"),
-        ({"num_attention_heads": 3}, r"does not divide into 3 heads"),
+        ({"hidden_size": -32}, r"hidden_size is -32, expected 1 or more"),
+        ({"num_attention_heads": 0}, r"num_attention_heads is 0, expected 1 or more"),
+        (
+            {"num_attention_heads": 3},
+            r"num_attention_heads is 3, but hidden_size 32 does not divide into so many heads",
+        ),
+        ({"num_attention_heads": 2}, r"num_attention_heads is 2, but .*inv_freq has shape \(4,\), as for 4 heads"),
         ({"use_embed_layer_norm": "no"}, r"use_embed_layer_norm is 'no'"),
-        ({"max_position_embeddings": 10**15, "no_position_embeddings": False}, r"embed_pos"),
+        ({"max_position_embeddings": 10**15, "no_position_embeddings": False}, r"embed_pos.weight is missing"),
+        ({"max_position_embeddings": -1, "no_position_embeddings": False}, r"embeddings is -1, expected 3 or more"),
+        ({"type_vocab_size": 10**15}, r"type_vocab_size is 10{15}, but embed_type.weight has shape \(2, 32\)"),
+        ({"type_vocab_size": 1}, r"type_vocab_size is 1, expected 2 or more"),
+        *(({"embed_scale": value}, "embed_scale is .*, expected a positive number") for value in NO_SCALES),
     ],
+    ids=str,
 )
-def test_wrong_architecture_numbers(tmp_path, changed, words):
+def test_wrong_architecture_numbers(tmp_path, monkeypatch, changed, words):
+    """No network is built from them."""
+    monkeypatch.setattr(architecture, "Encoder", None)
     origin = locate(T1, MODEL)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**json.loads(origin.config.read_text()), **changed}))
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises(CheckpointError, match=rf"config.json .*{words}"):
         convert(Origin("lucaone", config, origin.weights), MODEL, tmp_path / "out")
 
 
@@ -208,6 +223,16 @@ FC1 = "layers.0.fc1.weight"
 def test_tensors_that_cannot_be_used(tmp_path, change, words):
     with pytest.raises(CheckpointError, match=words):
         convert(changed_state(tmp_path, change), MODEL, tmp_path / "out")
+
+
+def test_a_shape_that_is_larger_than_what_the_file_holds(tmp_path):
+    """Torch saves one number for all values of such a tensor."""
+
+    def expand(state):
+        state["embed_tokens.weight"] = torch.zeros(1).expand(39, 10**12)
+
+    with pytest.raises(CheckpointError, match=r"embed_tokens.weight has shape .* 156.0 TB, but the file holds 4 bytes"):
+        convert(changed_state(tmp_path, expand), MODEL, tmp_path / "out")
 
 
 def test_parameters_are_tensors_too(tmp_path):

@@ -160,9 +160,25 @@ def test_a_whole_file_is_loaded(folder):
     assert load_contact_head(folder).regression.weight.shape[0] == 1
 
 
-def test_a_record_of_another_network(folder):
-    change_record(folder, lambda record: record["encoder"].update(num_hidden_layers=9))
-    with pytest.raises(
-        CheckpointError, match=r"model.safetensors has no layers.*, which the network in checkpoint.json"
-    ):
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000, but the weights hold 2 layers"),
+        ({"hidden_size": 10**12}, r"hidden_size is 1000000000000, but embed_tokens.weight has shape \(39, 32\)"),
+        ({"num_attention_heads": 2}, r"num_attention_heads is 2, but .*inv_freq has shape \(4,\), as for 4 heads"),
+        ({"hidden_size": None}, "hidden_size is None"),
+        ({"layers": 2}, "unexpected keyword argument 'layers'"),
+    ],
+    ids=str,
+)
+def test_a_record_of_another_network(folder, changed, words):
+    change_record(folder, lambda record: record["encoder"].update(changed))
+    for load in (load_encoder, load_contact_head):
+        with pytest.raises(CheckpointError, match=rf"checkpoint.json .*{words}.*Delete checkpoint.json and run `sna"):
+            load(folder)
+
+
+def test_a_record_of_a_network_with_another_norm(folder):
+    change_record(folder, lambda record: record["encoder"].update(use_embed_layer_norm=True))
+    with pytest.raises(CheckpointError, match=r"model.safetensors has no embed_layer_norm.*, which the network in ch"):
         load_encoder(folder)

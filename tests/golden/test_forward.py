@@ -11,7 +11,7 @@ from golden_cases import GOLDEN, IS_PACKAGED, PACKAGED, TOLERANCE, GoldenCheckpo
 from plain_lucaone import PlainLucaOne
 from safetensors.torch import load_file
 
-from lucaflow.checkpoints.conversion import expected_shapes
+from lucaflow.checkpoints.architecture import expected_shapes
 from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME
 from lucaflow.checkpoints.loading import load_contact_head
 from lucaflow.encoders.lucaone import EncoderConfig

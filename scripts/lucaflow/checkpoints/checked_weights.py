@@ -6,15 +6,19 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 from torch import Tensor
 
+from lucaflow.checkpoints.architecture import refuse_unconfirmed
 from lucaflow.checkpoints.checksums import damage_of_weights
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.checkpoints.state_dicts import HEADER, sha256_of_tensor
 from lucaflow.encoders.lucaone import EncoderConfig
 from lucaflow.errors import CheckpointError
+
+_ANEW = f"Delete {CHECKPOINT_RECORD} and run `snakemake fetch`, which converts the checkpoint anew"
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,12 @@ class CheckedWeights:
             )
         if _sha256_of_header(path) != digests.get(HEADER):
             raise damage_of_weights(folder, "the header")
-        weights = cls(
-            folder, EncoderConfig(**record["encoder"]), {key: digests[key] for key in digests if key != HEADER}
-        )
+        weights = cls(folder, _config_of(record, folder), {key: digests[key] for key in digests if key != HEADER})
         with safe_open(path, "pt") as file:
             if differing := weights.digests.keys() ^ set(file.keys()):
                 raise damage_of_weights(folder, min(differing))
+            shapes = {name: file.get_slice(name).get_shape() for name in weights.digests}
+        refuse_unconfirmed(weights.config, shapes, folder / CHECKPOINT_RECORD, _ANEW)
         return weights
 
     def require(self, names: Iterable[str]) -> None:
@@ -60,7 +64,7 @@ class CheckedWeights:
         if missing := set(names) - self.digests.keys():
             raise CheckpointError(
                 f"{self.folder / MODEL_NAME} has no {min(missing)}, which the network in {CHECKPOINT_RECORD} needs. "
-                f"Delete {CHECKPOINT_RECORD} and run `snakemake fetch`, which converts the checkpoint anew."
+                f"{_ANEW}."
             )
 
     def tensor(self, name: str) -> Tensor:
@@ -70,6 +74,16 @@ class CheckedWeights:
         if sha256_of_tensor(tensor) != self.digests[name]:
             raise damage_of_weights(self.folder, name)
         return tensor
+
+
+def _config_of(record: Mapping[str, Any], folder: Path) -> EncoderConfig:
+    """Return the architecture in the record of a converted checkpoint. Raises CheckpointError if it is none."""
+    try:
+        return EncoderConfig(**record["encoder"])
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / CHECKPOINT_RECORD} does not describe a LucaOne model: {error}. {_ANEW}."
+        ) from error
 
 
 def _sha256_of_header(path: Path) -> str:

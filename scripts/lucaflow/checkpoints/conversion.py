@@ -14,36 +14,25 @@ import multiprocessing
 import os
 import re
 import resource
-from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lucaflow import __version__
+from lucaflow.checkpoints.architecture import check, converted_shapes
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.model import Model
-from lucaflow.checkpoints.state_dicts import (
-    CONTACT_HEAD,
-    canonical_name,
-    first_problems,
-    fused,
-    misfits,
-    published_shapes,
-    read_tensors,
-    write_parameters,
-)
-from lucaflow.encoders.contacts import ContactHead
-from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.checkpoints.state_dicts import CONTACT_HEAD, canonical_name, fused, read_tensors, write_parameters
+from lucaflow.encoders.lucaone import EncoderConfig
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import size_and_sha256
 from lucaflow.files.json_files import parse_json
-from lucaflow.files.space import human_bytes
+from lucaflow.files.space import human_bytes, require_space
 from lucaflow.files.writing import replacing, write_json
 from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
 
@@ -74,12 +63,6 @@ def read_config(origin: Origin) -> EncoderConfig:
         raise CheckpointError(f"{origin.config} does not describe a LucaOne model: {error}") from error
 
 
-def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors that a checkpoint of this architecture must hold, by LucaOne's names."""
-    with torch.device("meta"):
-        return published_shapes(Encoder(config).state_dict())
-
-
 def _add_tensors(tensors: dict[str, Tensor], path: Path, layout: str) -> None:
     """Add the tensors of one file under LucaOne's names. Raises CheckpointError if a name occurs twice."""
     for key, value in read_tensors(path).items():
@@ -87,39 +70,6 @@ def _add_tensors(tensors: dict[str, Tensor], path: Path, layout: str) -> None:
         if name in tensors:
             raise CheckpointError(f"{path}: {key} occurs twice, as {name}. Fetch all files again from one source.")
         tensors[name] = value
-
-
-def check(tensors: Mapping[str, Tensor], config: EncoderConfig, where: Path) -> None:
-    """Raise CheckpointError if tensors are missing, unknown, unusable or of a wrong shape; it names up to ten."""
-    layers = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
-    if layers != config.num_hidden_layers:
-        raise CheckpointError(
-            f"{where / 'config.json'} does not fit its weights: num_hidden_layers is {config.num_hidden_layers}, but "
-            f"the weights hold {layers}. Fetch both again from one source."
-        )
-    expected = expected_shapes(config)
-    if any(name.startswith(CONTACT_HEAD) for name in tensors):
-        expected |= contact_head_shapes(config)
-    problems = misfits(tensors, expected)
-    if problems:
-        raise CheckpointError(
-            f"the weights in {where} do not fit its config.json "
-            f"({config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
-            f"{config.num_attention_heads} heads): {first_problems(problems)}. Fetch both again from one source."
-        )
-
-
-def contact_head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the contact head's tensors, which are optional in a checkpoint."""
-    with torch.device("meta"):
-        return {CONTACT_HEAD + name: tuple(tensor.shape) for name, tensor in ContactHead(config).state_dict().items()}
-
-
-def converted_bytes(origin: Origin) -> int:
-    """Return the size of the converted checkpoint in bytes, without its header."""
-    config = read_config(origin)
-    shapes = [*expected_shapes(config).values(), *contact_head_shapes(config).values()]
-    return 4 * sum(math.prod(shape) for shape in shapes)
 
 
 def convert_in_subprocess(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
@@ -165,6 +115,7 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
     """Write `folder`/model.safetensors and checkpoint.json; return the record.
 
     Origin files in the same directory of checkpoints are recorded relative to it, so that the directory can be moved.
+    Raises CheckpointError if the files cannot be used, SpaceError if the disk cannot hold the result.
     """
     config = read_config(origin)
     tensors: dict[str, Tensor] = {}
@@ -172,15 +123,17 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
         logger.info("reading %s", path)
         _add_tensors(tensors, path, origin.layout)
     tensors = {key: value for key, value in tensors.items() if not _DROPPED.match(key)}
-    check(tensors, config, origin.config.parent)
-    contact = sorted(key for key in tensors if key.startswith(CONTACT_HEAD))
-    with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in Encoder(config).state_dict().items()}
+    check(tensors, config, origin.config)
+    contact = {key: tuple(tensors[key].shape) for key in sorted(tensors) if key.startswith(CONTACT_HEAD)}
+    shapes = converted_shapes(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    size = 4 * sum(math.prod(shape) for shape in (shapes | contact).values())
+    require_space(folder, size, f"converting {model.name}")
     target = folder / MODEL_NAME
     with replacing(target) as temporary:
         digests = write_parameters(
             temporary,
-            shapes | {name: tensors[name].shape for name in contact},
+            shapes | contact,
             lambda name: tensors[name].float() if name in contact else fused(name, tensors),
             {"encoder": json.dumps(config.to_dict(), sort_keys=True)},
         )

@@ -9,6 +9,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ CONTACT_HEAD = "contact_head."
 HEADER = "__metadata__"
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+_FIRST_LAYER = re.compile(r"((?:.*\.)?layers\.)0\.")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -50,7 +52,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise CheckpointError(f"{path} is not a state dict (a table of names and tensors). No code in it was run.")
+    _refuse_unbacked(state, path)
     return {name: value.detach() for name, value in state.items()}
+
+
+def _refuse_unbacked(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise CheckpointError for a tensor whose shape has more values than the file holds for it.
+
+    torch can save such tensors: a single number for a row of any length.
+    """
+    for name, tensor in state.items():
+        if tensor.layout == torch.strided and tensor.nbytes > (held := tensor.untyped_storage().nbytes()):
+            raise CheckpointError(
+                f"{path}: {name} has shape {tuple(tensor.shape)}, which is {human_bytes(tensor.nbytes)}, but the file "
+                f"holds {human_bytes(held)} of it. Fetch it again."
+            )
 
 
 def _refuse_compressed(path: Path) -> None:
@@ -83,6 +99,21 @@ def published_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
         else:
             shapes[name.replace(".inv_freq", ".rot_emb.inv_freq")] = tuple(tensor.shape)
     return shapes
+
+
+def repeated(shapes: Mapping[str, tuple[int, ...]], layers: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network with `layers` equal layers, in their order, from those of one with a single layer.
+
+    So a network with many layers need not be built to know its shapes.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for prefix, names in groupby(shapes, lambda name: (match := _FIRST_LAYER.match(name)) and match[1]):
+        of_part = list(names)
+        numbers = range(layers) if prefix else [0]
+        for number in numbers:
+            for name in of_part:
+                found[f"{prefix}{number}{name.removeprefix(f'{prefix}0')}" if prefix else name] = shapes[name]
+    return found
 
 
 def misfits(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> list[str]:

@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lucaflow.encoders.packing import Run, by_run, runs_of
 from lucaflow.encoders.vocabulary import CLS_AND_SEP, MASK, VOCABULARY
+from lucaflow.errors import shown
 
 # In training, `token_dropout` masks 12 % of the tokens; the other tokens are scaled to match.
 TRAINED_MASK_RATIO = 0.12
@@ -38,6 +39,12 @@ ATTENTION_KERNELS = {
 # function is first called here with a single number, which uses a single thread.
 for _function in (torch.cos, torch.sin, torch.tanh):
     _function(torch.zeros(1))
+
+
+def is_positive_float32(value: float) -> bool:
+    """Return whether a number is positive, and neither 0 nor infinite in float32."""
+    limits = torch.finfo(torch.float32)
+    return limits.tiny <= value <= limits.max
 
 
 @dataclass(frozen=True)
@@ -60,13 +67,23 @@ class EncoderConfig:
         for field in fields(self):
             value, kind = getattr(self, field.name), type(field.default)
             if type(value) is not kind and not (kind is float and type(value) is int):
-                raise ValueError(f"{field.name} is {value!r}, expected a value like {field.default!r}")
-        if min(self.num_hidden_layers, self.hidden_size, self.num_attention_heads) < 1:
-            raise ValueError("num_hidden_layers, hidden_size and num_attention_heads must be positive")
+                raise ValueError(f"{field.name} is {shown(value)}, expected a value like {field.default!r}")
+        for name, least in self._least().items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {shown(getattr(self, name))}, expected {least} or more")
+        if not is_positive_float32(self.embed_scale):
+            raise ValueError(f"embed_scale is {shown(self.embed_scale)}, expected a positive number that float32 holds")
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ValueError(
-                f"hidden_size {self.hidden_size} does not divide into {self.num_attention_heads} heads of even width"
+                f"num_attention_heads is {shown(self.num_attention_heads)}, but hidden_size {shown(self.hidden_size)} "
+                "does not divide into so many heads of even width"
             )
+
+    def _least(self) -> dict[str, int]:
+        """Return the smallest value of each number that is used: a sequence has a residue, and there are two types."""
+        positions = {} if self.no_position_embeddings else {"max_position_embeddings": 1 + CLS_AND_SEP}
+        types = {} if self.no_token_type_embeddings else {"type_vocab_size": 2}
+        return {"num_hidden_layers": 1, "hidden_size": 1, "num_attention_heads": 1, **positions, **types}
 
     @property
     def head_size(self) -> int:

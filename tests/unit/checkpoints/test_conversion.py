@@ -8,12 +8,12 @@ import torch
 from golden_cases import PACKAGED
 from safetensors.torch import load_file, save_file
 
-from lucaflow.checkpoints.conversion import convert, converted_bytes
+from lucaflow.checkpoints.conversion import convert
 from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME, read_record
 from lucaflow.checkpoints.layouts import is_huggingface, locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
-from lucaflow.errors import CheckpointError
+from lucaflow.errors import CheckpointError, SpaceError
 
 T1 = PACKAGED / "embedding/checkpoints/T1"
 MODEL = Model("lucaone", 36000000)
@@ -75,12 +75,17 @@ def test_the_old_layout_and_a_prefix(tmp_path, published, reference):
     assert convert(locate(tmp_path, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
 
 
-def test_the_size_of_a_conversion_is_known_before_it(tmp_path, published):
-    """Whatever the precision of what is converted: the result is float32."""
+def test_the_size_of_a_conversion_is_known_before_it(tmp_path, published, monkeypatch):
+    """Whatever the precision of what is converted: the result is float32. It may be larger than what the disk holds."""
     config, state = published
     hub = write_hub(tmp_path / "hub", (config, {key: value.half() for key, value in state.items()}))
     written = convert(locate(hub, MODEL), MODEL, tmp_path / "out")["model"]["bytes"]
-    assert 0 <= written - converted_bytes(locate(hub, MODEL)) < 20_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": written - 20_000}))
+    with pytest.raises(SpaceError, match=r"converting lucaone-36000000 needs .* kB, but the disk of"):
+        convert(locate(hub, MODEL), MODEL, tmp_path / "again")
+    assert not list((tmp_path / "again").iterdir())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": written}))
+    convert(locate(hub, MODEL), MODEL, tmp_path / "again")
 
 
 def test_a_state_dict_in_torchs_older_format(tmp_path, published, reference):
