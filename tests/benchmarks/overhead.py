@@ -179,7 +179,7 @@ def write_medium(root: Path) -> None:
     (weights,) = root.rglob("pytorch.pth")
     state: dict[str, torch.Tensor] = {}
     for name, tensor in networks.random_encoder(networks.MEDIUM, torch.device("cpu")).state_dict().items():
-        names = published_shapes({name: tensor})
+        names = published_shapes({name: tuple(tensor.shape)})
         state |= dict(zip(names, (part.clone() for part in tensor.chunk(len(names))), strict=True))
     torch.save(state, weights)
     weights.with_name("config.json").write_text(json.dumps(networks.MEDIUM.config.to_dict()))

@@ -18,7 +18,7 @@ def published_state(model: MaskedLanguageModel) -> dict[str, Tensor]:
     """Return the tensors by LucaOne's names, in float16; rotary frequencies stay in float32."""
     state: dict[str, Tensor] = {}
     for name, tensor in model.encoder.state_dict().items():
-        names = published_shapes({name: tensor})
+        names = published_shapes({name: tuple(tensor.shape)})
         parts = tensor.chunk(len(names))
         state |= {
             key: part if key.endswith("inv_freq") else part.half() for key, part in zip(names, parts, strict=True)
@@ -46,7 +46,7 @@ def load(root: Path) -> MaskedLanguageModel:
     model = MaskedLanguageModel()
     ours: dict[str, Tensor] = {}
     for name, tensor in model.encoder.state_dict().items():
-        parts = [state[key].float() for key in published_shapes({name: tensor})]
+        parts = [state[key].float() for key in published_shapes({name: tuple(tensor.shape)})]
         ours[f"encoder.{name}"] = torch.cat(parts)
     ours |= {name.removeprefix("lm_head."): tensor.float() for name, tensor in state.items() if "lm_head." in name}
     model.load_state_dict(ours)

@@ -12,7 +12,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lucaflow.checkpoints.state_dicts import CONTACT_HEAD, first_problems, misfits, published_shapes, repeated
+from lucaflow.checkpoints.state_dicts import (
+    CONTACT_HEAD,
+    first_problems,
+    misfits,
+    published_shapes,
+    repeated,
+    shapes_of,
+)
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.errors import CheckpointError, shown
@@ -61,26 +68,22 @@ def _said(name: str, shapes: Mapping[str, Sequence[int]]) -> str:
     return f"{name} has shape {tuple(shapes[name])}" if name in shapes else f"{name} is missing"
 
 
-def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors that a checkpoint of this architecture must hold, by LucaOne's names."""
-    return repeated(published_shapes(_state_of_one_layer(config)), config.num_hidden_layers)
-
-
 def converted_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all tensors of `Encoder`, in their order, without those of a contact head."""
-    state = _state_of_one_layer(config)
-    return repeated({name: tuple(tensor.shape) for name, tensor in state.items()}, config.num_hidden_layers)
-
-
-def _state_of_one_layer(config: EncoderConfig) -> dict[str, Tensor]:
     with torch.device("meta"):
-        return Encoder(replace(config, num_hidden_layers=1)).state_dict()
+        state = Encoder(replace(config, num_hidden_layers=1)).state_dict()
+    return repeated(shapes_of(state), config.num_hidden_layers)
+
+
+def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors that a checkpoint of this architecture must hold, by LucaOne's names."""
+    return published_shapes(converted_shapes(config))
 
 
 def contact_head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the contact head's tensors, which are optional in a checkpoint."""
     with torch.device("meta"):
-        return {CONTACT_HEAD + name: tuple(tensor.shape) for name, tensor in ContactHead(config).state_dict().items()}
+        return {CONTACT_HEAD + name: shape for name, shape in shapes_of(ContactHead(config).state_dict()).items()}
 
 
 def check(tensors: Mapping[str, Tensor], config: EncoderConfig, path: Path) -> None:
@@ -89,7 +92,7 @@ def check(tensors: Mapping[str, Tensor], config: EncoderConfig, path: Path) -> N
     The message names the first number that the weights do not confirm; or else up to ten tensors that are missing,
     unknown, unusable or of a wrong shape.
     """
-    refuse_unconfirmed(config, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
+    refuse_unconfirmed(config, shapes_of(tensors), path)
     expected = expected_shapes(config)
     if any(name.startswith(CONTACT_HEAD) for name in tensors):
         expected |= contact_head_shapes(config)

@@ -89,16 +89,20 @@ def canonical_name(key: str, layout: str) -> str:
     return key
 
 
-def published_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a state dict of LucaFlow under the published names: query, key and value are separate."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, tensor in state.items():
+def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def published_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network of LucaFlow under the published names: query, key and value are separate."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name, shape in shapes.items():
         if ".qkv_proj." in name:
-            third = (tensor.shape[0] // 3, *tensor.shape[1:])
-            shapes |= {name.replace("qkv_proj", projection): third for projection in _PROJECTIONS}
+            third = (shape[0] // 3, *shape[1:])
+            found |= {name.replace("qkv_proj", projection): third for projection in _PROJECTIONS}
         else:
-            shapes[name.replace(".inv_freq", ".rot_emb.inv_freq")] = tuple(tensor.shape)
-    return shapes
+            found[name.replace(".inv_freq", ".rot_emb.inv_freq")] = shape
+    return found
 
 
 def repeated(shapes: Mapping[str, tuple[int, ...]], layers: int) -> dict[str, tuple[int, ...]]:

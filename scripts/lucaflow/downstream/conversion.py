@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from lucaflow.checkpoints.state_dicts import (
     misfits,
     published_shapes,
     read_tensors,
+    repeated,
+    shapes_of,
     write_parameters,
 )
 from lucaflow.downstream.inputs import head_input_of
@@ -87,25 +89,31 @@ def _labels(files: HeadFiles, structure: HeadStructure) -> tuple[str, ...]:
     return found[0] if found else ()
 
 
+def _shapes_of(structure: HeadStructure) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's parameters, in their order. An encoder is built with a single layer."""
+    encoder = structure.encoder
+    single = replace(structure, encoder=replace(encoder, layers=1)) if encoder else structure
+    with torch.device("meta"):
+        state = Head(single).state_dict()
+    return repeated(shapes_of(state), encoder.layers if encoder else 0)
+
+
 def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
     """Write `folder`/model.safetensors and head.json. Raises CheckpointError if the model cannot be used."""
     task, arguments, config = files.task, read_arguments(files.log), _read_config(files.config)
     tensors = read_tensors(files.weights)
     names = renamed(tensors)
     tensors = {ours: tensors[theirs] for theirs, ours in names.items()}
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     try:
         head_input = head_input_of(arguments, config)
-        structure = structure_of(shapes, task, arguments, config)
-        with torch.device("meta"):
-            head = Head(structure)
+        structure = structure_of(shapes_of(tensors), task, arguments, config)
+        shapes_of_ours = _shapes_of(structure)
     except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
             f"task {task.name}: the model in {files.config.parent} cannot be used: {what}."
         ) from error
-    state = head.state_dict()
-    problems = misfits(tensors, published_shapes(state))
+    problems = misfits(tensors, published_shapes(shapes_of_ours))
     if problems:
         raise CheckpointError(
             f"{files.weights}: the weights of task {task.name} do not match its other files: "
@@ -115,7 +123,6 @@ def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
     labels = _labels(files, structure)
     target = folder / MODEL_NAME
     with replacing(target) as temporary:
-        shapes_of_ours = {name: tuple(tensor.shape) for name, tensor in state.items()}
         write_parameters(temporary, shapes_of_ours, lambda name: fused(name, tensors), {"task": task.name})
     record = {
         "format": "lucaflow-head",

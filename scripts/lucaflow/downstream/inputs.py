@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lucaflow.checkpoints.model import SEQ_TYPE_OF_VERSION, Model
+from lucaflow.downstream.stated_numbers import whole_number
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 
 # LucaOneTasks cuts sequences to this many residues where it embeds them whole (`embedding_complete`).
@@ -70,10 +71,10 @@ def head_input_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> He
 
 def _longest(name: str, arguments: Mapping[str, Any], config: Mapping[str, Any]) -> int:
     """Return a length, or the larger one of the two sides."""
-    for source in (arguments, config):
-        stated = [source[key] for key in (name, f"{name}_a", f"{name}_b") if source.get(key)]
+    for file, source in (("logs.txt", arguments), ("config.json", config)):
+        stated = [whole_number(file, source, key) for key in (name, f"{name}_a", f"{name}_b") if source.get(key)]
         if stated:
-            return max(map(int, stated))
+            return max(stated)
     raise ValueError(f"neither logs.txt nor config.json states {name}")
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lucaflow.downstream.stated_numbers import axis_of, positive_number, refuse_differing, whole_number
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
-from lucaflow.errors import CheckpointError
+from lucaflow.errors import CheckpointError, shown
 
 TASK_TYPES = ("binary_class", "multi_class", "multi_label", "regression")
 _SQUASHING = {"binary_class": "sigmoid", "multi_label": "sigmoid", "multi_class": "softmax", "regression": "identity"}
@@ -19,6 +20,7 @@ _SIDES_OF_NETWORK = {"luca_base": 1, "lucappi": 2, "lucappi2": 2}
 _SEQ_TYPE = {"gene": "gene", "protein": "prot"}
 # Epsilon of LucaOne's layer norms, and of those of the version before them.
 _EPS, _OLD_EPS = 1e-5, 1e-12
+_HEADS = "num_attention_heads"
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _renamed_part(part: str, side: str | None, rest: str) -> str:
 def _numbered(found: dict[str, str]) -> dict[str, str]:
     """Number the fully connected layers without gaps. LucaOneTasks numbers the activations between them as well."""
     numbers: dict[str, list[int]] = {}
-    layer = re.compile(r"^(towers\.\d\.connected)\.(\d+)\.")
+    layer = re.compile(r"^(towers\.\d\.connected)\.(\d{1,9})\.")
     for name in found.values():
         if match := layer.match(name):
             numbers.setdefault(match[1], []).append(int(match[2]))
@@ -134,23 +136,55 @@ def structure_of(
 ) -> HeadStructure:
     """Return the structure of a model, from the shapes of its parameters (by our names) and its files.
 
-    Raises KeyError for a missing parameter that decides the structure, ValueError for an unsupported value.
+    Raises KeyError for a missing parameter that decides the structure, ValueError for an unsupported value, and for a
+    number of config.json that the shapes do not confirm.
     """
     towers = 2 if task.model_type == "lucappi2" else 1
     connected = [name for name in shapes if re.fullmatch(r"towers\.0\.connected\.\d+\.weight", name)]
     squashing = "sigmoid" if arguments.get("sigmoid") else _SQUASHING[arguments.get("output_mode") or task.task_type]
-    return HeadStructure(
+    structure = HeadStructure(
         inputs=tuple(_input_width(shapes, number, towers, config) for number in range(towers)),
         sides=2 if task.is_pair else 1,
         encoder=_encoder_of(shapes, config),
         pooling=config.get("matrix_pooling_type") or arguments.get("matrix_pooling_type") or "none",
-        connected=tuple(shapes[f"towers.0.connected.{number}.weight"][0] for number in range(len(connected))),
-        connected_activation=config.get("fc_activate_func") or "",
-        hidden=shapes["hidden_layer.weight"][0],
-        hidden_activation=arguments.get("classifier_activate_func") or config.get("classifier_activate_func") or "",
-        outputs=shapes["classifier.weight"][0],
+        connected=tuple(axis_of(shapes, f"towers.0.connected.{number}.weight", 0) for number in range(len(connected))),
+        connected_activation=_function(config, "fc_activate_func"),
+        hidden=axis_of(shapes, "hidden_layer.weight", 0),
+        hidden_activation=_function(arguments, "classifier_activate_func")
+        or _function(config, "classifier_activate_func"),
+        outputs=axis_of(shapes, "classifier.weight", 0),
         squashing=squashing,
     )
+    refuse_differing(config, _confirmed(structure, config))
+    return structure
+
+
+def _function(stated: Mapping[str, Any], key: str) -> str:
+    name = stated.get(key) or ""
+    if not isinstance(name, str):
+        raise ValueError(f"{key} is {shown(name)}, expected the name of a function")
+    return name
+
+
+def _key_of_input(tower: int, towers: int, config: Mapping[str, Any]) -> str:
+    """Return the key of config.json that states the width of the embedding that a tower reads."""
+    key = "embedding_input_size" if towers == 1 else f"embedding_input_size_{'ab'[tower]}"
+    return key if config.get(key) else "embedding_input_size"
+
+
+def _confirmed(structure: HeadStructure, config: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers that the shapes of the parameters confirm, by their keys in config.json."""
+    towers = len(structure.inputs)
+    found = {_key_of_input(tower, towers, config): width for tower, width in enumerate(structure.inputs)}
+    found["classifier_size"] = structure.hidden
+    if encoder := structure.encoder:
+        found |= {
+            "hidden_size": encoder.width,
+            "num_hidden_layers": encoder.layers,
+            _HEADS: encoder.heads,
+            "intermediate_size": encoder.intermediate,
+        }
+    return found
 
 
 def _input_width(shapes: Mapping[str, Sequence[int]], tower: int, towers: int, config: Mapping[str, Any]) -> int:
@@ -159,12 +193,16 @@ def _input_width(shapes: Mapping[str, Sequence[int]], tower: int, towers: int, c
     for name, axis in (("encoder.embeddings.weight", 1), ("pooler.linear_proj.weight", 1), ("pooler.U", 0),
                        ("pooler.W", 0), ("connected.0.weight", 1)):  # fmt: skip
         if prefix + name in shapes:
-            return shapes[prefix + name][axis]
-    key = "embedding_input_size" if towers == 1 else f"embedding_input_size_{'ab'[tower]}"
-    stated = config.get(key) or config.get("embedding_input_size")
-    if not stated:
+            return axis_of(shapes, prefix + name, axis)
+    key = _key_of_input(tower, towers, config)
+    if not config.get(key):
         raise ValueError(f"neither its parameters nor config.json states the width of the embedding ({key})")
-    return int(stated)
+    width = whole_number("config.json", config, key)
+    # The rows are pooled as they are, and the next layer reads the vectors of all sides.
+    if width > axis_of(shapes, "hidden_layer.weight", 1):
+        shape = tuple(shapes["hidden_layer.weight"])
+        raise ValueError(f"config.json: {key} is {shown(width)}, but hidden_layer.weight has shape {shape}")
+    return width
 
 
 def _encoder_of(shapes: Mapping[str, Sequence[int]], config: Mapping[str, Any]) -> EncoderStructure | None:
@@ -172,20 +210,33 @@ def _encoder_of(shapes: Mapping[str, Sequence[int]], config: Mapping[str, Any]) 
     if f"{prefix}embeddings.weight" not in shapes:
         return None
     layers = {name.split(".")[4] for name in shapes if name.startswith(f"{prefix}layers.")}
-    width = shapes[f"{prefix}embeddings.weight"][0]
+    width = axis_of(shapes, f"{prefix}embeddings.weight", 0)
     inv_freq = f"{prefix}layers.0.self_attn.rot_emb.inv_freq"
     rotary = inv_freq in shapes
     if not rotary and config.get("hidden_act", "gelu") != "gelu":
         raise ValueError(f"hidden_act is {config['hidden_act']!r}, expected `gelu`")
+    heads = _rotary_heads(shapes, inv_freq, width) if rotary else whole_number("config.json", config, _HEADS)
+    if width % heads:
+        raise ValueError(f"config.json: {_HEADS} is {shown(heads)}, which does not divide the encoder's width, {width}")
     eps = _EPS if config.get("use_luca_layer_norm_v2", True) else _OLD_EPS
+    if not rotary:
+        eps = positive_number("config.json", {"layer_norm_eps": _OLD_EPS, **config}, "layer_norm_eps")
     return EncoderStructure(
         rotary=rotary,
         width=width,
         layers=len(layers),
-        heads=width // (2 * shapes[inv_freq][0]) if rotary else int(config["num_attention_heads"]),
-        intermediate=shapes[f"{prefix}layers.0.fc1.weight"][0],
-        eps=eps if rotary else float(config.get("layer_norm_eps", _OLD_EPS)),
+        heads=heads,
+        intermediate=axis_of(shapes, f"{prefix}layers.0.fc1.weight", 0),
+        eps=eps,
     )
+
+
+def _rotary_heads(shapes: Mapping[str, Sequence[int]], inv_freq: str, width: int) -> int:
+    """Return the number of attention heads by the shape of the rotary frequencies, one for two channels of a head."""
+    size = 2 * axis_of(shapes, inv_freq, 0)
+    if width % size:
+        raise ValueError(f"{inv_freq} has shape {tuple(shapes[inv_freq])}, but heads of {size} do not divide {width}")
+    return width // size
 
 
 def labels_of(lines: Sequence[str], task_type: str, outputs: int) -> tuple[str, ...]:

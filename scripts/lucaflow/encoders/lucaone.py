@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lucaflow.encoders.float32 import is_positive_float32
 from lucaflow.encoders.packing import Run, by_run, runs_of
 from lucaflow.encoders.vocabulary import CLS_AND_SEP, MASK, VOCABULARY
 from lucaflow.errors import shown
@@ -39,12 +40,6 @@ ATTENTION_KERNELS = {
 # function is first called here with a single number, which uses a single thread.
 for _function in (torch.cos, torch.sin, torch.tanh):
     _function(torch.zeros(1))
-
-
-def is_positive_float32(value: float) -> bool:
-    """Return whether a number is positive, and neither 0 nor infinite in float32."""
-    limits = torch.finfo(torch.float32)
-    return limits.tiny <= value <= limits.max
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lucaflow.checkpoints.state_dicts import published_shapes
+from lucaflow.checkpoints.state_dicts import published_shapes, shapes_of
 from lucaflow.downstream.lucaonetasks import Task, check_outputs, labels_of, renamed, structure_of
 from lucaflow.downstream.networks import Head
 from lucaflow.errors import CheckpointError
@@ -30,10 +30,36 @@ def test_the_published_models_are_understood_at_their_real_size(name):
     structure = structure_of(shapes, a_task(NETWORK[real["cls"]], task_type=task_type), real["args"], real["config"])
     with torch.device("meta"):
         head = Head(structure)
-    assert published_shapes(head.state_dict()) == shapes
+    assert published_shapes(shapes_of(head.state_dict())) == shapes
     assert sum(math.prod(parameter.shape) for parameter in head.parameters()) == real["n_params"]
     if structure.encoder:
         assert (structure.encoder.width, structure.encoder.heads) == (1024, real["config"]["num_attention_heads"])
+
+
+@pytest.mark.parametrize("width", [33, 10**15])
+def test_a_width_that_only_the_next_layer_confirms(width):
+    """A pooling without parameters, and no layers before the classifier."""
+    shapes = {"hidden_layer.weight": (10, 32), "classifier.weight": (3, 10)}
+    config = {"embedding_input_size": width}
+    with pytest.raises(
+        ValueError, match=rf"embedding_input_size is {width}, but hidden_layer.weight has shape \(10, 32"
+    ):
+        structure_of(shapes, a_task(), {}, config)
+    assert structure_of(shapes, a_task(), {}, {"embedding_input_size": 32}).inputs == (32,)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (5,)])
+def test_frequencies_that_fit_no_heads(shape):
+    encoder = "towers.0.encoder."
+    shapes = {"hidden_layer.weight": (10, 24), "classifier.weight": (3, 10), f"{encoder}embeddings.weight": (24, 32)}
+    shapes |= {f"{encoder}layers.0.fc1.weight": (40, 24), f"{encoder}layers.0.self_attn.rot_emb.inv_freq": shape}
+    with pytest.raises(ValueError, match=r"inv_freq has shape \("):
+        structure_of(shapes, a_task(), {}, {})
+
+
+def test_a_number_without_end_in_a_name():
+    name = f"linear.{'9' * 5000}.0.weight"
+    assert renamed([name]) == {name: f"towers.0.connected.{'9' * 5000}.0.weight"}
 
 
 @pytest.mark.parametrize(
