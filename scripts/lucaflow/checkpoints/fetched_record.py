@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lucaflow.errors import CheckpointError
 from lucaflow.files.json_files import parse_json
+from lucaflow.files.places import inside
 from lucaflow.files.writing import write_text
 
 SUMS_NAME = "SHA256SUMS"
@@ -23,7 +24,7 @@ def recorded_sums(folder: Path) -> dict[str, str]:
         return {}
     try:
         files = parse_json(path)["files"]
-        return {_inside(name): entry["sha256"] for name, entry in files.items()}
+        return {_checked(folder, name): entry["sha256"] for name, entry in files.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({error!r}). Delete it and run again.") from error
 
@@ -48,17 +49,20 @@ def read_sums(folder: Path) -> dict[str, str]:
             digest, separator, name = line.partition("  ")
             if not separator or not re.fullmatch("[0-9a-f]{64}", digest):
                 raise ValueError(f"{line!r} is not a checksum and a file name")
-            sums[_inside(name)] = digest
+            sums[_checked(folder, name)] = digest
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged ({error}). Correct it, or delete it, and run again.") from error
     return sums
 
 
-def _inside(name: str) -> str:
-    """Return a file's name. Raises ValueError if it leads out of the folder."""
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{name!r} is not a file of this folder")
+def _checked(folder: Path, name: str) -> str:
+    """Return the name of a file of `folder`. Raises ValueError if it leads out.
+
+    The file may be a link, for example to a larger disk; a folder on the way to it must not lead out.
+    """
+    inside(folder, name, links=False)
+    if "/" in name:
+        inside(folder, name.rpartition("/")[0])
     return name
 
 

@@ -24,13 +24,19 @@ from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_
 
 from lucaflow.checkpoints.download import TEMPORARY_STATUSES, RetryPolicy
 from lucaflow.checkpoints.registry import Place
-from lucaflow.errors import CheckpointError
+from lucaflow.errors import CheckpointError, shown
 from lucaflow.files.checksums import sha256_of
+from lucaflow.files.places import inside
 from lucaflow.progress import Progress
 
 logger = logging.getLogger(__name__)
 # A log line for each request does not help a user.
 logging.getLogger(httpx2.__name__).setLevel(logging.WARNING)
+
+# Names of files that a message lists.
+_SHOWN = 20
+# Bytes of a file's name, on all common file systems.
+_LONGEST_NAME = 255 - len(".metadata")
 
 
 @dataclass(frozen=True)
@@ -100,11 +106,27 @@ def look_up(place: Place, revision: str | None, retries: RetryPolicy) -> Reposit
     }
     names = needed_files(listed, [file.name for file in place.files])
     if not names or not info.sha:
+        found = ", ".join(name if name.isprintable() else shown(name) for name in sorted(listed)[:_SHOWN])
+        more = f", and {len(listed) - _SHOWN} more files" if len(listed) > _SHOWN else ""
         raise CheckpointError(
-            f"{constants.ENDPOINT}/{place.url} holds no weights of LucaOne. "
-            f"It holds: {', '.join(sorted(listed)) or 'nothing'}."
+            f"{constants.ENDPOINT}/{place.url} holds no weights of LucaOne. It holds: {found or 'nothing'}{more}."
         )
+    _refuse_names(names, f"{constants.ENDPOINT}/{place.url}")
     return Repository(place.url, info.sha, tuple(listed[name] for name in names))
+
+
+def _refuse_names(names: Iterable[str], address: str) -> None:
+    """Raise CheckpointError if a name in the list of a repository cannot be the name of a file in a folder."""
+    for name in names:
+        try:
+            inside(Path(), name, links=False)
+            if len(name.encode()) > _LONGEST_NAME:
+                raise ValueError(f"{shown(name)} is longer than the {_LONGEST_NAME} bytes of a file's name")
+        except ValueError as error:
+            raise CheckpointError(
+                f"{address} cannot be fetched: {error}. Report it to the owner of the repository, or set "
+                "checkpoints.revision to an older commit."
+            ) from error
 
 
 def needed_files(names: Iterable[str], patterns: Iterable[str]) -> list[str]:

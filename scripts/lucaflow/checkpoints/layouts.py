@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lucaflow.checkpoints.model import Model
-from lucaflow.errors import CheckpointError
+from lucaflow.errors import CheckpointError, shown
 from lucaflow.files.json_files import parse_json
+from lucaflow.files.places import inside
 
 _NEW_LAYOUT = "models/lucaone/{version}/checkpoint-step{step}"
 _OLD_LAYOUT = (
@@ -90,13 +91,18 @@ def _locate_huggingface(folder: Path, model: Model) -> Origin:
 
 def _parts_of_index(index: Path) -> tuple[Path, ...]:
     try:
-        names = set(parse_json(index)["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
+        names = sorted(set(parse_json(index)["weight_map"].values()))
+        # Weights in the cache of the Hub are links that lead out of their folder.
+        return tuple(_beside(index, name) for name in names)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{index} is not an index of weight files: {error!r}. Fetch it again.") from error
-    outside = sorted(name for name in names if Path(name).name != name)
-    if outside:
-        raise CheckpointError(f"{index} names files outside its own folder: {', '.join(outside)}")
-    return tuple(index.parent / name for name in sorted(names))
+
+
+def _beside(index: Path, name: str) -> Path:
+    path = inside(index.parent, name, links=False)
+    if path.parent != index.parent:
+        raise ValueError(f"{shown(name)} is not a file beside it")
+    return path
 
 
 def locate_fetched(folder: Path, model: Model, source: str) -> Origin:
