@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
+from lucaflow.checkpoints import slow_connections
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.json_files import parse_json
@@ -22,6 +24,11 @@ logger = logging.getLogger(__name__)
 
 # An interruption loses at most this much.
 _CHUNK_BYTES = 1 << 16
+# The most bytes of a file whose size nobody knows before: of weights, the largest of which have 7 GB, and of others.
+LONGEST_WEIGHTS, LONGEST_TEXT = 100_000_000_000, 500_000_000
+_WEIGHTS = (".pth", ".pt", ".bin", ".safetensors")
+# Of the room on the disk, the share that such a file may take.
+_SHARE_OF_ROOM = 0.9
 # HTTP status codes after which a later request may succeed.
 TEMPORARY_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 
@@ -40,13 +47,18 @@ class _Interrupted(Exception):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long to wait for a server, in seconds. attempts: how many in a row may end without new data."""
+    """How long to wait for a server, in seconds.
+
+    attempts: how many in a row may bring too little; least_bytes: too little is less than this, of an attempt, and of
+    the data that arrive in the seconds of `read_timeout`.
+    """
 
     connect_timeout: float = 20
     read_timeout: float = 60
     attempts: int = 8
     first_pause: float = 1
     longest_pause: float = 120
+    least_bytes: int = 60_000
 
 
 DEFAULT_RETRIES = RetryPolicy()
@@ -81,15 +93,21 @@ class _Version:
 
 
 def download(
-    url: str, target: Path, size: int | None = None, sha256: str | None = None, retries: RetryPolicy = DEFAULT_RETRIES
+    url: str,
+    target: Path,
+    size: int | None = None,
+    sha256: str | None = None,
+    retries: RetryPolicy = DEFAULT_RETRIES,
+    if_changed: str = "",
 ) -> str:
     """Download a file beside `target` and return its hex SHA-256; `finish_download` then gives it its name.
 
-    An interrupted download is resumed. size, sha256: of the file, if known. Raises CheckpointError for permanent
-    failures, and after `retries.attempts` attempts in a row without new data; NotOnServer if there is no such file;
-    SpaceError if the disk is full. The partial file is kept unless it is wrong.
+    An interrupted download is resumed. size, sha256: of the file, if known; if_changed: what to do if the file has
+    another SHA-256, for the message. Raises CheckpointError for permanent failures, and after `retries.attempts`
+    attempts in a row that bring too little; NotOnServer if there is no such file; SpaceError if the disk is full. The
+    partial file is kept unless it is wrong.
     """
-    part = _PartialFile(target)
+    part = _PartialFile(target, retries.least_bytes)
     attempts = Retrying(
         retry=retry_if_exception_type(_Interrupted),
         stop=lambda _: part.attempts_without_progress >= retries.attempts,
@@ -97,16 +115,17 @@ def download(
         before_sleep=_log_retry,
         reraise=True,
     )
-    with requests.Session() as session:
+    with slow_connections.session(retries.read_timeout, retries.least_bytes) as session:
         try:
-            attempts(_resume, session, url, part, sha256 is not None, retries)
+            attempts(_resume, session, url, part, size, sha256 is not None, retries)
         except _Interrupted as error:
             raise CheckpointError(
-                f"{url}: {retries.attempts} attempts in a row brought no new data; the last error: {error}. "
+                f"{url}: {retries.attempts} attempts in a row brought no new data, or less than "
+                f"{human_bytes(retries.least_bytes)}; the last error: {error}. "
                 f"{human_bytes(part.size)} are kept. Run again to resume, or fetch on a machine with a network "
                 "connection and copy checkpoints.directory."
             ) from error
-    return _verify(url, part, size, sha256)
+    return _verify(url, part, size, sha256, if_changed)
 
 
 def finish_download(target: Path) -> None:
@@ -142,13 +161,15 @@ def _log_retry(state: RetryCallState) -> None:
 class _PartialFile:
     """The partial download of a file, with a record of the file's version on the server.
 
-    attempts_without_progress: counts attempts in a row after which the part was not larger than ever before.
+    attempts_without_progress: counts attempts in a row after which the part was not larger than ever before by
+    `least_bytes`.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, least_bytes: int = 1) -> None:
         self.path = target.with_name(f".{target.name}.download")
         self._about = target.with_name(f".{target.name}.download.json")
         self._most = self.size
+        self._least_bytes = least_bytes
         self.attempts_without_progress = 0
 
     @property
@@ -173,13 +194,20 @@ class _PartialFile:
 
     def interrupted(self, reason: str, pause: float = 0) -> _Interrupted:
         """Count an attempt that ended before the file was complete, and return its error."""
-        self.attempts_without_progress = 0 if self.size > self._most else self.attempts_without_progress + 1
-        self._most = max(self._most, self.size)
+        self.attempts_without_progress += 1
+        if self.size >= self._most + self._least_bytes:
+            self.attempts_without_progress = 0
+            self._most = self.size
         return _Interrupted(reason, pause)
 
 
 def _resume(
-    session: requests.Session, url: str, part: _PartialFile, sha256_is_known: bool, retries: RetryPolicy
+    session: requests.Session,
+    url: str,
+    part: _PartialFile,
+    size: int | None,
+    sha256_is_known: bool,
+    retries: RetryPolicy,
 ) -> None:
     """Download the rest of a file. Raises _Interrupted for a temporary failure.
 
@@ -208,9 +236,9 @@ def _resume(
             ):
                 part.delete()
                 raise part.interrupted(f"{url}: the file may have changed during the download, which starts again")
-            _receive(url, response, part, now)
+            _receive(url, response, part, now, size)
     except requests.RequestException as error:
-        raise part.interrupted(f"{url}: {_reason(error)}") from error
+        raise part.interrupted(f"{url}: {_reason(error, retries)}") from error
     except ValueError as error:
         raise CheckpointError(
             f"{url}: the server redirects to an invalid address ({error}). Open the address in a browser and look."
@@ -245,11 +273,16 @@ def _web_page(url: str) -> CheckpointError:
     )
 
 
-def _receive(url: str, response: requests.Response, part: _PartialFile, version: _Version) -> None:
-    """Append the response to the partial file. If the whole file is sent, first check that it is not a web page."""
+def _receive(url: str, response: requests.Response, part: _PartialFile, version: _Version, size: int | None) -> None:
+    """Append the response to the partial file. If the whole file is sent, first check that it is not a web page.
+
+    size: the published size, if there is one. An answer may be longer, or have no end; then nothing is kept.
+    """
     offset = part.size if response.status_code == 206 else 0
+    known = size if size is not None else version.total
     if version.total is not None:
         require_space(part.path.parent, version.total - offset, f"the rest of {url}")
+    most, why = (known, "it must have") if known is not None else _most_of_unknown(url, part, offset)
     chunks = response.iter_content(_CHUNK_BYTES)
     if response.status_code == 200:
         first = next(chunks, b"")
@@ -269,22 +302,40 @@ def _receive(url: str, response: requests.Response, part: _PartialFile, version:
             Progress(total=version.total, initial=offset, desc=url.rsplit("/", 1)[1]) as progress,
         ):
             for chunk in chunks:
+                offset += len(chunk)
+                if offset > most:
+                    part.delete()
+                    raise CheckpointError(
+                        f"{url}: the server sends more than the {human_bytes(most)} ({most} bytes) that {why}. Nothing "
+                        "was kept. Open the address in a browser and look, or set checkpoints.server to a mirror."
+                    )
                 file.write(chunk)
                 progress.update(len(chunk))
 
 
-def _reason(error: requests.RequestException) -> str:
+def _most_of_unknown(url: str, part: _PartialFile, offset: int) -> tuple[int, str]:
+    """Return the most bytes of a file whose size the server does not say, and the reason for the message."""
+    longest = LONGEST_WEIGHTS if url.endswith(_WEIGHTS) else LONGEST_TEXT
+    folder = part.path.parent
+    room = offset + int(_SHARE_OF_ROOM * shutil.disk_usage(folder).free)
+    if room < longest:
+        return room, f"the disk of {folder.resolve()} can spare, and it does not say how long the file is"
+    return longest, "such a file can have, and it does not say how long the file is"
+
+
+def _reason(error: requests.RequestException, retries: RetryPolicy) -> str:
     """Return a short reason, without the texts of the three libraries that wrap the error."""
     if isinstance(error, requests.ConnectTimeout):
         return "the connection timed out"
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return "the connection stalled"
+        least = human_bytes(retries.least_bytes)
+        return f"the connection stalled (in {retries.read_timeout:g} s came nothing, or less than {least})"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection was lost"
     return f"{type(error).__name__}: {error}"
 
 
-def _verify(url: str, part: _PartialFile, size: int | None, sha256: str | None) -> str:
+def _verify(url: str, part: _PartialFile, size: int | None, sha256: str | None, if_changed: str) -> str:
     """Return the SHA-256 of the download. If its size or SHA-256 is wrong, delete it and raise CheckpointError."""
     expected = size if size is not None else part.version.total
     if expected is not None and part.size != expected:
@@ -296,6 +347,6 @@ def _verify(url: str, part: _PartialFile, size: int | None, sha256: str | None) 
         part.delete()
         raise CheckpointError(
             f"{url}: its SHA-256 is {found}, expected {sha256}. The file has changed, or was damaged on the way; "
-            f"nothing was kept. If it has changed and you trust it, delete {part.path.parent} and fetch again."
+            f"nothing was kept. {if_changed}".rstrip()
         )
     return found

@@ -132,7 +132,7 @@ def _fetch_from_server(place: Place, file: PublishedFile, folder: Path, retries:
     url = f"{place.url}/{file.name}"
     logger.info("fetching %s", url)
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest = download(url, target, file.bytes, expected, retries)
+    digest = download(url, target, file.bytes, expected, retries, _if_changed(file, folder))
     try:
         check_content(partial_file_of(target), url)
     except CheckpointError:
@@ -146,6 +146,13 @@ def _fetch_from_server(place: Place, file: PublishedFile, folder: Path, retries:
             "No checksum is published for %s. Its SHA-256 %s is recorded in %s and checked at every later use. "
             "Compare it with a colleague's.", file.name, digest, folder / SUMS_NAME,
         )  # fmt: skip
+
+
+def _if_changed(file: PublishedFile, folder: Path) -> str:
+    """Return what to do if a file on a server has another SHA-256 than the expected one, for a message."""
+    if file.sha256:
+        return "The expected one came with LucaFlow: set checkpoints.server to another mirror, or update LucaFlow."
+    return f"If it has changed and you trust it, delete {folder}, whose {SUMS_NAME} has the old one, and fetch again."
 
 
 def _fetch_from_hub(place: Place, revision: str | None, folder: Path, retries: RetryPolicy) -> None:

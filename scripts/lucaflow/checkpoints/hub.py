@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils.sha import git_hash
 from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_attempt, wait_exponential
 
-from lucaflow.checkpoints.download import TEMPORARY_STATUSES, RetryPolicy
+from lucaflow.checkpoints.download import LONGEST_WEIGHTS, TEMPORARY_STATUSES, RetryPolicy
 from lucaflow.checkpoints.registry import Place
 from lucaflow.errors import CheckpointError, shown
 from lucaflow.files.checksums import sha256_of
@@ -137,6 +137,24 @@ def needed_files(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     return [name for name in matching if name in weights or name.endswith("config.json")] if weights else []
 
 
+def _progress_up_to(file: HubFile) -> type[Progress]:
+    """Return the class that shows a download, and ends one that is longer than the Hub says.
+
+    huggingface_hub compares the sizes only at the end, and an answer in pieces may have none.
+    """
+
+    class Bounded(Progress):
+        def update(self, n: float | None = 1) -> bool | None:
+            if self.n + (n or 0) > (file.bytes or LONGEST_WEIGHTS):
+                raise CheckpointError(
+                    f"{file.name}: the server sends more than the {file.bytes or LONGEST_WEIGHTS} bytes that it can "
+                    "have, by the list of the repository. Run again to fetch it again."
+                )
+            return super().update(n)
+
+    return Bounded
+
+
 def fetch_file(repository: Repository, file: HubFile, folder: Path, retries: RetryPolicy) -> str:
     """Download a file of a repository into `folder`; return its hex SHA-256, checked against the published one."""
     try:
@@ -146,7 +164,7 @@ def fetch_file(repository: Repository, file: HubFile, folder: Path, retries: Ret
             file.name,
             revision=repository.commit,
             local_dir=folder,
-            tqdm_class=Progress,
+            tqdm_class=_progress_up_to(file),
         )
     except (HfHubHTTPError, EntryNotFoundError, OfflineModeIsEnabled, httpx2.HTTPError, OSError) as error:
         # Errors of the disk have an errno, and the caller, which knows the folder, explains them. Those of the library
