@@ -8,7 +8,7 @@ import time
 import pytest
 from fetching_cases import QUICK, WEIGHTS, after_config, assert_complete, assert_incomplete, run
 
-from lucaflow.checkpoints import download
+from lucaflow.checkpoints import download, hub
 from lucaflow.checkpoints.fetching import fetch
 from lucaflow.checkpoints.registry import Place, PublishedFile
 from lucaflow.errors import CheckpointError
@@ -93,6 +93,23 @@ def test_an_answer_without_end_that_leads_elsewhere(server, tmp_path):
     server.files["/new/elsewhere.pth"] = WEIGHTS
     run(server, tmp_path)
     assert_complete(tmp_path)
+
+
+def test_longer_than_the_list_of_a_repository_says(server, tmp_path, monkeypatch):
+    """The library for the Hub compares sizes only at the end."""
+    name, commit = "model.safetensors", "0" * 40
+    path = f"/some/model/resolve/{commit}/{name}"
+    server.files[path] = WEIGHTS
+    server.headers[path] = {"X-Repo-Commit": commit, "ETag": f'"{"0" * 64}"', "X-Linked-Size": str(len(WEIGHTS))}
+    monkeypatch.setattr(hub.constants, "ENDPOINT", server.address)
+    template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    server.faults = [lambda answer, _: endless(answer)]
+    file = hub.HubFile(name, len(WEIGHTS), "0" * 64, "")
+    with pytest.raises(CheckpointError, match=rf"{name}: the server sends more than the {len(WEIGHTS)} bytes"):
+        hub.fetch_file(hub.Repository("some/model", commit, (file,)), file, tmp_path, QUICK)
+    assert not server.faults
+    assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("drip", [drip_body, drip_headers, drip_length_of_chunk])
