@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+_LONGEST_MESSAGE = 1000
+# What a shell would replace.
+_VARIABLE = re.compile(r"\$(\w+|\{\w+\}?)", re.ASCII)
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -18,13 +25,79 @@ if TYPE_CHECKING:
 
 @cache
 def _validator() -> Any:
-    """Return the class that checks values. JSON Schema accepts 5.0 as an integer; Python's slices do not."""
+    """Return the class that checks values.
+
+    JSON Schema accepts 5.0 as an integer, but Python's slices do not. YAML has `.nan` and `.inf`, which are no numbers
+    here.
+    """
     from jsonschema import Draft202012Validator, validators  # most jobs read no configuration
 
-    return validators.extend(  # type: ignore[no-untyped-call]
-        Draft202012Validator,
-        type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int,
+            "number": lambda _, value: type(value) is int or (type(value) is float and math.isfinite(value)),
+        }
     )
+    return validators.extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+
+
+@cache
+def _formats() -> Any:
+    """Return the check of the format `path`: one that can be used as it is, or that begins with `~`."""
+    from jsonschema import FormatChecker
+
+    checker = FormatChecker(formats=())
+    checker.checks("path", raises=ValueError)(lambda value: not isinstance(value, str) or expanded(value) is not None)
+    return checker
+
+
+def expanded(path: str) -> str:
+    """Return a path with the home directory for a leading `~`. Raises ValueError that says what to write instead.
+
+    >>> expanded("data/~x") == "data/~x" and expanded("~/x") == str(Path.home() / "x")
+    True
+    """
+    if variable := _VARIABLE.search(path):
+        written = os.path.expandvars(path)
+        instead = "the directory it stands for" if _VARIABLE.search(written) else repr(written)
+        raise ValueError(
+            f"{path!r} has a variable, {variable[0]}, which is not replaced here; write {instead}, or rename the file "
+            "if this is its name"
+        )
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path!r} begins with `~`, but there is no such home directory; write the directory, or "
+            f"{'./' + path!r} for a file of this name"
+        ) from error
+
+
+def with_expanded_paths(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Return a copy in which the paths, by the schema, have the home directory for a leading `~`."""
+    if isinstance(value, Mapping) and "properties" in schema:
+        known = schema["properties"]
+        return {key: with_expanded_paths(inner, known[key]) if key in known else inner for key, inner in value.items()}
+    return expanded(value) if schema.get("format") == "path" and isinstance(value, str) else value
+
+
+def has_more_values(value: Any, most: int) -> bool:
+    """Return whether there are more than `most` values, where one that an alias of YAML repeats counts each time.
+
+    Few lines of aliases of aliases can stand for more values than a computer can look at.
+    """
+    rest = [value]
+    for _ in range(most):
+        if not rest:
+            return False
+        inner = rest.pop()
+        if isinstance(inner, Mapping):
+            rest.extend(islice(inner.values(), most))
+        elif isinstance(inner, list | tuple):
+            rest.extend(islice(inner, most))
+    return bool(rest)
 
 
 def read_yaml(path: Path) -> Any:
@@ -64,15 +137,17 @@ def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
 
 def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each wrong value: its key and the expected value. `unknown_keys` reports unknown keys."""
-    for error in _validator()(schema).iter_errors(value):
+    for error in _validator()(schema, format_checker=_formats()).iter_errors(value):
         if error.validator == "additionalProperties":
             continue
+        message = str(error.cause) if error.validator == "format" else error.message
+        message = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
         place = ".".join(str(part) for part in error.absolute_path) or "the file"
         # A user understands a description better than a pattern.
         meaning = error.schema.get("description", "") if error.validator == "pattern" else ""
         if _wants_number(error) and isinstance(error.instance, str) and _is_number(error.instance):
             meaning = "YAML reads it as text: write a plain number without quotes, such as 1000000 for 1e6"
-        yield f"{place}: {error.message}" + (f". {meaning}" if meaning else "")
+        yield f"{place}: {message}" + (f". {meaning}" if meaning else "")
 
 
 def _wants_number(error: ValidationError) -> bool:

@@ -14,7 +14,7 @@ from lucaflow.checkpoints.model import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model
 from lucaflow.errors import ConfigError
 from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
-from lucaflow.schemas import unknown_keys, violations, with_defaults
+from lucaflow.schemas import expanded, unknown_keys, violations, with_defaults
 
 # Names that LucaFlow uses in results/.
 _RESERVED = ("receipts", "settings", "sha256sums", "summary.tsv", "summary.html", "validation.html")
@@ -102,7 +102,7 @@ def _stated_step(row: Mapping[str, str], config: Mapping[str, Any]) -> int | Non
 def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
     return Dataset(
         name=row["dataset"],
-        path=Path(row["path"]),
+        path=Path(expanded(row["path"])),
         seq_type=row.get("seq_type", ""),
         columns=Columns(
             header=row["header"] == "yes" if "header" in row else None,

@@ -12,19 +12,27 @@ from lucaflow.checkpoints.registry import Registry
 from lucaflow.config.datasets import Dataset
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import ConfigError
-from lucaflow.schemas import unknown_keys, violations, with_defaults
+from lucaflow.schemas import has_more_values, unknown_keys, violations, with_defaults, with_expanded_paths
+
+# Many more than there are keys.
+_MOST_VALUES = 1000
 
 
 def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration with all defaults filled in.
+    """Return the configuration with all defaults filled in, and the home directory for a leading `~` of a path.
 
     Raises ConfigError that names every unknown key (with the nearest known one) and every wrong value.
     """
+    if has_more_values(config, _MOST_VALUES):
+        raise ConfigError(
+            f"the configuration cannot be used: it has more than {_MOST_VALUES} values, where one that an alias "
+            "(`*name`) repeats counts each time. Write only the keys of config/README.md, without aliases."
+        )
     resolved = with_defaults(config, schema)
     problems = [*unknown_keys(config, schema), *violations(resolved, schema)]
     if problems:
         raise ConfigError("the configuration cannot be used:\n  " + "\n  ".join(problems))
-    return resolved
+    return dict(with_expanded_paths(resolved, schema))
 
 
 def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry) -> None:

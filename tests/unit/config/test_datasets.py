@@ -74,6 +74,7 @@ def test_a_table_of_datasets(tmp_path):
         ),
         ("dataset\tpath\tseq_type\n../p\tx\tprot\n", "line 2: dataset: '../p' does not match"),
         ("dataset\tpath\tseq_type\np\t{a}.fasta\tprot\n", "line 2: path: '{a}.fasta' contains a brace"),
+        ("dataset\tpath\tseq_type\np\t$NOWHERE/x\tprot\n", r"line 2: path: '\$NOWHERE/x' has a variable, \$NOWHERE"),
         ("dataset\tpath\tseq_type\np\tx\tdna\n", r"line 2: seq_type: 'dna' is not one of \['gene', 'prot'\]"),
         ("dataset\tpath\tseq_type\np\tx\n", r"line 2: seq_type: expected `gene` \(DNA, RNA\) or `prot`, found noth"),
         (
@@ -95,6 +96,12 @@ def test_a_table_of_datasets(tmp_path):
 def test_a_wrong_table(tmp_path, text, words):
     with pytest.raises(ConfigError, match=words):
         datasets(tmp_path, text)
+
+
+def test_a_path_below_the_home_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    (found,) = datasets(tmp_path, "dataset\tpath\tseq_type\np\t~/x.fasta\tprot\n").values()
+    assert str(found.path) == "/home/me/x.fasta"
 
 
 def test_a_table_that_is_not_there(tmp_path):

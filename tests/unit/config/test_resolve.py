@@ -1,5 +1,7 @@
 """The configuration: its defaults, and all wrong keys, values and choices in one error."""
 
+import math
+
 import pytest
 import yaml
 from workflow_runs import ROOT
@@ -66,11 +68,81 @@ def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
         ({"embedding": {"outputs": []}}, "embedding.outputs: "),
         ({"compute": {"tokens_per_batch": "many"}}, "compute.tokens_per_batch: 'many' is not valid"),
         ({"heads": {"threshold": 2}}, "heads.threshold: 2 is greater than the maximum of 1"),
+        ({"heads": {"threshold": math.nan}}, "heads.threshold: nan is not of type 'number'"),
+        ({"heads": {"threshold": math.inf}}, "heads.threshold: inf is not of type 'number'"),
+        ({"heads": {"threshold": 10**400}}, "heads.threshold: 10+.* is greater than the maximum of 1"),
+        ({"heads": {"threshold": True}}, "heads.threshold: True is not of type 'number'"),
+        ({"compute": {"shard_tokens": -math.inf}}, "compute.shard_tokens: -inf is not of type 'integer'"),
+        ({"compute": {"tokens_per_batch": math.nan}}, "compute.tokens_per_batch: nan is not valid"),
     ],
 )
 def test_wrong_keys_and_values(config, words):
     with pytest.raises(ConfigError, match=words):
         resolve(config, CONFIG)
+
+
+PATHS = [("datasets",), ("checkpoints", "directory"), ("checkpoints", "path"), ("heads", "path")]
+
+
+def with_path(key, path):
+    return {key[0]: path} if len(key) == 1 else {key[0]: {key[1]: path}}
+
+
+@pytest.mark.parametrize("key", PATHS, ids=".".join)
+def test_a_path_below_the_home_directory_or_with_a_variable(key, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
+    monkeypatch.delenv("NOWHERE", raising=False)
+
+    def resolved(path):
+        found = resolve(with_path(key, path), CONFIG)
+        assert resolve(found, CONFIG) == found
+        return found[key[0]] if len(key) == 1 else found[key[0]][key[1]]
+
+    assert resolved("~/x y") == "/home/me/x y"
+    for path in ("./~/x", "a/~", ""):
+        assert resolved(path) == path
+    name = ".".join(key)
+    for path, words in {
+        "$SCRATCH/x": f"{name}: '\\$SCRATCH/x' has a variable, \\$SCRATCH, .*; write '/scratch/me/x'",
+        "a/${SCRATCH}x": f"{name}: .* has a variable, \\${{SCRATCH}}, .*; write 'a//scratch/mex'",
+        "$NOWHERE/x": f"{name}: .* has a variable, \\$NOWHERE, .*; write the directory it stands for",
+        "~nobody-here/x": f"{name}: .* there is no such home directory; write the directory, or './~nobody-here/x'",
+    }.items():
+        with pytest.raises(ConfigError, match=words):
+            resolved(path)
+
+
+def test_a_dollar_that_begins_no_variable_is_a_character():
+    assert resolve({"datasets": "$(a) b$ $-.tsv"}, CONFIG)["datasets"] == "$(a) b$ $-.tsv"
+
+
+def test_every_path_of_the_configuration_is_known_as_one():
+    named = [
+        (section, key)
+        for section, inner in CONFIG["properties"].items()
+        for key, value in inner.get("properties", {}).items()
+        if value.get("format") == "path"
+    ]
+    assert sorted(named) == sorted(PATHS[1:])
+    assert CONFIG["properties"]["datasets"]["format"] == "path"
+
+
+@pytest.mark.parametrize("key", ["export", "x", "heads"])
+def test_aliases_of_aliases_end_quickly(key):
+    """Twelve lines of YAML stand for 10^12 values. Alone, they may even contain themselves."""
+    text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    text += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12))
+    bomb = yaml.safe_load(text)["a11"]
+    itself = yaml.safe_load("&a {x: *a}")
+    for value in (bomb, itself, [bomb], {"path": bomb}):
+        with pytest.raises(ConfigError, match=r"more than 1000 values, where one that an alias \(`\*name`\) repeats"):
+            resolve({key: value}, CONFIG)
+
+
+def test_a_long_value_is_cut_in_the_message():
+    with pytest.raises(ConfigError, match=r"embedding.outputs.0: 'x{900,1000}\.\.\.$"):
+        resolve({"embedding": {"outputs": ["x" * 10**6]}}, CONFIG)
 
 
 def test_every_problem_is_said_at_once():
