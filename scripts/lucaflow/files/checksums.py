@@ -46,7 +46,7 @@ def _differences_from_list(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
             digest, _, name = line.removesuffix("\n").partition("  ")
-            file = inside(path.parent, name)
+            file = inside(path.parent, name, printable=False)
             if not file.is_file():
                 yield f"{name} is missing"
             elif sha256_of(file) != digest:

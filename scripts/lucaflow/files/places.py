@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+# Characters with which a name in a list would be another one.
+_NEVER = frozenset("\0\n\r")
 
-def inside(folder: Path, name: str, *, links: bool = True) -> Path:
+
+def inside(folder: Path, name: str, *, links: bool = True, printable: bool = True) -> Path:
     r"""Return the path of a name from a file. Raises ValueError if it leads out of `folder`, or is no name of a file.
 
     links: whether links are followed, which needs the disk: a link must not lead out either. Without, only the text of
-    the name counts, as for a file that is not removed.
+    the name counts, as for a file that is not removed. printable: whether the name must consist of characters that can
+    be shown; ids, which name exported files, may have others.
 
     >>> inside(Path("results/p"), "mini-1/embeddings.h5").as_posix()
     'results/p/mini-1/embeddings.h5'
@@ -27,7 +31,8 @@ def inside(folder: Path, name: str, *, links: bool = True) -> Path:
         not plain.parts
         or plain.is_absolute()
         or ".." in plain.parts
-        or not name.isprintable()
+        or set(name) & _NEVER
+        or (printable and not name.isprintable())
         or (links and not path.resolve().is_relative_to(folder.resolve()))
     ):
         shown = name if len(name) <= 200 else f"{name[:200]}..."

@@ -11,12 +11,19 @@ def test_a_file_in_the_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../x", "a/../../x", "a/..", "/etc/passwd", "//x", "a\nb", "a\0b", "a\x1b[31m", "\u202ex"]
+    "name",
+    ["", ".", "..", "../x", "a/../../x", "a/..", "/etc/passwd", "//x", "a\nb", "a\rb", "a\0b", "a\x1b[31m", "\u202ex"],
 )
 def test_other_names_are_refused(tmp_path, name):
     for links in (True, False):
         with pytest.raises(ValueError, match="is not a file inside"):
             inside(tmp_path, name, links=links)
+
+
+def test_a_name_that_cannot_be_shown(tmp_path):
+    assert inside(tmp_path, "a\x1b\u2028", printable=False) == tmp_path / "a\x1b\u2028"
+    with pytest.raises(ValueError):
+        inside(tmp_path, "a\x1b\n", printable=False)
 
 
 def test_a_link_must_not_lead_out(tmp_path):
