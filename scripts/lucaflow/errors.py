@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+# Characters of a value that a message shows. The value may be as long as the file that it is from.
+LONGEST_SHOWN = 200
 
-def shown(value: object, longest: int = 60) -> str:
-    """Return a value for a message, cut if it is long."""
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: cut, and with special characters escaped."""
+    text = str(value)
+    cut = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:LONGEST_SHOWN])
+    return cut if len(text) <= LONGEST_SHOWN else f"{cut}..."
+
+
+def quoted(value: object, longest: int = LONGEST_SHOWN) -> str:
+    """Return a value as a message quotes it, cut to `longest` characters.
+
+    >>> quoted("MKVLAW", 3)
+    "'MKV'..."
+    """
+    if isinstance(value, str):
+        return repr(value) if len(value) <= longest else f"{value[:longest]!r}..."
     text = repr(value)
     return text if len(text) <= longest else f"{text[:longest]}..."
 

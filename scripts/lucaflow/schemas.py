@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-_LONGEST_MESSAGE = 1000
+from lucaflow.errors import shown
+
 # What a shell would replace.
 _VARIABLE = re.compile(r"\$(\w+|\{\w+\}?)", re.ASCII)
 
@@ -116,9 +117,9 @@ def unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iter
     known = schema["properties"]
     for key, inner in value.items():
         if key not in known:
-            meant = nearest(str(key), known)
+            meant = nearest(shown(key), known)
             hint = f"did you mean {place}{meant}?" if meant else f"known here: {', '.join(known)}"
-            yield f"{place}{key}: there is no such key; {hint}"
+            yield f"{place}{shown(key)}: there is no such key; {hint}"
         else:
             yield from unknown_keys(inner, known[key], f"{place}{key}.")
 
@@ -140,14 +141,20 @@ def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     for error in _validator()(schema, format_checker=_formats()).iter_errors(value):
         if error.validator == "additionalProperties":
             continue
-        message = str(error.cause) if error.validator == "format" else error.message
-        message = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
         place = ".".join(str(part) for part in error.absolute_path) or "the file"
         # A user understands a description better than a pattern.
         meaning = error.schema.get("description", "") if error.validator == "pattern" else ""
         if _wants_number(error) and isinstance(error.instance, str) and _is_number(error.instance):
             meaning = "YAML reads it as text: write a plain number without quotes, such as 1000000 for 1e6"
-        yield f"{place}: {message}" + (f". {meaning}" if meaning else "")
+        yield f"{place}: {_message(error)}" + (f". {meaning}" if meaning else "")
+
+
+def _message(error: ValidationError) -> str:
+    """Return the message of a violation, with the value cut to the length that a message shows."""
+    if error.validator == "format":
+        return str(error.cause)
+    value = repr(error.instance)
+    return error.message.replace(value, shown(value))
 
 
 def _wants_number(error: ValidationError) -> bool:

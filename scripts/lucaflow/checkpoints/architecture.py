@@ -22,7 +22,7 @@ from lucaflow.checkpoints.state_dicts import (
 )
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
-from lucaflow.errors import CheckpointError, shown
+from lucaflow.errors import CheckpointError, quoted
 
 # The frequencies of the rotary positions, by the names in published and in converted checkpoints.
 _FREQUENCIES = ("layers.0.self_attn.rot_emb.inv_freq", "layers.0.self_attn.inv_freq")
@@ -41,7 +41,7 @@ def refuse_unconfirmed(
     for key, says, number in _numbers_of_weights(config, shapes):
         if number != getattr(config, key):
             raise CheckpointError(
-                f"{path} does not fit its weights: {key} is {shown(getattr(config, key))}, but {says}. {remedy}."
+                f"{path} does not fit its weights: {key} is {quoted(getattr(config, key))}, but {says}. {remedy}."
             )
 
 

@@ -24,7 +24,7 @@ from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_
 
 from lucaflow.checkpoints.download import LONGEST_WEIGHTS, TEMPORARY_STATUSES, RetryPolicy
 from lucaflow.checkpoints.registry import Place
-from lucaflow.errors import CheckpointError, shown
+from lucaflow.errors import CheckpointError, quoted
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.places import inside
 from lucaflow.progress import Progress
@@ -106,7 +106,7 @@ def look_up(place: Place, revision: str | None, retries: RetryPolicy) -> Reposit
     }
     names = needed_files(listed, [file.name for file in place.files])
     if not names or not info.sha:
-        found = ", ".join(name if name.isprintable() else shown(name) for name in sorted(listed)[:_SHOWN])
+        found = ", ".join(name if name.isprintable() else quoted(name) for name in sorted(listed)[:_SHOWN])
         more = f", and {len(listed) - _SHOWN} more files" if len(listed) > _SHOWN else ""
         raise CheckpointError(
             f"{constants.ENDPOINT}/{place.url} holds no weights of LucaOne. It holds: {found or 'nothing'}{more}."
@@ -121,7 +121,7 @@ def _refuse_names(names: Iterable[str], address: str) -> None:
         try:
             inside(Path(), name, links=False)
             if len(name.encode()) > _LONGEST_NAME:
-                raise ValueError(f"{shown(name)} is longer than the {_LONGEST_NAME} bytes of a file's name")
+                raise ValueError(f"{quoted(name)} is longer than the {_LONGEST_NAME} bytes of a file's name")
         except ValueError as error:
             raise CheckpointError(
                 f"{address} cannot be fetched: {error}. Report it to the owner of the repository, or set "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lucaflow.checkpoints.model import Model
-from lucaflow.errors import CheckpointError, shown
+from lucaflow.errors import CheckpointError, quoted
 from lucaflow.files.json_files import parse_json
 from lucaflow.files.places import inside
 
@@ -101,7 +101,7 @@ def _parts_of_index(index: Path) -> tuple[Path, ...]:
 def _beside(index: Path, name: str) -> Path:
     path = inside(index.parent, name, links=False)
     if path.parent != index.parent:
-        raise ValueError(f"{shown(name)} is not a file beside it")
+        raise ValueError(f"{quoted(name)} is not a file beside it")
     return path
 
 

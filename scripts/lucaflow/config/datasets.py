@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.model import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model
-from lucaflow.errors import ConfigError
+from lucaflow.errors import ConfigError, quoted, shown
 from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.schemas import expanded, unknown_keys, violations, with_defaults
@@ -73,7 +73,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     names = values
                     if len(names) == 1:
                         raise ConfigError(
-                            f"{path}, line {rows.line_num}: one column, {names[0]!r}. "
+                            f"{path}, line {rows.line_num}: one column, {quoted(names[0])}. "
                             "Columns must be separated by tabs."
                         )
                 elif len(values) > len(names):
@@ -124,13 +124,13 @@ def _tasks(row: Mapping[str, str]) -> tuple[str, ...]:
 def _row_problems(row: Mapping[str, str], config: Mapping[str, Any], known: Mapping[str, Dataset]) -> Iterator[str]:
     """Yield the problems of a row whose single cells are valid."""
     if row["dataset"].lower() in (name.lower() for name in known):
-        yield f"dataset: {row['dataset']!r} is in the table twice (case is ignored); names must be unique"
+        yield f"dataset: {quoted(row['dataset'])} is in the table twice (case is ignored); names must be unique"
     if row["dataset"].lower() in _RESERVED:
-        yield f"dataset: {row['dataset']!r} is a name that LucaFlow uses in results/; choose another"
+        yield f"dataset: {quoted(row['dataset'])} is a name that LucaFlow uses in results/; choose another"
     if _REPEATED_ENDING.search(row["dataset"]):
-        yield f"dataset: {row['dataset']!r} ends in the same text 20 times, which Snakemake refuses; shorten it"
+        yield f"dataset: {quoted(row['dataset'])} ends in the same text 20 times, which Snakemake refuses; shorten it"
     if set("{}") & set(row["path"]):
-        yield f"path: {row['path']!r} contains a brace, which Snakemake would read as a wildcard; rename the file"
+        yield f"path: {quoted(row['path'])} contains a brace, which Snakemake would read as a wildcard; rename the file"
     if row.get("kind") == "pair":
         for column in ("seq_type", "id_column", "seq_column"):
             if column in row:
@@ -139,7 +139,7 @@ def _row_problems(row: Mapping[str, str], config: Mapping[str, Any], known: Mapp
         yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
     repeated_tasks = sorted(name for name, count in Counter(_tasks(row)).items() if count > 1)
     if repeated_tasks:
-        yield f"tasks: {', '.join(repeated_tasks)} is given twice"
+        yield f"tasks: {shown(', '.join(repeated_tasks))} is given twice"
     model = _model(row, config)
     only = SEQ_TYPE_OF_VERSION.get(model.llm_version)
     if only and row.get("seq_type", only) != only:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lucaflow.downstream.stated_numbers import axis_of, positive_number, refuse_differing, whole_number
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
-from lucaflow.errors import CheckpointError, shown
+from lucaflow.errors import CheckpointError, quoted
 
 TASK_TYPES = ("binary_class", "multi_class", "multi_label", "regression")
 _SQUASHING = {"binary_class": "sigmoid", "multi_label": "sigmoid", "multi_class": "softmax", "regression": "identity"}
@@ -162,7 +162,7 @@ def structure_of(
 def _function(stated: Mapping[str, Any], key: str) -> str:
     name = stated.get(key) or ""
     if not isinstance(name, str):
-        raise ValueError(f"{key} is {shown(name)}, expected the name of a function")
+        raise ValueError(f"{key} is {quoted(name)}, expected the name of a function")
     return name
 
 
@@ -201,7 +201,7 @@ def _input_width(shapes: Mapping[str, Sequence[int]], tower: int, towers: int, c
     # The rows are pooled as they are, and the next layer reads the vectors of all sides.
     if width > axis_of(shapes, "hidden_layer.weight", 1):
         shape = tuple(shapes["hidden_layer.weight"])
-        raise ValueError(f"config.json: {key} is {shown(width)}, but hidden_layer.weight has shape {shape}")
+        raise ValueError(f"config.json: {key} is {quoted(width)}, but hidden_layer.weight has shape {shape}")
     return width
 
 
@@ -217,7 +217,9 @@ def _encoder_of(shapes: Mapping[str, Sequence[int]], config: Mapping[str, Any]) 
         raise ValueError(f"hidden_act is {config['hidden_act']!r}, expected `gelu`")
     heads = _rotary_heads(shapes, inv_freq, width) if rotary else whole_number("config.json", config, _HEADS)
     if width % heads:
-        raise ValueError(f"config.json: {_HEADS} is {shown(heads)}, which does not divide the encoder's width, {width}")
+        raise ValueError(
+            f"config.json: {_HEADS} is {quoted(heads)}, which does not divide the encoder's width, {width}"
+        )
     eps = _EPS if config.get("use_luca_layer_norm_v2", True) else _OLD_EPS
     if not rotary:
         eps = positive_number("config.json", {"layer_norm_eps": _OLD_EPS, **config}, "layer_norm_eps")

@@ -15,7 +15,7 @@ from lucaflow.downstream.inputs import HeadInput
 from lucaflow.downstream.lucaonetasks import Task, folder_name_problems
 from lucaflow.downstream.registry import PublishedTask
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
-from lucaflow.errors import CheckpointError, ConfigError
+from lucaflow.errors import CheckpointError, ConfigError, quoted
 from lucaflow.files.json_files import parse_json
 from lucaflow.schemas import nearest
 
@@ -92,7 +92,7 @@ def _origin(
         known = sorted({task for task, _ in published})
         meant = nearest(name, known)
         raise ConfigError(
-            f"tasks: unknown task {name!r}{f'; did you mean {meant}?' if meant else '.'} Known tasks: "
+            f"tasks: unknown task {quoted(name)}{f'; did you mean {meant}?' if meant else '.'} Known tasks: "
             f"{', '.join(known)}. A model of your own needs heads.source `local` and heads.path."
         )
     local_name = f"{PREFIX}{name}-server"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lucaflow.encoders.float32 import is_positive_float32
-from lucaflow.errors import shown
+from lucaflow.errors import quoted
 
 
 def whole_number(file: str, stated: Mapping[str, Any], key: str) -> int:
@@ -18,7 +18,7 @@ def whole_number(file: str, stated: Mapping[str, Any], key: str) -> int:
     if isinstance(value, str) and value.isdecimal() and len(value) < 20:
         value = int(value)
     if type(value) is not int or value < 1:
-        raise ValueError(f"{file}: {key} is {shown(value)}, expected a positive whole number")
+        raise ValueError(f"{file}: {key} is {quoted(value)}, expected a positive whole number")
     return value
 
 
@@ -26,7 +26,7 @@ def positive_number(file: str, stated: Mapping[str, Any], key: str) -> float:
     """Return a stated number. Raises ValueError that names file, key and value if it is not positive and finite."""
     value = stated.get(key)
     if type(value) not in (int, float) or not is_positive_float32(value):  # type: ignore[arg-type]
-        raise ValueError(f"{file}: {key} is {shown(value)}, expected a positive number that float32 holds")
+        raise ValueError(f"{file}: {key} is {quoted(value)}, expected a positive number that float32 holds")
     return float(value)  # type: ignore[arg-type]
 
 
@@ -49,5 +49,5 @@ def refuse_differing(config: Mapping[str, Any], found: Mapping[str, int]) -> Non
     for key, number in found.items():
         if config.get(key) and whole_number("config.json", config, key) != number:
             raise ValueError(
-                f"config.json: {key} is {shown(config[key])}, but by the shapes of its weights it is {number}"
+                f"config.json: {key} is {quoted(config[key])}, but by the shapes of its weights it is {number}"
             )

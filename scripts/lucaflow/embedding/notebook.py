@@ -10,7 +10,7 @@ import numpy as np
 from lucaflow.encoders.lucaone import Encoder
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
-from lucaflow.errors import ConfigError, InputError
+from lucaflow.errors import ConfigError, InputError, quoted
 from lucaflow.records.outcomes import Normaliser, Policies
 from lucaflow.records.readers import RawRecord
 from lucaflow.records.sequences import NormalisedSequence
@@ -58,7 +58,7 @@ def _normalise(sequences: Mapping[str, str], seq_type: str) -> dict[str, Normali
     for number, (identifier, text) in enumerate(sequences.items(), start=1):
         outcome = normaliser.outcome(RawRecord(number, identifier, "", text), seq_type)
         if outcome.status != "accepted":
-            raise InputError(f"sequence {number}, id {identifier!r}: {outcome.reason}")
+            raise InputError(f"sequence {number}, id {quoted(identifier)}: {outcome.reason}")
         found[identifier] = NormalisedSequence(outcome.digest, seq_type, outcome.sequence)
     return found
 

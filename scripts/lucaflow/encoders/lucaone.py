@@ -22,7 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lucaflow.encoders.float32 import is_positive_float32
 from lucaflow.encoders.packing import Run, by_run, runs_of
 from lucaflow.encoders.vocabulary import CLS_AND_SEP, MASK, VOCABULARY
-from lucaflow.errors import shown
+from lucaflow.errors import quoted
 
 # In training, `token_dropout` masks 12 % of the tokens; the other tokens are scaled to match.
 TRAINED_MASK_RATIO = 0.12
@@ -62,15 +62,17 @@ class EncoderConfig:
         for field in fields(self):
             value, kind = getattr(self, field.name), type(field.default)
             if type(value) is not kind and not (kind is float and type(value) is int):
-                raise ValueError(f"{field.name} is {shown(value)}, expected a value like {field.default!r}")
+                raise ValueError(f"{field.name} is {quoted(value)}, expected a value like {field.default!r}")
         for name, least in self._least().items():
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {shown(getattr(self, name))}, expected {least} or more")
+                raise ValueError(f"{name} is {quoted(getattr(self, name))}, expected {least} or more")
         if not is_positive_float32(self.embed_scale):
-            raise ValueError(f"embed_scale is {shown(self.embed_scale)}, expected a positive number that float32 holds")
+            raise ValueError(
+                f"embed_scale is {quoted(self.embed_scale)}, expected a positive number that float32 holds"
+            )
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ValueError(
-                f"num_attention_heads is {shown(self.num_attention_heads)}, but hidden_size {shown(self.hidden_size)} "
+                f"num_attention_heads is {quoted(self.num_attention_heads)}, but hidden_size {quoted(self.hidden_size)} "
                 "does not divide into so many heads of even width"
             )
 

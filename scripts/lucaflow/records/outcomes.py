@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
+from lucaflow.errors import quoted
 from lucaflow.records.readers import RawRecord
 
 _BLANK = re.compile(r"[^\S\n]+")
@@ -24,6 +25,8 @@ _GENE_LIKE = 0.9
 _GENE_LIKE_WITH_CODES = 0.5
 # A peptide with fewer residues may by chance have only A, C, G, T, U and N, or only nucleotide codes.
 _SHORT = 20
+# Residues of a sequence in a message.
+_SHOWN_RESIDUES = 20
 # Length of a header line in files of sequences: ">", 64 hex characters, a blank, `gene` or `prot`, a line feed.
 HEADER_BYTES = 71
 # In bytes; the limit of all common file systems.
@@ -189,7 +192,7 @@ class Normaliser:
         short_peptide = seq_type == "prot" and len(sequence) < _SHORT
         if doubt and not short_peptide and self.policies.type_mismatch == "error":
             hint = "correct seq_type or seq_column in the table of datasets, or set input.type_mismatch to `accept`"
-            return Outcome("problem", f"{sequence[:20]!r}... {doubt}; {hint}", digest=digest)
+            return Outcome("problem", f"{quoted(sequence, _SHOWN_RESIDUES)} {doubt}; {hint}", digest=digest)
         unmet = self._unmet_requirement(raw, len(sequence)) if self._has_requirements else ""
         if unmet:
             return Outcome("problem", unmet, digest=digest)
@@ -210,12 +213,12 @@ class Normaliser:
         size = len(f"vector_{name}.pt".encode())
         if size > _LONGEST_FILE_NAME:
             limit = f"{size} bytes long, but at most {_LONGEST_FILE_NAME} are possible"
-            return f"its file name in the export `lucaone`, {name[:40]!r}..., would be {limit}; {hint}"
+            return f"its file name in the export `lucaone`, {quoted(name)}, would be {limit}; {hint}"
         line, identifier = self._first_of_name.setdefault(name, (raw.line, raw.id))
         # Repeated ids are found later.
         if identifier == raw.id:
             return ""
-        return f"its file name in the export `lucaone` is {name!r}, the same as for line {line}; {hint}"
+        return f"its file name in the export `lucaone` is {quoted(name)}, the same as for line {line}; {hint}"
 
 
 def file_name_of(identifier: str, description: str) -> str:
@@ -230,4 +233,4 @@ def check_id(identifier: str) -> None:
         raise ValueError("the record has no id; give it one")
     bad = _CONTROL.search(identifier)
     if bad:
-        raise ValueError(f"the id {identifier!r} has the control character {bad.group()!r}; remove it")
+        raise ValueError(f"the id {quoted(identifier)} has the control character {bad.group()!r}; remove it")

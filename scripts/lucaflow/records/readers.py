@@ -22,7 +22,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lucaflow.errors import InputError
+from lucaflow.errors import InputError, quoted, shown
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -94,7 +94,7 @@ def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
             raise InputError(f"{path}: FASTA cannot hold pairs. Expected CSV or TSV with {', '.join(PAIR_COLUMNS)}.")
         if delimiter is None and columns.label:
             raise InputError(
-                f"{path}: FASTA has no column {columns.label!r} for the labels. Use CSV or TSV for labels."
+                f"{path}: FASTA has no column {quoted(columns.label)} for the labels. Use CSV or TSV for labels."
             )
         with open_text(path) as handle:
             if delimiter is None:
@@ -141,7 +141,7 @@ def _delimiter(path: Path, first_line: str) -> str | None:
         raise InputError(f"{path}: the file holds no records. Correct the path, or remove the dataset from the table.")
     raise InputError(
         f"{path}: neither FASTA nor a table. Expected a first line that starts with '>', or one with columns "
-        f"separated by commas or tabs; found {first_line.strip()[:60]!r}."
+        f"separated by commas or tabs; found {quoted(first_line.strip())}."
     )
 
 
@@ -154,7 +154,7 @@ def _read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
             break
         if line.strip() and not line.startswith(";"):
             raise InputError(
-                f"{path}, line {number}: {line.rstrip()[:60]!r} is before the first header line ('>'). "
+                f"{path}, line {number}: {quoted(line.rstrip())} is before the first header line ('>'). "
                 "Remove the line, or add a header above it."
             )
     else:
@@ -194,7 +194,7 @@ def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
         rows = chain([(line, row)], rows)
     else:
         used = [("ids", id_index), ("sequences", sequence_index), ("labels", label_index)]
-        uses = (f"{purpose} from column {row[index]!r}" for purpose, index in used if index is not None)
+        uses = (f"{purpose} from column {quoted(row[index])}" for purpose, index in used if index is not None)
         logger.info("%s: %s", path, ", ".join(uses))
     for line, row in rows:
         fault = _row_fault(row, last, width, delimiter)
@@ -218,7 +218,7 @@ def _read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
     if missing:
         raise InputError(
             f"{path}, line {line}: a file of pairs needs the columns {', '.join(PAIR_COLUMNS)}; missing: "
-            f"{', '.join(missing)}. The file has: {', '.join(names)}."
+            f"{', '.join(missing)}. The file has: {shown(', '.join(names))}."
         )
     label_index = _index_of(columns.label, "labels", names, len(row), path) if columns.label else None
     last, width = max(label_index or 0, *(names.index(name) for name in PAIR_COLUMNS)), len(row)
@@ -232,7 +232,7 @@ def _read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
             identifier, seq_type, text = cells[0].strip(), cells[1].strip(), cells[2]
             fault = fault_of_row
             if not fault and seq_type not in ("gene", "prot"):
-                fault, seq_type = f"{of_side[1]} is {seq_type!r}, expected gene or prot", ""
+                fault, seq_type = f"{of_side[1]} is {quoted(seq_type)}, expected gene or prot", ""
             label = row[label_index].strip() if label_index is not None and side == "a" and not fault_of_row else ""
             yield RawRecord(line, identifier, "", text, label, seq_type, str(number), side, fault)
 
@@ -250,7 +250,7 @@ def _row_fault(row: list[str], last: int, width: int, delimiter: str) -> str:
 
 def _looks_like_a_record(path: Path, line: int, row: str) -> InputError:
     return InputError(
-        f"{path}, line {line}: {row[:60]!r} looks like a record, not like column names. "
+        f"{path}, line {line}: {quoted(row)} looks like a record, not like column names. "
         "Set header to `yes` or `no` in the table of datasets."
     )
 
@@ -290,4 +290,4 @@ def _index_of(name: str, purpose: str, names: list[str], width: int, path: Path)
     if name.lstrip("-").isdecimal() and -width <= int(name) < width:
         return int(name) % width
     there = ", ".join(names) if names else f"{width} columns without names, numbered from 0"
-    raise InputError(f"{path}: no column {name!r} for the {purpose}. The file has: {there}.")
+    raise InputError(f"{path}: no column {quoted(name)} for the {purpose}. The file has: {shown(there)}.")

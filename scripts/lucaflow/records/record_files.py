@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from lucaflow.errors import InputError
+from lucaflow.errors import InputError, quoted
 from lucaflow.files.writing import replacing
 from lucaflow.records.counts import Counts
 from lucaflow.records.duplicates import SeenRecords
@@ -42,7 +42,6 @@ PROBLEM_COLUMNS = ("record", "line", "id", "problem")
 _LINE, _ID, _SEQ_TYPE, _SIDE, _STATUS, _REASON, _DIGEST = (
     RECORD_COLUMNS.index(name) for name in ("line", "id", "seq_type", "side", "status", "reason", "digest")
 )
-_SHOWN_LETTERS = 40
 _SHOWN_PROBLEMS = 10
 _BUFFER_BYTES = 1 << 20
 _PART_BYTES = 16 << 20
@@ -323,8 +322,7 @@ class Problems:
         self.count += 1
         self._table.writerow((record, line, identifier, problem))
         if self.count <= _SHOWN_PROBLEMS:
-            shown = identifier if len(identifier) <= _SHOWN_LETTERS else f"{identifier[:_SHOWN_LETTERS]}…"
-            self.shown.append(f"  line {line}, id {shown!r}: {problem}")
+            self.shown.append(f"  line {line}, id {quoted(identifier)}: {problem}")
 
     def refuse(self, source: Path, records: int) -> None:
         """Raise InputError if there is any problem."""

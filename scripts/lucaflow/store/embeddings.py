@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from lucaflow.engine.options import VECTORS
-from lucaflow.errors import StoreError
+from lucaflow.errors import StoreError, quoted
 from lucaflow.store.checksums import read_checked
 from lucaflow.store.format import EMBEDDINGS_FORMAT, SHARD_FORMAT, hdf5_name, open_hdf5
 from lucaflow.versions import SHARD_FORMAT_VERSION
@@ -48,7 +48,9 @@ class Embeddings(Mapping[str, Any]):
         self._require(output)
         if (row := self._rows.get(identifier)) is None:
             alike = next((other for other in self.ids if identifier and identifier in other), None)
-            raise KeyError(f"there is no id {identifier!r}" + (f"; a similar id is {alike!r}" if alike else ""))
+            raise KeyError(
+                f"there is no id {quoted(identifier)}" + (f"; a similar id is {quoted(alike)}" if alike else "")
+            )
         if output in VECTORS:
             return self.file[output][row]
         link = f"{output}/{hdf5_name(identifier)}"
@@ -57,7 +59,7 @@ class Embeddings(Mapping[str, Any]):
         except (KeyError, OSError) as error:
             shard = self.file.get(link, getlink=True)
             raise StoreError(
-                f"{self.path}: the {output} of {identifier!r} should be in {self.path.parent / shard.filename}, "
+                f"{self.path}: the {output} of {quoted(identifier)} should be in {self.path.parent / shard.filename}, "
                 "which is missing or damaged. Keep the shards beside embeddings.h5, or run LucaFlow again."
             ) from error
         found = dataset.file.attrs.get("format"), dataset.file.attrs.get("format_version")

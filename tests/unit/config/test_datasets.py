@@ -107,3 +107,14 @@ def test_a_path_below_the_home_directory(tmp_path, monkeypatch):
 def test_a_table_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.tsv: there is no such table of datasets"):
         read_datasets(tmp_path / "nowhere.tsv", DATASETS, resolve({}, CONFIG))
+
+
+@pytest.mark.parametrize("cell", ["dataset", "path", "seq_type", "tasks"])
+def test_a_long_cell_is_not_shown_whole(tmp_path, cell):
+    row = {"dataset": "p", "path": "x", "seq_type": "prot", "tasks": "t", cell: "{,a" * 10_000}
+    text = "\t".join(row) + "\n" + "\t".join(row.values()) + "\n"
+    if cell == "tasks":
+        text = text.replace("{", "")
+    with pytest.raises(ConfigError, match=cell) as error:
+        datasets(tmp_path, text)
+    assert len(str(error.value)) < 1000

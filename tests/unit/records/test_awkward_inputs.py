@@ -293,3 +293,30 @@ def test_any_file_is_accounted_for_or_refused_with_one_error(tmp_path_factory, c
         return
     assert counts.status["accepted"] >= 1
     assert counts.status["problem"] == 0
+
+
+LONG = "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        case("a long id", f">{LONG}\nMKV\n>{LONG}\nMKL\n", "the same id is on line 1 with another sequence"),
+        case("a long id that is refused", f'id,seq\n"{LONG}\x01",MKV\n', "has the control character", "in.csv"),
+        case("a long type", f"{PAIRS}x,y,{LONG},prot,ACGT,MK\n", "expected gene or prot", "in.csv",
+             columns=Columns(pairs=True)),
+        case("many columns", f"id,{'x,' * 100_000}\n", "The file has: id, x, x", "in.csv", columns=Columns(id="name")),
+        case("many columns, none of a pair", "x," * 100_000, "The file has: x, x", "in.csv",
+             columns=Columns(pairs=True)),
+        case("a name of a column that is long", "id,seq\n", "no column 'xxx", "in.csv", columns=Columns(id=LONG)),
+        case("a long line that is no record", LONG, "neither FASTA nor a table"),
+        case("a long line before the first header", f";\n{LONG}\n>a\nMK\n", "is before the first header"),
+        case("a long row that looks like a record", f"a,{'MK' * 10**6}\n", "looks like a record", "in.csv"),
+    ],
+    ids=lambda one: one.about.replace(" ", "-"),
+)  # fmt: skip
+def test_messages_show_the_first_200_characters_of_a_value(tmp_path, one):
+    with pytest.raises(InputError) as error:
+        run(tmp_path, one)
+    assert one.outcome in str(error.value)
+    assert len(str(error.value).replace(str(tmp_path), "")) < 1000
