@@ -28,7 +28,8 @@ from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import Dataset, read_datasets
 from lucaflow.config.resolve import refuse_unavailable, resolve
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.errors import LucaFlowError
+from lucaflow.errors import LucaFlowError, shown
+from lucaflow.files.usable import why_unusable
 
 if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
     raise WorkflowError(
@@ -53,8 +54,8 @@ except LucaFlowError as error:
 # The job that reads the file will refuse it without stopping the others. This warning shows in a dry run too.
 if workflow.is_main_process:
     for dataset in DATASETS.values():
-        if not dataset.path.exists():
-            logger.warning(f"dataset {dataset.name}: {dataset.path}: there is no such file.")
+        if reason := why_unusable(dataset.path):
+            logger.warning(f"dataset {dataset.name}: {shown(dataset.path)}: {reason}.")
 
 # In a module with a prefix Snakemake moves the inputs and outputs of rules, but not the paths that functions build.
 MOVED = workflow.modifier.path_modifier.modify

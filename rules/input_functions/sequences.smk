@@ -13,4 +13,4 @@ def dataset_file(wildcards):
 def memory_of_normalize(wildcards):
     """Return MB: the job remembers some 70 bytes of each record, and few records take less than 140 bytes in a file."""
     path = dataset_of(wildcards).path
-    return 4000 + (path.stat().st_size // (2 * 10**6) if path.is_file() else 0)
+    return 4000 + (0 if why_unusable(path) else path.stat().st_size // (2 * 10**6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -29,7 +30,7 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
     workflow.write("columns.csv", "name,seq\na,MKVLAW\n")
     workflow.write("quotes.csv", 'id,seq,note\na,MKVLAW,fine\nb,MWWW,"5 inch\nc,MKL,lost\n')
     workflow.write("headless.csv", "a,MKVLAWRRKLAWMKVLAWRRKLAW\nb,MWWW\n")
-    (workflow.directory / "folder").mkdir()
+    os.mkfifo(workflow.directory / "pipe")
     rows = {
         "good": "good.fasta",
         "missing": "nowhere/p.fasta",
@@ -39,7 +40,8 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
         "gaps": "gaps.fasta",
         "quotes": "quotes.csv",
         "headless": "headless.csv",
-        "folder": "folder",
+        "pipe": "pipe",
+        "long": "x" * 300,
     }
     workflow.datasets(
         *({"dataset": name, "path": path, "seq_type": "prot"} for name, path in rows.items()),
@@ -56,13 +58,17 @@ def test_broken_datasets_are_refused_and_the_others_finish(workflow):
         "and 11 more",
         "quotes.csv, line 3: the row that starts here cannot be read",
         "headless.csv, line 1: 'a,MKVLAWRRKLAWMKVLAWRRKLAW' looks like a record",
-        "folder: cannot be read",
+        "pipe: is not a regular file but a named pipe",
         "no column 'identifier' for the ids. The file has: name, seq.",
     )
     assert run.output.count("Traceback") == 0
     planned, summed_up = run.output.split("\nFailed, and why:\n")
-    warning = "dataset missing: nowhere/p.fasta: there is no such file."
-    assert planned.index(warning) < planned.index("Building DAG of jobs")
+    for warning in (
+        "dataset missing: nowhere/p.fasta: there is no such file.",
+        "dataset pipe: pipe: is not a regular file but a named pipe.",
+        f"dataset long: {'x' * 200}...: cannot be read (File name too long).",
+    ):
+        assert planned.index(warning) < planned.index("Building DAG of jobs")
     assert not HIDDEN_LINES & set(planned.splitlines())
     assert "  logs/normalize/missing.log\n    InputError: dataset missing: nowhere/p.fasta: there is no" in summed_up
     assert summed_up.count("InputError") == len(rows)

@@ -12,6 +12,7 @@ from typing import Any
 
 from lucaflow.checkpoints.model import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model
 from lucaflow.errors import ConfigError, quoted, shown
+from lucaflow.files.usable import why_unusable
 from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.schemas import expanded, unknown_keys, violations, with_defaults
@@ -62,6 +63,8 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
 def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line number and cells of each row. Empty cells are left out; lines that start with # are comments."""
     names: list[str] = []
+    if reason := why_unusable(path):
+        raise ConfigError(f"{shown(path)}: {reason}. Correct `datasets`, the path of this table, in the configuration.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = csv.reader(handle, delimiter="\t")
@@ -80,8 +83,6 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     raise ConfigError(f"{path}, line {rows.line_num}: {len(values)} cells, but {len(names)} columns.")
                 else:
                     yield rows.line_num, {name: value for name, value in zip(names, values, strict=False) if value}
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such table of datasets. Correct `datasets` in the config.") from error
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: cannot be read as a table of datasets ({error}).") from error
 

@@ -18,6 +18,7 @@ from lucaflow.config.datasets import Dataset, requirements_of
 from lucaflow.config.result_files import figures_of
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.checksums import sha256_of
+from lucaflow.files.usable import why_unusable
 from lucaflow.records.outcomes import NO_REQUIREMENTS
 from lucaflow.versions import (
     CHECKPOINT_CONVERSION_VERSION,
@@ -42,6 +43,8 @@ def file_identity(path: Path) -> dict[str, Any]:
 
     A file that cannot be read raises nothing here. Its own job reports the error, and other jobs can run.
     """
+    if reason := why_unusable(path):
+        return {"unreadable": reason}
     try:
         state = path.stat()
         if state.st_size > _LARGEST_HASHED_FILE:

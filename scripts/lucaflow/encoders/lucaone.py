@@ -72,8 +72,8 @@ class EncoderConfig:
             )
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ValueError(
-                f"num_attention_heads is {quoted(self.num_attention_heads)}, but hidden_size {quoted(self.hidden_size)} "
-                "does not divide into so many heads of even width"
+                f"num_attention_heads is {quoted(self.num_attention_heads)}, but hidden_size "
+                f"{quoted(self.hidden_size)} does not divide into so many heads of even width"
             )
 
     def _least(self) -> dict[str, int]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lucaflow.errors import InputError, quoted, shown
+from lucaflow.files.usable import why_unusable
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -80,7 +81,11 @@ class Columns:
 
 
 def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
-    """Yield the records of a file in order. Raises InputError for a file in no known format."""
+    """Yield the records of a file in order. Raises InputError for a file that cannot be read, or in no known format."""
+    if reason := why_unusable(path):
+        raise InputError(
+            f"{shown(path)}: {reason}. Correct the path in the table of datasets, or make the file readable."
+        )
     try:
         with open_text(path) as handle:
             first = next((line for line in handle if line.strip()), "")
@@ -103,8 +108,6 @@ def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
                 yield from _read_pairs(handle, path, delimiter, columns)
             else:
                 yield from _read_table(handle, path, delimiter, columns)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file. Correct the path in the table of datasets.") from error
     except UnicodeDecodeError as error:
         but = " but UTF-16" if error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
         raise InputError(f"{path}: not UTF-8 text{but} ({error}). Save it as UTF-8 and run again.") from error

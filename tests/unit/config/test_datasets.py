@@ -1,5 +1,7 @@
 """The table of datasets, and what outputs and exports require of each record."""
 
+import os
+
 import pytest
 from workflow_runs import ROOT
 
@@ -105,8 +107,10 @@ def test_a_path_below_the_home_directory(tmp_path, monkeypatch):
 
 
 def test_a_table_that_is_not_there(tmp_path):
-    with pytest.raises(ConfigError, match=r"nowhere\.tsv: there is no such table of datasets"):
-        read_datasets(tmp_path / "nowhere.tsv", DATASETS, resolve({}, CONFIG))
+    os.mkfifo(tmp_path / "pipe")
+    for name, reason in (("nowhere.tsv", "there is no such file"), ("pipe", "is not a regular file but a named pipe")):
+        with pytest.raises(ConfigError, match=rf"{name}: {reason}\. Correct `datasets`"):
+            read_datasets(tmp_path / name, DATASETS, resolve({}, CONFIG))
 
 
 @pytest.mark.parametrize("cell", ["dataset", "path", "seq_type", "tasks"])

@@ -109,9 +109,9 @@ def test_what_cannot_be_read(tmp_path, name, content, words):
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match=r"there is no such file\. Correct the path"):
         list(read_records(tmp_path / "nowhere.fasta", Columns()))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is not a regular file but a directory"):
         list(read_records(tmp_path, Columns()))
 
 
