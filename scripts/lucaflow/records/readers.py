@@ -39,6 +39,16 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
 }
 _BLOCK_CHARACTERS = 1 << 16
+# Characters and columns of a record; docs/inputs.md gives the reason.
+LONGEST_RECORD = 300_000_000
+MOST_COLUMNS = 1_000_000
+_TOO_LONG = f"longer than {LONGEST_RECORD:,} characters, the most that a record may have; divide it, or remove it"
+_TOO_LONG_ROW = f"a row of more than {LONGEST_RECORD:,} characters or {MOST_COLUMNS:,} columns; divide it, or remove it"
+_SWALLOWED = (
+    "quotation marks around several rows; remove them, double those inside a cell, or write the cell on one line"
+)
+# Characters that are kept of a record that is too long, for its id.
+_KEPT_CHARACTERS = 1000
 # Longer than the name of a column, or only nucleotides.
 _SEQUENCE_LIKE = re.compile(r"[A-Za-z*-]{20,}|(?!.*SEQ)[A-Z*-]{10,}|[ACGTUN]{6,}|[acgtun]{6,}")
 _COMMENT = re.compile("^;.*$", re.MULTILINE)
@@ -87,9 +97,7 @@ def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
             f"{shown(path)}: {reason}. Correct the path in the table of datasets, or make the file readable."
         )
     try:
-        with open_text(path) as handle:
-            first = next((line for line in handle if line.strip()), "")
-        delimiter = _delimiter(path, first)
+        delimiter = _delimiter(path)
         if delimiter is None and not (columns.id in (None, "0") and columns.sequence in (None, "1")):
             raise InputError(
                 f"{path}: FASTA has an id (0) and a sequence (1), but no named columns. "
@@ -127,12 +135,14 @@ def open_text(path: Path) -> io.TextIOWrapper:
 
 def is_fasta(path: Path) -> bool:
     """Return whether a file is read as FASTA. Raises InputError for a file in no known format."""
-    with open_text(path) as handle:
-        return _delimiter(path, next((line for line in handle if line.strip()), "")) is None
+    return _delimiter(path) is None
 
 
-def _delimiter(path: Path, first_line: str) -> str | None:
+def _delimiter(path: Path) -> str | None:
     """Return the delimiter of a table, or None for FASTA."""
+    with open_text(path) as handle:
+        lines = iter(lambda: handle.readline(LONGEST_RECORD), "")
+        first_line = next((line for line in lines if line.strip()), "")
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _SUFFIXES]
     named = suffixes[-1] if suffixes else ""
     delimiter = next((character for character in "\t," if character in first_line), None)
@@ -150,28 +160,71 @@ def _delimiter(path: Path, first_line: str) -> str | None:
 
 def _read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
     """Yield one record per header line; lines that start with `;` are comments. Reads in blocks, to be fast."""
-    number = 0
-    for number, line in enumerate(handle, start=1):
+    number, start = _first_header(handle, path)
+    if not number:
+        return
+    record = _GrowingRecord(number, start.removesuffix("\n"))
+    # The line feed at the end of a block is held back: the next block may start with a header.
+    held = "\n" if start.endswith("\n") else ""
+    while block := handle.read(_BLOCK_CHARACTERS):
+        text = held + block
+        held = "\n" if text.endswith("\n") else ""
+        first, *others = text.removesuffix("\n").split("\n>")
+        record.add(first)
+        for other in others:
+            yield record.finished()
+            record = _GrowingRecord(record.line + record.line_feeds + 1, other)
+    yield record.finished()
+
+
+def _first_header(handle: io.TextIOWrapper, path: Path) -> tuple[int, str]:
+    """Return the number of the first header line, and its text or the beginning of it; 0 if there is none."""
+    for number, line in enumerate(iter(lambda: handle.readline(LONGEST_RECORD), ""), start=1):
         if line.startswith(">"):
-            pending = [line[1:].rstrip("\n")]
-            break
+            return number, line[1:]
+        if len(line) == LONGEST_RECORD:
+            raise InputError(f"{path}, line {number}: a line before the first header line ('>') is {_TOO_LONG}.")
         if line.strip() and not line.startswith(";"):
             raise InputError(
                 f"{path}, line {number}: {quoted(line.rstrip())} is before the first header line ('>'). "
                 "Remove the line, or add a header above it."
             )
-    else:
-        return
-    while block := handle.read(_BLOCK_CHARACTERS):
-        # Blocks end with a whole line, so a header starts after a line feed or at the beginning of a block.
-        first, *others = f"\n{block}{handle.readline()}".removesuffix("\n").split("\n>")
-        pending.append(first)
-        for text in others:
-            record = "".join(pending)
-            yield _fasta_record(number, record)
-            number += record.count("\n") + 1
-            pending = [text]
-    yield _fasta_record(number, "".join(pending))
+    return 0, ""
+
+
+class _GrowingRecord:
+    """A record of a FASTA file, part by part. Of one that is too long only the beginning is kept.
+
+    line: the number of its header line; line_feeds: in the parts, once the record is finished.
+    """
+
+    def __init__(self, line: int, part: str) -> None:
+        self.line = line
+        self.line_feeds = 0
+        self._size = 0
+        self._parts: list[str] = []
+        self._beginning = ""
+        self.add(part)
+
+    def add(self, part: str) -> None:
+        self._size += len(part)
+        self._parts.append(part)
+        if self._size > LONGEST_RECORD:
+            text = self._joined()
+            self._beginning = self._beginning or text[:_KEPT_CHARACTERS]
+
+    def finished(self) -> RawRecord:
+        """Return the record; of one that is too long, only its id and its fault."""
+        text = self._joined()
+        if self._beginning:
+            return _fasta_record(self.line, self._beginning)._replace(description="", text="", fault=_TOO_LONG)
+        return _fasta_record(self.line, text)
+
+    def _joined(self) -> str:
+        text = "".join(self._parts)
+        self._parts = []
+        self.line_feeds += text.count("\n")
+        return text
 
 
 def _fasta_record(line: int, text: str) -> RawRecord:
@@ -187,8 +240,9 @@ def _read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
     """Yield one record per row that is not blank."""
     rows = _rows(handle, path, delimiter)
     line, row = next(rows, (0, []))
-    if not row:
+    if not line:
         return
+    _check_first_row(path, line, row, delimiter)
     id_index, sequence_index, label_index = _column_indices(row, columns, path)
     if columns.header is None and _SEQUENCE_LIKE.fullmatch(row[sequence_index].strip()):
         raise _looks_like_a_record(path, line, delimiter.join(row))
@@ -212,8 +266,9 @@ def _read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
     """Yield two records per row that is not blank: side a, then side b."""
     rows = _rows(handle, path, delimiter)
     line, row = next(rows, (0, []))
-    if not row:
+    if not line:
         return
+    _check_first_row(path, line, row, delimiter)
     names = list(PAIR_COLUMNS) if columns.header is False else [cell.strip() for cell in row]
     missing = [name for name in PAIR_COLUMNS if name not in names]
     if missing and columns.header is None and any(_SEQUENCE_LIKE.fullmatch(cell.strip()) for cell in row):
@@ -242,13 +297,27 @@ def _read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: C
 
 def _row_fault(row: list[str], last: int, width: int, delimiter: str) -> str:
     """Return why a row is not one record in the columns of the first row, or an empty string."""
+    if not row:
+        return _TOO_LONG_ROW
     if last >= len(row):
         return f"{len(row)} column{'s' * (len(row) != 1)}, expected at least {last + 1}; complete the row or remove it"
     if len(row) > width and any(cell.strip() for cell in row[width:]):
         return f"{len(row)} columns, expected {width}; put a cell that holds {delimiter!r} into quotation marks"
-    if delimiter == "\t" and any("\n" in cell and "\t" in cell for cell in row):
-        return "quotation marks around several rows of a TSV file; remove them, or double those inside a cell"
-    return ""
+    return _SWALLOWED if any("\n" in cell and _holds_rows(cell, width, delimiter) for cell in row) else ""
+
+
+def _holds_rows(cell: str, width: int, delimiter: str) -> bool:
+    """Return whether a cell with line feeds is the end of one row and the beginning of a later one.
+
+    If so, it has as many delimiters as rows of `width` columns, or more. In a TSV file no cell should have a tab.
+    """
+    return cell.count(delimiter) >= (1 if delimiter == "\t" else cell.count("\n") * (width - 1))
+
+
+def _check_first_row(path: Path, line: int, row: list[str], delimiter: str) -> None:
+    """Raise InputError if the first row is too long, or has taken in later rows."""
+    if fault := _row_fault(row, -1, len(row), delimiter):
+        raise InputError(f"{path}, line {line}: {fault}.")
 
 
 def _looks_like_a_record(path: Path, line: int, row: str) -> InputError:
@@ -259,20 +328,53 @@ def _looks_like_a_record(path: Path, line: int, row: str) -> InputError:
 
 
 def _rows(handle: io.TextIOWrapper, path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the first line and the cells of each row that is not blank."""
+    """Yield the first line and the cells of each row that is not blank; of a row that is too long, no cells."""
     csv.field_size_limit(sys.maxsize)
-    rows = csv.reader(handle, delimiter=delimiter, strict=True)
+    lines = _LinesOfRow(handle, delimiter)
+    rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
     start = 1
     try:
         for row in rows:
-            if any(cell.strip() for cell in row):
+            if lines.too_long or any(cell.strip() for cell in row):
                 yield start, row
             start = rows.line_num + 1
+            lines.begin_row()
     except csv.Error as error:
         raise InputError(
             f"{path}, line {start}: the row that starts here cannot be read ({error}). A quotation mark that opens a "
             "cell must be closed; inside a quoted cell it is written twice."
         ) from error
+
+
+class _LinesOfRow:
+    """Gives csv the lines of a row while it is not too long.
+
+    too_long: whether the row is a single line that is too long. For this line csv gets a blank one.
+    """
+
+    def __init__(self, handle: io.TextIOWrapper, delimiter: str) -> None:
+        self._handle = handle
+        self._delimiter = delimiter
+        self.begin_row()
+
+    def begin_row(self) -> None:
+        self.too_long = False
+        self._characters = 0
+
+    def read(self) -> Iterator[str]:
+        """Yield the lines of all rows. Raises csv.Error for a row of several lines that is too long."""
+        while line := self._handle.readline(LONGEST_RECORD):
+            is_first = not self._characters
+            self._characters += len(line)
+            if self._characters < LONGEST_RECORD and line.count(self._delimiter) < MOST_COLUMNS:
+                yield line
+                continue
+            if not is_first:
+                raise csv.Error(_TOO_LONG_ROW)
+            self.too_long = True
+            while line and not line.endswith("\n"):
+                line = self._handle.readline(LONGEST_RECORD)
+            yield "\n"
 
 
 def _column_indices(row: list[str], columns: Columns, path: Path) -> tuple[int, int, int | None]:
