@@ -19,6 +19,8 @@ from lucaflow.schemas import expanded, unknown_keys, violations, with_defaults
 
 # Names that LucaFlow uses in results/.
 _RESERVED = ("receipts", "settings", "sha256sums", "summary.tsv", "summary.html", "validation.html")
+# Of the table, in characters.
+_LONGEST_LINE = 100_000
 # Snakemake takes such a name for a rule that depends on itself endlessly.
 _REPEATED_ENDING = re.compile(r"(.+?)\1{19}$")
 
@@ -63,27 +65,40 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
 def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line number and cells of each row. Empty cells are left out; lines that start with # are comments."""
     names: list[str] = []
+    for number, values in _read_cells(path):
+        if not any(values) or values[0].startswith("#"):
+            continue
+        if not names:
+            names = values
+            if len(names) == 1:
+                raise ConfigError(
+                    f"{path}, line {number}: one column, {quoted(names[0])}. Columns must be separated by tabs."
+                )
+        elif len(values) > len(names):
+            raise ConfigError(f"{path}, line {number}: {len(values)} cells, but {len(names)} columns.")
+        else:
+            yield number, {name: value for name, value in zip(names, values, strict=False) if value}
+
+
+def _read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of each line. Lines are read one by one: no quotation mark takes in the next line."""
     if reason := why_unusable(path):
         raise ConfigError(f"{shown(path)}: {reason}. Correct `datasets`, the path of this table, in the configuration.")
+    number = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = csv.reader(handle, delimiter="\t")
-            for cells in rows:
-                values = [cell.strip() for cell in cells]
-                if not any(values) or values[0].startswith("#"):
-                    continue
-                if not names:
-                    names = values
-                    if len(names) == 1:
-                        raise ConfigError(
-                            f"{path}, line {rows.line_num}: one column, {quoted(names[0])}. "
-                            "Columns must be separated by tabs."
-                        )
-                elif len(values) > len(names):
-                    raise ConfigError(f"{path}, line {rows.line_num}: {len(values)} cells, but {len(names)} columns.")
-                else:
-                    yield rows.line_num, {name: value for name, value in zip(names, values, strict=False) if value}
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            for number, line in enumerate(iter(lambda: lines.readline(_LONGEST_LINE), ""), start=1):
+                if len(line) == _LONGEST_LINE:
+                    raise ConfigError(f"{path}, line {number}: longer than {_LONGEST_LINE:,} characters. Shorten it.")
+                if not line.lstrip(" ").startswith("#"):
+                    for cells in csv.reader([line], delimiter="\t", strict=True):
+                        yield number, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise ConfigError(
+            f"{path}, line {number}: the row cannot be read ({error}). A quotation mark that opens a cell must be "
+            "closed in the same line; inside a quoted cell it is written twice."
+        ) from error
+    except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: cannot be read as a table of datasets ({error}).") from error
 
 

@@ -61,6 +61,9 @@ def test_a_table_of_datasets(tmp_path):
     ("text", "words"),
     [
         ("dataset\tpath\tseq_type\n", "the table holds no datasets"),
+        ('dataset\tpath\tseq_type\np\t"x\tprot\nq\ty\tprot\nr\tz"\tprot\n', "line 2: the row cannot be read"),
+        ('dataset\tpath\tseq_type\np\tx\tprot\nq\t"y"z\tprot\n', "line 3: the row cannot be read"),
+        ("#" * 100_000, "line 1: longer than 100,000 characters"),
         ("", "the table holds no datasets"),
         ("dataset\tpath\na\tb\tc\n", "line 2: 3 cells, but 2 columns"),
         ("dataset,path\na,b\n", "line 1: one column, 'dataset,path'. Columns must be separated by tabs"),
@@ -122,3 +125,10 @@ def test_a_long_cell_is_not_shown_whole(tmp_path, cell):
     with pytest.raises(ConfigError, match=cell) as error:
         datasets(tmp_path, text)
     assert len(str(error.value)) < 1000
+
+
+def test_quotation_marks(tmp_path):
+    """A spreadsheet may put cells between them; in a comment, and within a cell, they mean nothing."""
+    text = '"dataset"\t"path"\tseq_type\n# the "old\n"# one"\np\t"a ""b"".fasta"\tprot\nq\t5".fasta\tprot\n'
+    found = datasets(tmp_path, text)
+    assert [str(dataset.path) for dataset in found.values()] == ['a "b".fasta', '5".fasta']
