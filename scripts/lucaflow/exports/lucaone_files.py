@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,24 +49,28 @@ def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder:
 
 
 class _PortablePickler(pickle.Pickler):
-    """Pickles numpy arrays with the module name of numpy 1, `numpy.core`, which numpy 2 can read as well."""
+    """Pickles numpy arrays by names that all versions of numpy have: numpy 1 does not know `numpy._core`."""
 
-    def __init__(self, file: BinaryIO, protocol: int) -> None:
-        self._target, self._buffer = file, io.BytesIO()
-        super().__init__(self._buffer, protocol)
-
-    def dump(self, values: Any) -> None:
-        super().dump(values)
-        self._target.write(self._buffer.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.", 1))
+    def reducer_override(self, value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return NotImplemented
+        # The state of an array, as numpy pickles it, is given to an empty array of its type.
+        return np.ndarray, ((0,), value.dtype), value.__reduce__()[2]
 
 
 _PORTABLE_PICKLE = SimpleNamespace(__name__="pickle", Pickler=_PortablePickler)
+# Older protocols write bytes as text, half as long again, and no more than 4 GiB of it. torch reads tensors with
+# weights_only=True in its own protocol only; their values are not in the pickle.
+_PROTOCOL_OF_ARRAYS = 4
 
 
 def _save(values: Any, path: Path) -> None:
     try:
         with path.open("xb") as file:
-            torch.save(values, file, pickle_module=_PORTABLE_PICKLE)
+            if isinstance(values, torch.Tensor):
+                torch.save(values, file)
+            else:
+                torch.save(values, file, pickle_module=_PORTABLE_PICKLE, pickle_protocol=_PROTOCOL_OF_ARRAYS)
     except FileExistsError as error:
         raise StoreError(
             f"two records need a file named {path.name}, since this file system ignores case. "
