@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 # Characters of a value that a message shows. The value may be as long as the file that it is from.
 LONGEST_SHOWN = 200
 
@@ -23,6 +25,15 @@ def quoted(value: object, longest: int = LONGEST_SHOWN) -> str:
         return repr(value) if len(value) <= longest else f"{value[:longest]!r}..."
     text = repr(value)
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+# What reading a table or a JSON file of LucaFlow raises if the file is empty or damaged.
+DAMAGE = (OSError, ValueError, LookupError, TypeError, csv.Error)
+
+
+def damage(error: BaseException) -> str:
+    """Return what is wrong with a file, of which an error of `DAMAGE` came."""
+    return f"{shown(error)} is missing" if isinstance(error, KeyError) else shown(error)
 
 
 class LucaFlowError(Exception):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,10 +13,12 @@ from typing import Any
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
 from lucaflow.engine.windows import Window
-from lucaflow.errors import ConfigError, SpaceError
+from lucaflow.errors import DAMAGE, ConfigError, SpaceError, damage
 from lucaflow.files.space import human_bytes
 from lucaflow.files.writing import write_json
 from lucaflow.records.counts import Counts
+
+logger = logging.getLogger(__name__)
 
 # Threads of an embedding job, on machines with at least that many cores.
 THREADS = 8
@@ -183,13 +187,22 @@ def measured_rate(summary: Path, model: str) -> float | None:
     """
     if not summary.is_file():
         return None
-    with summary.open(encoding="utf-8", newline="") as lines:
-        rows = [row for row in csv.DictReader(lines, delimiter="\t") if row["model"] == model]
-    measured = [
-        (int(row["residues"]), float(row["residues_per_second"]))
-        for row in rows
-        if row["residues_per_second"] and float(row["seconds"] or 0) >= _SHORTEST_MEASURED_SECONDS
-    ]
+    try:
+        with summary.open(encoding="utf-8", newline="") as lines:
+            reader = csv.DictReader(lines, delimiter="\t")
+            rows = [row for row in reader if row["model"] == model]
+            if reader.fieldnames is None:
+                raise ValueError("it is empty")
+        measured = [
+            (int(row["residues"]), float(row["residues_per_second"]))
+            for row in rows
+            if row["residues_per_second"] and float(row["seconds"] or 0) >= _SHORTEST_MEASURED_SECONDS
+        ]
+        if not all(0 < rate < math.inf for _, rate in measured):
+            raise ValueError("a rate is not a positive number")
+    except DAMAGE as error:
+        logger.warning("%s is damaged (%s): the rate of the last run is left out.", summary, damage(error))
+        return None
     return max(measured)[1] if measured else None
 
 

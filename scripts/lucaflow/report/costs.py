@@ -6,11 +6,16 @@ Jobs of earlier runs with the same options count as well, so that the cost of a 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+import logging
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lucaflow.files.json_files import read_json
+from lucaflow.errors import DAMAGE, damage
+from lucaflow.files.json_files import parse_json
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,19 +45,45 @@ def costs_of_embedding(working: Path, jobs: Path, shards: Iterable[str]) -> Cost
     """
     tables = {table.stem: table for table in (working / "benchmarks" / jobs).glob("*.tsv")}
     known = all(shard in tables for shard in shards)
-    measured = [row for table in tables.values() for row in _rows(table)] if known else []
-    memory = [float(row["max_rss"]) for row in measured if row["max_rss"] not in ("-", "NA", "")]
-    computed = [
-        read_json(path, "Delete it and run again.") for path in (working / "logs" / jobs).glob("*.computed.json")
-    ]
-    residues, seconds = (sum(each[name] for each in computed) for name in ("residues", "seconds"))
+    benchmarks = [_benchmark(table) for table in tables.values()] if known else []
+    # Without one of them, the sum is not known.
+    measured = [benchmark for benchmark in benchmarks if benchmark] if all(benchmarks) else []
+    memory = [megabytes for _, megabytes in measured if megabytes is not None]
+    computed = [_computed(path) for path in (working / "logs" / jobs).glob("*.computed.json")]
+    residues, seconds = (sum(column) for column in zip(*computed, strict=True)) if computed else (0.0, 0.0)
     return Costs(
-        round(sum(float(row["s"]) for row in measured), 1) if measured else None,
+        round(sum(each for each, _ in measured), 1) if measured else None,
         round(residues / seconds) if seconds else None,
         round(max(memory)) if memory else None,
     )
 
 
-def _rows(table: Path) -> Iterator[dict[str, str]]:
-    with table.open(encoding="utf-8", newline="") as lines:
-        yield from csv.DictReader(lines, delimiter="\t")
+def _benchmark(table: Path) -> tuple[float, float | None] | None:
+    """Return the seconds and the MB of a job, as Snakemake measured them; None, with a warning, if it is damaged."""
+    try:
+        with table.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines, delimiter="\t"))
+        if len(rows) != 1:
+            raise ValueError(f"{len(rows)} rows, expected 1")
+        row = rows[0]
+        return _number(row["s"]), None if row["max_rss"] in ("-", "NA", "") else _number(row["max_rss"])
+    except DAMAGE as error:
+        logger.warning("%s is damaged (%s): seconds and memory of its dataset are left out.", table, damage(error))
+        return None
+
+
+def _computed(path: Path) -> tuple[float, float]:
+    """Return the residues and the seconds that a job computed; none of either, with a warning, if it is damaged."""
+    try:
+        content = parse_json(path)
+        return _number(content["residues"]), _number(content["seconds"])
+    except DAMAGE as error:
+        logger.warning("%s is damaged (%s): its job is left out of the residues per second.", path, damage(error))
+        return 0.0, 0.0
+
+
+def _number(value: str | float) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not a finite number")
+    return number

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SHOWN = 10
+# At the end of a log; an error message with all problems takes less.
+_READ_BYTES = 1_000_000
 # The start of an entry in a job's log, as `reporting_to` writes it.
 _ENTRY = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]+) ", re.MULTILINE)
 _STACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)*", re.MULTILINE)
@@ -88,16 +90,29 @@ class FailedJobs(logging.Handler):
 
 def cause(log: Path, of_cluster: str = "") -> str:
     """Return the last error in a job's log, or the probable cause if there is none."""
-    if not log.is_file():
+    try:
+        text = _end_of(log)
+    except OSError as error:
+        return f"Its log cannot be read ({error.strerror}). Its output is above where Snakemake reports the failure."
+    if text is None:
         where = f", or in {of_cluster}," if of_cluster else ""
         return f"It wrote no log. Its output is above{where} where Snakemake reports the failure."
     # The text before the first entry, then levels and texts in turn.
-    _, *entries = _ENTRY.split(log.read_text(encoding="utf-8", errors="replace"))
+    _, *entries = _ENTRY.split(text)
     errors = [text for level, text in zip(entries[::2], entries[1::2], strict=True) if level == "ERROR"]
     if errors:
         return _STACK.split(errors[-1])[-1].strip()
     last = f" Its last line: {entries[-1].strip()}" if entries else ""
     return f"It ended without an error message. Most likely it was killed or lost, or ran out of time or memory.{last}"
+
+
+def _end_of(log: Path) -> str | None:
+    """Return the last part of a log; None if there is no such file."""
+    if not log.is_file():
+        return None
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _READ_BYTES))
+        return file.read(_READ_BYTES).decode(errors="replace")
 
 
 def as_text(failed: Sequence[FailedJob], logs_of_run: Sequence[str]) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lucaflow.files.json_files import DIGEST_LENGTH, read_json
+from lucaflow.errors import DAMAGE, damage
+from lucaflow.files.json_files import DIGEST_LENGTH, parse_json, read_json
 from lucaflow.records.counts import Counts
 from lucaflow.report.costs import costs_of_embedding
 
 if TYPE_CHECKING:  # only functions that make tables load it: rules and embedding jobs need the others
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 DEMONSTRATION = "`mini` is a small network that comes with LucaFlow: for demonstration, not for science."
 _NOT_EMBEDDED = dict.fromkeys(
@@ -75,8 +79,7 @@ def _embedding(path: Path, working: Path) -> dict[str, Any]:
     shards = [Path(name) for name in sizes if name.startswith("shards/")]
     jobs = Path("embed", path.parent.parent.name, path.parent.name, report["fingerprint"][:DIGEST_LENGTH])
     costs = costs_of_embedding(working, jobs, [shard.stem for shard in shards])
-    preflight = path.with_name("preflight.json")
-    expected = read_json(preflight, "Delete it and run again.") if preflight.is_file() else {}
+    expected = _preflight(path.with_name("preflight.json"))
     return {
         "model": path.parent.name,
         "computed_sequences": expected.get("to_compute"),
@@ -92,8 +95,25 @@ def _embedding(path: Path, working: Path) -> dict[str, Any]:
     }
 
 
+def _preflight(path: Path) -> dict[str, Any]:
+    """Return the estimate of a dataset; nothing if there is none or, with a warning, if it is damaged."""
+    try:
+        return dict(parse_json(path)) if path.is_file() else {}
+    except DAMAGE as error:
+        logger.warning("%s is damaged (%s): computed and kept sequences are left out.", path, damage(error))
+        return {}
+
+
 def as_text(table: Path) -> str:
-    """Return the table of a run for the terminal, with the folders of its results."""
+    """Return the table of a run for the terminal, with the folders of its results. A damaged table is named instead."""
+    try:
+        return _as_text(table)
+    except DAMAGE as error:
+        what = f"{table} is damaged ({damage(error)}): the table of the run is left out"
+        return f"\n{what}. Delete the file and run again to have it.\n"
+
+
+def _as_text(table: Path) -> str:
     import pandas as pd
 
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)

@@ -101,3 +101,22 @@ def test_sizes_to_read(size, text):
 )
 def test_times_to_read(seconds, text):
     assert human_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"dataset\n",
+        b"dataset\np\n",
+        b"model\tresidues\tresidues_per_second\tseconds\nm\t1\tx\t70\n",
+        b"model\tresidues\tresidues_per_second\tseconds\nm\t1\tnan\t70\n",
+        b"model\tresidues\nm\t1\n",
+        b"\xff\0",
+    ],
+)
+def test_a_damaged_summary_gives_no_rate(tmp_path, caplog, content):
+    table = tmp_path / "summary.tsv"
+    table.write_bytes(content)
+    assert measured_rate(table, "m") is None
+    assert bool("summary.tsv is damaged" in caplog.text) == (content != b"dataset\n")

@@ -108,6 +108,15 @@ def test_the_cause(tmp_path, log, said):
     assert cause(tmp_path / "log") == said
 
 
+def test_a_log_that_is_damaged_or_large(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"\0\xff" * 2_000_000 + b"\n" + REFUSED.encode())
+    assert cause(log).startswith("InputError: dataset a")
+    log.write_bytes(b"\0\xff" * 10)
+    assert cause(log) == SILENT
+    assert cause(tmp_path / ("x" * 300)).startswith("Its log cannot be read (File name too long).")
+
+
 def test_a_job_that_wrote_no_log(tmp_path):
     assert cause(tmp_path / "none", "slurm/7.log").startswith(
         "It wrote no log. Its output is above, or in slurm/7.log,"

@@ -1,6 +1,8 @@
 """The table at the end of a run."""
 
-from lucaflow.report.summary import as_text
+import pytest
+
+from lucaflow.report.summary import _preflight, as_text
 
 
 def test_the_table_of_a_run(tmp_path):
@@ -15,3 +17,18 @@ def test_the_table_of_a_run(tmp_path):
     table.write_text(f"{header}p\tlucaone-36000000\t10\t9\t12\t3.5\tresults/p/l/embeddings.h5\t\n")
     assert "not for science" not in as_text(table)
     assert "Predictions" not in as_text(table)
+
+
+@pytest.mark.parametrize("content", [b"", b"dataset\n", b"\0\xff\t\n", b'dataset\tmodel\n"p\n'])
+def test_a_damaged_table_is_named_at_the_end_of_a_run(tmp_path, content):
+    table = tmp_path / "summary.tsv"
+    table.write_bytes(content)
+    assert f"{table} is damaged (" in as_text(table) and "the table of the run is left out" in as_text(table)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{"])
+def test_a_damaged_estimate_is_left_out(tmp_path, caplog, content):
+    path = tmp_path / "preflight.json"
+    path.write_text(content)
+    assert _preflight(path) == {}
+    assert "preflight.json is damaged" in caplog.text
