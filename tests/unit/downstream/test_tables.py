@@ -1,11 +1,16 @@
 """The cells of tables of predictions."""
 
+import csv
+
 import numpy as np
 import pytest
 
 from lucaflow.downstream.lucaonetasks import Task
-from lucaflow.downstream.prediction import OutputRows
-from lucaflow.downstream.tables import Formatter
+from lucaflow.downstream.prediction import OutputRows, Predictions, Sides
+from lucaflow.downstream.tables import Formatter, write_predictions
+from lucaflow.records.outcomes import Policies
+from lucaflow.records.readers import Columns, read_records
+from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
 
 
 def formatter(task_type, labels, threshold=0.5, topk=None):
@@ -45,3 +50,26 @@ def test_numbers_are_written_as_lucaonetasks_does():
 def test_columns(topk, columns):
     assert formatter("multi_class", ["a", "b"], topk=topk).columns == ["seq_id", "seq", *columns]
     assert formatter("regression", [], topk=topk).columns == ["seq_id", "seq", "prob", "label"]
+
+
+def test_what_a_spreadsheet_takes_for_a_formula_is_kept(tmp_path):
+    """In records.tsv and in both tables of predictions: ids and labels are data."""
+    cells = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")']
+    path = tmp_path / "in.csv"
+    with path.open("w", newline="") as lines:
+        rows = [(cell, "ACGT", cell) for cell in cells]
+        csv.writer(lines).writerows([("id", "seq", "kind"), *rows, ("=drop", "", "")])
+    columns = Columns(sequence="seq", label="kind")
+    files = NormalisedFiles(*(tmp_path / "out" / name for name in "rslcp"))
+    normalise_dataset(read_records(path, columns), path, "gene", Policies(empty_sequences="drop"), files)
+    outputs = OutputRows(len(cells), "binary_class", 1, None)
+    outputs.put(slice(None), np.full((len(cells), 1), 0.5, dtype=np.float32))
+    sides = Sides(np.full((len(cells), 1), "gene"), np.ones(len(cells), dtype=bool))
+    tables = tmp_path / "good.csv", tmp_path / "failed.csv"
+    found = Predictions(sides, outputs, np.arange(len(cells)))
+    write_predictions(*tables, path, columns, files.records, found, formatter("binary_class", cells[:2]), "error")
+    with files.records.open(newline="") as lines:
+        assert [row["id"] for row in csv.DictReader(lines, delimiter="\t")] == [*cells, "=drop"]
+    predicted, failed = (list(csv.DictReader(table.open(newline=""))) for table in tables)
+    assert [(row["seq_id"], row["ground_truth"], row["label"]) for row in predicted] == [(c, c, "+1") for c in cells]
+    assert [row["seq_id"] for row in failed] == ["=drop"]
