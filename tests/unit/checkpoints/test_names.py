@@ -95,7 +95,7 @@ def test_a_name_in_the_list_of_a_repository(repository, name):
 
 
 def test_a_name_that_is_too_long(repository):
-    with pytest.raises(CheckpointError, match=r"'modelx+\.\.\. is longer than the 246 bytes of a file's name"):
+    with pytest.raises(CheckpointError, match=r"'modelx+'\.\.\. is longer than the 246 bytes of a file's name"):
         repository("config.json", f"model{'x' * 300}.safetensors")
 
 

@@ -141,7 +141,7 @@ def test_aliases_of_aliases_end_quickly(key):
 
 
 def test_a_long_value_is_cut_in_the_message():
-    with pytest.raises(ConfigError, match=r"embedding.outputs.0: 'x{900,1000}\.\.\.$"):
+    with pytest.raises(ConfigError, match=r"embedding.outputs.0: 'x{190,200}\.\.\. is not one of"):
         resolve({"embedding": {"outputs": ["x" * 10**6]}}, CONFIG)
 
 
