@@ -1,4 +1,4 @@
-"""Files and folders that are deleted below results/ or among the checkpoints: the next run makes them again."""
+"""Files and folders that are deleted or changed below results/ or among the checkpoints: they are made again."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.xdist_group("deletions")
 # They hold times, identifiers that are drawn anew, the checksum of such a file, or the numbers of one run.
 VARYING = re.compile(r"summary\.|SHA256SUMS|run\.|\.html$|receipts/|preflight\.json|checkpoint\.json|head\.json")
 PAIRS = 20
+FLIPS = 3
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,7 @@ def delete(path: Path) -> None:
 
 def check(finished: Workflow, folder: Path, names: tuple[str, ...]) -> None:
     """Delete files or folders in a copy, and run it at most twice; all results must be as before."""
-    copied = Workflow(folder, Path())
-    copied.config = finished.config
-    subprocess.run(["cp", "-a", finished.directory, folder], check=True)
+    copied = copy(finished, folder, finished.config)
     for name in names:
         delete(folder / name)
     run = copied.run()
@@ -88,9 +87,7 @@ def test_several_at_once(finished, tmp_path):
 @pytest.mark.long
 def test_one_of_each_kind_is_missed(finished, tmp_path):
     """A dry run plans the step that writes it."""
-    copied = Workflow(tmp_path / "work", Path())
-    copied.config = finished.config
-    subprocess.run(["cp", "-a", finished.directory, copied.directory], check=True)
+    copied = copy(finished, tmp_path / "work", finished.config)
     for name in kinds(copied.directory):
         (copied.directory / name).rename(tmp_path / "aside")
         said = copied.run("--dry-run").succeeded().output
@@ -116,9 +113,8 @@ def test_random_pairs(finished, tmp_path, caplog):
 @pytest.mark.long
 def test_a_deleted_model_and_another_record(finished, tmp_path):
     """All records are in the results, whatever is changed at the same time."""
-    copied = Workflow(tmp_path / "work", Path())
-    copied.config = {**finished.config, "embedding": {"outputs": ["mean", "matrix", "max"]}}
-    subprocess.run(["cp", "-a", finished.directory, copied.directory], check=True)
+    other = {**finished.config, "embedding": {"outputs": ["mean", "matrix"], "layer": 2}}
+    copied = copy(finished, tmp_path / "work", other)
     for path in copied.directory.glob("checkpoints/*/model.safetensors"):
         path.unlink()
     delete(copied.directory / "results/p/sequences/shards")
@@ -127,3 +123,41 @@ def test_a_deleted_model_and_another_record(finished, tmp_path):
     copied.run().succeeded()
     assert len((copied.directory / "results/p/predictions/MiniProtLoc.csv").read_text().splitlines()) == 14
     copied.run("verify").succeeded()
+
+
+@pytest.mark.long
+def test_a_flipped_bit_passes_into_no_result(finished, tmp_path, caplog):
+    """With another option the next run reads most files. It refuses the damaged one, makes it again or needs it not."""
+    caplog.set_level(logging.INFO)
+    seed = random.randrange(10**6)
+    logger.info("seed %d", seed)
+    draw = random.Random(seed)
+    other = {**finished.config, "embedding": {"outputs": ["mean", "matrix"], "layer": 2}, "export": ["npy"]}
+    undisturbed = copy(finished, tmp_path / "undisturbed", other)
+    undisturbed.run().succeeded()
+    expected = results_of(undisturbed)
+    files = [name for name in kinds(finished.directory) if (finished.directory / name).is_file()]
+    for name in draw.sample(files, FLIPS):
+        copied = copy(finished, tmp_path / "work", other)
+        content = bytearray((copied.directory / name).read_bytes())
+        place, bit = draw.randrange(len(content)), draw.randrange(8)
+        logger.info("%s: bit %d of byte %d", name, bit, place)
+        content[place] ^= 1 << bit
+        (copied.directory / name).write_bytes(content)
+        if copied.run().code:
+            copied.run("verify")
+            copied.run().succeeded()
+        assert results_of(copied) == expected
+        delete(copied.directory)
+
+
+def copy(finished: Workflow, folder: Path, config: dict) -> Workflow:
+    subprocess.run(["cp", "-a", finished.directory, folder], check=True)
+    copied = Workflow(folder, Path())
+    copied.config = config
+    return copied
+
+
+def results_of(workflow: Workflow) -> dict[str, bytes]:
+    names = ("records.tsv", "mini-1/embeddings.h5", "mini-1/export/mean.npy", "predictions/MiniProtLoc.csv")
+    return {name: (workflow.directory / "results/p" / name).read_bytes() for name in names}
