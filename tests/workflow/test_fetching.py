@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,6 +115,26 @@ def test_the_older_place_is_used_where_the_newer_one_has_nothing(workflow, serve
     prepare(workflow, server)
     run = workflow.run().succeeded()
     assert "the server has no such file (404 Not Found). Trying the next place." in run.output
+
+
+@pytest.mark.long
+def test_files_of_a_fetched_checkpoint_that_were_deleted(workflow, server):
+    """They are fetched again only if the converted model is missing too."""
+    prepare(workflow, server).run().succeeded()
+    published, converted = (
+        workflow.directory / "checkpoints" / name for name in ("published", "lucaone-5600000-server")
+    )
+    asked = len(server.asked)
+    shutil.rmtree(published)
+    shutil.rmtree(converted / "receipts")
+    assert set(workflow.run().succeeded().jobs) == {"convert_checkpoint"}
+    assert len(server.asked) == asked
+    (converted / "model.safetensors").unlink()
+    assert set(workflow.run().succeeded().jobs) == {"fetch_checkpoint", "convert_checkpoint"}
+    (converted / "checkpoint.json").unlink()
+    (published / converted.name / "pytorch.pth").unlink()
+    assert set(workflow.run().succeeded().jobs) == {"fetch_checkpoint", "convert_checkpoint"}
+    assert not workflow.run().succeeded().jobs
 
 
 @pytest.mark.long

@@ -102,3 +102,9 @@ def test_a_small_change_is_told_from_what_exists(done):
     assert second["seconds"] > first["seconds"]
     assert "kept sequences" in (done.directory / "results/summary.html").read_text()
     assert re.search(r"computed +kept", run.output)
+
+
+def test_a_run_that_ends_without_all_results_says_so(done):
+    """--touch makes Snakemake take older results for the new ones."""
+    done.config["embedding"] = {"outputs": ["max"]}
+    done.run("--touch").failed("Not all results are there", "results/p/receipts/assemble-mini-1.json")
