@@ -24,7 +24,7 @@ def results(tmp_path) -> dict[str, Path]:
     predicted.parent.mkdir()
     shard.write_bytes(b"12")
     report.write_text(json.dumps({"files": {"embeddings.h5": {"bytes": 1}, "shards/x.h5": {"bytes": 2}}}))
-    predicted.write_text(json.dumps({"dataset": "d", "predicted": 2, "failed": 1}))
+    predicted.write_text(json.dumps({"dataset": "d", "seq_types": ["prot"], "predicted": 2, "failed": 1}))
     with h5py.File(report.with_name("embeddings.h5"), "w") as file:
         file.attrs.update(format="lucaflow-embeddings", format_version=EMBEDDINGS_FORMAT_VERSION)
         file["ids"] = ["a", "b"]
@@ -38,6 +38,12 @@ def check(results: dict[str, Path], **status: int) -> None:
 
 def test_complete_results(results):
     check(results, accepted=2, dropped=1, duplicate=5)
+
+
+def test_both_sides_of_a_pair_have_one_row(results):
+    about = {"dataset": "d", "seq_types": ["gene", "prot"], "predicted": 1, "failed": 1}
+    results["predicted"].write_text(json.dumps(about))
+    check(results, accepted=2, dropped=2)
 
 
 def test_a_record_without_an_embedding_or_a_prediction(results):
