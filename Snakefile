@@ -35,7 +35,7 @@ report: "resources/report/overview.rst"
 rule all:
     default_target: True
     input:
-        converted_models,
+        *MODELS_IN_USE,
         final_files,
         files_known_later,
     message:
@@ -44,8 +44,7 @@ rule all:
 
 rule fetch:
     input:
-        converted_models,
-        checkpoints_of_all_heads,
+        *MODELS_IN_USE,
     localrule: True
     message:
         "Everything the configuration needs from elsewhere is here."

@@ -43,7 +43,8 @@ checkpoint convert_checkpoint:
         fetched=once_fetched,
         current=unless_converted,
     output:
-        receipt=f"{CHECKPOINTS}/{{folder}}/receipts/convert.json",
+        # Other runs may use the model while this job finds it converted: the receipt stays until it is written again.
+        receipt=update(f"{CHECKPOINTS}/{{folder}}/receipts/convert.json"),
     log:
         "logs/convert_checkpoint/{folder}.log",
     benchmark:

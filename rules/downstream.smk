@@ -20,7 +20,7 @@ checkpoint convert_head:
         fetched=once_head_is_fetched,
         current=unless_head_converted,
     output:
-        receipt=f"{CHECKPOINTS}/{{head}}/receipts/convert.json",
+        receipt=update(f"{CHECKPOINTS}/{{head}}/receipts/convert.json"),
     log:
         "logs/convert_head/{head}.log",
     retries: 0

@@ -34,6 +34,7 @@ rule embed:
 rule assemble:
     input:
         shards=shards_of,
+        division=result_of("normalize", "results/{dataset}/sequences/shards.tsv"),
         records=result_of("normalize", "results/{dataset}/records.tsv"),
         current=unless_current(
             "assemble-{model}",

@@ -33,25 +33,33 @@ def result_of(step, path):
 
     def result(wildcards):
         names = dict(wildcards)
-        (found,) = known([path.format(**names)], is_settled(wildcards, step.format(**names)))
+        (found,) = regardless_of_times(
+            [path.format(**names)], if_=is_settled(wildcards, step.format(**names))
+        )
         return found
 
     return result
 
 
 def is_settled(wildcards, step):
-    """Return whether a step of a dataset is current; while that depends on a checkpoint rule, wait for the rule."""
+    """Return whether the receipt of a step is for the present settings and results; wait for a checkpoint rule to know."""
     dataset = dataset_of(wildcards)
     if step == "normalize":
         return bool(checkpoints.normalize.get(dataset=dataset.name))
     if step == "plan":
+        # Wait for what the plan waits for, too: if the plan turns out to be current, Snakemake does not look again at
+        # jobs that wait for the plan alone.
+        dataset_settings(dataset, step)
         return bool(checkpoints.plan_heads.get(dataset=dataset.name))
     return receipts.is_current(receipt_file(dataset, step), dataset_settings(dataset, step))
 
 
-def known(paths, is_known):
-    """Return paths of results as inputs, without regard to their times if their content is known."""
-    if not is_known:
+def regardless_of_times(paths, if_):
+    """Return paths of results as inputs; their times do not matter if a condition holds.
+
+    With -R or -F the user starts jobs whose results are current, and Snakemake finds the jobs after them by plain inputs.
+    """
+    if not if_ or workflow.dag.forcerules:
         return paths
     for path in paths:
         mend_time(Path(MOVED(path)))
@@ -60,13 +68,26 @@ def known(paths, is_known):
 
 def mend_time(path):
     """Give a result that is dated in the future the present time: Snakemake would take it for newer than its results."""
-    if (
+    if not runs_jobs():
+        return
+    # Snakemake dates a folder by a file in it.
+    for file in (path, path / ".snakemake_timestamp"):
+        if file.exists() and file.stat().st_mtime > time.time() + 1:
+            try:
+                os.utime(file)
+            except OSError as error:
+                logger.warning(
+                    f"{file} is dated in the future, and its date cannot be changed: {error.strerror}."
+                )
+
+
+def runs_jobs():
+    """Return whether this process runs jobs: it does not for a dry run, a picture of the jobs, or as a job itself."""
+    return (
         workflow.is_main_process
-        and not workflow.dryrun
-        and path.exists()
-        and path.stat().st_mtime > time.time() + 1
-    ):
-        os.utime(path)
+        and bool(workflow.executor_plugin)
+        and not (workflow.dryrun or workflow.touch)
+    )
 
 
 def unless_current(step, *outputs, compare=()):
@@ -83,26 +104,28 @@ def unless_current(step, *outputs, compare=()):
         found, compared = (
             [MOVED(path.format(**dict(wildcards))) for path in of] for of in (outputs, compare)
         )
-        force_unless_current(found, receipt, settings, compared)
+        force_unless_current(found, receipt, settings, compared, missing=step in ("normalize", "plan"))
         return []
 
     return no_input
 
 
-def force_unless_current(outputs, receipt, settings, compare=()):
-    """Make Snakemake run the job of existing outputs, unless its receipt is for these settings.
+def force_unless_current(outputs, receipt, settings, compare=(), missing=False):
+    """Make Snakemake run the job of outputs, unless its receipt is for these settings.
 
-    Snakemake then calls the job forced. `forcefiles` is not documented: test_receipts.py tests each way to use it.
+    missing: also if no output exists. Other steps wait for a checkpoint rule to know whether they have to run, and
+    Snakemake would not run it for them.
     """
-    existing = [path for path in outputs if Path(path).exists()]
-    if not workflow.is_main_process or not existing:
-        return
-    if not receipts.is_current(receipt, settings, map(Path, compare)):
-        force(existing)
+    forced = outputs if missing else [path for path in outputs if Path(path).exists()]
+    if workflow.is_main_process and forced and not receipts.is_current(receipt, settings, map(Path, compare)):
+        force(forced)
 
 
 def force(outputs):
-    """Make Snakemake run the jobs of outputs, although they exist."""
+    """Make Snakemake run the jobs of outputs, although they exist. It then calls the jobs forced.
+
+    `forcefiles` is not documented: test_receipts.py tests each way to use it.
+    """
     if workflow.is_main_process:
         workflow.dag.forcefiles.update(outputs)
 

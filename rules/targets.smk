@@ -3,6 +3,8 @@
 Requires: everything above. Produces: FAILED_JOBS, and named functions.
 """
 
+from snakemake.exceptions import IncompleteCheckpointException
+
 from lucaflow.config import result_files
 from lucaflow.report import failures, summary, terminal
 
@@ -22,6 +24,10 @@ def converted_models(wildcards):
     """Return the receipts of all models in use. Without them, Snakemake would not miss a model of existing results."""
     heads = [str(receipt_of_converted(head.folder)) for head in HEADS.values()]
     return sorted({*heads, *(receipt_of_checkpoint(dataset.model) for dataset in SINGLES)})
+
+
+# A downstream model may need a checkpoint that embeds no dataset.
+MODELS_IN_USE = (converted_models, checkpoints_of_all_heads)
 
 
 def final_files(wildcards):
@@ -46,19 +52,22 @@ def require_results():
     # Another target was asked for, or the run ends early (--until).
     if not any(job.rule.name == "all" and dag.noneedrun_finished(job) for job in dag.jobs):
         return
-    files = [
-        path for path in [*final_files(None), *files_known_later(None)] if not Path(MOVED(path)).exists()
-    ]
-    steps = [
-        str(receipt_file(dataset, step))
-        for dataset in DATASETS.values()
-        for step in steps_of(dataset)
-        if not receipts.is_current(receipt_file(dataset, step), dataset_settings(dataset, step))
-    ]
-    if files or steps:
+    try:
+        missing = [
+            f"{step} of {dataset.name}"
+            for dataset in DATASETS.values()
+            for step in steps_of(dataset)
+            if not receipts.is_current(receipt_file(dataset, step), dataset_settings(dataset, step))
+        ]
+        missing += ["the summary"] * (not receipts.is_current(summary_receipt(), summary_settings(None)))
+        files = [*final_files(None), *files_known_later(None)]
+        missing += [path for path in files if not Path(MOVED(path)).exists()]
+    except IncompleteCheckpointException as error:
+        missing = [str(error.targetfile)]
+    if missing:
         raise WorkflowError(
-            "Not all results are there, although all jobs succeeded. Run again. "
-            f"Missing, or not for this configuration: {', '.join([*files, *steps][:10])}"
+            "Not all results are there, although all jobs succeeded. Run the same command again, without -R and "
+            f"--touch. Missing, or not for this configuration: {', '.join(missing[:10])}"
         )
 
 

@@ -67,5 +67,5 @@ def refuse(problems: Problems, cause: StoreError | None = None) -> NoReturn:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]), recording_step(snakemake, "records") as known:
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "records", "division") as known:
         main(known)

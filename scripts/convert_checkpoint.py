@@ -20,7 +20,7 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.locks import locked
-from lucaflow.files.receipts import recording
+from lucaflow.files.receipts import receipt_path, write_receipt
 from lucaflow.files.space import explaining_a_full_disk
 from lucaflow.logs import reporting_to
 from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
@@ -59,16 +59,16 @@ def convert_once(model: Model, origin: Origin, folder: Path) -> None:
         if is_converted(origin, folder):
             logger.info("%s was converted by another run", model.name)
             return
+        receipt_path(folder, "convert").unlink(missing_ok=True)
         record = convert_in_subprocess(origin, model, folder)
     logger.info("converted %s: %d parameters, sha256 %s", model.name, record["parameters"], record["model"]["sha256"])
 
 
 if __name__ == "__main__":
-    converted = Path(snakemake.output.receipt).parents[1]
-    outputs = [converted / CHECKPOINT_RECORD, converted / MODEL_NAME]
-    with (
-        reporting_to(snakemake.log[0]),
-        recording(snakemake.output.receipt, snakemake.params.settings, outputs) as known,
-    ):
+    receipt = Path(snakemake.output.receipt)
+    converted = receipt.parents[1]
+    with reporting_to(snakemake.log[0]):
         main(converted)
-        known[converted / MODEL_NAME] = read_record(converted)["model"]
+        weights = {converted / MODEL_NAME: read_record(converted)["model"]}
+        outputs = [converted / CHECKPOINT_RECORD, *weights]
+        write_receipt(receipt, snakemake.params.settings, outputs, known=weights)

@@ -22,7 +22,7 @@ from lucaflow.downstream.models import HEAD_RECORD, HeadOrigin, TrainedHead, loc
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.locks import locked
-from lucaflow.files.receipts import recording
+from lucaflow.files.receipts import receipt_path, write_receipt
 from lucaflow.files.space import explaining_a_full_disk
 from lucaflow.logs import reporting_to
 from lucaflow.schemas import read_yaml
@@ -62,6 +62,7 @@ def convert(head: HeadOrigin, folder: Path) -> TrainedHead:
         locked(folder / ".lock", f"converting {head.task.name}"),
         explaining_a_full_disk(folder, "Nothing was converted"),
     ):
+        receipt_path(folder, "convert").unlink(missing_ok=True)
         return convert_head(locate_head(head.root, head.task), folder)
 
 
@@ -86,7 +87,8 @@ def schema(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    converted = Path(snakemake.output.receipt).parents[1]
-    outputs = [converted / HEAD_RECORD, converted / MODEL_NAME]
-    with reporting_to(snakemake.log[0]), recording(snakemake.output.receipt, snakemake.params.settings, outputs):
+    receipt = Path(snakemake.output.receipt)
+    converted = receipt.parents[1]
+    with reporting_to(snakemake.log[0]):
         main(converted)
+        write_receipt(receipt, snakemake.params.settings, [converted / HEAD_RECORD, converted / MODEL_NAME])

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from lucaflow.downstream.required_embeddings import unplanned_folders
+from lucaflow.files.places import inside
 from lucaflow.files.space import human_bytes, size_of
 from lucaflow.logs import reporting_to
 from lucaflow.store.verification import remove_shards, unused_shard_folders
@@ -15,7 +16,11 @@ def main() -> None:
     """List, or remove, the folders of unused embeddings of all datasets."""
     unused = []
     for folder in map(Path, snakemake.params.folders):
-        unused += [*unused_shard_folders(folder, snakemake.params.now), *unplanned_folders(folder)]
+        for path in (*unused_shard_folders(folder, snakemake.params.now), *unplanned_folders(folder)):
+            try:
+                unused.append(inside(folder, path.relative_to(folder).as_posix()))
+            except ValueError as error:
+                logger.warning("%s: a link leads out. It was left unchanged.", error)
     for path in unused:
         logger.info("%10s  %s%s", human_bytes(size_of(path)), path, "  removed" if snakemake.params.removing else "")
         if snakemake.params.removing and (left := remove_shards(path)):

@@ -11,7 +11,7 @@ from lucaflow.downstream.required_embeddings import Plan
 from lucaflow.errors import StoreError, UnreadableError
 from lucaflow.files import receipts
 from lucaflow.logs import reporting_to
-from lucaflow.records.sequences import damaged_sequences, shard_folder
+from lucaflow.records.sequences import damaged_sequences
 from lucaflow.store.verification import damage_of_shard, damaged_shards
 
 logger = logging.getLogger("lucaflow")
@@ -22,8 +22,7 @@ Damage = list[tuple[Path, str]]
 def main() -> None:
     """Compare all results, and the models that they depend on, with their receipts, and read all shards."""
     folders = [Path(folder) for folder in snakemake.params.folders]
-    found = [receipt for folder in folders for receipt in sorted(folder.glob(f"{receipts.FOLDER}/*.json"))]
-    found += sorted(folders[0].parent.glob(f"{receipts.FOLDER}/*.json"))
+    found = [receipt for folder in (*folders, folders[0].parent) for receipt in receipts.receipts_in(folder)]
     found += [receipt for receipt in map(Path, snakemake.params.conversions) if receipt.is_file()]
     damaged, unreadable = damaged_results(found)
     unremoved = [problem for path, _ in damaged if (problem := remove(path))]
@@ -57,6 +56,7 @@ def damaged_results(found: Iterable[Path]) -> tuple[Damage, list[str]]:
                 continue
             changed = receipts.damage(receipt)
             changed = changed or damaged_shards_of(receipt)
+            changed += damaged_sequences_of(receipt)
         except UnreadableError as error:
             unreadable.append(str(error))
             continue
@@ -89,24 +89,30 @@ def damaged_shards_of(receipt: Path) -> Damage:
     downstream models are no damage: the user may have removed them to make room.
     """
     outputs = {path.name: path for path in receipts.recorded_outputs(receipt)}
-    if "shards.tsv" in outputs:
-        return damaged_sequences(shard_folder(outputs["shards.tsv"]))
     if "verified.json" in outputs:
         damaged = damaged_shards(outputs["verified.json"])
         return [*damaged, (receipt, "depends on damaged embeddings")] if damaged else []
     if "plan.json" in outputs:
         plan = outputs["plan.json"]
-        if found := damaged_sequences(plan.with_name("sequences")):
-            return found
         try:
             groups = Plan.read(plan).groups
         except StoreError as error:
             return [(plan, str(error))]
         shards = [path for group in groups for path in group.files(plan.parent) if path.is_file()]
+        receipts.require_no_links_out(plan.parent, shards)
         damaged = [(path, problem) for path in shards if (problem := damage_of_shard(path))]
         dependent = sorted(receipt.parent.glob("predict-*.json")) if damaged else []
         return [*damaged, *((path, "depends on damaged embeddings") for path in dependent)]
     return []
+
+
+def damaged_sequences_of(receipt: Path) -> Damage:
+    """Return the damaged FASTA files of shards that a step wrote; their names tell their content."""
+    name = {"normalize": "sequences/shards", "plan": "heads/sequences"}.get(receipt.stem)
+    if name is None:
+        return []
+    receipts.require_no_links_out(receipt.parents[1], [receipt.parents[1] / name])
+    return damaged_sequences(receipt.parents[1] / name)
 
 
 if __name__ == "__main__":

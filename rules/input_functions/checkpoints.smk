@@ -95,5 +95,5 @@ def unless_converted(wildcards):
     folder = checkpoint_folder_of(wildcards)
     receipt = receipt_of_converted(folder)
     record = folder / converted.CHECKPOINT_RECORD
-    force_unless_current([str(receipt)], receipt, origin_of_folder(wildcards), [record])
+    force_unless_current([str(receipt)], receipt, origin_of_folder(wildcards), [record], missing=True)
     return []

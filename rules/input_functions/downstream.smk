@@ -78,7 +78,9 @@ def unless_head_converted(wildcards):
     """Let a downstream model be converted again if its receipt is for other files. Adds no input."""
     folder = head_of(wildcards).folder
     receipt = receipt_of_converted(folder)
-    force_unless_current([str(receipt)], receipt, settings_of_head(wildcards), [folder / HEAD_RECORD])
+    force_unless_current(
+        [str(receipt)], receipt, settings_of_head(wildcards), [folder / HEAD_RECORD], missing=True
+    )
     return []
 
 

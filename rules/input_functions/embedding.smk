@@ -25,7 +25,7 @@ def shards_of(wildcards):
 
 def known_shards(paths):
     """Return shards as inputs. The names of those that exist tell their content, so their times do not matter."""
-    return [path for file in paths for path in known([file], Path(MOVED(file)).is_file())]
+    return [path for file in paths for path in regardless_of_times([file], if_=Path(MOVED(file)).is_file())]
 
 
 def shard_folder(dataset, digest):
@@ -73,7 +73,7 @@ def show_estimate(dataset, shards, digest):
         logger.info(f"{dataset.name}: {found.describe()}")
     elif current and (folder / "preflight.json").is_file():
         return
-    if workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch:
+    if runs_jobs():
         folder.mkdir(parents=True, exist_ok=True)
         found.write(folder / "preflight.json", stored_bytes(stored), shutil.disk_usage(folder).free)
 

@@ -1,9 +1,8 @@
 """Functions of rules/summary.smk: the results that the summary reads, and the settings of the whole run."""
 
-from lucaflow.config import result_files
+import functools
 
-# Filled once: whether every step was current when the run was planned.
-ALL_CURRENT = []
+from lucaflow.config import result_files
 
 
 def once_all_are_current(paths):
@@ -11,15 +10,14 @@ def once_all_are_current(paths):
 
     If each step is current, the times of its results do not matter; otherwise a step runs before this one.
     """
-    return lambda wildcards: known(paths(wildcards), all_are_current())
+    return lambda wildcards: regardless_of_times(paths(wildcards), if_=all_were_current())
 
 
-def all_are_current():
+@functools.cache
+def all_were_current():
     """Return whether every step was current when the run was planned; wait for checkpoint rules to know."""
-    if not ALL_CURRENT:
-        steps = ((dataset, step) for dataset in DATASETS.values() for step in steps_of(dataset))
-        ALL_CURRENT.append(all(is_settled(dataset, step) for dataset, step in steps))
-    return ALL_CURRENT[0]
+    steps = ((dataset, step) for dataset in DATASETS.values() for step in steps_of(dataset))
+    return all(is_settled(dataset, step) for dataset, step in steps)
 
 
 def steps_of(dataset):
@@ -86,6 +84,21 @@ def summary_settings(wildcards):
 
 
 def unless_summarised(wildcards):
-    """Let the run be summarised again if the receipt of the summary is for other settings. Adds no input."""
-    force_unless_current([MOVED("results/summary.tsv")], summary_receipt(), summary_settings(wildcards))
+    """Let the run be summarised again if its receipt is for other settings, or its checksums are of other results.
+
+    Adds no input.
+    """
+    table = MOVED("results/summary.tsv")
+    force_unless_current([table], summary_receipt(), summary_settings(wildcards))
+    if workflow.is_main_process and not has_present_checksums():
+        force([table])
     return []
+
+
+def has_present_checksums():
+    """Return whether SHA256SUMS lists the results as the receipts of their steps do."""
+    results = Path(MOVED("results"))
+    try:
+        return (results / "SHA256SUMS").read_text(encoding="utf-8") == receipts.as_list(results, DATASETS)
+    except (OSError, UnicodeDecodeError, LucaFlowError):
+        return False

@@ -39,6 +39,15 @@ def finished(tmp_path_factory) -> Workflow:
     return workflow
 
 
+@pytest.fixture
+def draw(caplog) -> random.Random:
+    """A generator whose seed a failure shows, with all that the test logs."""
+    caplog.set_level(logging.INFO)
+    seed = random.randrange(10**6)
+    logger.info("seed %d", seed)
+    return random.Random(seed)
+
+
 def content(folder: Path) -> dict[str, bytes]:
     """Return the content of each result and model; of those that vary, an empty one."""
     files = [path for top in ("results", "checkpoints") for path in (folder / top).rglob("*") if path.is_file()]
@@ -98,12 +107,7 @@ def test_one_of_each_kind_is_missed(finished, tmp_path):
 
 
 @pytest.mark.long
-def test_random_pairs(finished, tmp_path, caplog):
-    """A failure shows the seed and the pairs."""
-    caplog.set_level(logging.INFO)
-    seed = random.randrange(10**6)
-    logger.info("seed %d", seed)
-    draw = random.Random(seed)
+def test_random_pairs(finished, tmp_path, draw):
     for _ in range(PAIRS):
         names = tuple(draw.sample(kinds(finished.directory), 2))
         logger.info("deleted: %s", names)
@@ -126,12 +130,8 @@ def test_a_deleted_model_and_another_record(finished, tmp_path):
 
 
 @pytest.mark.long
-def test_a_flipped_bit_passes_into_no_result(finished, tmp_path, caplog):
+def test_a_flipped_bit_passes_into_no_result(finished, tmp_path, draw):
     """With another option the next run reads most files. It refuses the damaged one, makes it again or needs it not."""
-    caplog.set_level(logging.INFO)
-    seed = random.randrange(10**6)
-    logger.info("seed %d", seed)
-    draw = random.Random(seed)
     other = {**finished.config, "embedding": {"outputs": ["mean", "matrix"], "layer": 2}, "export": ["npy"]}
     undisturbed = copy(finished, tmp_path / "undisturbed", other)
     undisturbed.run().succeeded()
@@ -161,3 +161,35 @@ def copy(finished: Workflow, folder: Path, config: dict) -> Workflow:
 def results_of(workflow: Workflow) -> dict[str, bytes]:
     names = ("records.tsv", "mini-1/embeddings.h5", "mini-1/export/mean.npy", "predictions/MiniProtLoc.csv")
     return {name: (workflow.directory / "results/p" / name).read_bytes() for name in names}
+
+
+@pytest.mark.long
+def test_a_checkpoint_that_only_a_downstream_model_uses(tmp_path):
+    """It embeds no dataset; the run misses it all the same."""
+    workflow = Workflow(tmp_path, Path())
+    columns = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b"
+    workflow.write("pairs.csv", f"{columns}\ng,p,gene,prot,GCGTCG,MKVLAWRRKLAW\n")
+    workflow.datasets({"dataset": "t", "path": "pairs.csv", "kind": "pair", "tasks": "MiniCentralDogma"})
+    workflow.config["checkpoints"] = {"directory": "checkpoints"}
+    workflow.run().succeeded()
+    (checkpoint,) = tmp_path.glob("checkpoints/mini-1-*")
+    delete(checkpoint)
+    assert set(workflow.run().succeeded().jobs) == {"convert_checkpoint"}
+    # The record of its conversion is needed to know that a task predicts anew.
+    delete(checkpoint)
+    workflow.config["heads"] = {"threshold": 0.7}
+    assert set(workflow.run().succeeded().jobs) == {"convert_checkpoint", "predict", "summarise"}
+    # Where checkpoints are does not matter.
+    (tmp_path / "checkpoints").rename(tmp_path / "moved")
+    workflow.config["checkpoints"] = {"directory": "moved"}
+    assert set(workflow.run().succeeded().jobs) == {"summarise"}
+    assert "Nothing to be done" in workflow.run().succeeded().output
+
+
+@pytest.mark.long
+def test_a_job_that_is_asked_for_hides_no_other(finished, tmp_path):
+    """Snakemake looks no further than a current result behind a job that -R starts."""
+    copied = copy(finished, tmp_path / "work", {**finished.config, "save_type": "tensor"})
+    assert {"draw", "export_lucaone", "summarise"} <= set(copied.run("-R", "draw").succeeded().jobs)
+    subprocess.run(["sha256sum", "--quiet", "--check", "SHA256SUMS"], cwd=copied.directory / "results", check=True)
+    assert "Nothing to be done" in copied.run().succeeded().output

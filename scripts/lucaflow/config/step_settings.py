@@ -65,7 +65,8 @@ def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[s
         "converter": CHECKPOINT_CONVERSION_VERSION,
         **asdict(model),
         "source": settings["source"],
-        "revision": settings["revision"],
+        # Of a repository on the Hub; a server has none.
+        "revision": settings["revision"] if settings["source"] == "huggingface" else None,
     }
 
 

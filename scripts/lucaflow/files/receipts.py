@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from functools import lru_cache
+from glob import escape
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +27,21 @@ from lucaflow.files.writing import write_text
 FOLDER = "receipts"
 
 Entry = dict[str, Any]
+
+# The files that steps write, by the first word of their names, as patterns of paths in the receipt's folder. {of}: the
+# rest of the name. A receipt that names another file was not written by LucaFlow.
+_FILES_OF_STEPS = {
+    "convert": ("checkpoint.json", "head.json", "model.safetensors"),
+    "normalize": ("records.tsv", "sequences/*"),
+    "assemble": ("{of}/embeddings.h5", "{of}/verified.json"),
+    "draw": ("{of}/figures/*",),
+    "precisions": ("{of}/figures/precisions.*",),
+    "stitchings": ("{of}/figures/stitchings.*",),
+    "export": ("*/export/*",),
+    "plan": ("heads/plan.json", "heads/sequences"),
+    "predict": ("predictions/{of}.*",),
+    "summary": ("summary.*", "validation.html", "SHA256SUMS", "*/run.yaml", "*/run.html"),
+}
 
 
 def receipt_path(folder: str | Path, step: str) -> Path:
@@ -127,11 +144,12 @@ def _written(path: Path) -> str | None:
 
 def entry_of_written(path: Path) -> Entry | None:
     """Return the bytes and sha256 of a file from the receipt of the step that wrote it, or None without a receipt."""
-    for folder in path.parents:
-        for receipt in sorted(folder.glob(f"{FOLDER}/*.json")):
-            content = _content(receipt)
-            if content and (entry := content["outputs"].get(path.relative_to(folder).as_posix())):
-                return entry if "sha256" in entry else None
+    folder = next((folder for folder in path.parents if (folder / FOLDER).is_dir()), None)
+    if folder is None:
+        return None
+    for content in filter(None, map(_content, receipts_in(folder))):
+        if entry := content["outputs"].get(path.relative_to(folder).as_posix()):
+            return entry if "sha256" in entry else None
     return None
 
 
@@ -153,7 +171,7 @@ def damage(receipt: Path) -> list[tuple[Path, str]]:
     """
     try:
         entries = recorded_outputs(receipt)
-        _require_no_links_out(receipt.parent.parent, entries)
+        require_no_links_out(receipt.parent.parent, entries)
         found = [(path, how) for path, entry in entries.items() if (how := _difference(path, entry))]
     except UnreadableError:
         raise
@@ -164,7 +182,8 @@ def damage(receipt: Path) -> list[tuple[Path, str]]:
     return [*found, (receipt, "describes files that changed")] if found else []
 
 
-def _require_no_links_out(folder: Path, paths: Iterable[Path]) -> None:
+def require_no_links_out(folder: Path, paths: Iterable[Path]) -> None:
+    """Raise UnreadableError if a link leads from one of the paths out of the folder."""
     for path in paths:
         try:
             inside(folder, path.relative_to(folder).as_posix())
@@ -190,7 +209,7 @@ def as_list(results: Path, datasets: Iterable[str]) -> str:
 
     Files that were deleted since, such as an export that is no longer asked for, are left out.
     """
-    found = [receipt for name in datasets for receipt in sorted((results / name / FOLDER).glob("*.json"))]
+    found = [receipt for name in datasets for receipt in receipts_in(results / name)]
     outputs = [item for receipt in found for item in recorded_outputs(receipt).items()]
     entries = {path: entry["sha256"] for path, entry in outputs if path.is_file()}
     return "".join(f"{digest}  {path.relative_to(results).as_posix()}\n" for path, digest in sorted(entries.items()))
@@ -226,6 +245,8 @@ def _read(receipt: Path) -> dict[str, Any]:
             raise ValueError("its settings do not match their SHA-256")
         for name, entry in content["outputs"].items():
             inside(folder, name, links=False)
+            if not _is_of_step(receipt.stem, name):
+                raise ValueError(f"{name} is no result of this step")
             if "folder" not in entry:
                 entry["bytes"], entry["sha256"]
         for name in content["reads"]:
@@ -237,6 +258,18 @@ def _read(receipt: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{receipt} is damaged ({type(error).__name__}: {error}). Delete it and run again.") from error
     return content
+
+
+def _is_of_step(step: str, name: str) -> bool:
+    """Return whether a step writes a file of this name."""
+    kind, _, of = step.partition("-")
+    return any(fnmatchcase(name, pattern.format(of=escape(of))) for pattern in _FILES_OF_STEPS.get(kind, ()))
+
+
+def receipts_in(folder: Path) -> list[Path]:
+    """Return the receipts of the steps of a folder, without other files beside them."""
+    found = sorted((folder / FOLDER).glob("*.json"))
+    return [path for path in found if path.stem.partition("-")[0] in _FILES_OF_STEPS]
 
 
 def _outputs(receipt: Path, content: Mapping[str, Any]) -> Iterator[tuple[Path, Entry]]:

@@ -14,6 +14,7 @@ from lucaflow.files.receipts import (
     damage,
     is_current,
     receipt_path,
+    receipts_in,
     recorded_settings,
     recording,
     require_unchanged,
@@ -25,13 +26,13 @@ SETTINGS = {"a": 1, "b": [2, None]}
 @pytest.fixture
 def step(tmp_path):
     """The receipt of a step that wrote a file, a file in a folder, and a folder."""
-    receipt = receipt_path(tmp_path / "results/d", "step")
+    receipt = receipt_path(tmp_path / "results/d", "normalize")
     write(receipt)
     return receipt
 
 
 def outputs_of(receipt: Path) -> list[Path]:
-    return [receipt.parents[1] / name for name in ("a b.txt", "m/b.txt", "folder")]
+    return [receipt.parents[1] / name for name in ("records.tsv", "sequences/b c.txt", "sequences/folder")]
 
 
 def write(receipt: Path, settings=SETTINGS) -> None:
@@ -99,13 +100,20 @@ def test_a_damaged_receipt_is_no_receipt(step, content):
         require_unchanged(outputs_of(step)[:1])
 
 
-@pytest.mark.parametrize("name", ["../../outside.txt", "/etc/passwd", "m/../../x"])
-def test_a_receipt_names_no_file_outside_its_folder(step, name):
+@pytest.mark.parametrize(
+    "name", ["../../outside.txt", "/etc/passwd", "sequences/../../x", "notes.txt", "m/figures/map.png"]
+)
+def test_a_receipt_that_names_a_file_of_something_else_is_damaged(step, name):
     content = json.loads(step.read_text())
     content["outputs"] = {name: {"bytes": 1, "sha256": "0"}}
     step.write_text(json.dumps(content))
     assert not is_current(step, SETTINGS)
     assert [path for path, _ in damage(step)] == [step]
+
+
+def test_other_files_beside_receipts_are_none(step):
+    (step.parent / "my_list.json").write_text("[]")
+    assert receipts_in(step.parents[1]) == [step]
 
 
 def test_a_receipt_that_cannot_be_read_is_not_damaged(step):
@@ -120,7 +128,7 @@ def test_a_step_that_reads_an_output_compares_it(step):
     assert require_unchanged([text, other]) == {text: sha256_of(text), other: sha256_of(other)}
     text.write_text("test")
     require_unchanged([other])
-    with pytest.raises(StoreError, match=r"a b\.txt: its content has changed\. Run `snakemake verify`"):
+    with pytest.raises(StoreError, match=r"records\.tsv: its content has changed\. Run `snakemake verify`"):
         require_unchanged([other, text])
     with pytest.raises(StoreError, match="no receipt has"):
         require_unchanged([step])
@@ -131,7 +139,8 @@ def test_a_step_that_reads_an_output_compares_it(step):
 
 def test_a_step_runs_again_for_another_state_of_what_it_read(step):
     text, *_ = outputs_of(step)
-    drawn, receipt = step.parents[1] / "m/drawn.png", receipt_path(step.parents[1], "draw")
+    drawn, receipt = step.parents[1] / "m/figures/drawn.png", receipt_path(step.parents[1], "draw-m")
+    drawn.parent.mkdir(parents=True)
     with recording(receipt, {}, [drawn], reads=[text]):
         drawn.write_text("drawn")
     assert is_current(receipt, {})
@@ -163,4 +172,4 @@ def test_all_checksums_are_a_list_for_sha256sum(step):
     (results / "SHA256SUMS").write_text(as_list(results, ["d", "without-results"]))
     check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
     said = subprocess.run(check, cwd=results, check=True, capture_output=True, text=True).stdout
-    assert said == "d/a b.txt: OK\nd/m/b.txt: OK\n"
+    assert said == "d/records.tsv: OK\nd/sequences/b c.txt: OK\n"
