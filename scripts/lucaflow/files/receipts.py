@@ -2,8 +2,8 @@
 
 The last act of each step is a receipt: the settings that the step depends on, the SHA-256 of each result of another
 step that it read, and the size and SHA-256 of each file that it wrote. A result without a receipt, or with one for
-other settings or for another state of what it read, is made again. A receipt is at `<folder>/receipts/<step>.json`; the
-names of files in it are relative to `<folder>`.
+other settings or for other results of the steps before it, is made again. A receipt is at
+`<folder>/receipts/<step>.json`; the names of files in it are relative to `<folder>`.
 """
 
 from __future__ import annotations
