@@ -24,7 +24,7 @@ def main() -> None:
     for path in unused:
         logger.info("%10s  %s%s", human_bytes(size_of(path)), path, "  removed" if snakemake.params.removing else "")
         if snakemake.params.removing and (left := remove_shards(path)):
-            logger.warning("%s was not removed: it holds files that are no shards, such as %s", path, left[0].name)
+            logger.warning("%s was not removed: it also holds other files, such as %s", path, left[0].name)
     if not unused:
         logger.info("There are no unused embeddings: the configuration or a result uses all of them.")
     elif not snakemake.params.removing:

@@ -176,7 +176,7 @@ def test_verify_removes_nothing_outside(copied):
     files = [path for path in copied.directory.rglob("*") if path.is_file() and not path.is_symlink()]
     mine = [path for path in files if path.read_bytes() == b"mine"]
     assert len(mine) == 8
-    said = copied.run("verify").failed("is not a file inside", "notes.txt is no result of this step").output
+    said = copied.run("verify").failed("is not a file inside", "notes.txt is not a result of this step").output
     assert "a link leads out. It was not checked, and was left unchanged." in said
     copied.run("verify")
     copied.run()

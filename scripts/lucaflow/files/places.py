@@ -12,7 +12,7 @@ _NEVER = frozenset("\0\n\r")
 
 
 def inside(folder: Path, name: str, *, links: bool = True, printable: bool = True) -> Path:
-    r"""Return the path of a name from a file. Raises ValueError if it leads out of `folder`, or is no name of a file.
+    r"""Return the path of a name from a file. Raises ValueError if it leads out of `folder`, or is not a file name.
 
     links: whether links are followed, which needs the disk: a link must not lead out either. Without, only the text of
     the name counts, as for a file that is not removed. printable: whether the name must consist of characters that can

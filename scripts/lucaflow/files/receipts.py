@@ -246,7 +246,7 @@ def _read(receipt: Path) -> dict[str, Any]:
         for name, entry in content["outputs"].items():
             inside(folder, name, links=False)
             if not _is_of_step(receipt.stem, name):
-                raise ValueError(f"{name} is no result of this step")
+                raise ValueError(f"{name} is not a result of this step")
             if "folder" not in entry:
                 entry["bytes"], entry["sha256"]
         for name in content["reads"]:
