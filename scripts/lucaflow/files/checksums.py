@@ -36,7 +36,7 @@ def write_list(path: Path, folder: Path) -> None:
 def damage_of_listed(path: Path) -> str:
     """Compare the files in a list with their SHA-256; return up to three differences, or an empty text.
 
-    Raises ValueError for a name that leads out of the folder of the list.
+    A name that leads out of the folder of the list is a difference, and its file is not read.
     """
     found = list(islice(_differences_from_list(path), _SHOWN + 1))
     return "; ".join(found[:_SHOWN]) + ("; and more" if found[_SHOWN:] else "")
@@ -46,7 +46,11 @@ def _differences_from_list(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
             digest, _, name = line.removesuffix("\n").partition("  ")
-            file = inside(path.parent, name, printable=False)
+            try:
+                file = inside(path.parent, name, printable=False)
+            except ValueError as error:
+                yield str(error)
+                continue
             if not file.is_file():
                 yield f"{name} is missing"
             elif sha256_of(file) != digest:

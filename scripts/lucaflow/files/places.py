@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from lucaflow.errors import quoted
+
 # Characters with which a name in a list would be another one.
 _NEVER = frozenset("\0\n\r")
 
@@ -35,6 +37,5 @@ def inside(folder: Path, name: str, *, links: bool = True, printable: bool = Tru
         or (printable and not name.isprintable())
         or (links and not path.resolve().is_relative_to(folder.resolve()))
     ):
-        shown = name if len(name) <= 200 else f"{name[:200]}..."
-        raise ValueError(f"{shown!r} is not a file inside {folder}")
+        raise ValueError(f"{quoted(name)} is not a file inside {folder}")
     return path

@@ -247,9 +247,8 @@ def _read(receipt: Path) -> dict[str, Any]:
             inside(folder, name, links=False)
             if not _is_of_step(receipt.stem, name):
                 raise ValueError(f"{name} is not a result of this step")
-            if "folder" not in entry:
-                entry["bytes"], entry["sha256"]
-        for name in content["reads"]:
+            entry["folder"] if "folder" in entry else (entry["bytes"], entry["sha256"])
+        for name, _ in content["reads"].items():
             inside(folder, name, links=False)
     except FileNotFoundError:
         raise

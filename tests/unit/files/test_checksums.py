@@ -20,3 +20,11 @@ def test_a_list_is_what_sha256sum_reads(tmp_path):
         (folder / f"{number}\x1c\u2028.txt").unlink()
     assert damage_of_listed(sums).count("is missing") == 2
     assert damage_of_listed(sums).endswith("; and more")
+
+
+def test_a_name_in_a_list_that_leads_out_is_a_difference(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    sums = tmp_path / "export/folder.sha256"
+    sums.parent.mkdir()
+    sums.write_text(f"{'0' * 64}  ../notes.txt\n")
+    assert "'../notes.txt' is not a file inside" in damage_of_listed(sums)

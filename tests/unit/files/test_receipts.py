@@ -111,6 +111,13 @@ def test_a_receipt_that_names_a_file_of_something_else_is_damaged(step, name):
     assert [path for path, _ in damage(step)] == [step]
 
 
+@pytest.mark.parametrize(("key", "value"), [("reads", ["x"]), ("outputs", {"records.tsv": "folder"})])
+def test_a_receipt_of_another_form_is_damaged(step, key, value):
+    step.write_text(json.dumps({**json.loads(step.read_text()), key: value}))
+    assert not is_current(step, SETTINGS)
+    assert [path for path, _ in damage(step)] == [step]
+
+
 def test_other_files_beside_receipts_are_none(step):
     (step.parent / "my_list.json").write_text("[]")
     assert receipts_in(step.parents[1]) == [step]

@@ -23,12 +23,17 @@ def results(tmp_path) -> dict[str, Path]:
     shard.parent.mkdir(parents=True)
     predicted.parent.mkdir()
     shard.write_bytes(b"12")
-    report.write_text(json.dumps({"files": {"embeddings.h5": {"bytes": 1}, "shards/x.h5": {"bytes": 2}}}))
+    write_report(report, "matrix")
     predicted.write_text(json.dumps({"dataset": "d", "seq_types": ["prot"], "predicted": 2, "failed": 1}))
     with h5py.File(report.with_name("embeddings.h5"), "w") as file:
         file.attrs.update(format="lucaflow-embeddings", format_version=EMBEDDINGS_FORMAT_VERSION)
         file["ids"] = ["a", "b"]
     return {"report": report, "predicted": predicted, "shard": shard}
+
+
+def write_report(path: Path, output: str) -> None:
+    files = {"embeddings.h5": {"bytes": 1}, "shards/x.h5": {"bytes": 2}}
+    path.write_text(json.dumps({"options": {"outputs": [output]}, "files": files}))
 
 
 def check(results: dict[str, Path], **status: int) -> None:
@@ -58,3 +63,9 @@ def test_a_shard_that_is_missing_or_cut(results):
         change(results["shard"])
         with pytest.raises(StoreError, match=r"x\.h5 is missing or has another size"):
             check(results, accepted=2, dropped=1)
+
+
+def test_shards_of_vectors_may_be_deleted(results):
+    write_report(results["report"], "mean")
+    results["shard"].unlink()
+    check(results, accepted=2, dropped=1)
