@@ -3,6 +3,7 @@
 Requires: config and the schemas in config/schemas. Produces: DATASETS, SINGLES, OPTIONS, REGISTRY, and named functions.
 """
 
+import gc
 import os
 import shlex
 import sys
@@ -17,6 +18,9 @@ if Path(sys.executable).exists():
 
 # Set before jobs load torch: threads that spin while they wait would take cores from other jobs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# What has been imported is never freed: no reason to go through it each time that Python looks for cycles.
+gc.freeze()
 
 ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.append(str(ROOT / "scripts"))
