@@ -16,6 +16,7 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/receipts.smk"
+include: "rules/scheduling.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sequences.smk"
 include: "rules/embedding.smk"
