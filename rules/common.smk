@@ -7,10 +7,14 @@ import gc
 import os
 import shlex
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 # Snakemake puts the interpreter's path into shell commands as it is, blanks and all.
 if Path(sys.executable).exists():
@@ -24,6 +28,29 @@ gc.freeze()
 
 ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.append(str(ROOT / "scripts"))
+
+
+def is_missing(package):
+    """Return whether this Python lacks a package that pyproject.toml names, or has another version of it."""
+    needed = Requirement(package)
+    if needed.name == "lucaflow" or (needed.marker and not needed.marker.evaluate()):
+        return False
+    try:
+        return not needed.specifier.contains(metadata.version(needed.name), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return True
+
+
+# With conda, jobs run in an environment of their own.
+if workflow.is_main_process and DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    if missing := [*filter(is_missing, (*project["dependencies"], *extras["embed"], *extras["workflow"]))]:
+        raise WorkflowError(
+            f"This Snakemake is of another environment, {sys.prefix}, which lacks {', '.join(missing)}. Use the clone's "
+            "own (.venv/bin/snakemake, made by `make install`), or install what is missing there (pip install -r "
+            f"{ROOT / 'envs/lock.txt'})."
+        )
 
 import lucaflow
 from lucaflow import schemas
@@ -61,10 +88,19 @@ if workflow.is_main_process:
         if reason := why_unusable(dataset.path):
             logger.warning(f"dataset {dataset.name}: {shown(dataset.path)}: {reason}.")
 
+IS_MODULE = not workflow.modifier.is_main_snakefile()
 # In a module with a prefix Snakemake moves the inputs and outputs of rules, but not the paths that functions build.
 MOVED = workflow.modifier.path_modifier.modify
 if MOVED("results") != "results":
     config["checkpoints"]["directory"] = str(Path(config["checkpoints"]["directory"]).absolute())
+
+# Jobs read converted models, and go on with working files, which a storage provider does not carry to them.
+if workflow.storage_settings.default_storage_provider:
+    raise WorkflowError(
+        "LucaFlow needs a directory that all machines share, and results, models and working files in it; a storage "
+        f"provider ({workflow.storage_settings.default_storage_provider}) does not carry them. Run in such a directory "
+        "with `--default-storage-provider none`."
+    )
 
 CHECKPOINTS = config["checkpoints"]["directory"]
 ENVIRONMENT = "../envs/lucaflow.yaml"

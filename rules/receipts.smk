@@ -6,6 +6,8 @@ current is declared as `ancient`, and a file outside of the results is not decla
 
 import time
 
+from snakemake.settings.enums import RerunTrigger
+
 from lucaflow.config import step_settings
 from lucaflow.downstream import step_settings as downstream_settings
 from lucaflow.files import receipts
@@ -116,9 +118,32 @@ def force_unless_current(outputs, receipt, settings, compare=(), missing=False):
     missing: also if no output exists. Other steps wait for a checkpoint rule to know whether they have to run, and
     Snakemake would not run it for them.
     """
+    let_receipts_decide()
     forced = outputs if missing else [path for path in outputs if Path(path).exists()]
     if workflow.is_main_process and forced and not receipts.is_current(receipt, settings, map(Path, compare)):
         force(forced)
+
+
+def let_receipts_decide():
+    """Set two options of Snakemake, unless the user does, and refuse two that end a run before its jobs are known.
+
+    Receipts need no trigger but modification times; by the others a script that was only checked out again would run
+    all its jobs. All triggers together are Snakemake's default, and count as not set. Jobs of a killed run are run again
+    without `--rerun-incomplete`. In a module these options are those of the workflow around it.
+    """
+    if IS_MODULE:
+        return
+    options = workflow.dag_settings
+    if options.rerun_triggers == RerunTrigger.all():
+        options.rerun_triggers = {RerunTrigger.MTIME}
+    options.force_incomplete = True
+    for name, value in (("--until", options.until), ("--batch", options.batch)):
+        if value:
+            raise SystemExit(
+                f"{name} would end this run early without a word, since most jobs are known only once the input is read. "
+                "Name a target instead, such as `estimate`, `embeddings` or a file (results/...), or take datasets out "
+                "of the table."
+            )
 
 
 def force(outputs):

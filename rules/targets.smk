@@ -4,11 +4,15 @@ Requires: everything above. Produces: FAILED_JOBS, and named functions.
 """
 
 from snakemake.exceptions import IncompleteCheckpointException
+from snakemake.settings.enums import Quietness
 
 from lucaflow.config import result_files
 from lucaflow.report import failures, summary, terminal
 
-terminal.hide_bookkeeping(logger)
+# The machine's name, and the reasons of jobs.
+HIDDEN_BY_DEFAULT = {Quietness.HOST, Quietness.REASON}
+# Unless --quiet or a profile says what to hide; in a module, that is up to the workflow around it.
+terminal.hide_bookkeeping(logger, None if IS_MODULE or workflow.output_settings.quiet else HIDDEN_BY_DEFAULT)
 
 FAILED_JOBS = failures.FailedJobs()
 logger.addHandler(FAILED_JOBS)

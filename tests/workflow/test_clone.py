@@ -28,15 +28,22 @@ def commands_of(page: Path) -> list[str]:
     return [line for kind, text in snippets_of(page) if kind == "console" for line in text.splitlines()]
 
 
+def commands_in_comments(settings: Path) -> list[str]:
+    """Return the commands that comments of a profile or a configuration name."""
+    return re.findall(r"^ *#.*?((?:\S*snakemake|make) .+)$", settings.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 SNIPPETS = snippets_of(ROOT / "README.md")
 COMMANDS = commands_of(ROOT / "README.md")
 PAGES = sorted(ROOT.glob("docs/*.md"))
+SETTINGS = sorted([*ROOT.glob("profiles/**/*.yaml"), *ROOT.glob("config/**/*.yaml")])
+COMMENTED = [command for path in SETTINGS for command in commands_in_comments(path)]
 # What the pages say and is run by another test, or by what runs all tests.
 ELSEWHERE = {
     "make test": "test_clone.py",
     "make mini": "test_mini_recipe.py",
     "python3 -m pip install /path/to/LucaFlow": "test_reading.py",
-    ".venv/bin/snakemake --workflow-profile profiles/slurm --configfile my.yaml": "test_slurm.py",
+    ".venv/bin/snakemake --profile profiles/slurm --configfile my.yaml": "test_slurm.py",
     "docs/workflows.md": "test_module.py",
 }
 
@@ -115,7 +122,10 @@ def test_the_readme_way(clone, tmp_path):
     for name in ("my_proteins.fasta", "my_genes.csv", "my_datasets.tsv"):
         (tmp_path / name).write_bytes((clone / name).read_bytes())
     of_pages = [command for page in PAGES for command in commands_run_here(page) if command not in (wheels, offline)]
-    for command in dict.fromkeys(COMMANDS + of_pages):
+    (clone / "my_profile").mkdir()
+    (clone / "my_profile/config.yaml").write_text(dict(snippets_of(ROOT / "docs/cluster.md"))["yaml"])
+    commented = [command for command in COMMENTED if command not in ELSEWHERE]
+    for command in dict.fromkeys(COMMANDS + of_pages + commented):
         if command not in ("make demo", "make test"):
             shell(at_site(command, clone, tmp_path), clone)
     assert (clone / "report.html").stat().st_size > 100_000
@@ -134,7 +144,8 @@ def test_each_command_of_the_readme_is_one_that_runs():
     assert {"make demo", "make test"} <= set(COMMANDS)
     assert {path.name for path in ROOT.glob("tests/workflow/test_*.py")} >= set(ELSEWHERE.values())
     snakemake = (".venv/bin/snakemake ", "/path/to/LucaFlow/.venv/bin/snakemake ")
-    assert all(command.startswith(("make ", *snakemake)) for command in COMMANDS)
+    assert all(command.startswith(("make ", *snakemake)) for command in COMMANDS + COMMENTED)
+    assert len(COMMENTED) > 1
     assert "local" in snippets("yaml")[1]
     yaml.safe_load(snippets("yaml")[1])
 

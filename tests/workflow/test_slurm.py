@@ -51,7 +51,7 @@ class OnSlurm:
         self.workflow = workflow
         workflow.directory.mkdir(exist_ok=True)
         self.arguments = (
-            *("--workflow-profile", str(profile), "--slurm-init-seconds-before-status-checks", "2"),
+            *("--profile", str(profile), "--slurm-init-seconds-before-status-checks", "2"),
             *("--set-threads", "embed=2", *arguments),
         )
 
@@ -145,6 +145,8 @@ def test_a_run_goes_where_the_profile_says(on_slurm, undisturbed):
     assert {job["Partition"] for job in embedding} == {"gpu"}
     assert {job["TresPerJob"] for job in embedding} == {"gres:gpu:1"}
     assert {job["Partition"] for job in jobs.values() if job not in embedding} == {"cpu"}
+    first, second, *_ = sorted(embedding, key=lambda job: job["StartTime"])
+    assert second["StartTime"] < first["EndTime"], "one at a time"
     assert "Nothing to be done" in there.run().succeeded().output
 
 

@@ -1,4 +1,4 @@
-"""Which of several GPUs does no other job of this user use?"""
+"""Which GPU does no other job of this user use?"""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ def lock_first_free(names: Sequence[str], folder: Path) -> int:
             _held_locks.append(lock)
             return index
         if not waiting:
-            logger.warning("All %d GPUs are in use by your other jobs; waiting for one of them.", len(names))
+            logger.warning("%s in use by your other jobs here; waiting until one is free.", _gpus(len(names)))
             waiting = True
         time.sleep(_SECONDS_BETWEEN_CHECKS)
+
+
+def _gpus(count: int) -> str:
+    return "The GPU is" if count == 1 else f"All {count} GPUs are"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
+from typing import Any
 
 # Lines about Snakemake's own bookkeeping. A line that another Snakemake words differently is simply shown.
 HIDDEN_LINES = frozenset(
@@ -22,12 +24,23 @@ def is_shown(record: logging.LogRecord) -> bool:
     return getattr(record, "event", None) != _HIDDEN_EVENT and str(record.msg) not in HIDDEN_LINES
 
 
-def hide_bookkeeping(logger: logging.Logger) -> None:
+def hide_bookkeeping(logger: logging.Logger, quiet: Collection[Any] | None = None) -> None:
     """Hide bookkeeping on the terminal. Log files and logger plugins still get every record of `logger`.
 
+    quiet: what else to hide there, members of Snakemake's Quietness; None for what Snakemake was told (`--quiet`).
     A second call changes nothing: a handler keeps a filter once.
     """
     for handler in logger.handlers:
         # A FileHandler is a StreamHandler too. Snakemake hands records to plugins through a QueueHandler, which is not.
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            if quiet is not None:
+                _hide_more(handler, quiet)
             handler.addFilter(is_shown)
+
+
+def _hide_more(handler: logging.Handler, quiet: Collection[Any]) -> None:
+    """Change what Snakemake's own formatter and filter of a handler hide."""
+    parts: list[Any] = [handler.formatter, *handler.filters]
+    for part in parts:
+        if hasattr(part, "quiet"):
+            part.quiet = quiet

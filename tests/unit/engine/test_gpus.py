@@ -51,9 +51,18 @@ def test_one_that_is_killed_leaves_its_own_to_the_next(start):
     jobs = [start(*NAMES) for _ in NAMES]
     taken = [int(job.stdout.readline()) for job in jobs]
     waiting = start(*NAMES)
-    assert "All 3 GPUs are in use by your other jobs; waiting for one of them." in waiting.stderr.readline()
+    assert "All 3 GPUs are in use by your other jobs here; waiting until one is free." in waiting.stderr.readline()
     jobs[1].kill()
     assert int(waiting.stdout.readline()) == taken[1]
+
+
+def test_two_jobs_share_no_gpu_where_there_is_one(start):
+    first = start("GPU-a")
+    assert first.stdout.readline() == "0\n"
+    second = start("GPU-a")
+    assert "The GPU is in use by your other jobs here; waiting until one is free." in second.stderr.readline()
+    first.kill()
+    assert second.stdout.readline() == "0\n"
 
 
 def test_other_numbers_of_the_same_gpus_do_not_matter(start):

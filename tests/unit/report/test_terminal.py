@@ -7,6 +7,10 @@ import logging
 from logging.handlers import QueueHandler
 from queue import Queue
 
+from snakemake.logging import DefaultFilter, DefaultFormatter
+from snakemake.settings.enums import Quietness
+from snakemake_interface_logger_plugins.common import LogEvent
+
 from lucaflow.report.terminal import hide_bookkeeping
 
 
@@ -23,3 +27,18 @@ def test_only_the_terminal_hides_bookkeeping_and_once(tmp_path):
     logger.error(OSError("Select jobs"))
     assert terminal.stream.getvalue() == "None\nSelect jobs\n"
     assert queue.qsize() == len((tmp_path / "log").read_text().splitlines()) == 4
+
+
+def test_the_terminal_alone_hides_what_it_is_told(tmp_path):
+    logger, terminal, file = logging.Logger("a run"), logging.StreamHandler(io.StringIO()), tmp_path / "log"
+    for handler in (terminal, logging.FileHandler(file)):
+        handler.setFormatter(DefaultFormatter(None))
+        handler.addFilter(DefaultFilter(None, False, False, False, False))
+        logger.addHandler(handler)
+    hide_bookkeeping(logger, {Quietness.HOST, Quietness.REASON})
+    logger.info("host: here", extra={"quietness": Quietness.HOST})
+    job = {"jobid": 1, "rule_msg": "Reading", "reason": "Forced execution", "indent": False}
+    logger.info("a job", extra={"event": LogEvent.JOB_INFO, **job})
+    assert "Reading" in terminal.stream.getvalue()
+    assert not {"Reason: Forced execution", "host: here"} & set(terminal.stream.getvalue().splitlines())
+    assert {"Reason: Forced execution", "host: here"} <= set(file.read_text().splitlines())
