@@ -74,7 +74,8 @@ def schema_of(name):
 
 
 try:
-    config.update(resolve(config, schema_of("config")))
+    options_there = schemas.read_yaml(ROOT / "config/schemas/lucaone_options.yaml")
+    config.update(resolve(config, schema_of("config"), options_there))
     DATASETS = read_datasets(Path(config["datasets"]), schema_of("datasets"), config)
     REGISTRY = read_checkpoints(ROOT / "resources/checkpoints.tsv", schema_of("checkpoints"))
     refuse_unavailable(config, DATASETS, REGISTRY)

@@ -110,18 +110,27 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
-def unknown_keys(value: Any, schema: Mapping[str, Any], place: str = "") -> Iterator[str]:
-    """Yield a line for each key that is not in the schema, with the most similar key of the schema."""
+def unknown_keys(
+    value: Any, schema: Mapping[str, Any], place: str = "", instead: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Yield a line for each key that is not in the schema, with the most similar key of the schema.
+
+    instead: what to write instead of a key that other programs have, by key.
+    """
     if not isinstance(value, Mapping) or "properties" not in schema:
         return
     known = schema["properties"]
     for key, inner in value.items():
-        if key not in known:
-            meant = nearest(shown(key), known)
-            hint = f"did you mean {place}{meant}?" if meant else f"known here: {', '.join(known)}"
-            yield f"{place}{shown(key)}: there is no such key; {hint}"
+        if key in known:
+            yield from unknown_keys(inner, known[key], f"{place}{key}.", instead)
+            continue
+        if instead and key in instead:
+            hint = instead[key]
+        elif meant := nearest(shown(key), known):
+            hint = f"did you mean {place}{meant}?"
         else:
-            yield from unknown_keys(inner, known[key], f"{place}{key}.")
+            hint = f"known here: {', '.join(known)}"
+        yield f"{place}{shown(key)}: there is no such key; {hint}"
 
 
 def with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from lucaflow.schemas import has_more_values, unknown_keys, violations, with_def
 _MOST_VALUES = 1000
 
 
-def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+def resolve(
+    config: Mapping[str, Any], schema: Mapping[str, Any], options_there: Iterable[Mapping[str, str]] = ()
+) -> dict[str, Any]:
     """Return the configuration with all defaults filled in, and the home directory for a leading `~` of a path.
 
+    options_there: the options of LucaOneApp and what to write instead, as in config/schemas/lucaone_options.yaml.
     Raises ConfigError that names every unknown key (with the nearest known one) and every wrong value.
     """
     if has_more_values(config, _MOST_VALUES):
@@ -29,10 +33,24 @@ def resolve(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
             "(`*name`) repeats counts each time. Write only the keys of config/README.md, without aliases."
         )
     resolved = with_defaults(config, schema)
-    problems = [*unknown_keys(config, schema), *violations(resolved, schema)]
+    problems = [*unknown_keys(config, schema, instead=_counterparts(options_there)), *violations(resolved, schema)]
     if problems:
         raise ConfigError("the configuration cannot be used:\n  " + "\n  ".join(problems))
     return dict(with_expanded_paths(resolved, schema))
+
+
+def _counterparts(options_there: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return for each option of LucaOneApp a hint to its counterpart here, or why there is none."""
+    found: dict[str, str] = {}
+    for option in options_there:
+        # Such as `id_idx`, `seq_idx`; or `embedding_type: matrix`, `vector`, where values follow.
+        names = re.findall(r"`(\w+)(?:: \w+)?`", option["there"])
+        for name in names[:1] if ":" in option["there"] else names:
+            found[name] = f"instead of LucaOneApp's `{name}`: {option['here']}"
+            if option["here"] == "none":
+                reason = option["differs"].partition(". ")[0].strip(" .")
+                found[name] = f"LucaOneApp's `{name}` is not needed: {reason[0].lower()}{reason[1:]}"
+    return found
 
 
 def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry) -> None:

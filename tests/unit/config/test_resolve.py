@@ -37,6 +37,23 @@ def test_the_packaged_configuration_holds_the_defaults():
     assert resolve(yaml.safe_load((ROOT / "config/config.yaml").read_text()), CONFIG) == DEFAULTS
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("seq_type", "instead of LucaOneApp's `seq_type`: column `seq_type` of the table of datasets"),
+        ("embedding_type", "instead of LucaOneApp's `embedding_type`: `embedding.outputs`: `matrix`"),
+        ("id_idx", "instead of LucaOneApp's `id_idx`: columns `id_column`, `seq_column`"),
+        ("save_path", "LucaOneApp's `save_path` is not needed: results are in `results/<dataset>`"),
+        ("truncation_length", "did you mean embedding.truncation_seq_length?"),
+    ],
+)
+def test_an_option_of_lucaone_is_answered_with_its_counterpart(key, said):
+    options = read_yaml(ROOT / "config/schemas/lucaone_options.yaml")
+    with pytest.raises(ConfigError) as raised:
+        resolve({"embedding": {key: 1}}, CONFIG, options)
+    assert f"embedding.{key}: there is no such key; {said}" in str(raised.value)
+
+
 def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
     given_config = {"embedding": {"outputs": ["matrix"]}, "export": []}
     resolved = resolve(given_config, CONFIG)
