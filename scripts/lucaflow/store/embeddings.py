@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +15,7 @@ import numpy as np
 
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import StoreError, quoted
-from lucaflow.store.checksums import read_checked
+from lucaflow.store.checksums import checked_blocks, read_checked
 from lucaflow.store.format import EMBEDDINGS_FORMAT, SHARD_FORMAT, hdf5_name, open_hdf5
 from lucaflow.versions import SHARD_FORMAT_VERSION
 
@@ -23,11 +25,40 @@ if TYPE_CHECKING:
 _RECORDS_AT_ONCE = 1024
 
 
+class SingleOutput(np.ndarray):
+    """The array of an id in a dataset with one output. It answers to the output's name too: `found["mean"]`."""
+
+    output: str
+
+    @classmethod
+    def of(cls, values: np.ndarray, output: str) -> SingleOutput:
+        named = np.asarray(values).view(cls)
+        named.output = output
+        return named
+
+    def __getitem__(self, key: Any) -> Any:
+        array = np.asarray(self)
+        if not isinstance(key, str):
+            return array[key]
+        if key != self.output:
+            raise KeyError(f"there is no output {key!r}; the only output is {self.output}")
+        return array
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        """Make what is computed from it a plain array or number."""
+        return array[()] if return_scalar else np.asarray(array)
+
+    def __reduce__(self) -> Any:
+        """Pickle it as a plain array."""
+        return np.asarray(self).__reduce__()
+
+
 class Embeddings(Mapping[str, Any]):
     """The embeddings of a dataset by id, each read on access.
 
-    `emb["P12345"]` is an array: (H,) for a vector, (rows, H) for a matrix. If the file holds several outputs, it is a
-    dict of arrays by output name. Use `Embeddings` as a context manager, or close it.
+    `emb["P12345"]["mean"]` is an array: (H,) for a vector, (rows, H) for a matrix. If the file holds one output,
+    `emb["P12345"]` is that array too. Of an id with bars, such as `sp|P12345|AATM_RABIT`, a part is enough if no other
+    id has it. Use `Embeddings` as a context manager, or close it. A pickled one opens the file again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,18 +72,57 @@ class Embeddings(Mapping[str, Any]):
 
     def __getitem__(self, identifier: str) -> Any:
         found = {name: self.read(name, identifier) for name in self.outputs}
-        return found[self.outputs[0]] if len(found) == 1 else found
+        (first, values), *others = found.items()
+        return found if others else SingleOutput.of(values, first)
 
     def read(self, output: str, identifier: str) -> np.ndarray:
         """Return one output of an id. Raise KeyError for an unknown id, StoreError for an unknown output."""
         self._require(output)
-        if (row := self._rows.get(identifier)) is None:
-            alike = next((other for other in self.ids if identifier and identifier in other), None)
-            raise KeyError(
-                f"there is no id {quoted(identifier)}" + (f"; a similar id is {quoted(alike)}" if alike else "")
-            )
         if output in VECTORS:
-            return self.file[output][row]
+            return self.file[output][self._rows[self._full_id(identifier)]]
+        with _with_remedy():
+            return read_checked(self._linked(output, self._full_id(identifier)))
+
+    def matrix(self, identifier: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return the rows (stop - start, H) of an id's matrix, numbered from 0 as in a slice; negative: from the end.
+
+        All rows are read to compare them with their checksum, but only these are kept in memory. Raises as `read`.
+        """
+        self._require("matrix")
+        dataset = self._linked("matrix", self._full_id(identifier))
+        first, last, _ = slice(start, stop).indices(len(dataset))
+        found = np.empty((max(0, last - first), *dataset.shape[1:]), dataset.dtype)
+        with _with_remedy():
+            for number, block in checked_blocks(dataset):
+                low, high = max(first, number), min(last, number + len(block))
+                if low < high:
+                    found[low - first : high - first] = block[low - number : high - number]
+        return found
+
+    def _full_id(self, identifier: str) -> str:
+        """Return the id, or the only one of which this is a part. Raises KeyError that names similar ids."""
+        if identifier in self._rows:
+            return identifier
+        of_part = self._ids_of_part.get(identifier, [])
+        if len(of_part) == 1:
+            return of_part[0]
+        if of_part:
+            listed = ", ".join(map(quoted, of_part[:5])) + ", ..." * (len(of_part) > 5)
+            raise KeyError(f"there is no id {quoted(identifier)}, but {len(of_part)} ids with this part: {listed}")
+        alike = next((other for other in self.ids if identifier and identifier in other), None)
+        raise KeyError(f"there is no id {quoted(identifier)}" + (f"; a similar id is {quoted(alike)}" if alike else ""))
+
+    @cached_property
+    def _ids_of_part(self) -> dict[str, list[str]]:
+        """Return the ids that have a part between bars; the part before the first bar names a database."""
+        found: dict[str, list[str]] = {}
+        for identifier in self.ids:
+            for part in filter(None, dict.fromkeys(identifier.split("|")[1:])):
+                found.setdefault(part, []).append(identifier)
+        return found
+
+    def _linked(self, output: str, identifier: str) -> h5py.Dataset:
+        """Return the dataset of a matrix or of contacts, in the shard that embeddings.h5 links to."""
         link = f"{output}/{hdf5_name(identifier)}"
         try:
             dataset = self.file[link]
@@ -68,14 +138,10 @@ class Embeddings(Mapping[str, Any]):
                 f"{dataset.file.filename}: expected format {SHARD_FORMAT} {SHARD_FORMAT_VERSION}, found {found[1]}, "
                 "written by another version of LucaFlow. Read it with that version, or run LucaFlow again."
             )
-        try:
-            return read_checked(dataset)
-        except StoreError as error:
-            remedy = "`snakemake verify` removes the file, and the next run makes it again."
-            raise StoreError(f"{error}. {remedy}") from error
+        return dataset
 
     def __contains__(self, identifier: object) -> bool:
-        return identifier in self._rows
+        return identifier in self._rows or len(self._ids_of_part.get(identifier, ())) == 1  # type: ignore[call-overload]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.ids)
@@ -98,6 +164,9 @@ class Embeddings(Mapping[str, Any]):
         if output not in self.outputs:
             raise StoreError(f"{self.path}: there is no output {output!r}; the outputs are {', '.join(self.outputs)}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_embeddings, (self.path.absolute(),)
+
     def close(self) -> None:
         self.file.close()
 
@@ -108,6 +177,16 @@ class Embeddings(Mapping[str, Any]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _with_remedy() -> Iterator[None]:
+    """Add to the error for a damaged matrix what to do."""
+    try:
+        yield
+    except StoreError as error:
+        remedy = "`snakemake verify` removes the file, and the next run makes it again."
+        raise StoreError(f"{error}. {remedy}") from error
 
 
 def open_embeddings(path: str | Path) -> Embeddings:

@@ -87,10 +87,12 @@ def open_hdf5(path: Path, file_format: str, locking: bool | None = None) -> h5py
     version = SHARD_FORMAT_VERSION if file_format == SHARD_FORMAT else EMBEDDINGS_FORMAT_VERSION
     if found != (file_format, version):
         file.close()
-        raise StoreError(
-            f"{path}: expected format {file_format} {version}, found {found[0]} {found[1]}. "
-            "If LucaFlow wrote this file, delete it and run again."
+        remedy = (
+            "Another version of LucaFlow wrote it: read it with that version, or delete it and run again"
+            if found[0] == file_format
+            else "It is another kind of file: correct the path"
         )
+        raise StoreError(f"{path}: expected format {file_format} {version}, found {found[0]} {found[1]}. {remedy}.")
     return file
 
 

@@ -1,3 +1,6 @@
+import json
+import pickle
+
 import h5py
 import numpy as np
 import pytest
@@ -68,6 +71,63 @@ def test_an_unknown_id_is_answered_with_a_similar_one(result):
             embeddings["gain"]
         with pytest.raises(KeyError, match=r"there is no id 'xyz'"):
             embeddings["xyz"]
+
+
+def test_a_part_of_an_id_is_enough_where_one_id_has_it(result):
+    with h5py.File(result[0], "r+") as file:
+        file["ids"][1] = "tr|P1|C"
+        file["ids"][4] = "tr|P10|C"
+    with open_embeddings(result[0]) as embeddings:
+        assert embeddings["A/B"]["matrix"].shape == (5, 4)
+        assert embeddings.read("mean", "P10").tolist() == [5, 5, 5, 5]
+        assert "P10" in embeddings
+        assert "P10" not in list(embeddings)
+        assert "P1" not in embeddings
+        assert embeddings.get("tr") is None
+        with pytest.raises(KeyError, match=r"no id 'P1', but 2 ids with this part: 'sp\|P1\|A/B', 'tr\|P1\|C'"):
+            embeddings["P1"]
+
+
+def test_one_output_is_an_array_and_has_its_name(result):
+    with h5py.File(result[0], "r+") as file:
+        file.attrs["options"] = json.dumps({**json.loads(file.attrs["options"]), "outputs": ["mean"]})
+    with open_embeddings(result[0]) as embeddings:
+        found = embeddings["again"]
+    assert found["mean"].tolist() == found.tolist() == [5, 5, 5, 5]
+    with pytest.raises(KeyError, match=r"there is no output 'matrix'; the only output is mean"):
+        found["matrix"]
+    # Anything else is as with a plain array.
+    plain = np.ndarray
+    for other in (found["mean"], found[1:], found + 1, found.mean(keepdims=True), pickle.loads(pickle.dumps(found))):
+        assert type(other) is plain
+    assert isinstance(found.sum(), np.float32)
+    assert found[0] == 5
+
+
+def test_some_rows_of_a_matrix(result):
+    path, _, shards = result
+    with open_embeddings(path) as embeddings:
+        whole = embeddings.read("matrix", "again")
+        for start, stop in ((0, None), (1, 3), (-2, None), (4, 9), (3, 1)):
+            assert np.array_equal(embeddings.matrix("again", start, stop), whole[start:stop])
+    flip_matrix(shards[0])
+    with open_embeddings(path) as embeddings, pytest.raises(StoreError, match=r"is damaged: .*`snakemake verify`"):
+        embeddings.matrix("again", 4)
+
+
+def test_a_pickled_one_opens_the_file_again(result, monkeypatch):
+    monkeypatch.chdir(result[0].parent)
+    with open_embeddings(result[0].name) as embeddings:
+        stored = pickle.dumps(embeddings)
+    monkeypatch.chdir("/")
+    with pickle.loads(stored) as again:
+        assert again["001"]["matrix"].shape == (2, 4)
+
+
+def test_a_file_of_another_kind_is_not_to_be_deleted(result):
+    with pytest.raises(StoreError, match=r"expected format lucaflow-embeddings 1, found lucaflow-shard") as raised:
+        open_embeddings(result[2][0])
+    assert "delete" not in str(raised.value)
 
 
 def test_a_shard_of_another_version_is_not_called_damaged(result):
