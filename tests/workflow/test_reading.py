@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,7 +58,7 @@ def test_the_examples_of_the_library(finished, monkeypatch):
     tried = 0
     for found in pkgutil.walk_packages(lucaflow.__path__, "lucaflow."):
         module = importlib.import_module(found.name)
-        more = {"load_encoder": load_encoder, "Path": Path} if found.name == "lucaflow.embedding.notebook" else {}
+        more = {"load_encoder": load_encoder} if found.name == "lucaflow.embedding.notebook" else {}
         failed, attempted = doctest.testmod(module, extraglobs=more)
         assert not failed, found.name
         tried += attempted
@@ -104,6 +103,19 @@ def test_the_page_from_r(finished):
         assert float(matrix) == pytest.approx(stored.read("matrix", "P12345")[6, 99], rel=1e-6)
 
 
+def test_sequences_without_ids(golden_checkpoints):
+    encoder = golden_checkpoints["T1"].encoder
+    by_id = embed(encoder, {"a": "MKVLAW", 7: "MWW"}, "prot")
+    assert list(by_id) == list(embed(encoder, [("a", "MKVLAW"), (7, "MWW")], "prot")) == ["a", 7]
+    in_order = embed(encoder, ["MKVLAW", "MWW", "MKVLAW"], "prot")
+    for found, identifier in zip(in_order, ["a", 7, "a"], strict=True):
+        assert np.array_equal(found, by_id[identifier])
+    assert np.array_equal(embed(encoder, "MWW", "prot", ["mean"])["mean"], embed(encoder, {"a": "MWW"}, "prot")["a"])
+    assert embed(encoder, {}, "prot") == {}
+    with pytest.raises(ConfigError, match=r"encoder: expected what load_encoder returns.* not str"):
+        embed("mini", "MWW", "prot")
+
+
 @pytest.mark.parametrize(
     ("sequences", "seq_type", "outputs", "error", "said"),
     [
@@ -113,6 +125,11 @@ def test_the_page_from_r(finished):
         ({"a\tb": "MKV"}, "prot", "mean", InputError, "control character"),
         ({"a": "ACG"}, "dna", "mean", ConfigError, "seq_type: expected `gene`"),
         ({"a": "ACG"}, "gene", "contacts", ConfigError, "outputs: expected some of matrix"),
+        ([("a", "MKV"), ("a", "MWW")], "prot", "mean", InputError, "id 'a' is there 2 times"),
+        ({"a": 5}, "prot", "mean", InputError, "sequence 1, id 'a': expected residues, a string, not 5"),
+        (["MKV", "M-V"], "prot", "mean", InputError, "sequence 2: '-' at position 2"),
+        ([1], "prot", "mean", ConfigError, r"sequences: expected residues .*, not list with 1"),
+        (5, "prot", "mean", ConfigError, r"a list of pairs \(id, residues\), not int"),
     ],
 )
 def test_what_a_notebook_refuses(golden_checkpoints, sequences, seq_type, outputs, error, said):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.layouts import Origin, locate, locate_fetched
-from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.layouts import Origin, is_huggingface, locate, locate_fetched
+from lucaflow.checkpoints.model import DEFAULT_STEPS, Model
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.json_files import parse_json
@@ -99,14 +99,28 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = parse_json(path)
         record["model"]["sha256"], record["model"]["bytes"], record["encoder"]
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{folder} is not a converted checkpoint: it has no {path.name}. `snakemake fetch` converts "
-            "checkpoints into folders of checkpoints.directory."
-        ) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CheckpointError(_not_converted(folder)) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} is not the record of a converted checkpoint ({error}). If LucaFlow wrote it, delete it "
-            "and run again: the checkpoint is converted anew."
+            f"{path} is not the record of a converted checkpoint ({error}). In a folder of checkpoints.directory, "
+            "`snakemake fetch` converts the checkpoint anew; otherwise correct the path."
         ) from error
     return record
+
+
+def _not_converted(folder: Path) -> str:
+    """Return what a folder is that holds no converted checkpoint, and what to do instead. It may be somebody's."""
+    wanted = "Give the folder of a converted checkpoint, in checkpoints.directory"
+    if not folder.exists():
+        return f"there is no {folder}. {wanted}, or a name: {', '.join(DEFAULT_STEPS)}."
+    if not folder.is_dir():
+        return f"{folder} is a file. {wanted}."
+    if not ((folder / "llm").is_dir() or is_huggingface(folder) or list(folder.glob("*.pth"))):
+        return f"{folder} is not a converted checkpoint: it has no {CHECKPOINT_RECORD}. {wanted}."
+    return (
+        f"{folder} holds a checkpoint as it was published, which is converted before it is used. Set model.llm_version "
+        f"and model.llm_step to what it is, checkpoints.source to `local` and checkpoints.path to {folder}, and run "
+        "`snakemake fetch`, which converts the checkpoint into a folder of checkpoints.directory. Give that one "
+        "here. The published one stays as it is."
+    )

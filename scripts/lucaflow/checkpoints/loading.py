@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lucaflow.checkpoints.checked_weights import CheckedWeights
+from lucaflow.checkpoints.named import folder_of
 from lucaflow.checkpoints.state_dicts import CONTACT_HEAD
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Block, Encoder
@@ -19,20 +20,22 @@ from lucaflow.errors import CheckpointError
 
 
 def load_encoder(
-    folder: str | Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32
+    checkpoint: str | Path, device: torch.device | str = "cpu", arithmetic: torch.dtype = torch.float32
 ) -> Encoder:
     """Load a converted checkpoint for embedding; matrix products run in `arithmetic`, norms in float32.
+
+    checkpoint: its folder, or its name: `mini`, or one such as `lucaone` that the workflow has converted into
+    resources/checkpoints of the working directory or of the clone.
 
     The file is memory-mapped and read once: a pool of threads compares each tensor with its recorded SHA-256; then it
     goes to the GPU or, on a CPU, into the layout in which its matrix products are fastest. So never more than a few
     blocks are in memory twice. Raises CheckpointError for a file that does not fit its record.
 
-    >>> (folder,) = Path("resources/checkpoints").glob("mini-1-*")
-    >>> encoder = load_encoder(folder)
+    >>> encoder = load_encoder("mini")
     >>> encoder.config.num_hidden_layers, encoder.config.hidden_size
     (6, 128)
     """
-    weights = CheckedWeights.of(Path(folder))
+    weights = CheckedWeights.of(folder_of(checkpoint))
     with torch.device("meta"):
         encoder = Encoder(weights.config)
     used = list(encoder.state_dict())

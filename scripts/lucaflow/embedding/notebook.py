@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,46 +21,90 @@ OUTPUTS = ("matrix", *VECTORS)
 
 def embed(
     encoder: Encoder,
-    sequences: Mapping[str, str],
+    sequences: Any,
     seq_type: str,
     outputs: str | Iterable[str] = "mean",
     layer: int | None = None,
-) -> dict[str, Any]:
-    """Return the embeddings of sequences by their ids. The values are those of the workflow, in one pass per sequence.
+) -> Any:
+    """Return the embeddings of sequences. The values are those of the workflow, in one pass per sequence.
 
-    sequences: residues by id. seq_type: `gene` (DNA and RNA) or `prot`.
-    outputs: `mean`, `max` or `cls`, arrays (H,), or `matrix`, (L, H). For one output, each id gets an array; for a list
-    of outputs, each id gets a mapping from output to array.
+    sequences: residues by id, as a mapping (also a pandas Series) or as pairs (id, residues): the result is a dict by
+    id. Or a list of residues: the result is a list in their order. Or the residues of one sequence: its own result.
+    seq_type: `gene` (DNA and RNA) or `prot`.
+    outputs: `mean`, `max` or `cls`, arrays (H,), or `matrix`, (L, H). For one output, the result of a sequence is an
+    array; for a list of outputs, it is a dict of arrays by output.
     layer: None for the last layer, after the final norm.
-    Raises InputError for a sequence that the workflow would refuse, and ConfigError for an unknown output or type.
+    Raises InputError for a sequence that the workflow would refuse, and ConfigError for another kind of argument.
 
-    >>> (folder,) = Path("resources/checkpoints").glob("mini-1-*")
-    >>> vectors = embed(load_encoder(folder), {"P12345": "MKVLAWRRKLAW", "P2": "MWWKKLLA"}, "prot")
-    >>> vectors["P12345"].shape
+    >>> encoder = load_encoder("mini")
+    >>> embed(encoder, {"P12345": "MKVLAWRRKLAW", "P2": "MWWKKLLA"}, "prot")["P12345"].shape
     (128,)
+    >>> embed(encoder, "MKVLAWRRKLAW", "prot", "matrix").shape
+    (12, 128)
     """
+    if not isinstance(encoder, Encoder):
+        found = type(encoder).__name__
+        raise ConfigError(f'encoder: expected what load_encoder returns, such as load_encoder("mini"), not {found}')
     wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
     if unknown := set(wanted) - set(OUTPUTS):
-        raise ConfigError(f"outputs: expected some of {', '.join(OUTPUTS)}, not {', '.join(sorted(unknown))}")
-    normalised = _normalise(sequences, seq_type)
-    distinct = sorted(dict.fromkeys(normalised.values()), key=lambda sequence: -len(sequence.residues))
+        raise ConfigError(f"outputs: expected some of {', '.join(OUTPUTS)}, not {', '.join(sorted(map(str, unknown)))}")
+    ids, texts = _ids_and_residues(sequences)
+    normalised = _normalise(ids, texts, seq_type)
+    distinct = sorted(dict.fromkeys(normalised), key=lambda sequence: -len(sequence.residues))
     found = dict(zip(distinct, _embed_distinct(encoder, distinct, wanted, layer), strict=True))
-    if isinstance(outputs, str):
-        return {identifier: found[sequence][outputs] for identifier, sequence in normalised.items()}
-    return {identifier: dict(found[sequence]) for identifier, sequence in normalised.items()}
+    results = [found[each][outputs] if isinstance(outputs, str) else dict(found[each]) for each in normalised]
+    if isinstance(sequences, str):
+        return results[0]
+    return results if ids is None else dict(zip(ids, results, strict=True))
 
 
-def _normalise(sequences: Mapping[str, str], seq_type: str) -> dict[str, NormalisedSequence]:
-    """Return the sequences by id, normalised with the workflow's default policies."""
+def _ids_and_residues(sequences: Any) -> tuple[list[Any] | None, list[Any]]:
+    """Return the ids, or None if there are none, and the residues. Raises ConfigError for what holds no sequences."""
+    if isinstance(sequences, str):
+        return None, [sequences]
+    # A pandas Series has items, too.
+    items = list(sequences.items() if hasattr(sequences, "items") else _items(sequences))
+    if not hasattr(sequences, "items") and all(isinstance(item, str) for item in items):
+        return None, items
+    for item in items:
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise _not_sequences(sequences, f" with {quoted(item, 40)}")
+    ids = [identifier for identifier, _ in items]
+    for identifier, count in Counter(ids).items():
+        if count > 1:
+            raise InputError(f"id {quoted(identifier)} is there {count} times; ids must be unique")
+    return ids, [residues for _, residues in items]
+
+
+def _items(sequences: Any) -> Iterable[Any]:
+    if not isinstance(sequences, Iterable):
+        raise _not_sequences(sequences)
+    return sequences
+
+
+def _not_sequences(value: Any, with_item: str = "") -> ConfigError:
+    return ConfigError(
+        "sequences: expected residues (a string), a list of them, a dict {id: residues} or a list of pairs "
+        f"(id, residues), not {type(value).__name__}{with_item}"
+    )
+
+
+def _normalise(ids: Sequence[Any] | None, texts: Sequence[Any], seq_type: str) -> list[NormalisedSequence]:
+    """Return the sequences, normalised with the workflow's default policies."""
     if seq_type not in ("gene", "prot"):
         raise ConfigError(f"seq_type: expected `gene` (DNA and RNA) or `prot`, not {seq_type!r}")
     normaliser = Normaliser(Policies())
-    found = {}
-    for number, (identifier, text) in enumerate(sequences.items(), start=1):
+    found = []
+    for number, text in enumerate(texts, start=1):
+        # The number is an id that the workflow accepts.
+        identifier = str(number if ids is None else ids[number - 1])
+        place = f"sequence {number}" + ("" if ids is None else f", id {quoted(identifier)}")
+        if not isinstance(text, str):
+            raise InputError(f"{place}: expected residues, a string, not {quoted(text, 40)}")
         outcome = normaliser.outcome(RawRecord(number, identifier, "", text), seq_type)
         if outcome.status != "accepted":
-            raise InputError(f"sequence {number}, id {quoted(identifier)}: {outcome.reason}")
-        found[identifier] = NormalisedSequence(outcome.digest, seq_type, outcome.sequence)
+            raise InputError(f"{place}: {outcome.reason}")
+        found.append(NormalisedSequence(outcome.digest, seq_type, outcome.sequence))
     return found
 
 

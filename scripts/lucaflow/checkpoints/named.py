@@ -1,0 +1,70 @@
+"""Which folder holds the converted checkpoint of a name, such as `mini` or `lucaone`?"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from lucaflow.checkpoints.conversion import convert, is_converted
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, converted_folder, published_files
+from lucaflow.checkpoints.model import DEFAULT_STEPS, Model
+from lucaflow.errors import CheckpointError
+from lucaflow.files.locks import locked
+
+logger = logging.getLogger(__name__)
+
+# The clone that this file is in, and the default of checkpoints.directory below a working directory.
+_CLONE = Path(__file__).resolve().parents[3]
+_DIRECTORY = Path("resources/checkpoints")
+
+
+def folder_of(checkpoint: str | Path) -> Path:
+    """Return the folder of a converted checkpoint. checkpoint: the folder, or a name: `mini`, `lucaone-36000000`.
+
+    A name is looked up in resources/checkpoints of the working directory and of the clone. `mini` comes with the clone,
+    and is converted there if it has not been. Raises CheckpointError if nothing or several are found, or if `mini`
+    cannot be written.
+    """
+    folder = Path(checkpoint)
+    model = _model_named(checkpoint) if isinstance(checkpoint, str) else None
+    if model is None or (folder / CHECKPOINT_RECORD).is_file():
+        return folder
+    if model.llm_version == "mini" and (_CLONE / "resources/mini").is_dir():
+        return _converted_mini(model)
+    directories = dict.fromkeys([_DIRECTORY.absolute(), _CLONE / _DIRECTORY])
+    records = [path for place in directories for path in sorted(place.glob(f"{model.name}-*/{CHECKPOINT_RECORD}"))]
+    if len(records) != 1:
+        found = ", ".join(str(path.parent) for path in records) or "nothing"
+        raise CheckpointError(
+            f"{checkpoint}: expected one converted checkpoint {model.name} in {' or '.join(map(str, directories))}, "
+            f"found {found}. Give its folder, which is in checkpoints.directory; `snakemake fetch` makes it."
+        )
+    return records[0].parent
+
+
+def _model_named(name: str) -> Model | None:
+    """Return the model of a name, with or without its step; None if it is none."""
+    found = re.fullmatch(rf"({'|'.join(map(re.escape, DEFAULT_STEPS))})(?:-(\d+))?", name)
+    return Model(found[1], int(found[2] or DEFAULT_STEPS[found[1]])) if found else None
+
+
+def _converted_mini(model: Model) -> Path:
+    """Return the folder of `mini`, converted as the workflow does it in the clone, if it has not been."""
+    folder = converted_folder(model, {"directory": _CLONE / _DIRECTORY}, _CLONE)
+    origin = published_files(model, {}, _CLONE)
+    if is_converted(origin, folder):
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / ".lock", f"converting {model.name}"):
+            if not is_converted(origin, folder):
+                logger.info("converting %s into %s", model.name, folder)
+                convert(origin, model, folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be written ({error.strerror}), and holds no converted {model.name} yet. Run `snakemake "
+            "fetch` with model.llm_version: mini in a directory of yours, and give the folder that it makes in "
+            f"{_DIRECTORY}."
+        ) from error
+    return folder
