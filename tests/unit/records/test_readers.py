@@ -130,7 +130,7 @@ def test_blocks_of_any_size_give_the_same_records(tmp_path, monkeypatch, block):
         RawRecord(8, "c", "", "\nA"),
         RawRecord(11, "d", "two  words", "ACGTACGT"),
     ]
-    monkeypatch.setattr("lucaflow.records.readers._BLOCK_CHARACTERS", block)
+    monkeypatch.setattr("lucaflow.records.fasta._BLOCK_CHARACTERS", block)
     assert read(tmp_path, "a.fasta", content) == expected
 
 
