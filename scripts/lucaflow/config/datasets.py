@@ -15,6 +15,7 @@ from lucaflow.errors import ConfigError, quoted, shown
 from lucaflow.files.usable import why_unusable
 from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
+from lucaflow.records.seq_types import SEQ_TYPES
 from lucaflow.schemas import expanded, unknown_keys, violations, with_defaults
 
 # Names that LucaFlow uses in results/.
@@ -48,7 +49,8 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
     """Read and check the table of datasets. Raises ConfigError with file, line and value."""
     datasets: dict[str, Dataset] = {}
     problems = []
-    for line, row in _read_rows(path):
+    for line, cells in _read_rows(path):
+        row = _with_canonical_type(cells)
         wrong = [*unknown_keys(row, schema), *violations(row, schema)]
         wrong = wrong or list(_row_problems(row, config, datasets))
         if wrong:
@@ -102,6 +104,11 @@ def _read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise ConfigError(f"{path}: cannot be read as a table of datasets ({error}).") from error
 
 
+def _with_canonical_type(row: dict[str, str]) -> dict[str, str]:
+    """Return a row in which `gene` or `prot` takes the place of another word for the type."""
+    return {**row, "seq_type": SEQ_TYPES.get(row["seq_type"].lower(), row["seq_type"])} if "seq_type" in row else row
+
+
 def _model(row: Mapping[str, str], config: Mapping[str, Any]) -> Model:
     version = row.get("llm_version", config["model"]["llm_version"])
     return Model(version, _stated_step(row, config) or DEFAULT_STEPS[version])
@@ -126,6 +133,7 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
             sequence=row.get("seq_column"),
             label=row.get("label_column"),
             pairs=row["kind"] == "pair",
+            seq_type=row.get("seq_type", ""),
         ),
         model=_model(row, config),
         step_stated=_stated_step(row, config) is not None,

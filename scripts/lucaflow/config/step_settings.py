@@ -17,9 +17,11 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset, requirements_of
 from lucaflow.config.result_files import figures_of
 from lucaflow.engine.options import EmbeddingOptions
+from lucaflow.errors import InputError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.usable import why_unusable
 from lucaflow.records.outcomes import NO_REQUIREMENTS
+from lucaflow.records.readers import is_plain_fasta
 from lucaflow.versions import (
     CHECKPOINT_CONVERSION_VERSION,
     COMPARISON_VERSION,
@@ -31,6 +33,7 @@ from lucaflow.versions import (
     NORMALISATION_VERSION,
     SHARDING_VERSION,
     SUMMARY_VERSION,
+    TABLES_VERSION,
 )
 
 # Bytes. Larger files are identified by size and modification time: reading them to plan a run would take too long.
@@ -78,11 +81,21 @@ def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str,
         "path": str(dataset.path),
         "file": file_identity(dataset.path),
         "seq_type": dataset.seq_type,
-        "columns": asdict(dataset.columns),
+        "columns": dataset.columns.settings(),
         "input": dict(config["input"]),
         **({} if requirements == NO_REQUIREMENTS else {"demands": asdict(requirements)}),
         **sharding,
+        **({} if _is_fasta(dataset.path) else {"tables": TABLES_VERSION}),
     }
+
+
+@cache
+def _is_fasta(path: Path) -> bool:
+    """Return whether a file is FASTA. One that cannot be read counts as FASTA: its own job reports the error."""
+    try:
+        return bool(why_unusable(path)) or is_plain_fasta(path)
+    except InputError:
+        return True
 
 
 def sharding_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +153,7 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
             "name": dataset.name,
             "path": str(dataset.path),
             "seq_type": dataset.seq_type,
-            "columns": asdict(dataset.columns),
+            "columns": dataset.columns.settings(),
             "model": asdict(dataset.model),
             "tasks": list(dataset.tasks),
         },

@@ -62,7 +62,7 @@ def predict_settings(
         "algorithm": PREDICTION_VERSION,
         # The columns of a table are copied to the predictions.
         "file": file_identity(dataset.path),
-        "columns": asdict(dataset.columns),
+        "columns": dataset.columns.settings(),
         "head_sha256": head.sha256,
         "structure": asdict(head.structure),
         "reading": asdict(head.reading),

@@ -1,4 +1,4 @@
-"""Which records are in a FASTA file?"""
+"""Which records are in a FASTA or PIR file?"""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lucaflow.errors import InputError, quoted
-from lucaflow.records import raw_records
-from lucaflow.records.raw_records import RawRecord
+from lucaflow.records.raw_records import LONGEST_RECORD, RawRecord
 
 _BLOCK_CHARACTERS = 1 << 16
-_TOO_LONG = (
-    f"longer than {raw_records.LONGEST_RECORD:,} characters, the most that a record may have; divide it, or remove it"
-)
+_TOO_LONG = f"longer than {LONGEST_RECORD:,} characters, the most that a record may have; divide it, or remove it"
 # Characters that are kept of a record that is too long, for its id.
 _KEPT_CHARACTERS = 1000
 _COMMENT = re.compile("^;.*$", re.MULTILINE)
+# The codes for kinds of molecules: proteins and fragments, DNA, RNA, other nucleic acids, unspecified.
+PIR_HEADER = re.compile(r"(P1|F1|D[LC]|R[LC]|N[13]|XX); *")
 
 
 def read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
-    """Yield one record per header line; lines that start with `;` are comments. Reads in blocks, to be fast."""
+    """Yield one record per header line. Reads in blocks, to be fast.
+
+    Lines that start with `;` are comments, and those that start with `#` above the first header line.
+    """
     number, start = _first_header(handle, path)
     if not number:
         return
@@ -41,12 +43,12 @@ def read_fasta(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
 
 def _first_header(handle: io.TextIOWrapper, path: Path) -> tuple[int, str]:
     """Return the number of the first header line, and its text or the beginning of it; 0 if there is none."""
-    for number, line in enumerate(iter(lambda: handle.readline(raw_records.LONGEST_RECORD), ""), start=1):
+    for number, line in enumerate(iter(lambda: handle.readline(LONGEST_RECORD), ""), start=1):
         if line.startswith(">"):
             return number, line[1:]
-        if len(line) == raw_records.LONGEST_RECORD:
+        if len(line) == LONGEST_RECORD:
             raise InputError(f"{path}, line {number}: a line before the first header line ('>') is {_TOO_LONG}.")
-        if line.strip() and not line.startswith(";"):
+        if line.strip() and not line.startswith((";", "#")):
             raise InputError(
                 f"{path}, line {number}: {quoted(line.rstrip())} is before the first header line ('>'). "
                 "Remove the line, or add a header above it."
@@ -71,7 +73,7 @@ class _GrowingRecord:
     def add(self, part: str) -> None:
         self._size += len(part)
         self._parts.append(part)
-        if self._size > raw_records.LONGEST_RECORD:
+        if self._size > LONGEST_RECORD:
             text = self._joined()
             self._beginning = self._beginning or text[:_KEPT_CHARACTERS]
 
@@ -96,3 +98,26 @@ def _fasta_record(line: int, text: str) -> RawRecord:
     if ";" in residues:
         residues = _COMMENT.sub("", residues)
     return RawRecord(line, words[0] if words else "", words[1] if len(words) > 1 else "", residues)
+
+
+def read_pir(handle: io.TextIOWrapper, path: Path) -> Iterator[RawRecord]:
+    """Yield the records of a PIR (NBRF) file: `>P1;ID`, a line that is the title, and a sequence that ends in `*`."""
+    for record in read_fasta(handle, path):
+        yield record if record.fault else _pir_record(record)
+
+
+def _pir_record(record: RawRecord) -> RawRecord:
+    """Return a record of PIR that was read as FASTA. Its text still begins below the header line."""
+    name = f"{record.id} {record.description}".strip()
+    start = PIR_HEADER.match(name)
+    title, _, below = record.text.partition("\n")
+    residues, end, _ = below.partition("*")
+    identifier = name[start.end() :].split(maxsplit=1)[0] if start and name[start.end() :].strip() else ""
+    fault = ""
+    if not start:
+        fault = "its header line has no code of PIR, such as `P1;`, although that of the first record has; add it"
+    elif not end:
+        fault = "a sequence in a PIR file must end in `*`, below a line that is the title; add what is missing"
+    if fault:
+        return RawRecord(record.line, identifier or record.id, "", "", fault=fault)
+    return RawRecord(record.line, identifier, title.strip(), f"\n{residues}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 # Characters and columns of a record; docs/inputs.md gives the reason.
 LONGEST_RECORD = 300_000_000
@@ -34,8 +34,9 @@ class RawRecord(NamedTuple):
 class Columns:
     """The columns of ids, sequences and labels: a name, or a 0-based index; None for the default.
 
-    header: whether the first row has names; None if the user did not say: yes, but a row that looks like a record is
-    refused. pairs: whether each row has two sequences, in LucaOne's columns.
+    header: whether the first row has names; None if the user did not say: yes, but a row that may be a record is
+    refused. pairs: whether each row has two sequences, in LucaOne's columns. seq_type: of the sequences, which decides
+    between columns such as `dna` and `protein`.
     """
 
     header: bool | None = None
@@ -43,3 +44,9 @@ class Columns:
     sequence: str | None = None
     label: str | None = None
     pairs: bool = False
+    # Not in repr(), which Snakemake compares, nor in the settings, which have the type of the dataset.
+    seq_type: str = field(default="", repr=False)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the user asked for, as the settings of steps record it."""
+        return {name: value for name, value in asdict(self).items() if name != "seq_type"}

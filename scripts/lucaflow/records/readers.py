@@ -1,4 +1,4 @@
-"""Which records are in a FASTA, CSV or TSV file, plain or compressed?
+"""Which records are in a FASTA, PIR, CSV or TSV file, plain or compressed?
 
 The format is recognised by content. Sequences are returned as they are in the file; `lucaflow.records.outcomes`
 normalises them.
@@ -6,81 +6,104 @@ normalises them.
 
 from __future__ import annotations
 
-import codecs
 import gzip
+import logging
 import lzma
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lucaflow.errors import InputError, quoted, shown
 from lucaflow.files.usable import why_unusable
-from lucaflow.records import raw_records
-from lucaflow.records.fasta import read_fasta
-from lucaflow.records.opening import open_text, zstd
-from lucaflow.records.raw_records import PAIR_COLUMNS, Columns, RawRecord
-from lucaflow.records.tables import read_pairs, read_table
+from lucaflow.records.fasta import read_fasta, read_pir
+from lucaflow.records.layouts import layout_of
+from lucaflow.records.opening import open_bytes, open_text, zstd
+from lucaflow.records.raw_records import LONGEST_RECORD, PAIR_COLUMNS, Columns, RawRecord
+from lucaflow.records.tables import Note, read_pairs, read_table
 
 __all__ = ["PAIR_COLUMNS", "Columns", "RawRecord", "is_fasta", "open_text", "read_records", "zstd"]
 
-_SUFFIXES = {".gz", ".bz2", ".xz", ".zst"}
+logger = logging.getLogger(__name__)
 
 
-def read_records(path: Path, columns: Columns) -> Iterator[RawRecord]:
-    """Yield the records of a file in order. Raises InputError for a file that cannot be read, or in no known format."""
+def read_records(path: Path, columns: Columns, note: Note = logger.info) -> Iterator[RawRecord]:
+    """Yield the records of a file in order.
+
+    note: is called with what a user should know about how the file is read, such as which columns were taken.
+    Raises InputError for a file that cannot be read, or in no known format.
+    """
     if reason := why_unusable(path):
         raise InputError(
             f"{shown(path)}: {reason}. Correct the path in the table of datasets, or make the file readable."
         )
-    try:
-        delimiter = _delimiter(path)
-        if delimiter is None and not (columns.id in (None, "0") and columns.sequence in (None, "1")):
-            raise InputError(
-                f"{path}: FASTA has an id (0) and a sequence (1), but no named columns. "
-                "Leave id_column and seq_column empty."
-            )
-        if delimiter is None and columns.pairs:
-            raise InputError(f"{path}: FASTA cannot hold pairs. Expected CSV or TSV with {', '.join(PAIR_COLUMNS)}.")
-        if delimiter is None and columns.label:
-            raise InputError(
-                f"{path}: FASTA has no column {quoted(columns.label)} for the labels. Use CSV or TSV for labels."
-            )
+    with _readable(path):
+        layout = layout_of(path, columns)
+        if layout.delimiter is None:
+            _refuse_columns_of_fasta(path, columns)
+        for remark in layout.notes:
+            note(remark)
         with open_text(path) as handle:
-            if delimiter is None:
-                yield from read_fasta(handle, path)
-            elif columns.pairs:
-                yield from read_pairs(handle, path, delimiter, columns)
+            if layout.delimiter is None:
+                yield from (read_pir if layout.is_pir else read_fasta)(handle, path)
             else:
-                yield from read_table(handle, path, delimiter, columns)
+                read = read_pairs if columns.pairs else read_table
+                yield from read(handle, path, layout.delimiter, columns, note, layout.skipped)
+
+
+def is_fasta(path: Path) -> bool:
+    """Return whether a file is read as FASTA or PIR. Raises InputError for a file that cannot be read so far."""
+    with _readable(path):
+        return layout_of(path, Columns()).delimiter is None
+
+
+def is_plain_fasta(path: Path) -> bool:
+    """Return whether a file is FASTA, and neither PIR nor a table. Raises InputError as `is_fasta`."""
+    with _readable(path):
+        layout = layout_of(path, Columns())
+        return layout.delimiter is None and not layout.is_pir
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise InputError that says what is wrong with a file, in place of the error of a library."""
+    try:
+        yield
     except UnicodeDecodeError as error:
-        but = " but UTF-16" if error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
-        raise InputError(f"{path}: not UTF-8 text{but} ({error}). Save it as UTF-8 and run again.") from error
+        raise _not_utf8(path, error) from error
     except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError, EOFError) as error:
         raise InputError(f"{path}: the compressed file is damaged or cut short ({error}). Copy it again.") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
 
 
-def is_fasta(path: Path) -> bool:
-    """Return whether a file is read as FASTA. Raises InputError for a file in no known format."""
-    return _delimiter(path) is None
+def _refuse_columns_of_fasta(path: Path, columns: Columns) -> None:
+    """Raise InputError if columns or pairs were asked of a file that has none."""
+    if not (columns.id in (None, "0") and columns.sequence in (None, "1")):
+        raise InputError(
+            f"{path}: FASTA has an id (0) and a sequence (1), but no named columns. "
+            "Leave id_column and seq_column empty."
+        )
+    if columns.pairs:
+        raise InputError(f"{path}: FASTA cannot hold pairs. Expected CSV or TSV with {', '.join(PAIR_COLUMNS)}.")
+    if columns.label:
+        raise InputError(
+            f"{path}: FASTA has no column {quoted(columns.label)} for the labels. Use CSV or TSV for labels."
+        )
 
 
-def _delimiter(path: Path) -> str | None:
-    """Return the delimiter of a table, or None for FASTA."""
-    with open_text(path) as handle:
-        lines = iter(lambda: handle.readline(raw_records.LONGEST_RECORD), "")
-        first_line = next((line for line in lines if line.strip()), "")
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _SUFFIXES]
-    named = suffixes[-1] if suffixes else ""
-    delimiter = next((character for character in "\t," if character in first_line), None)
-    if first_line.startswith((">", ";")) and (delimiter is None or named not in (".csv", ".tsv")):
-        return None
-    if delimiter:
-        return delimiter
-    if not first_line:
-        raise InputError(f"{path}: the file holds no records. Correct the path, or remove the dataset from the table.")
-    raise InputError(
-        f"{path}: neither FASTA nor a table. Expected a first line that starts with '>', or one with columns "
-        f"separated by commas or tabs; found {quoted(first_line.strip())}."
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
+    """Return the error for a file whose text is not UTF-8, with the first line that is not."""
+    place = ""
+    with open_bytes(path) as handle:
+        for number, line in enumerate(iter(lambda: handle.readline(LONGEST_RECORD), b""), start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as of_line:
+                found = line[max(0, of_line.start - 20) : of_line.start + 20].decode("cp1252", errors="replace")
+                place = f": line {number} has {quoted(found.strip())}, if it is read as Windows-1252"
+                break
+    return InputError(
+        f"{path}: not UTF-8 text{place or f' ({error.reason})'}. Save it as UTF-8 (in Excel: `CSV UTF-8`), or, if "
+        f"those letters are right, convert it: `iconv -f WINDOWS-1252 -t UTF-8 {path.name} > NEW`."
     )

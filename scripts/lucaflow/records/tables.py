@@ -2,189 +2,178 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
-import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from lucaflow.errors import InputError, quoted, shown
-from lucaflow.records import raw_records
+from lucaflow.records.columns import (
+    MISSING,
+    Chosen,
+    choose_columns,
+    index_of,
+    is_header,
+    is_row_of_names,
+    looks_like_sequence,
+    plain_name,
+)
 from lucaflow.records.raw_records import PAIR_COLUMNS, Columns, RawRecord
+from lucaflow.records.rows import Rows, check_first_row, read_rows, row_fault, sampled
+from lucaflow.records.seq_types import SEQ_TYPES
 
 logger = logging.getLogger(__name__)
 
-_TOO_LONG_ROW = (
-    f"a row of more than {raw_records.LONGEST_RECORD:,} characters or {raw_records.MOST_COLUMNS:,} columns; divide it, "
-    "or remove it"
-)
-_SWALLOWED = (
-    "quotation marks around several rows; remove them, double those inside a cell, or write the cell on one line"
-)
-# Longer than the name of a column, or only nucleotides.
-_SEQUENCE_LIKE = re.compile(r"[A-Za-z*-]{20,}|(?!.*SEQ)[A-Z*-]{10,}|[ACGTUN]{6,}|[acgtun]{6,}")
+_REPEATED_HEADER = "is another row of column names; remove it"
+# Of a word for a missing value, with blanks; a longer cell is not compared with them.
+_LONGEST_MISSING = 20
+Note = Callable[[str], None]
 
 
-def read_table(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns) -> Iterator[RawRecord]:
-    """Yield one record per row that is not blank."""
-    rows = _rows(handle, path, delimiter)
-    line, row = next(rows, (0, []))
+def read_table(
+    handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns, note: Note, skipped: int = 0
+) -> Iterator[RawRecord]:
+    """Yield one record per row that is not blank.
+
+    note: is called with what a user should know about the choice of columns; skipped: lines above the first row.
+    """
+    rows = read_rows(handle, path, delimiter, skipped)
+    line, first = next(rows, (0, []))
     if not line:
         return
-    _check_first_row(path, line, row, delimiter)
-    id_index, sequence_index, label_index = _column_indices(row, columns, path)
-    if columns.header is None and _SEQUENCE_LIKE.fullmatch(row[sequence_index].strip()):
-        raise _looks_like_a_record(path, line, delimiter.join(row))
-    last, width = max(id_index, sequence_index, label_index or 0), len(row)
-    if columns.header is False:
-        rows = chain([(line, row)], rows)
-    else:
-        used = [("ids", id_index), ("sequences", sequence_index), ("labels", label_index)]
-        uses = (f"{purpose} from column {quoted(row[index])}" for purpose, index in used if index is not None)
+    check_first_row(path, line, first, delimiter)
+    below, rows = sampled(rows)
+    if _lacks_first_name(first, below, delimiter, columns):
+        first = ["", *first]
+        note("the row of names has one column less than the rows, as R writes it: the first column has row names")
+    chosen = _chosen(path, line, first, below, delimiter, columns)
+    for remark in chosen.notes:
+        note(remark)
+    if columns.header is not False:
+        used = {"ids": chosen.id, "sequences": chosen.sequence, "labels": chosen.label}
+        uses = (f"{purpose} from column {quoted(first[index])}" for purpose, index in used.items() if index is not None)
         logger.info("%s: %s", path, ", ".join(uses))
+    width = len(first)
+    if columns.header is False:
+        rows, first = chain([(line, first)], rows), []
+    yield from _records(rows, first, width, delimiter, chosen, note)
+
+
+def _lacks_first_name(first: list[str], below: list[list[str]], delimiter: str, columns: Columns) -> bool:
+    """Return whether a row of names is one column too short: R leaves out the name of the column of row names."""
+    is_short = delimiter == "\t" and bool(below) and all(len(row) == len(first) + 1 for row in below)
+    return is_short and columns.header is not False and all(row[-1].strip() for row in below)
+
+
+def _chosen(
+    path: Path, line: int, first: list[str], below: list[list[str]], delimiter: str, columns: Columns
+) -> Chosen:
+    """Return the columns that are used. Raises InputError for columns that are not there, and without a header."""
+    try:
+        chosen = choose_columns(first, below, columns)
+    except InputError as error:
+        if columns.header is None and any(map(looks_like_sequence, first)):
+            raise _looks_like_a_record(path, line, delimiter.join(first)) from None
+        raise InputError(f"{path}, line {line}: {error}.") from None
+    names = [row for row in below if is_row_of_names(row)]
+    if columns.header is not False and names and not is_row_of_names(first):
+        raise InputError(
+            f"{path}, line {line}: {quoted(delimiter.join(first))} is above the row of column names, "
+            f"{quoted(delimiter.join(names[0]))}. Remove the rows above that one."
+        )
+    if columns.header is None and not is_header(first, below, chosen.sequence, columns):
+        raise _looks_like_a_record(path, line, delimiter.join(first))
+    return chosen
+
+
+def _records(
+    rows: Rows, header: list[str], width: int, delimiter: str, chosen: Chosen, note: Note
+) -> Iterator[RawRecord]:
+    """Yield a record for each row. header: the row of names, or no cells."""
+    id_index, sequence_index, label_index = chosen.id, chosen.sequence, chosen.label
+    missing, first_missing = 0, ""
+    longest_name = max(_LONGEST_MISSING, len(header[sequence_index]) if header else 0)
+    last = max(id_index, sequence_index, label_index or 0)
     for line, row in rows:
-        fault = _row_fault(row, last, width, delimiter)
+        fault = row_fault(row, last, width, delimiter)
+        text = "" if fault else row[sequence_index]
+        if 0 < len(text) <= longest_name:
+            if is_missing(text):
+                first_missing = first_missing or f"{quoted(text.strip())} in line {line}"
+                missing, text = missing + 1, ""
+            elif header and (row == header or is_row_of_names((row[id_index], text))):
+                fault = _REPEATED_HEADER
         if fault:
             yield RawRecord(line, row[id_index].strip() if id_index < len(row) else "", "", "", fault=fault)
-        else:
-            label = row[label_index].strip() if label_index is not None else ""
-            yield RawRecord(line, row[id_index].strip(), "", row[sequence_index], label)
+            continue
+        label = row[label_index].strip() if label_index is not None else ""
+        yield RawRecord(line, row[id_index].strip(), "", text, label)
+
+    if missing:
+        cells = f"{missing:,} cell{'s' * (missing != 1)} of sequences count{'s' * (missing == 1)} as empty"
+        note(f"{cells}, because of a word for a missing value, such as {first_missing}")
 
 
-def read_pairs(handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns) -> Iterator[RawRecord]:
-    """Yield two records per row that is not blank: side a, then side b."""
-    rows = _rows(handle, path, delimiter)
-    line, row = next(rows, (0, []))
+def is_missing(cell: str) -> bool:
+    """Return whether a cell of a sequence is exactly a word for a value that is missing, such as NA."""
+    return cell.strip() in MISSING
+
+
+def read_pairs(
+    handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns, note: Note, skipped: int = 0
+) -> Iterator[RawRecord]:
+    """Yield two records per row that is not blank: side a, then side b. note, skipped: as for a table."""
+    rows = read_rows(handle, path, delimiter, skipped)
+    line, first = next(rows, (0, []))
     if not line:
         return
-    _check_first_row(path, line, row, delimiter)
-    names = list(PAIR_COLUMNS) if columns.header is False else [cell.strip() for cell in row]
+    check_first_row(path, line, first, delimiter)
+    names = _names_of_pairs(path, line, first, delimiter, columns)
+    label_index = None
+    if columns.label:
+        remarks: list[str] = []
+        label_index = index_of(columns.label, "labels", names, len(first), remarks)
+        for remark in remarks:
+            note(remark)
+    last, width = max(label_index or 0, *(names.index(name) for name in PAIR_COLUMNS)), len(first)
+    header = first
+    if columns.header is False:
+        rows, header = chain([(line, first)], rows), []
+    for number, (line, row) in enumerate(rows, start=1):
+        fault_of_row = row_fault(row, last, width, delimiter) or (_REPEATED_HEADER if row == header else "")
+        for side in "ab":
+            of_side = [f"{name}_{side}" for name in ("seq_id", "seq_type", "seq")]
+            cells = ["", "", ""] if fault_of_row else [row[names.index(name)] for name in of_side]
+            identifier, stated, text = cells[0].strip(), cells[1].strip(), cells[2]
+            seq_type, fault = SEQ_TYPES.get(stated.lower(), ""), fault_of_row
+            if not fault and not seq_type:
+                fault = f"{of_side[1]} is {quoted(stated)}, expected gene or prot"
+            label = row[label_index].strip() if label_index is not None and side == "a" and not fault_of_row else ""
+            text = "" if is_missing(text[:_LONGEST_MISSING]) else text
+            yield RawRecord(line, identifier, "", text, label, seq_type, str(number), side, fault)
+
+
+def _names_of_pairs(path: Path, line: int, first: list[str], delimiter: str, columns: Columns) -> list[str]:
+    """Return the names of the columns, with LucaOne's as LucaOne writes them. Raises InputError if one is missing."""
+    if columns.header is False:
+        return list(PAIR_COLUMNS)
+    known = {plain_name(name): name for name in PAIR_COLUMNS}
+    names = [known.get(plain_name(cell), cell.strip()) for cell in first]
     missing = [name for name in PAIR_COLUMNS if name not in names]
-    if missing and columns.header is None and any(_SEQUENCE_LIKE.fullmatch(cell.strip()) for cell in row):
-        raise _looks_like_a_record(path, line, delimiter.join(row))
+    is_record = any(looks_like_sequence(cell) or cell.strip().lower() in SEQ_TYPES for cell in first)
+    if missing and columns.header is None and is_record:
+        raise _looks_like_a_record(path, line, delimiter.join(first))
     if missing:
         raise InputError(
             f"{path}, line {line}: a file of pairs needs the columns {', '.join(PAIR_COLUMNS)}; missing: "
             f"{', '.join(missing)}. The file has: {shown(', '.join(names))}."
         )
-    label_index = _index_of(columns.label, "labels", names, len(row), path) if columns.label else None
-    last, width = max(label_index or 0, *(names.index(name) for name in PAIR_COLUMNS)), len(row)
-    if columns.header is False:
-        rows = chain([(line, row)], rows)
-    for number, (line, row) in enumerate(rows, start=1):
-        fault_of_row = _row_fault(row, last, width, delimiter)
-        for side in "ab":
-            of_side = [f"{name}_{side}" for name in ("seq_id", "seq_type", "seq")]
-            cells = ["", "", ""] if fault_of_row else [row[names.index(name)] for name in of_side]
-            identifier, seq_type, text = cells[0].strip(), cells[1].strip(), cells[2]
-            fault = fault_of_row
-            if not fault and seq_type not in ("gene", "prot"):
-                fault, seq_type = f"{of_side[1]} is {quoted(seq_type)}, expected gene or prot", ""
-            label = row[label_index].strip() if label_index is not None and side == "a" and not fault_of_row else ""
-            yield RawRecord(line, identifier, "", text, label, seq_type, str(number), side, fault)
-
-
-def _row_fault(row: list[str], last: int, width: int, delimiter: str) -> str:
-    """Return why a row is not one record in the columns of the first row, or an empty string."""
-    if not row:
-        return _TOO_LONG_ROW
-    if last >= len(row):
-        return f"{len(row)} column{'s' * (len(row) != 1)}, expected at least {last + 1}; complete the row or remove it"
-    if len(row) > width and any(cell.strip() for cell in row[width:]):
-        return f"{len(row)} columns, expected {width}; put a cell that holds {delimiter!r} into quotation marks"
-    return _SWALLOWED if any("\n" in cell and _holds_rows(cell, width, delimiter) for cell in row) else ""
-
-
-def _holds_rows(cell: str, width: int, delimiter: str) -> bool:
-    """Return whether a cell with line feeds is the end of one row and the beginning of a later one.
-
-    If so, it has as many delimiters as rows of `width` columns, or more. In a TSV file no cell should have a tab.
-    """
-    return cell.count(delimiter) >= (1 if delimiter == "\t" else cell.count("\n") * (width - 1))
-
-
-def _check_first_row(path: Path, line: int, row: list[str], delimiter: str) -> None:
-    """Raise InputError if the first row is too long, or has taken in later rows."""
-    if fault := _row_fault(row, -1, len(row), delimiter):
-        raise InputError(f"{path}, line {line}: {fault}.")
+    return names
 
 
 def _looks_like_a_record(path: Path, line: int, row: str) -> InputError:
     return InputError(
-        f"{path}, line {line}: {quoted(row)} looks like a record, not like column names. "
-        "Set header to `yes` or `no` in the table of datasets."
+        f"{path}, line {line}: {quoted(row)} looks like a record more than like column names. "
+        "In the table of datasets, set `header` to `no` if it is a record, or to `yes` if it has the names."
     )
-
-
-def _rows(handle: io.TextIOWrapper, path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the first line and the cells of each row that is not blank; of a row that is too long, no cells."""
-    csv.field_size_limit(sys.maxsize)
-    lines = _LinesOfRow(handle, delimiter)
-    rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
-    start = 1
-    try:
-        for row in rows:
-            if lines.too_long or any(cell.strip() for cell in row):
-                yield start, row
-            start = rows.line_num + 1
-            lines.begin_row()
-    except csv.Error as error:
-        raise InputError(
-            f"{path}, line {start}: the row that starts here cannot be read ({error}). A quotation mark that opens a "
-            "cell must be closed; inside a quoted cell it is written twice."
-        ) from error
-
-
-class _LinesOfRow:
-    """Gives csv the lines of a row while it is not too long.
-
-    too_long: whether the row is a single line that is too long. For this line csv gets a blank one.
-    """
-
-    def __init__(self, handle: io.TextIOWrapper, delimiter: str) -> None:
-        self._handle = handle
-        self._delimiter = delimiter
-        self.begin_row()
-
-    def begin_row(self) -> None:
-        self.too_long = False
-        self._characters = 0
-
-    def read(self) -> Iterator[str]:
-        """Yield the lines of all rows. Raises csv.Error for a row of several lines that is too long."""
-        while line := self._handle.readline(raw_records.LONGEST_RECORD):
-            is_first = not self._characters
-            self._characters += len(line)
-            if self._characters < raw_records.LONGEST_RECORD and line.count(self._delimiter) < raw_records.MOST_COLUMNS:
-                yield line
-                continue
-            if not is_first:
-                raise csv.Error(_TOO_LONG_ROW)
-            self.too_long = True
-            while line and not line.endswith("\n"):
-                line = self._handle.readline(raw_records.LONGEST_RECORD)
-            yield "\n"
-
-
-def _column_indices(row: list[str], columns: Columns, path: Path) -> tuple[int, int, int | None]:
-    """Return the indices of the id, sequence and label columns, given the first row."""
-    names = [] if columns.header is False else [cell.strip() for cell in row]
-    default = "2" if len(row) >= 3 else "1"
-    return (
-        _index_of(columns.id or "0", "ids", names, len(row), path),
-        _index_of(columns.sequence or default, "sequences", names, len(row), path),
-        _index_of(columns.label, "labels", names, len(row), path) if columns.label else None,
-    )
-
-
-def _index_of(name: str, purpose: str, names: list[str], width: int, path: Path) -> int:
-    """Return the index of a column that is given by name, or else by number. Raises InputError if there is none."""
-    if name in names:
-        return names.index(name)
-    if name.lstrip("-").isdecimal() and -width <= int(name) < width:
-        return int(name) % width
-    there = ", ".join(names) if names else f"{width} columns without names, numbered from 0"
-    raise InputError(f"{path}: no column {quoted(name)} for the {purpose}. The file has: {shown(there)}.")

@@ -7,6 +7,7 @@ from workflow_runs import ROOT
 
 from lucaflow.config.datasets import read_datasets, requirements_of
 from lucaflow.config.resolve import resolve
+from lucaflow.config.step_settings import normalize_settings
 from lucaflow.errors import ConfigError
 from lucaflow.records.outcomes import Requirements
 from lucaflow.schemas import read_yaml
@@ -80,7 +81,7 @@ def test_a_table_of_datasets(tmp_path):
         ("dataset\tpath\tseq_type\n../p\tx\tprot\n", "line 2: dataset: '../p' does not match"),
         ("dataset\tpath\tseq_type\np\t{a}.fasta\tprot\n", "line 2: path: '{a}.fasta' contains a brace"),
         ("dataset\tpath\tseq_type\np\t$NOWHERE/x\tprot\n", r"line 2: path: '\$NOWHERE/x' has a variable, \$NOWHERE"),
-        ("dataset\tpath\tseq_type\np\tx\tdna\n", r"line 2: seq_type: 'dna' is not one of \['gene', 'prot'\]"),
+        ("dataset\tpath\tseq_type\np\tx\tpeptide\n", r"line 2: seq_type: 'peptide' is not one of \['gene', 'prot'\]"),
         ("dataset\tpath\tseq_type\np\tx\n", r"line 2: seq_type: expected `gene` \(DNA, RNA\) or `prot`, found noth"),
         (
             "dataset\tpath\tseqtype\np\tx\tprot\n",
@@ -101,6 +102,29 @@ def test_a_table_of_datasets(tmp_path):
 def test_a_wrong_table(tmp_path, text, words):
     with pytest.raises(ConfigError, match=words):
         datasets(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("word", "seq_type"),
+    [("dna", "gene"), ("RNA", "gene"), ("nucl", "gene"), ("protein", "prot"), ("aa", "prot"), ("Prot", "prot")],
+)
+def test_other_words_for_a_type_leave_the_settings_as_they_are(tmp_path, word, seq_type):
+    (usual,) = datasets(tmp_path, f"dataset\tpath\tseq_type\nd\tx.fa\t{seq_type}\n").values()
+    (found,) = datasets(tmp_path, f"dataset\tpath\tseq_type\nd\tx.fa\t{word}\n").values()
+    assert found == usual and normalize_settings(found, resolve({}, CONFIG))["seq_type"] == seq_type
+
+
+def test_only_tables_depend_on_how_tables_are_read(tmp_path):
+    """So that results from FASTA files are kept when that changes."""
+    content = {"a.fasta": ">a\nMKV\n", "b.csv": "id,sequence\na,MKV\n", "c.pir": ">P1;a\n\nMKV*\n", "d": "?"}
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    rows = "".join(f"{name}\t{tmp_path / name}\tprot\n" for name in [*content, "nowhere"])
+    found = datasets(tmp_path, f"dataset\tpath\tseq_type\n{rows}")
+    settings = {name: normalize_settings(dataset, resolve({}, CONFIG)) for name, dataset in found.items()}
+    assert [name for name in settings if "tables" in settings[name]] == ["b.csv", "c.pir"]
+    names = ["header", "id", "sequence", "label", "pairs"]
+    assert list(settings["a.fasta"]["columns"]) == names
 
 
 def test_a_path_below_the_home_directory(tmp_path, monkeypatch):

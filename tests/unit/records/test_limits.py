@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lucaflow.errors import InputError
-from lucaflow.records import raw_records
+from lucaflow.records import fasta, layouts, rows
 from lucaflow.records.outcomes import Policies
 from lucaflow.records.readers import Columns, RawRecord, read_records, zstd
 from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
@@ -26,7 +26,8 @@ PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zs
 
 @pytest.fixture(autouse=True)
 def low_limit(monkeypatch):
-    monkeypatch.setattr(raw_records, "LONGEST_RECORD", LIMIT)
+    for module in (fasta, layouts, rows):
+        monkeypatch.setattr(module, "LONGEST_RECORD", LIMIT)
 
 
 def read(path: Path, content: bytes, columns: Columns = Columns()) -> list[RawRecord]:  # noqa: B008

@@ -139,14 +139,14 @@ PAIRS = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b\n"
 
 def test_pairs(tmp_path):
     columns = Columns(pairs=True)
-    found = read(tmp_path, "a.csv", f"{PAIRS}x,y,gene,prot,AC,MK\nx,z,gene,protein,AC,MW\nx\n", columns)
+    found = read(tmp_path, "a.csv", f"{PAIRS}x,y,gene,prot,AC,MK\nx,z,gene,peptide,AC,MW\nx\n", columns)
     assert [(r.line, r.pair, r.side, r.id, r.seq_type, r.text) for r in found] == [
         (2, "1", "a", "x", "gene", "AC"), (2, "1", "b", "y", "prot", "MK"),
         (3, "2", "a", "x", "gene", "AC"), (3, "2", "b", "z", "", "MW"),
         (4, "3", "a", "", "", ""), (4, "3", "b", "", "", ""),
     ]  # fmt: skip
     assert [bool(r.fault) for r in found] == [False, False, False, True, True, True]
-    assert found[3].fault == "seq_type_b is 'protein', expected gene or prot"
+    assert found[3].fault == "seq_type_b is 'peptide', expected gene or prot"
     swapped = read(
         tmp_path,
         "b.tsv",
