@@ -20,9 +20,15 @@ def main() -> None:
     dataset = snakemake.params.dataset
     output = snakemake.output
     problems = Path(output.records).with_name("problems.tsv")
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        logger.warning("%s: %s", dataset.name, text)
+
     try:
         counts = normalise_dataset(
-            read_records(dataset.path, dataset.columns),
+            read_records(dataset.path, dataset.columns, note),
             dataset.path,
             dataset.seq_type,
             Policies(**snakemake.config["input"]),
@@ -30,6 +36,7 @@ def main() -> None:
                 Path(output.records), Path(output.sequences), Path(output.labels), Path(output.counts), problems
             ),
             requirements_of(snakemake.config, dataset),
+            notes,
         )
     except InputError as error:
         older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]

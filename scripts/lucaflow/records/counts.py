@@ -15,13 +15,14 @@ class Counts:
     """Numbers of records by status, and of distinct sequences.
 
     changed: characters altered or removed, in `records_changed` records; lengths: number of distinct sequences of each
-    length.
+    length; notes: what a user should know about how the file was read.
     """
 
     status: Counter[str] = field(default_factory=Counter)
     changed: int = 0
     records_changed: int = 0
     lengths: dict[int, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def distinct(self) -> int:
@@ -33,8 +34,9 @@ class Counts:
         return sum(length * count for length, count in self.lengths.items())
 
     def write(self, path: Path) -> None:
-        """Write the counts as JSON."""
-        write_json(path, {**asdict(self), "status": dict(sorted(self.status.items()))})
+        """Write the counts as JSON, with notes if there are any."""
+        content = {**asdict(self), "status": dict(sorted(self.status.items()))}
+        write_json(path, content if self.notes else {key: content[key] for key in content if key != "notes"})
 
     @classmethod
     def read(cls, path: Path) -> Counts:

@@ -68,10 +68,12 @@ def normalise_dataset(
     policies: Policies,
     files: NormalisedFiles,
     requirements: Requirements = NO_REQUIREMENTS,
+    notes: Sequence[str] = (),
 ) -> Counts:
     """Write records.tsv, the labels, and each distinct normalised sequence once, in order of first appearance.
 
-    seq_type: the type of records that do not state their own. Raises InputError that shows the first ten problems; all
+    seq_type: the type of records that do not state their own; notes: about how the file was read, complete once the
+    last record is read; they are written with the counts. Raises InputError that shows the first ten problems; all
     problems are then in problems.tsv.
     """
     csv.field_size_limit(sys.maxsize)
@@ -100,6 +102,7 @@ def normalise_dataset(
             _remove_repeated_sequences(sequences, first, seen.lengths)
         lengths = np.unique(seen.lengths[first], return_counts=True)
         counts.lengths = dict(zip(*(values.tolist() for values in lengths), strict=True))
+        counts.notes = list(notes)
         counts.write(files.counts)
     return counts
 

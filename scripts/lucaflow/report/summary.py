@@ -59,6 +59,8 @@ def summarise(
         results = _embedding(verified[dataset], working) if dataset in verified else _NOT_EMBEDDED
         made = "; ".join(predictions.get(dataset, []))
         rows.append({"dataset": dataset, "model": "", **_outcomes(found), **results, "predictions": made})
+        # A column that a table has only if there are notes: other tables stay as they are.
+        rows[-1] |= {"notes": "; ".join(found.notes)} if any(each.notes for each in counts.values()) else {}
     return pd.DataFrame(rows).convert_dtypes()
 
 
@@ -122,11 +124,14 @@ def _as_text(table: Path) -> str:
     pages = [folder / "figures/map.html" for folder in embedded]
     made = zip(rows["dataset"], rows.pop("predictions"), strict=True)
     predictions = "\n".join(f"  results/{dataset}/predictions/: {done}" for dataset, done in made if done)
+    notes = zip(rows["dataset"], rows.pop("notes"), strict=True) if "notes" in rows else ()
+    remarks = "\n".join(f"  {dataset}: {text}" for dataset, text in notes if text)
     rows = rows.drop(columns=[name for name in _SELDOM if name in rows and set(rows[name]) <= {"0", ""}])
     text = rows.rename(columns=_SHORT_NAMES).replace("", "-").to_string(index=False)
     warning = f"\n{DEMONSTRATION}\n" if rows["model"].str.startswith("mini-").any() else ""
     maps = ", as a page figures/map.html," if any(path.is_file() for path in pages) else ""
     where = f"\nEmbeddings (embeddings.h5) and figures{maps} are in:\n{folders}\n" if folders else ""
+    where = (f"\nHow the inputs were read:\n{remarks}\n" if remarks else "") + where
     where += f"\nPredictions are in:\n{predictions}\n" if predictions else ""
     return (
         f"\n{text}\n\nComputed and kept: sequences embedded when embeddings.h5 was last made, and before. "

@@ -1,8 +1,12 @@
 """The table at the end of a run."""
 
+from collections import Counter
+
 import pytest
 
-from lucaflow.report.summary import _preflight, as_text
+from lucaflow.files.writing import write_table
+from lucaflow.records.counts import Counts
+from lucaflow.report.summary import _preflight, as_text, summarise
 
 
 def test_the_table_of_a_run(tmp_path):
@@ -17,6 +21,20 @@ def test_the_table_of_a_run(tmp_path):
     table.write_text(f"{header}p\tlucaone-36000000\t10\t9\t12\t3.5\tresults/p/l/embeddings.h5\t\n")
     assert "not for science" not in as_text(table)
     assert "Predictions" not in as_text(table)
+
+
+def test_how_an_input_was_read_is_shown_at_the_end(tmp_path):
+    """The column is only there where there is something to say, so that other tables stay as they are."""
+    silent, told = Counts(Counter(accepted=1)), Counts(Counter(accepted=1), notes=["sequences are from 'a'", "b"])
+    for counts in (silent, told):
+        counts.write(tmp_path / "counts.json")
+        assert Counts.read(tmp_path / "counts.json") == counts
+        assert ("notes" in (tmp_path / "counts.json").read_text()) == bool(counts.notes)
+    table = tmp_path / "summary.tsv"
+    for counts in ({"p": silent}, {"p": silent, "q": told}):
+        write_table(table, summarise(counts, {}, [], tmp_path))
+        noted = "How the inputs were read:\n  q: sequences are from 'a'; b\n"
+        assert (noted in as_text(table)) == ("q" in counts) == ("notes" in table.read_text())
 
 
 @pytest.mark.parametrize("content", [b"", b"dataset\n", b"\0\xff\t\n", b'dataset\tmodel\n"p\n'])
