@@ -70,7 +70,9 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from error
+        # It is read again, and may turn out to be damaged further down.
+        with _readable(path):
+            raise _not_utf8(path, error) from error
     except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError, EOFError) as error:
         raise InputError(f"{path}: the compressed file is damaged or cut short ({error}). Copy it again.") from error
     except OSError as error:

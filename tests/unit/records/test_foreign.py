@@ -90,3 +90,10 @@ def test_zstd_with_a_long_window_and_as_pzstd_writes_it(tmp_path):
         path = tmp_path / "in.zst"
         path.write_bytes(content)
         assert [record.id for record in read_records(path, Columns())] == ["a", "b"]
+
+
+def test_a_packed_file_that_is_not_utf8_and_damaged_further_down(tmp_path):
+    path = tmp_path / "in.gz"
+    path.write_bytes(gzip.compress(b"id,seq\na,\xe9" + b"M" * 200_000)[:-6])
+    with pytest.raises(InputError, match="damaged or cut short"):
+        list(read_records(path, Columns()))
