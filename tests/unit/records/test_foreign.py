@@ -19,7 +19,7 @@ def zipped(*names):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in names:
-            archive.writestr(name, "x" * 3000)
+            archive.writestr(zipfile.ZipInfo(name), "x" * 3000)
     return buffer.getvalue()
 
 
