@@ -66,6 +66,7 @@ def tarred(mode="w", form=tarfile.PAX_FORMAT):
         (b"<?xml version='1.0'?>\n", "an XML file"),
         (b'[{"id": "a", "seq": "MKV"}]', "a JSON file"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_another_format_is_named_with_a_remedy(tmp_path, content, words):
     path = tmp_path / "in.x"
