@@ -53,7 +53,6 @@ REFUSED = {
     "reader/csv-empty-id": "has no id",
     "reader/fasta-no-header": "neither FASTA nor a table",
     "reader/csv-one-column": "neither FASTA nor a table",
-    "reader/csv-semicolon": "neither FASTA nor a table",
     "reader/csv-lower-idx-range": "no column '5' for the sequences",
     "reader/csv-no-header": "looks like a record",
     "typecheck/gene-is-prot": "looks like a protein",
