@@ -30,7 +30,7 @@ def commands_of(page: Path) -> list[str]:
 
 def commands_in_comments(settings: Path) -> list[str]:
     """Return the commands that comments of a profile or a configuration name."""
-    return re.findall(r"^ *#.*?((?:\S*snakemake|make) .+)$", settings.read_text(encoding="utf-8"), re.MULTILINE)
+    return re.findall(r"^ *#.*?((?:[^\s`]*snakemake|make) [^`\n]+)", settings.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 SNIPPETS = snippets_of(ROOT / "README.md")
