@@ -86,8 +86,9 @@ except LucaFlowError as error:
 # The job that reads the file will refuse it without stopping the others. This warning shows in a dry run too.
 if workflow.is_main_process:
     for dataset in DATASETS.values():
-        if reason := why_unusable(dataset.path):
-            logger.warning(f"dataset {dataset.name}: {shown(dataset.path)}: {reason}.")
+        for path in [dataset.path, *([dataset.metadata.path] if dataset.metadata else [])]:
+            if reason := why_unusable(path):
+                logger.warning(f"dataset {dataset.name}: {shown(path)}: {reason}.")
 
 IS_MODULE = not workflow.modifier.is_main_snakefile()
 # In a module with a prefix Snakemake moves the inputs and outputs of rules, but not the paths that functions build.

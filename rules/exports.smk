@@ -91,6 +91,7 @@ rule export_table:
         verified=result_of("assemble-{model}", "results/{dataset}/{model}/verified.json"),
         records=result_of("normalize", "results/{dataset}/records.tsv"),
         labels=result_of("normalize", "results/{dataset}/sequences/labels.tsv"),
+        columns=result_of("normalize", "results/{dataset}/sequences/columns.tsv"),
         current=unless_current(
             "export-{suffix}-{model}", "results/{dataset}/{model}/export/embeddings.{suffix}"
         ),

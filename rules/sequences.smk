@@ -23,6 +23,7 @@ checkpoint normalize:
         records=update("results/{dataset}/records.tsv"),
         sequences=update("results/{dataset}/sequences/distinct.fasta"),
         labels=update("results/{dataset}/sequences/labels.tsv"),
+        columns=update("results/{dataset}/sequences/columns.tsv"),
         counts=update("results/{dataset}/sequences/counts.json"),
         shards=update("results/{dataset}/sequences/shards.tsv"),
         receipt="results/{dataset}/receipts/normalize.json",

@@ -1,14 +1,19 @@
 """Read a dataset, decide the outcome of every record, write each distinct sequence once, and divide them."""
 
 import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from lucaflow.config.datasets import requirements_of
-from lucaflow.errors import InputError
+from lucaflow.config.datasets import Dataset, requirements_of
+from lucaflow.errors import InputError, quoted, shown
 from lucaflow.files.receipts import recording
 from lucaflow.logs import reporting_to
+from lucaflow.records.counts import Counts, counted
+from lucaflow.records.further_columns import FoundColumns
+from lucaflow.records.metadata import read_metadata
 from lucaflow.records.outcomes import Policies
-from lucaflow.records.readers import read_records
+from lucaflow.records.readers import is_fasta, read_records
 from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
 from lucaflow.records.sequences import shard_folder, split_sequences, write_shard_table
 
@@ -18,8 +23,6 @@ logger = logging.getLogger("lucaflow")
 def main() -> None:
     """Normalise the dataset. If it is refused, name the older results that still exist."""
     dataset = snakemake.params.dataset
-    output = snakemake.output
-    problems = Path(output.records).with_name("problems.tsv")
     notes: list[str] = []
 
     def note(text: str) -> None:
@@ -27,19 +30,9 @@ def main() -> None:
         logger.warning("%s: %s", dataset.name, text)
 
     try:
-        counts = normalise_dataset(
-            read_records(dataset.path, dataset.columns, note),
-            dataset.path,
-            dataset.seq_type,
-            Policies(**snakemake.config["input"]),
-            NormalisedFiles(
-                Path(output.records), Path(output.sequences), Path(output.labels), Path(output.counts), problems
-            ),
-            requirements_of(snakemake.config, dataset),
-            notes,
-        )
+        counts = normalise(dataset, note, notes)
     except InputError as error:
-        older = [path for path in problems.parent.glob("*/embeddings.h5") if path.is_file()]
+        older = [path for path in FILES.records.parent.glob("*/embeddings.h5") if path.is_file()]
         note = f"\nAn older result is still there: {', '.join(map(str, older))}." if older else ""
         raise InputError(f"dataset {dataset.name}: {error}{note}") from error
     outcomes = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.status.items()))
@@ -48,6 +41,31 @@ def main() -> None:
     logger.info("%s: %s", dataset.name, "; ".join(filter(None, [outcomes, changes])))
     logger.info("%s: %s distinct sequences, %s residues", dataset.name, f"{counts.distinct:,}", f"{counts.residues:,}")
     divide()
+
+
+def normalise(dataset: Dataset, note: Callable[[str], None], notes: Sequence[str]) -> Counts:
+    """Write the records, the distinct sequences, and labels and columns with the metadata if there is any."""
+    columns, metadata, found = dataset.columns, None, FoundColumns()
+    if dataset.metadata:
+        by_name = columns.label if columns.label and not columns.label.lstrip("-").isdecimal() else None
+        metadata = read_metadata(dataset.metadata, by_name, note)
+        if by_name and metadata.label is None and is_fasta(dataset.path):
+            names = shown(", ".join(metadata.names))
+            raise InputError(f"{metadata.path}: no column {quoted(by_name)} for the labels. The file has: {names}.")
+        columns = replace(columns, label_optional=metadata.label is not None)
+    else:
+        FILES.metadata_problems.unlink(missing_ok=True)
+    return normalise_dataset(
+        read_records(dataset.path, columns, note, found),
+        dataset.path,
+        dataset.seq_type,
+        Policies(**snakemake.config["input"]),
+        FILES,
+        requirements_of(snakemake.config, dataset),
+        notes,
+        found,
+        metadata,
+    )
 
 
 def divide() -> None:
@@ -62,15 +80,14 @@ def divide() -> None:
     logger.info("%d shards, %d tokens", len(shards), sum(shard.tokens for shard in shards))
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is 1: `1,200 records`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 if __name__ == "__main__":
-    folders = [] if snakemake.params.dataset.is_pairs else [shard_folder(Path(snakemake.output.shards))]
+    output = snakemake.output
+    paths = output.records, output.sequences, output.labels, output.counts
+    FILES = NormalisedFiles(*map(Path, paths), Path(output.records).with_name("problems.tsv"))
+    written = [] if snakemake.params.dataset.is_pairs else [shard_folder(Path(output.shards))]
+    written += [FILES.metadata_problems] if snakemake.params.dataset.metadata else []
     with (
         reporting_to(snakemake.log[0], terminal_level=logging.INFO),
-        recording(snakemake.output.receipt, snakemake.params.settings, [*snakemake.output, *folders]),
+        recording(output.receipt, snakemake.params.settings, [*output, *written]),
     ):
         main()

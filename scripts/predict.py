@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,19 @@ import torch
 from lucaflow import __version__
 from lucaflow.config.step_settings import file_identity
 from lucaflow.downstream.conversion import load_head
-from lucaflow.downstream.evaluation import compare, evaluate, read_predictions
+from lucaflow.downstream.evaluation import METRIC_COLUMNS, compare, evaluate, read_predictions, truths
 from lucaflow.downstream.models import read_head
 from lucaflow.downstream.prediction import Predictor, predict, read_sides, sources_of
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
-from lucaflow.downstream.tables import Formatter, write_predictions
+from lucaflow.downstream.tables import GROUND_TRUTH, Formatter, LabelledSource, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_matmul_precision
 from lucaflow.engine.gpus import take_gpu
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.errors import InputError
+from lucaflow.errors import InputError, shown
 from lucaflow.files.receipts import receipt_path, recorded_settings, recording_step
 from lucaflow.files.writing import write_json, write_table, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.report.pages import page
+from lucaflow.report.pages import page, page_of_text
 from lucaflow.report.predictions import as_html, described, draw
 from lucaflow.store.assembly import read_accepted
 from lucaflow.store.verification import remove_stale_shards
@@ -79,9 +80,10 @@ def predict_all(records: Path) -> dict[str, Any]:
     )  # fmt: skip
     seconds = time.monotonic() - started
     formatter = Formatter(trained.task, trained.labels, settings["threshold"], topk)
-    invalid_characters = snakemake.config["input"]["invalid_characters"]
     tables = output(".csv"), output(".failed.csv")
-    counts = write_predictions(*tables, dataset.path, dataset.columns, records, found, formatter, invalid_characters)
+    source = labelled_source(records)
+    is_truth = truths(source.all_labels(), trained.task.task_type, trained.labels)
+    counts = write_predictions(*tables, source, found, formatter, is_truth)
     about = {
         "dataset": dataset.name,
         "task": trained.task.name,
@@ -106,6 +108,14 @@ def predict_all(records: Path) -> dict[str, Any]:
     return about
 
 
+def labelled_source(records: Path) -> LabelledSource:
+    """Return the dataset's file and the tables of its records and labels."""
+    dataset = snakemake.params.dataset
+    columns = replace(dataset.columns, label_optional=dataset.metadata is not None)
+    invalid_characters = snakemake.config["input"]["invalid_characters"]
+    return LabelledSource(dataset.path, columns, records, Path(snakemake.input.labels), invalid_characters)
+
+
 def sources(plan: Plan, request: EmbeddingRequest) -> Any:
     """Return where the embeddings that the task reads are stored."""
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
@@ -115,10 +125,17 @@ def sources(plan: Plan, request: EmbeddingRequest) -> Any:
 
 
 def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any]) -> None:
-    """Write metrics of the predictions, as a table and as a page."""
+    """Write metrics of the predictions, as a table and as a page; without rows if no label is one of the task's."""
+    title = f"{about['dataset']}: {about['task']} against the labels"
+    if GROUND_TRUTH not in predictions:
+        known = f"the task's classes ({shown(', '.join(about['labels']))})" if about["labels"] else "numbers"
+        text = f"nothing to compare, since no label in {snakemake.params.dataset.columns.label} is among {known}"
+        write_table(output(".metrics.tsv"), pd.DataFrame(columns=METRIC_COLUMNS))
+        write_text(output(".metrics.html"), page_of_text(f"{title}: {text}.", title))
+        logger.warning("%s, %s: %s", about["dataset"], about["task"], text)
+        return
     comparison = compare(predictions, about["task_type"], about["labels"])
     found = evaluate(comparison, about["task_type"])
-    title = f"{about['dataset']}: {about['task']} against the labels"
     write_table(output(".metrics.tsv"), found)
     write_text(output(".metrics.html"), page(found, title))
     if comparison.not_compared:

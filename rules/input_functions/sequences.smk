@@ -2,15 +2,21 @@
 
 
 def dataset_file(wildcards):
-    """Return the input file if a rule of the workflow that uses this one makes it; a module's prefix does not apply.
+    """Return the input files that a rule of the workflow that uses this one makes; a module's prefix does not apply.
 
-    Otherwise the job opens it itself, and says if it cannot, without stopping other jobs.
+    Others the job opens itself, and says if it cannot, without stopping other jobs.
     """
-    path = str(dataset_of(wildcards).path)
-    return [local(path)] if any(rule.is_producer(path) for rule in workflow.rules) else []
+    dataset = dataset_of(wildcards)
+    paths = [str(dataset.path), *([str(dataset.metadata.path)] if dataset.metadata else [])]
+    return [local(path) for path in paths if any(rule.is_producer(path) for rule in workflow.rules)]
 
 
 def memory_of_normalize(wildcards):
-    """Return MB: the job remembers some 70 bytes of each record, and few records take less than 140 bytes in a file."""
-    path = dataset_of(wildcards).path
-    return 4000 + (0 if why_unusable(path) else path.stat().st_size // (2 * 10**6))
+    """Return MB: the job remembers some 70 bytes of each record, and few records take less than 140 bytes in a file.
+
+    It holds metadata in memory: some 300 bytes and the cells of a row, which may be packed.
+    """
+    dataset = dataset_of(wildcards)
+    factors = {dataset.path: 0.5} | ({dataset.metadata.path: 8} if dataset.metadata else {})
+    sizes = (0 if why_unusable(path) else factor * path.stat().st_size for path, factor in factors.items())
+    return 4000 + int(sum(sizes) / 10**6)

@@ -7,14 +7,14 @@ older code are then made again instead of being reused.
 from __future__ import annotations
 
 # Versions of the steps' computations.
-NORMALISATION_VERSION = 1
+NORMALISATION_VERSION = 2
 # Of reading tables and PIR: results from FASTA do not depend on it.
 TABLES_VERSION = 2
 SHARDING_VERSION = 2
 EMBEDDING_VERSION = 4
 COMPARISON_VERSION = 1
-PREDICTION_VERSION = 1
-EXPORT_VERSION = 2
+PREDICTION_VERSION = 2
+EXPORT_VERSION = 3
 LUCAONE_EXPORT_VERSION = 2
 FIGURES_VERSION = 1
 SUMMARY_VERSION = 1

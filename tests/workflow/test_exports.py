@@ -20,7 +20,7 @@ from lucaflow import open_embeddings
 from lucaflow.errors import SpaceError, StoreError
 from lucaflow.exports.hdf5 import export_by_id, export_standalone
 from lucaflow.exports.numpy_files import export_npy
-from lucaflow.exports.tables import export_anndata, export_parquet
+from lucaflow.exports.tables import RecordTables, export_anndata, export_parquet
 from lucaflow.store.format import EMBEDDINGS_FORMAT
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION
 
@@ -113,10 +113,12 @@ def test_exports_take_little_memory(tmp_path):
     labels.write_text("record\tlabel\n" + "".join(f"{i}\tl{i}\n" for i in range(0, count, 3)))
     with h5py.File(path) as file:
         expected = file["mean"][:][file["sequence"][:]]
+    (tmp_path / "columns.tsv").write_text("record\n")
+    tables = RecordTables(records, labels, tmp_path / "columns.tsv")
     tracemalloc.start()
     export_npy(path, ["mean"], tmp_path)
-    export_anndata(path, records, labels, ["mean"], tmp_path / "embeddings.h5ad")
-    export_parquet(path, records, labels, ["mean"], tmp_path / "embeddings.parquet")
+    export_anndata(path, tables, ["mean"], tmp_path / "embeddings.h5ad")
+    export_parquet(path, tables, ["mean"], tmp_path / "embeddings.parquet")
     assert tracemalloc.get_traced_memory()[1] < expected.nbytes / 2
     tracemalloc.stop()
     assert np.array_equal(np.load(tmp_path / "mean.npy"), expected)
@@ -178,7 +180,7 @@ def test_scanpy_finds_neighbours(workflow):
 
 def test_a_table_of_other_records_is_refused(tmp_path):
     embeddings = stored(tmp_path / "embeddings.h5", 5, 8)
-    (tmp_path / "labels.tsv").write_text("record\tlabel\n")
+    tables = without_labels(tmp_path)
     columns = "record\tid\tdescription\tstatus\n"
     orders = (
         ((0, 1, 3, 2, 4), "do not hold the same records"),
@@ -189,16 +191,24 @@ def test_a_table_of_other_records_is_refused(tmp_path):
         (tmp_path / "records.tsv").write_text(columns + "".join(f"{i}\tr{i}\t\taccepted\n" for i in order))
         for export in (export_parquet, export_anndata):
             with pytest.raises(StoreError, match=said):
-                export(embeddings, tmp_path / "records.tsv", tmp_path / "labels.tsv", ["mean"], tmp_path / "export")
+                export(embeddings, tables, ["mean"], tmp_path / "export")
             assert not (tmp_path / "export").exists()
+
+
+def without_labels(folder):
+    """Return the tables of records that have neither labels nor further columns; that of the records is not there."""
+    paths = [folder / f"{name}.tsv" for name in ("records", "labels", "columns")]
+    paths[1].write_text("record\tlabel\n")
+    paths[2].write_text("record\n")
+    return RecordTables(*paths)
 
 
 def test_a_description_with_a_nul(tmp_path):
     embeddings = stored(tmp_path / "embeddings.h5", 2, 8)
-    (tmp_path / "labels.tsv").write_text("record\tlabel\n")
+    tables = without_labels(tmp_path)
     rows = "1\tr0\ta\0b\taccepted\n2\tr1\t\taccepted\n"
     (tmp_path / "records.tsv").write_text(f"record\tid\tdescription\tstatus\n{rows}")
     for export, name in ((export_parquet, "e.parquet"), (export_anndata, "e.h5ad")):
-        export(embeddings, tmp_path / "records.tsv", tmp_path / "labels.tsv", ["mean"], tmp_path / name)
+        export(embeddings, tables, ["mean"], tmp_path / name)
     assert pd.read_parquet(tmp_path / "e.parquet")["description"][0] == "a\0b"
     assert anndata.read_h5ad(tmp_path / "e.h5ad").obs["description"].iloc[0] == "ab"

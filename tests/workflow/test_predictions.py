@@ -265,3 +265,27 @@ def test_a_refused_input_stays_refused_and_is_never_paired_with_older_values(gol
     golden.config["heads"]["threshold"] = 0.4
     golden.run().failed("the same id is on line 2 with another sequence")
     assert table(golden, "t", "CentralDogma") == before
+
+
+@pytest.mark.long
+def test_labels_of_metadata_are_truths_only_where_they_are_classes(workflow):
+    """Another table of metadata reads the sequences again, but embeds none."""
+    workflow.write("p.fasta", f">sp|P1|A\nMKVLAW\n>P2\n{PROTEIN}\n>P3\nMKVLAWW\n")
+    workflow.write("m.tsv", "Entry\tplace\tfamily\nP1\tNucleus\tRibosomal S2\nP2\tnowhere\tkinase\n")
+    one = {"path": "p.fasta", "seq_type": "prot", "metadata": "m.tsv", "tasks": "MiniProtLoc"}
+    workflow.datasets(
+        {"dataset": "a", **one, "label_column": "place"}, {"dataset": "b", **one, "label_column": "family"}
+    )
+    run = workflow.run().succeeded()
+    assert "metadata from m.tsv for 2 of 3 records; listed in metadata.problems.tsv" in run.output
+    assert [row["ground_truth"] for row in table(workflow, "a", "MiniProtLoc")] == ["Nucleus", "", ""]
+    assert "ground_truth" not in table(workflow, "b", "MiniProtLoc")[0]
+    folder = workflow.directory / "results/b/predictions"
+    assert (folder / "MiniProtLoc.metrics.tsv").read_text().split("\n")[1:] == [""]
+    assert "no label in family is among" in (folder / "MiniProtLoc.metrics.html").read_text()
+    workflow.write("m.tsv", "Entry\tplace\tfamily\nP1\tNucleus\tRibosomal S2\nP2\tSecreted\tkinase\n")
+    run = workflow.run().succeeded()
+    assert needed(run) == {"predict_and_evaluate": 1}, "the labels of the other dataset are the same"
+    assert run.jobs["normalize"] == 2
+    assert [row["ground_truth"] for row in table(workflow, "a", "MiniProtLoc")] == ["Nucleus", "Secreted", ""]
+    assert workflow.run().succeeded().jobs.total() == 0

@@ -13,6 +13,7 @@ from typing import Any
 from lucaflow.checkpoints.model import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model
 from lucaflow.errors import ConfigError, quoted, shown
 from lucaflow.files.usable import why_unusable
+from lucaflow.records.metadata import MetadataFile
 from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.records.seq_types import SEQ_TYPES
@@ -36,6 +37,7 @@ class Dataset:
     columns: Columns
     model: Model
     step_stated: bool
+    metadata: MetadataFile | None = None
     # Not in repr(), because Snakemake compares it to see whether the parameters of a job have changed.
     tasks: tuple[str, ...] = field(default=(), repr=False)
 
@@ -137,6 +139,7 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         ),
         model=_model(row, config),
         step_stated=_stated_step(row, config) is not None,
+        metadata=MetadataFile(Path(expanded(row["metadata"])), row.get("metadata_id")) if "metadata" in row else None,
         tasks=_tasks(row),
     )
 
@@ -155,12 +158,7 @@ def _row_problems(row: Mapping[str, str], config: Mapping[str, Any], known: Mapp
         yield f"dataset: {quoted(row['dataset'])} ends in the same text 20 times, which Snakemake refuses; shorten it"
     if set("{}") & set(row["path"]):
         yield f"path: {quoted(row['path'])} contains a brace, which Snakemake would read as a wildcard; rename the file"
-    if row.get("kind") == "pair":
-        for column in ("seq_type", "id_column", "seq_column"):
-            if column in row:
-                yield f"{column}: a file of pairs has LucaOne's columns ({', '.join(PAIR_COLUMNS)}); leave it empty"
-    elif "seq_type" not in row:
-        yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
+    yield from _problems_of_kind(row)
     repeated_tasks = sorted(name for name, count in Counter(_tasks(row)).items() if count > 1)
     if repeated_tasks:
         yield f"tasks: {shown(', '.join(repeated_tasks))} is given twice"
@@ -170,6 +168,20 @@ def _row_problems(row: Mapping[str, str], config: Mapping[str, Any], known: Mapp
         yield f"seq_type: {model.llm_version} reads only {only} sequences, not {row['seq_type']}; use `lucaone`"
     if model.llm_version == "mini" and model.llm_step != DEFAULT_STEPS["mini"]:
         yield f"llm_step: `mini` exists only with step {DEFAULT_STEPS['mini']}, not {model.llm_step}"
+
+
+def _problems_of_kind(row: Mapping[str, str]) -> Iterator[str]:
+    """Yield the problems of the columns that depend on whether a record is one sequence or a pair."""
+    if row.get("kind") == "pair":
+        for column in ("seq_type", "id_column", "seq_column"):
+            if column in row:
+                yield f"{column}: a file of pairs has LucaOne's columns ({', '.join(PAIR_COLUMNS)}); leave it empty"
+        if "metadata" in row:
+            yield "metadata: a file of pairs takes none; leave it empty"
+    elif "seq_type" not in row:
+        yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
+    if "metadata_id" in row and "metadata" not in row:
+        yield "metadata_id: names a column of the file in `metadata`, which is empty"
 
 
 def requirements_of(config: Mapping[str, Any], dataset: Dataset) -> Requirements:

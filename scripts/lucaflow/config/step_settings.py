@@ -83,10 +83,18 @@ def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str,
         "seq_type": dataset.seq_type,
         "columns": dataset.columns.settings(),
         "input": dict(config["input"]),
+        **_metadata_settings(dataset),
         **({} if requirements == NO_REQUIREMENTS else {"demands": asdict(requirements)}),
         **sharding,
         **({} if _is_fasta(dataset.path) else {"tables": TABLES_VERSION}),
     }
+
+
+def _metadata_settings(dataset: Dataset) -> dict[str, Any]:
+    file = dataset.metadata
+    return (
+        {"metadata": {"path": str(file.path), "file": file_identity(file.path), "id": file.id_column}} if file else {}
+    )
 
 
 @cache
@@ -154,6 +162,7 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
             "path": str(dataset.path),
             "seq_type": dataset.seq_type,
             "columns": dataset.columns.settings(),
+            **({"metadata": str(dataset.metadata.path)} if dataset.metadata else {}),
             "model": asdict(dataset.model),
             "tasks": list(dataset.tasks),
         },

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,8 @@ _CONFIDENCE = 0.95
 _RESAMPLES = 500
 # From larger tables, samples of this many rows are drawn; their spread is scaled to all rows.
 _MOST_ROWS_DRAWN = 5_000
+
+METRIC_COLUMNS = ["metric", "value", "low", "high", "rows", "not_compared"]
 
 Metric = Callable[[Any, Any, Any], float]
 
@@ -63,6 +66,28 @@ def compare(table: pd.DataFrame, task_type: str, labels: Sequence[str]) -> Compa
         classes[known].to_numpy(dtype=int), predicted[known].astype(int),
         table["prob"].astype(float).to_numpy()[known], int((~known).sum()),
     )  # fmt: skip
+
+
+def truths(labels: Iterable[str], task_type: str, classes: Sequence[str]) -> Callable[[str], bool] | None:
+    """Return the function that says whether a label is one that a task can predict; None if no label is.
+
+    labels: of a dataset; classes: of the task. A regression takes finite numbers.
+    """
+    if task_type == "regression":
+        return _is_finite if any(map(_is_finite, labels)) else None
+    distinct = set(labels)
+    if task_type == "multi_label":
+        usable = {label for label in distinct if _set_of(label, classes) is not None}
+    else:
+        usable = distinct.intersection(_class_of_label(pd.Series(sorted(distinct), dtype=str), classes))
+    return usable.__contains__ if usable else None
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _class_of_label(truth: pd.Series, labels: Sequence[str]) -> dict[str, int]:
@@ -173,7 +198,7 @@ def evaluate(comparison: Comparison, task_type: str) -> pd.DataFrame:
             ends = np.nanpercentile(found, [50 * (1 - _CONFIDENCE), 50 * (1 + _CONFIDENCE)])
         low, high = ends if size == count else value + (ends - np.nanmean(found)) * (size / count) ** 0.5
         rows.append((name, value, low, high, count, comparison.not_compared))
-    return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "rows", "not_compared"])
+    return pd.DataFrame(rows, columns=METRIC_COLUMNS)
 
 
 def _value(metric: Metric, comparison: Comparison, rows: np.ndarray | slice) -> float:

@@ -18,6 +18,7 @@ from lucaflow.errors import InputError
 from lucaflow.files.writing import replacing
 from lucaflow.records.outcomes import digest_of, normalise
 from lucaflow.records.readers import Columns, RawRecord, is_fasta, read_records
+from lucaflow.records.tsv import tsv_rows
 
 if TYPE_CHECKING:  # it imports torch, which those who read tables do not need
     from lucaflow.downstream.prediction import Predictions
@@ -57,10 +58,11 @@ class Formatter:
 
 
 class Entry(NamedTuple):
-    """A single sequence, or both sequences of a pair, as read, with their rows of records.tsv."""
+    """A single sequence, or both sequences of a pair, as read, with their rows of records.tsv and their label."""
 
     raw: tuple[RawRecord, ...]
     records: tuple[dict[str, str], ...]
+    label: str
 
     @property
     def status(self) -> str:
@@ -77,22 +79,46 @@ class Entry(NamedTuple):
         return "; ".join(dict.fromkeys(reasons))
 
 
-def entries(path: Path, columns: Columns, records: Path, invalid_characters: str) -> Iterator[Entry]:
-    """Yield the entries of an input file with their rows of records.tsv. Raises InputError if the two do not match.
+@dataclass(frozen=True)
+class LabelledSource:
+    """The file of a dataset with the tables that were made of it.
 
-    invalid_characters: the option with which the records were normalised.
+    records: records.tsv; labels: the table of labels; invalid_characters: the option of normalisation.
     """
+
+    path: Path
+    columns: Columns
+    records: Path
+    labels: Path
+    invalid_characters: str
+
+    def all_labels(self) -> Iterator[str]:
+        """Yield the label of each record that has one."""
+        with ExitStack() as stack:
+            rows = tsv_rows(stack, self.labels)
+            next(rows)
+            yield from (label for _, label in rows)
+
+
+def entries(source: LabelledSource) -> Iterator[Entry]:
+    """Yield the entries of an input file with their rows of records.tsv. Raises InputError if the two do not match."""
     csv.field_size_limit(sys.maxsize)
-    count = 2 if columns.pairs else 1
-    with records.open(encoding="utf-8", newline="") as handle:
-        rows = csv.DictReader(handle, delimiter="\t")
-        pairs = zip(read_records(path, columns), rows, strict=True)
+    path, count = source.path, 2 if source.columns.pairs else 1
+    with ExitStack() as stack:
+        rows = csv.DictReader(stack.enter_context(source.records.open(encoding="utf-8", newline="")), delimiter="\t")
+        labelled = tsv_rows(stack, source.labels)
+        next(labelled)
+        number, label = next(labelled, ("", ""))
+        pairs = zip(read_records(path, source.columns), rows, strict=True)
         try:
             for group in zip(*[pairs] * count, strict=True):
                 raws, states = zip(*group, strict=True)
-                if not all(_is_same(raw, state, invalid_characters) for raw, state in group):
+                if not all(_is_same(raw, state, source.invalid_characters) for raw, state in group):
                     raise InputError(f"{path}, line {raws[0].line}: the file changed while it was used. Run again.")
-                yield Entry(raws, states)
+                is_labelled = number == states[0]["record"]
+                yield Entry(raws, states, label if is_labelled else "")
+                if is_labelled:
+                    number, label = next(labelled, ("", ""))
         except ValueError as error:
             raise InputError(f"{path}: the file changed while it was used ({error}). Run again.") from error
 
@@ -108,23 +134,23 @@ def _is_same(raw: RawRecord, state: Mapping[str, str], invalid_characters: str) 
 
 
 def write_predictions(
-    predictions: Path, failed: Path, path: Path, columns: Columns, records: Path, found: Predictions,
-    formatter: Formatter, invalid_characters: str,
+    predictions: Path, failed: Path, source: LabelledSource, found: Predictions, formatter: Formatter,
+    is_truth: Callable[[str], bool] | None,
 ) -> Counter[str]:  # fmt: skip
     """Write a row for each accepted record, in input order; records without a prediction go to `failed`, with a reason.
 
-    Return the number of rows in each table. A record that repeats another one has no row.
+    is_truth: says which labels the task can predict; they go into the column `ground_truth`. None: there is no such
+    column. Return the number of rows in each table. A record that repeats another one has no row.
     """
-    text_of = _text_of(is_fasta(path))
-    truth = columns.label is not None
+    text_of = _text_of(is_fasta(source.path))
     counts: Counter[str] = Counter(predicted=0, failed=0)
     index = -1
     with ExitStack() as stack:
         good, bad = (_writer(stack, name) for name in (predictions, failed))
-        good.writerow([*formatter.columns, *([GROUND_TRUTH] if truth else [])])
+        good.writerow([*formatter.columns, *([GROUND_TRUTH] if is_truth else [])])
         names = formatter.columns[: 4 if formatter.task.is_pair else 2]
         bad.writerow(["line", *names, "reason"])
-        for entry in entries(path, columns, records, invalid_characters):
+        for entry in entries(source):
             cells = [*(raw.id for raw in entry.raw), *(text_of(raw.text) for raw in entry.raw)]
             reason = entry.reason if entry.status == "dropped" else ""
             if entry.status == "accepted":
@@ -135,7 +161,8 @@ def write_predictions(
                 )
                 if not reason:
                     predicted = formatter.cells(values, classes)
-                    good.writerow([*cells, *predicted, *([entry.raw[0].label] if truth else [])])
+                    truth = [entry.label if is_truth(entry.label) else ""] if is_truth else []
+                    good.writerow([*cells, *predicted, *truth])
                     counts["predicted"] += 1
             if reason:
                 bad.writerow([entry.raw[0].line, *cells, reason])

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ import pyarrow.parquet as pq
 from lucaflow.errors import StoreError
 from lucaflow.files.space import require_space
 from lucaflow.files.writing import replacing
-from lucaflow.records.table import accepted_records
+from lucaflow.records.further_columns import distinct_names
+from lucaflow.records.table import accepted_records, columns_of_numbers, numbers_of
 from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5, read_rows
 
 # A row group of Parquet: about 20 MB for each vector output.
@@ -30,17 +33,38 @@ TEXT_COLUMNS = ("description", "label", "digest")
 _ANNDATA_GROUPS = ("layers", "obsm", "obsp", "varm", "varp", "uns")
 
 
-def described_records(
-    file: h5py.File, records: Path, labels: Path
-) -> Iterator[tuple[slice, np.ndarray, dict[str, Any]]]:
+@dataclass(frozen=True)
+class RecordTables:
+    """The tables that describe the records of a dataset: records.tsv, labels, and further columns."""
+
+    records: Path
+    labels: Path
+    columns: Path
+
+    @cached_property
+    def further(self) -> dict[str, bool]:
+        """The further columns, and whether each holds numbers."""
+        return columns_of_numbers(self.columns)
+
+    def values(self, name: str, texts: pd.Series) -> Any:
+        """Return cells (n,) of a further column: a list of texts, empty if missing, or float64 with NaN."""
+        if not self.further[name]:
+            return texts.fillna("").tolist()
+        numbers = numbers_of(texts)
+        assert numbers is not None
+        return numbers.to_numpy()
+
+
+def described_records(file: h5py.File, tables: RecordTables) -> Iterator[tuple[slice, np.ndarray, dict[str, Any]]]:
     """Yield blocks of records in input order: their slice, the rows (n,) of their sequences, and their columns.
 
     The slice is for arrays of N records, the rows are for arrays of U distinct sequences. Columns are `id`,
-    `description`, `label` (empty if a record has none), `length` in residues, and `digest`. Raise StoreError if the
-    records differ from those of the embeddings.
+    `description`, `label` (empty if a record has none), `length` in residues, `digest`, and the further ones: texts, or
+    float64 with NaN. Raise StoreError if the records differ from those of the embeddings.
     """
-    count = 0
-    for part in in_blocks(accepted_records(records, ["id", "description"], labels), _RECORDS_AT_ONCE):
+    count, records = 0, tables.records
+    described = accepted_records(records, ["id", "description"], tables.labels, further=tables.columns)
+    for part in in_blocks(described, _RECORDS_AT_ONCE):
         block = slice(count, count + len(part))
         count += len(part)
         ids = part["id"].tolist()
@@ -53,6 +77,7 @@ def described_records(
             "label": part["label"].fillna("").tolist(),
             "length": read_rows(file["lengths"], rows),
             "digest": np.char.decode(read_rows(file["digests"], rows)).tolist(),
+            **{name: tables.values(name, part[name]) for name in tables.further},
         }
         yield block, rows, columns
     if count != len(file["ids"]):
@@ -83,7 +108,7 @@ def _open_export(embeddings: Path, outputs: Sequence[str], path: Path, name: str
             yield source, temporary
 
 
-def export_parquet(embeddings: Path, records: Path, labels: Path, outputs: Sequence[str], path: Path) -> None:
+def export_parquet(embeddings: Path, tables: RecordTables, outputs: Sequence[str], path: Path) -> None:
     """Write one row for each record. Vectors are lists of H float32, since few readers of Parquet know float16.
 
     The metadata of the schema has the attributes of embeddings.h5, as JSON under `lucaflow`.
@@ -91,10 +116,11 @@ def export_parquet(embeddings: Path, records: Path, labels: Path, outputs: Seque
     with _open_export(embeddings, outputs, path, "parquet") as (source, temporary):
         width = int(source.attrs["hidden_size"])
         columns = [(name, pa.string()) for name in ("id", *TEXT_COLUMNS)] + [("length", pa.int64())]
+        columns += [(name, pa.float64() if numbers else pa.string()) for name, numbers in tables.further.items()]
         columns += [(output, pa.list_(pa.float32(), width)) for output in outputs]
         schema = pa.schema(columns, metadata={"lucaflow": json.dumps(_provenance(source))})
         with pq.ParquetWriter(temporary, schema, use_dictionary=["label"]) as writer:
-            for _, rows, described in described_records(source, records, labels):
+            for _, rows, described in described_records(source, tables):
                 vectors = {
                     output: pa.FixedSizeListArray.from_arrays(
                         read_rows(source[output], rows).astype(np.float32).ravel(), width
@@ -109,7 +135,7 @@ def _provenance(source: h5py.File) -> dict[str, Any]:
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in source.attrs.items()}
 
 
-def export_anndata(embeddings: Path, records: Path, labels: Path, outputs: Sequence[str], path: Path) -> None:
+def export_anndata(embeddings: Path, tables: RecordTables, outputs: Sequence[str], path: Path) -> None:
     """Write records as observations: `X` (N, H) holds the first output, `obsm` the others, all in float32.
 
     The layout is AnnData's file format 0.1.0 (https://anndata.readthedocs.io/en/stable/fileformat-prose.html). The
@@ -128,11 +154,18 @@ def export_anndata(embeddings: Path, records: Path, labels: Path, outputs: Seque
             for output, location in locations.items()
         }
         _create_frame(file, "var", width, {"channel": str})["channel"][:] = [str(channel) for channel in range(width)]
-        observations = _create_frame(file, "obs", count, {"id": str, "length": int, **dict.fromkeys(TEXT_COLUMNS, str)})
-        for block, rows, columns in described_records(source, records, labels):
+        kinds: dict[str, type] = {"id": str, "length": int, **dict.fromkeys(TEXT_COLUMNS, str)}
+        # A slash in the name of a dataset would open a group.
+        plain = [name.replace("/", "_") for name in tables.further]
+        keys = dict(zip(tables.further, distinct_names(plain, (*kinds, "_index"), "column"), strict=True))
+        kinds |= {keys[name]: float if numbers else str for name, numbers in tables.further.items()}
+        observations = _create_frame(file, "obs", count, kinds)
+        for block, rows, columns in described_records(source, tables):
             for name, values in columns.items():
+                key = keys.get(name, name)
                 # HDF5 has no text with a NUL, but a description may contain one.
-                observations[name][block] = [v.replace("\0", "") for v in values] if name in TEXT_COLUMNS else values
+                is_text = kinds[key] is str and name != "id"
+                observations[key][block] = [v.replace("\0", "") for v in values] if is_text else values
             for output, dataset in vectors.items():
                 dataset[block] = read_rows(source[output], rows)
 
@@ -154,7 +187,7 @@ def _create_frame(file: h5py.File, name: str, count: int, columns: dict[str, typ
     group.attrs["_index"] = index
     group.attrs.create("column-order", others, (len(others),), h5py.string_dtype())
     for column, kind in columns.items():
-        dtype = h5py.string_dtype() if kind is str else np.int64
+        dtype = {str: h5py.string_dtype(), int: np.int64, float: np.float64}[kind]
         encoding = "string-array" if kind is str else "array"
         _with_encoding(group.create_dataset(column, (count,), dtype), encoding, "0.2.0")
     return group

@@ -32,7 +32,7 @@ Entry = dict[str, Any]
 # rest of the name. A receipt that names another file was not written by LucaFlow.
 _FILES_OF_STEPS = {
     "convert": ("checkpoint.json", "head.json", "model.safetensors"),
-    "normalize": ("records.tsv", "sequences/*"),
+    "normalize": ("records.tsv", "metadata.problems.tsv", "sequences/*"),
     "assemble": ("{of}/embeddings.h5", "{of}/verified.json"),
     "draw": ("{of}/figures/*",),
     "precisions": ("{of}/figures/precisions.*",),

@@ -145,7 +145,7 @@ def choose_columns(row: Sequence[str], below: Sequence[Sequence[str]], columns: 
     names = [] if columns.header is False else [cell.strip() for cell in row]
     width = _used_width(row, below)
     notes: list[str] = []
-    label = index_of(columns.label, "labels", names, len(row), notes) if columns.label else None
+    label = _index_of_label(columns, names, len(row), notes)
     by_position = 2 if width >= 3 else min(1, len(row) - 1)
     if columns.sequence:
         sequence = index_of(columns.sequence, "sequences", names, len(row), notes)
@@ -169,6 +169,18 @@ def choose_columns(row: Sequence[str], below: Sequence[Sequence[str]], columns: 
     if not fitting and names and not names[0] and any(names[1:]):
         notes.append("ids are from the first column, which has no name; id_column chooses another")
     return Chosen(fitting[0] if fitting else 0, sequence, label, tuple(notes))
+
+
+def _index_of_label(columns: Columns, names: Sequence[str], width: int, notes: list[str]) -> int | None:
+    """Return the index of the column of labels, or None: none was asked for, or it is only in the metadata."""
+    if not columns.label:
+        return None
+    try:
+        return index_of(columns.label, "labels", names, width, notes)
+    except InputError:
+        if columns.label_optional:
+            return None
+        raise
 
 
 def _used_width(row: Sequence[str], below: Sequence[Sequence[str]]) -> int:

@@ -44,3 +44,8 @@ class Counts:
         stored = read_json(path)
         lengths = {int(length): count for length, count in stored["lengths"].items()}
         return cls(**{**stored, "status": Counter(stored["status"]), "lengths": lengths})
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1: `1,200 records`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"

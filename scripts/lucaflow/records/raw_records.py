@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ class RawRecord(NamedTuple):
     """One record as read, or one side of a pair.
 
     text: the lines of the sequence below `line`, with line feeds between them; seq_type: if the file states it;
-    fault: why the record could not be read correctly.
+    fault: why the record could not be read correctly; cells: of the further columns, none if all are empty.
     """
 
     line: int
@@ -28,6 +29,7 @@ class RawRecord(NamedTuple):
     pair: str = ""
     side: str = ""
     fault: str = ""
+    cells: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Columns:
 
     header: whether the first row has names; None if the user did not say: yes, but a row that may be a record is
     refused. pairs: whether each row has two sequences, in LucaOne's columns. seq_type: of the sequences, which decides
-    between columns such as `dna` and `protein`.
+    between columns such as `dna` and `protein`; label_optional: whether the column of labels may be missing, because
+    the metadata has one of this name.
     """
 
     header: bool | None = None
@@ -46,7 +49,8 @@ class Columns:
     pairs: bool = False
     # Not in repr(), which Snakemake compares, nor in the settings, which have the type of the dataset.
     seq_type: str = field(default="", repr=False)
+    label_optional: bool = field(default=False, repr=False)
 
     def settings(self) -> dict[str, Any]:
         """Return what the user asked for, as the settings of steps record it."""
-        return {name: value for name, value in asdict(self).items() if name != "seq_type"}
+        return {name: value for name, value in asdict(self).items() if name not in ("seq_type", "label_optional")}

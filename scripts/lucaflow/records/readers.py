@@ -17,26 +17,28 @@ from pathlib import Path
 from lucaflow.errors import InputError, quoted, shown
 from lucaflow.files.usable import why_unusable
 from lucaflow.records.fasta import read_fasta, read_pir
+from lucaflow.records.further_columns import FoundColumns
 from lucaflow.records.layouts import layout_of
 from lucaflow.records.opening import open_bytes, open_text, zstd
 from lucaflow.records.raw_records import LONGEST_RECORD, PAIR_COLUMNS, Columns, RawRecord
-from lucaflow.records.tables import Note, read_pairs, read_table
+from lucaflow.records.rows import Rows, check_first_row, read_rows, row_fault, sampled
+from lucaflow.records.tables import Note, lacks_first_name, read_pairs, read_table
 
 __all__ = ["PAIR_COLUMNS", "Columns", "RawRecord", "is_fasta", "open_text", "read_records", "zstd"]
 
 logger = logging.getLogger(__name__)
 
 
-def read_records(path: Path, columns: Columns, note: Note = logger.info) -> Iterator[RawRecord]:
+def read_records(
+    path: Path, columns: Columns, note: Note = logger.info, found: FoundColumns | None = None
+) -> Iterator[RawRecord]:
     """Yield the records of a file in order.
 
-    note: is called with what a user should know about how the file is read, such as which columns were taken.
+    note: is called with what a user should know about how the file is read, such as which columns were taken; found:
+    takes the names of a table's further columns, whose cells the records then have.
     Raises InputError for a file that cannot be read, or in no known format.
     """
-    if reason := why_unusable(path):
-        raise InputError(
-            f"{shown(path)}: {reason}. Correct the path in the table of datasets, or make the file readable."
-        )
+    _require_usable(path)
     with _readable(path):
         layout = layout_of(path, columns)
         if layout.delimiter is None:
@@ -47,8 +49,39 @@ def read_records(path: Path, columns: Columns, note: Note = logger.info) -> Iter
             if layout.delimiter is None:
                 yield from (read_pir if layout.is_pir else read_fasta)(handle, path)
             else:
-                read = read_pairs if columns.pairs else read_table
-                yield from read(handle, path, layout.delimiter, columns, note, layout.skipped)
+                at = (handle, path, layout.delimiter, columns, note, layout.skipped)
+                yield from read_pairs(*at) if columns.pairs else read_table(*at, found)
+
+
+def rows_of_table(path: Path) -> Rows:
+    """Yield line and cells of the header of a CSV or TSV file, then of each row. Cells that are missing are empty.
+
+    Raises InputError for a file that cannot be read or is no table, and for a row with other columns.
+    """
+    _require_usable(path)
+    with _readable(path):
+        layout = layout_of(path, Columns())
+        if layout.delimiter is None:
+            raise InputError(f"{path}: this is FASTA. Expected a CSV or TSV file with a header line.")
+        with open_text(path) as handle:
+            rows = read_rows(handle, path, layout.delimiter, layout.skipped)
+            line, header = next(rows)
+            check_first_row(path, line, header, layout.delimiter)
+            below, rows = sampled(rows)
+            if lacks_first_name(header, below, layout.delimiter):
+                header = ["", *header]
+            yield line, header
+            for line, row in rows:
+                if fault := row_fault(row, 0, len(header), layout.delimiter):
+                    raise InputError(f"{path}, line {line}: {fault}.")
+                yield line, row + [""] * (len(header) - len(row))
+
+
+def _require_usable(path: Path) -> None:
+    if reason := why_unusable(path):
+        raise InputError(
+            f"{shown(path)}: {reason}. Correct the path in the table of datasets, or make the file readable."
+        )
 
 
 def is_fasta(path: Path) -> bool:
@@ -88,9 +121,10 @@ def _refuse_columns_of_fasta(path: Path, columns: Columns) -> None:
         )
     if columns.pairs:
         raise InputError(f"{path}: FASTA cannot hold pairs. Expected CSV or TSV with {', '.join(PAIR_COLUMNS)}.")
-    if columns.label:
+    if columns.label and not columns.label_optional:
         raise InputError(
-            f"{path}: FASTA has no column {quoted(columns.label)} for the labels. Use CSV or TSV for labels."
+            f"{path}: FASTA has no column {quoted(columns.label)} for the labels. Name a CSV or TSV "
+            "file that has it in `metadata`."
         )
 
 

@@ -14,15 +14,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lucaflow.errors import InputError, quoted
-from lucaflow.files.writing import replacing
+from lucaflow.files.writing import replacing, temporary_beside
 from lucaflow.records.counts import Counts
 from lucaflow.records.duplicates import SeenRecords
+from lucaflow.records.further_columns import NO_COLUMNS, FoundColumns
+from lucaflow.records.joining import JoinedFiles, join
+from lucaflow.records.metadata import Metadata
 from lucaflow.records.outcomes import (
     HEADER_BYTES,
     NO_REQUIREMENTS,
@@ -33,6 +37,7 @@ from lucaflow.records.outcomes import (
     identity_of,
 )
 from lucaflow.records.readers import RawRecord
+from lucaflow.records.tsv import open_tsv
 
 RECORD_COLUMNS = (
     "record", "line", "id", "description", "seq_type", "pair", "side",
@@ -60,6 +65,16 @@ class NormalisedFiles:
     counts: Path
     problems: Path
 
+    @property
+    def columns(self) -> Path:
+        """The further columns of the records, beside the labels."""
+        return self.labels.with_name("columns.tsv")
+
+    @property
+    def metadata_problems(self) -> Path:
+        """Ids of records without metadata, and of metadata without a record."""
+        return self.records.with_name("metadata.problems.tsv")
+
 
 def normalise_dataset(
     raw_records: Iterable[RawRecord],
@@ -69,20 +84,27 @@ def normalise_dataset(
     files: NormalisedFiles,
     requirements: Requirements = NO_REQUIREMENTS,
     notes: Sequence[str] = (),
+    found: FoundColumns = NO_COLUMNS,
+    metadata: Metadata | None = None,
 ) -> Counts:
-    """Write records.tsv, the labels, and each distinct normalised sequence once, in order of first appearance.
+    """Write records.tsv, the labels, the further columns, and each distinct normalised sequence once, in order of first
+    appearance.
 
     seq_type: the type of records that do not state their own; notes: about how the file was read, complete once the
-    last record is read; they are written with the counts. Raises InputError that shows the first ten problems; all
-    problems are then in problems.tsv.
+    last record is read; they are written with the counts; found: what the reader found, complete with the first record;
+    metadata: joined with the accepted records. Raises InputError that shows the first ten problems; all problems are
+    then in problems.tsv.
     """
     csv.field_size_limit(sys.maxsize)
     with Problems(files.problems) as problems, ExitStack() as stack:
-        records, sequences, labels = (
-            stack.enter_context(replacing(path)) for path in (files.records, files.sequences, files.labels)
+        records, sequences, labels, columns = (
+            stack.enter_context(replacing(path))
+            for path in (files.records, files.sequences, files.labels, files.columns)
         )
+        own_columns = stack.enter_context(temporary_beside(files.columns)) if metadata else columns
         records_with_outcomes = with_outcomes(Normaliser(policies, requirements), raw_records, seq_type)
-        counts, seen = _write_all(records_with_outcomes, seq_type, records, sequences, labels)
+        tables = _Tables(records, labels, own_columns)
+        counts, seen = _write_all(records_with_outcomes, seq_type, tables, sequences, found)
         if counts.status["problem"] or seen.repeated_ids().any():
             _mark_duplicates(records, DuplicateMarker(seen, policies.duplicate_ids), counts, problems)
         if problems.count != counts.status["problem"]:
@@ -91,20 +113,26 @@ def normalise_dataset(
             )
         problems.refuse(source, counts.status.total())
         if not counts.status["accepted"]:
-            if not counts.status:
-                raise InputError(
-                    f"{source}: the file holds no records. Correct the path, or remove the dataset from the table."
-                )
-            _report_dropped(records, problems)
-            problems.refuse(source, counts.status.total())
+            _refuse_empty(source, records, counts, problems)
         first = seen.first_occurrences()
         if not first.all():
             _remove_repeated_sequences(sequences, first, seen.lengths)
         lengths = np.unique(seen.lengths[first], return_counts=True)
         counts.lengths = dict(zip(*(values.tolist() for values in lengths), strict=True))
         counts.notes = list(notes)
+        if metadata:
+            joined = JoinedFiles(records, own_columns, columns, labels, files.metadata_problems)
+            counts.notes.append(join(metadata, source, joined, found))
         counts.write(files.counts)
     return counts
+
+
+class _Tables(NamedTuple):
+    """Temporary files with a row for each record; that of labels and that of columns only for records that have any."""
+
+    records: Path
+    labels: Path
+    columns: Path
 
 
 def with_outcomes(
@@ -144,23 +172,25 @@ def _outcomes_of_pair(
 def _write_all(
     records_with_outcomes: Iterable[tuple[RawRecord, Outcome]],
     default_type: str,
-    records: Path,
+    tables: _Tables,
     sequences: Path,
-    labels: Path,
+    found: FoundColumns,
 ) -> tuple[Counts, SeenRecords]:
     """Write the outcome of every record by itself, including problems, and the sequence of each accepted record."""
     counts, seen, other_statuses = Counts(), SeenRecords(), Counter[str]()
     number, side_a = 0, None
     with ExitStack() as stack:
-        record_file, record_table = _table(stack, records, RECORD_COLUMNS)
-        _, label_table = _table(stack, labels, ("record", "label"))
+        record_file, record_table = open_tsv(stack, tables.records, RECORD_COLUMNS)
+        _, label_table = open_tsv(stack, tables.labels, ("record", "label"))
         sequence_file = stack.enter_context(sequences.open("w", _BUFFER_BYTES, encoding="ascii", newline="\n"))
-        for number, (raw, (status, reason, sequence, changed, digest)) in enumerate(records_with_outcomes, start=1):
-            line, identifier, description, _, label, stated_type, pair, side, _ = raw
+        # The names of the columns are known once the first record is read.
+        first = [*islice(remaining := iter(records_with_outcomes), 1)]
+        _, column_table = open_tsv(stack, tables.columns, ("record", *found.names))
+        for number, (raw, (status, reason, sequence, changed, digest)) in enumerate(chain(first, remaining), start=1):
+            line, identifier, description, _, label, stated_type, pair, side, _, cells = raw
             seq_type, length = stated_type or default_type, len(sequence)
-            if changed:
-                counts.changed += changed
-                counts.records_changed += 1
+            counts.changed += changed
+            counts.records_changed += bool(changed)
             # There may be ten million rows, so csv is called only if a cell needs quotation marks.
             text = f"{identifier}{description}{reason}"
             if text.isprintable() and '"' not in text:
@@ -173,6 +203,8 @@ def _write_all(
                 record_table.writerow((*first_cells, status, reason, length, changed, digest))
             if label:
                 label_table.writerow((number, label))
+            if cells:
+                column_table.writerow((number, *cells))
             accepted_key = None
             if status in _COMPARED_STATUSES and identifier:
                 identity = identity_of(seq_type, identifier)
@@ -185,9 +217,7 @@ def _write_all(
                 sequence_file.write(f">{digest} {seq_type}\n{sequence}\n")
             else:
                 other_statuses[status] += 1
-    counts.status = other_statuses
-    if number > other_statuses.total():
-        counts.status["accepted"] = number - other_statuses.total()
+    counts.status = other_statuses + Counter(accepted=number - other_statuses.total())
     return counts, seen
 
 
@@ -196,7 +226,7 @@ def _mark_duplicates(records: Path, marker: DuplicateMarker, counts: Counts, pro
     side_a: list[list[str]] = []
     with replacing(records) as temporary, ExitStack() as stack:
         rows = csv.reader(stack.enter_context(records.open(encoding="utf-8", newline="")), delimiter="\t")
-        _, table = _table(stack, temporary, next(rows))
+        _, table = open_tsv(stack, temporary, next(rows))
         for row in rows:
             if row[_SIDE] == "a":
                 side_a = [row]
@@ -271,13 +301,18 @@ class DuplicateMarker:
             row[_STATUS], row[_REASON] = "problem", f"{side}{reason}"
 
 
-def _report_dropped(records: Path, problems: Problems) -> None:
-    """Report every record as a problem, since all were dropped."""
+def _refuse_empty(source: Path, records: Path, counts: Counts, problems: Problems) -> None:
+    """Raise InputError for a dataset without records; if all were dropped, every one is reported as a problem."""
+    if not counts.status:
+        raise InputError(
+            f"{source}: the file holds no records. Correct the path, or remove the dataset from the table."
+        )
     with records.open(encoding="utf-8", newline="") as handle:
         rows = csv.reader(handle, delimiter="\t")
         next(rows)
         for row in rows:
             problems.add(row[0], row[_LINE], row[_ID], f"dropped, and no record is left: {row[_REASON]}")
+    problems.refuse(source, counts.status.total())
 
 
 def _remove_repeated_sequences(sequences: Path, kept: np.ndarray, lengths: np.ndarray) -> None:
@@ -312,7 +347,7 @@ class Problems:
     def __enter__(self) -> Problems:
         self._stack = ExitStack()
         temporary = self._stack.enter_context(replacing(self.path))
-        _, self._table = _table(self._stack, temporary, PROBLEM_COLUMNS)
+        _, self._table = open_tsv(self._stack, temporary, PROBLEM_COLUMNS)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
@@ -344,11 +379,3 @@ class Problems:
                     ]
                 )
             )
-
-
-def _table(stack: ExitStack, path: Path, columns: Sequence[str]) -> tuple[TextIO, Any]:
-    """Open a TSV file and write its header line; return the file and its csv writer."""
-    handle = stack.enter_context(path.open("w", _BUFFER_BYTES, encoding="utf-8", newline="\n"))
-    writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    return handle, writer

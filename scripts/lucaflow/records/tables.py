@@ -19,6 +19,7 @@ from lucaflow.records.columns import (
     looks_like_sequence,
     plain_name,
 )
+from lucaflow.records.further_columns import RESERVED, FoundColumns, distinct_names, further_columns
 from lucaflow.records.raw_records import PAIR_COLUMNS, Columns, RawRecord
 from lucaflow.records.rows import Rows, check_first_row, read_rows, row_fault, sampled
 from lucaflow.records.seq_types import SEQ_TYPES
@@ -32,19 +33,26 @@ Note = Callable[[str], None]
 
 
 def read_table(
-    handle: io.TextIOWrapper, path: Path, delimiter: str, columns: Columns, note: Note, skipped: int = 0
+    handle: io.TextIOWrapper,
+    path: Path,
+    delimiter: str,
+    columns: Columns,
+    note: Note,
+    skipped: int = 0,
+    found: FoundColumns | None = None,
 ) -> Iterator[RawRecord]:
     """Yield one record per row that is not blank.
 
-    note: is called with what a user should know about the choice of columns; skipped: lines above the first row.
-    """
+    note: is called with what a user should know about the choice of columns; skipped: lines above the first row;
+    found: takes the names of the further columns; without it, records have no further cells.
+    """  # fmt: skip
     rows = read_rows(handle, path, delimiter, skipped)
     line, first = next(rows, (0, []))
     if not line:
         return
     check_first_row(path, line, first, delimiter)
     below, rows = sampled(rows)
-    if _lacks_first_name(first, below, delimiter, columns):
+    if columns.header is not False and lacks_first_name(first, below, delimiter):
         first = ["", *first]
         note("the row of names has one column less than the rows, as R writes it: the first column has row names")
     chosen = _chosen(path, line, first, below, delimiter, columns)
@@ -57,13 +65,24 @@ def read_table(
     width = len(first)
     if columns.header is False:
         rows, first = chain([(line, first)], rows), []
-    yield from _records(rows, first, width, delimiter, chosen, note)
+    further = _further(first, width, chosen, below, found) if found else []
+    yield from _records(rows, first, width, delimiter, chosen, further, note)
 
 
-def _lacks_first_name(first: list[str], below: list[list[str]], delimiter: str, columns: Columns) -> bool:
+def _further(header: list[str], width: int, chosen: Chosen, below: list[list[str]], found: FoundColumns) -> list[int]:
+    """Return the indices of the further columns, and fill in their names: `column 3`, from 0, without a header."""
+    header = [cell.strip() for cell in header]
+    indices = further_columns(header, width, chosen, below)
+    names = (header[index] if header else f"column {index}" for index in indices)
+    found.names = distinct_names(names, RESERVED, "table")
+    found.has_labels = chosen.label is not None
+    return indices
+
+
+def lacks_first_name(first: list[str], below: list[list[str]], delimiter: str) -> bool:
     """Return whether a row of names is one column too short: R leaves out the name of the column of row names."""
     is_short = delimiter == "\t" and bool(below) and all(len(row) == len(first) + 1 for row in below)
-    return is_short and columns.header is not False and all(row[-1].strip() for row in below)
+    return is_short and all(row[-1].strip() for row in below)
 
 
 def _chosen(
@@ -88,9 +107,9 @@ def _chosen(
 
 
 def _records(
-    rows: Rows, header: list[str], width: int, delimiter: str, chosen: Chosen, note: Note
+    rows: Rows, header: list[str], width: int, delimiter: str, chosen: Chosen, further: list[int], note: Note
 ) -> Iterator[RawRecord]:
-    """Yield a record for each row. header: the row of names, or no cells."""
+    """Yield a record for each row. header: the row of names, or no cells; further: the indices of further columns."""
     id_index, sequence_index, label_index = chosen.id, chosen.sequence, chosen.label
     missing, first_missing = 0, ""
     longest_name = max(_LONGEST_MISSING, len(header[sequence_index]) if header else 0)
@@ -108,7 +127,11 @@ def _records(
             yield RawRecord(line, row[id_index].strip() if id_index < len(row) else "", "", "", fault=fault)
             continue
         label = row[label_index].strip() if label_index is not None else ""
-        yield RawRecord(line, row[id_index].strip(), "", text, label)
+        if not further:
+            yield RawRecord(line, row[id_index].strip(), "", text, label)
+            continue
+        others = [row[index].strip() if index < len(row) else "" for index in further]
+        yield RawRecord(line, row[id_index].strip(), "", text, label, cells=others if any(others) else ())
 
     if missing:
         cells = f"{missing:,} cell{'s' * (missing != 1)} of sequences count{'s' * (missing == 1)} as empty"

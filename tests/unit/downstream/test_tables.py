@@ -7,7 +7,7 @@ import pytest
 
 from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.prediction import OutputRows, Predictions, Sides
-from lucaflow.downstream.tables import Formatter, write_predictions
+from lucaflow.downstream.tables import Formatter, LabelledSource, write_predictions
 from lucaflow.records.outcomes import Policies
 from lucaflow.records.readers import Columns, read_records
 from lucaflow.records.record_files import NormalisedFiles, normalise_dataset
@@ -53,7 +53,7 @@ def test_columns(topk, columns):
 
 
 def test_what_a_spreadsheet_takes_for_a_formula_is_kept(tmp_path):
-    """In records.tsv and in both tables of predictions: ids and labels are data."""
+    """In records.tsv and in both tables of predictions: ids and labels are data. Only truths are called so."""
     cells = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")']
     path = tmp_path / "in.csv"
     with path.open("w", newline="") as lines:
@@ -67,9 +67,13 @@ def test_what_a_spreadsheet_takes_for_a_formula_is_kept(tmp_path):
     sides = Sides(np.full((len(cells), 1), "gene"), np.ones(len(cells), dtype=bool))
     tables = tmp_path / "good.csv", tmp_path / "failed.csv"
     found = Predictions(sides, outputs, np.arange(len(cells)))
-    write_predictions(*tables, path, columns, files.records, found, formatter("binary_class", cells[:2]), "error")
+    source = LabelledSource(path, columns, files.records, files.labels, "error")
+    assert [*source.all_labels()] == cells
+    write_predictions(*tables, source, found, formatter("binary_class", cells[:2]), cells[1:].__contains__)
     with files.records.open(newline="") as lines:
         assert [row["id"] for row in csv.DictReader(lines, delimiter="\t")] == [*cells, "=drop"]
     predicted, failed = (list(csv.DictReader(table.open(newline=""))) for table in tables)
-    assert [(row["seq_id"], row["ground_truth"], row["label"]) for row in predicted] == [(c, c, "+1") for c in cells]
+    assert [(row["seq_id"], row["ground_truth"], row["label"]) for row in predicted] == [
+        (c, c if c != cells[0] else "", "+1") for c in cells
+    ]
     assert [row["seq_id"] for row in failed] == ["=drop"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from lucaflow.records.table import accepted_records
+from lucaflow.records.table import accepted_records, columns_of_numbers, numbers_of
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 9])
@@ -25,3 +25,21 @@ def test_labels_find_their_records(records, at_once):
     found = pd.concat(accepted_records(records, ["id"], labels, at_once))
     assert found["label"].fillna("").tolist() == ["x", "", "w"]
     assert list(found) == ["id", "label"]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 9])
+def test_further_columns_find_their_records(records, at_once):
+    further = records.with_name("columns.tsv")
+    further.write_text('record\tgroup\tscore\n1\t"a ""b"""\t\n4\t\t2\n5\tc\t1e-3\n')
+    found = pd.concat(accepted_records(records, ["id"], None, at_once, further))
+    assert found["group"].fillna("-").tolist() == ['a "b"', "-", "c"]
+    assert columns_of_numbers(further, at_once) == {"group": False, "score": True}
+    further.write_text("record\n")
+    assert list(pd.concat(accepted_records(records, ["id"], None, at_once, further))) == ["id"]
+
+
+def test_numbers_of_texts():
+    assert numbers_of(pd.Series(["1", " -2.5", "", "NA", None])).fillna(0).tolist() == [1, -2.5, 0, 0, 0]
+    assert numbers_of(pd.Series(["1", "x"])) is None
+    assert numbers_of(pd.Series(["1", "007"])) is None
+    assert numbers_of(pd.Series(["1", "inf"])) is None

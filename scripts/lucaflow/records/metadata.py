@@ -1,0 +1,137 @@
+"""Which row of a table of metadata belongs to which record of a dataset?
+
+A row is joined by the id of a record, or else by a part between the bars of `db|ACCESSION|NAME`, on either side.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lucaflow.errors import InputError, quoted, shown
+from lucaflow.records.columns import index_of, plain_name
+from lucaflow.records.readers import rows_of_table
+
+# Between the cells of a row in memory: the control character that separates units.
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class MetadataFile:
+    """A table of metadata as the table of datasets names it. id_column: name or 0-based index; None for the first."""
+
+    path: Path
+    id_column: str | None = None
+
+
+@dataclass
+class Metadata:
+    """A table of metadata in memory.
+
+    id_name: of the column of ids; names: of the others; label: the index in `names` of the column that was asked for as
+    labels, or None; rows: by id; repeated: id and line of rows whose id an earlier row has.
+    """
+
+    path: Path
+    id_name: str
+    names: list[str]
+    label: int | None = None
+    rows: dict[str, str] = field(default_factory=dict)
+    repeated: list[tuple[str, int]] = field(default_factory=list)
+    _ids_of_part: dict[str, str | None] = field(default_factory=dict)
+
+    def add(self, identifier: str, line: int, cells: Iterable[str]) -> None:
+        """Add a row. One whose id is known already is only noted."""
+        key = _comparable(identifier)
+        if key in self.rows:
+            self.repeated.append((identifier, line))
+            return
+        self.rows[key] = _SEPARATOR.join([str(line), *(cell.replace(_SEPARATOR, " ") for cell in cells)])
+        for part in _parts(key):
+            self._ids_of_part[part] = None if part in self._ids_of_part else key
+
+    def find(self, identifier: str) -> tuple[str | None, bool]:
+        """Return the id of the row of a record, or None; and whether that is because several rows match."""
+        key = _comparable(identifier)
+        if key in self.rows:
+            return key, False
+        parts = _parts(key)
+        found: set[str | None] = {part for part in parts if part in self.rows}
+        found = found or {self._ids_of_part[part] for part in (key, *parts) if part in self._ids_of_part}
+        return (found.pop(), False) if len(found) == 1 and None not in found else (None, bool(found))
+
+    def cells(self, key: str) -> tuple[int, list[str]]:
+        """Return the line of a row in the file, and its cells."""
+        line, *cells = self.rows[key].split(_SEPARATOR)
+        return int(line), cells
+
+
+def _comparable(identifier: str) -> str:
+    return identifier if identifier.isascii() else unicodedata.normalize("NFC", identifier)
+
+
+def _parts(identifier: str) -> list[str]:
+    return [part for part in identifier.split("|")[1:] if part] if "|" in identifier else []
+
+
+def read_metadata(file: MetadataFile, label: str | None, note: Callable[[str], None]) -> Metadata:
+    """Read a table of metadata: CSV or TSV with a header line, plain or compressed.
+
+    label: the column of labels, if it may be in this file; note: is called with what a user should know.
+    Raises InputError for a file that cannot be read, and for a row without an id or with other columns.
+    """
+    rows = rows_of_table(file.path)
+    line, names = next(rows)
+    names = [cell.strip() for cell in names]
+    remarks: list[str] = []
+    try:
+        ids = index_of(file.id_column, "ids", names, len(names), remarks) if file.id_column else 0
+    except InputError as error:
+        raise InputError(f"{file.path}, line {line}: {error}. Correct metadata_id in the table of datasets.") from None
+    for remark in remarks:
+        note(f"metadata: {remark}")
+    others = [index for index, name in enumerate(names) if index != ids and name]
+    found = Metadata(file.path, names[ids] or "0", [names[index] for index in others])
+    found.label = _index_of_label(label, found.names)
+    for line, row in rows:
+        identifier = row[ids].strip()
+        if not identifier:
+            raise InputError(
+                f"{file.path}, line {line}: no id in the column {quoted(found.id_name)}. Complete the row or remove it."
+            )
+        found.add(identifier, line, (row[index].strip() if index < len(row) else "" for index in others))
+    return found
+
+
+def _index_of_label(label: str | None, names: Sequence[str]) -> int | None:
+    """Return the index of the column of labels by its name; one that no column has may differ in case."""
+    if label is None:
+        return None
+    if label in names:
+        return names.index(label)
+    return next((index for index, name in enumerate(names) if plain_name(name) == plain_name(label)), None)
+
+
+def refuse_unjoined(metadata: Metadata, source: Path, ids: Sequence[str]) -> None:
+    """Raise InputError that says which other column has ids of the dataset. ids: some ids of its records."""
+    counts: Counter[str] = Counter()
+    wanted = {part for identifier in ids for part in (identifier, *_parts(identifier))}
+    for key in metadata.rows:
+        for name, cell in zip(metadata.names, metadata.cells(key)[1], strict=True):
+            counts[name] += cell in wanted
+    better = [name for name, count in counts.most_common(1) if count]
+    columns = shown(", ".join((metadata.id_name, *metadata.names)))
+    remedy = f"Set metadata_id to the column of ids. The file has: {columns}"
+    if better:
+        remedy = f"The column {quoted(better[0])} has ids of the dataset: set metadata_id to it"
+    raise InputError(
+        f"{metadata.path}: no row belongs to a record of {source}. The column of ids, {quoted(metadata.id_name)}, has "
+        f"{_listed(metadata.rows)}; the dataset has {_listed(ids)}. {remedy}."
+    )
+
+
+def _listed(ids: Iterable[str]) -> str:
+    return ", ".join(quoted(identifier) for identifier, _ in zip(ids, range(3), strict=False)) or "no ids"
