@@ -1,6 +1,6 @@
 """The configuration, the table of datasets, and the functions that several rule files share.
 
-Requires: config and the schemas in config/schemas. Produces: DATASETS, SINGLES, OPTIONS, REGISTRY, and named functions.
+Requires: config and the schemas in config/schemas. Produces: DATASETS, EMBEDDED, OPTIONS, REGISTRY, and named functions.
 """
 
 import gc
@@ -89,6 +89,11 @@ if workflow.is_main_process:
         for path in [dataset.path, *([dataset.metadata.path] if dataset.metadata else [])]:
             if reason := why_unusable(path):
                 logger.warning(f"dataset {dataset.name}: {shown(path)}: {reason}.")
+        if not (dataset.is_embedded or dataset.tasks):
+            why = "pairs are embedded only for tasks" if dataset.is_pairs else "embedding.outputs is empty"
+            logger.warning(
+                f"dataset {dataset.name}: it is only read and checked, since {why} and it has no tasks."
+            )
 
 IS_MODULE = not workflow.modifier.is_main_snakefile()
 # In a module with a prefix Snakemake moves the inputs and outputs of rules, but not the paths that functions build.
@@ -107,8 +112,8 @@ if workflow.storage_settings.default_storage_provider:
 CHECKPOINTS = config["checkpoints"]["directory"]
 ENVIRONMENT = "../envs/lucaflow.yaml"
 GPUS = 0 if config["compute"]["device"] == "cpu" else 1
-# Pairs are normalised and checked; only predictions embed them.
-SINGLES = [dataset for dataset in DATASETS.values() if not dataset.is_pairs]
+# Only predictions embed the others: pairs, and all datasets if `embedding.outputs` is empty.
+EMBEDDED = [dataset for dataset in DATASETS.values() if dataset.is_embedded]
 
 
 wildcard_constraints:

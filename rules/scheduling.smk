@@ -1,4 +1,4 @@
-"""Keeps Snakemake from looking for jobs to start more and more often.
+"""Keeps Snakemake from looking for jobs to start more and more often, and from ending a run for one model.
 
 Requires: nothing. Produces: nothing. Snakemake 9.27 looks when a job ends, and a second after each look, for the sake of
 its limit of jobs a second. So each job that ends adds one more look a second, until Snakemake does little else.
@@ -23,3 +23,25 @@ def look_again(scheduler, delay):
 
 
 JobScheduler._schedule_reevalutation = look_again
+
+
+# If one of these fails, what does not depend on it goes on: others need no model or task of this name.
+OF_MODELS = (
+    "fetch_checkpoint",
+    "convert_checkpoint",
+    "convert_head",
+    "plan_heads",
+    "predict",
+    "predict_and_evaluate",
+)
+handle_error = JobScheduler._handle_error
+
+
+def go_on_without(scheduler, job, *arguments, **options):
+    """Handle the error of a job as Snakemake does; with `--keep-going` from then on if it is one of a model or task."""
+    if job.rule.name in OF_MODELS:
+        scheduler.keepgoing = True
+    handle_error(scheduler, job, *arguments, **options)
+
+
+JobScheduler._handle_error = go_on_without

@@ -27,7 +27,7 @@ def checkpoints_of_all_heads(wildcards):
 def converted_models(wildcards):
     """Return the receipts of all models in use. Without them, Snakemake would not miss a model of existing results."""
     heads = [str(receipt_of_converted(head.folder)) for head in HEADS.values()]
-    return sorted({*heads, *(receipt_of_checkpoint(dataset.model) for dataset in SINGLES)})
+    return sorted({*heads, *(receipt_of_checkpoint(dataset.model) for dataset in EMBEDDED)})
 
 
 # A downstream model may need a checkpoint that embeds no dataset.
@@ -41,7 +41,7 @@ def final_files(wildcards):
 
 def files_known_later(wildcards):
     """Return the final files that depend on digests: the shards that embeddings.h5 links to; and the precisions."""
-    return [*(shard for dataset in SINGLES for shard in linked_shards(dataset)), *precision_files()]
+    return [*(shard for dataset in EMBEDDED for shard in linked_shards(dataset)), *precision_files()]
 
 
 def end_run():

@@ -69,9 +69,9 @@ def normalise(dataset: Dataset, note: Callable[[str], None], notes: Sequence[str
 
 
 def divide() -> None:
-    """Divide the sequences into shards, one for each embedding job. Pairs have none: only predictions embed them."""
+    """Divide the sequences into shards, one for each embedding job; none if only predictions embed them."""
     table = Path(snakemake.output.shards)
-    if snakemake.params.dataset.is_pairs:
+    if not snakemake.params.dataset.is_embedded:
         write_shard_table(table, [])
         return
     limit = snakemake.config["compute"]["shard_tokens"]
@@ -84,7 +84,7 @@ if __name__ == "__main__":
     output = snakemake.output
     paths = output.records, output.sequences, output.labels, output.counts
     FILES = NormalisedFiles(*map(Path, paths), Path(output.records).with_name("problems.tsv"))
-    written = [] if snakemake.params.dataset.is_pairs else [shard_folder(Path(output.shards))]
+    written = [shard_folder(Path(output.shards))] if snakemake.params.dataset.is_embedded else []
     written += [FILES.metadata_problems] if snakemake.params.dataset.metadata else []
     with (
         reporting_to(snakemake.log[0], terminal_level=logging.INFO),

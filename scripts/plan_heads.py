@@ -51,10 +51,10 @@ def main() -> None:
 
 
 def own_embeddings() -> OwnEmbeddings | None:
-    """Return the embeddings that the dataset has anyway; None for pairs."""
+    """Return the embeddings that the dataset has anyway, or None."""
     dataset = snakemake.params.dataset
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    return None if dataset.is_pairs else OwnEmbeddings(dataset.model, options)
+    return OwnEmbeddings(dataset.model, options) if dataset.is_embedded else None
 
 
 def required_space(group: Group, lengths: np.ndarray, record: dict, sequences: Path, free: int) -> int:

@@ -7,15 +7,21 @@ def comparison_files(step):
     """Return the input function for the tables and figures of a comparison."""
 
     def files_of_comparison(wildcards):
+        if not OPTIONS.outputs:
+            raise WorkflowError(
+                f"`{step}` compares embeddings, but embedding.outputs is empty. Add `mean` to it."
+            )
         if step == "stitchings" and OPTIONS.embedding_fixed_len_a_time is None:
             raise WorkflowError(
                 "Set embedding.embedding_fixed_len_a_time to the length of windows to compare, in residues."
             )
-        return [path for dataset in SINGLES for path in result_files.comparison_files(dataset, step)]
+        return [path for dataset in EMBEDDED for path in result_files.comparison_files(dataset, step)]
 
     return files_of_comparison
 
 
 def precision_files():
     """Return the comparisons of precisions of all datasets; none with float32, to which others are compared."""
-    return [] if OPTIONS.precision == "float32" else comparison_files("precisions")(None)
+    if OPTIONS.precision == "float32" or not EMBEDDED:
+        return []
+    return comparison_files("precisions")(None)

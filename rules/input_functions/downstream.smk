@@ -96,4 +96,4 @@ def models_for_heads(dataset):
 
 def own_embeddings(dataset):
     """Return the embeddings that the dataset asks for itself, or None."""
-    return None if dataset.is_pairs else OwnEmbeddings(dataset.model, OPTIONS)
+    return OwnEmbeddings(dataset.model, OPTIONS) if dataset.is_embedded else None

@@ -39,17 +39,21 @@ def linked_shards(wildcards):
 
 
 def shards_of_all(wildcards):
-    return [shard for dataset in SINGLES for shard in shards_of(dataset)]
+    return [shard for dataset in EMBEDDED for shard in shards_of(dataset)]
 
 
 def verified_files(wildcards):
-    return [f"{result_files.folder_of(dataset)}/verified.json" for dataset in SINGLES]
+    return [f"{result_files.folder_of(dataset)}/verified.json" for dataset in EMBEDDED]
 
 
 def estimated_files(wildcards):
-    """Return the files that an estimate needs, and show the estimates as soon as these are there."""
+    """Return the files that an estimate needs, and show the estimates as soon as these are there.
+
+    The plan of downstream models shows its own.
+    """
     shards_of_all(wildcards)
-    return [f"results/{dataset.name}/sequences/counts.json" for dataset in SINGLES]
+    plans = [f"results/{dataset.name}/heads/plan.json" for dataset in DATASETS.values() if dataset.tasks]
+    return [*(f"results/{name}/sequences/counts.json" for name in DATASETS), *plans]
 
 
 def show_estimate(dataset, shards, digest):

@@ -24,7 +24,7 @@ def steps_of(dataset):
     """Yield the steps whose results the run asks for, in an order in which each reads those before it."""
     yield "normalize"
     model = dataset.model.name
-    if not dataset.is_pairs:
+    if dataset.is_embedded:
         yield f"assemble-{model}"
         yield f"draw-{model}"
         yield from (f"export-{name}-{model}" for name in result_files.export_steps(config["export"]))
@@ -44,13 +44,13 @@ def prediction_reports(wildcards):
 
 def checkpoints_of_datasets(wildcards):
     """Return the folders of the checkpoints that embed the datasets."""
-    return sorted({str(checkpoint_folder(dataset.model)) for dataset in SINGLES})
+    return sorted({str(checkpoint_folder(dataset.model)) for dataset in EMBEDDED})
 
 
 def results_without_report(wildcards):
     """Return one file of each step that the summary does not read: it is the last step of a run, and lists them all."""
     found = precision_files()
-    for dataset in SINGLES:
+    for dataset in EMBEDDED:
         folder = result_files.folder_of(dataset)
         found += [f"{folder}/figures/{name}" for name in FIGURES[:1]]
         found += [f"{folder}/export/{name}" for name in result_files.exports_of(OPTIONS, config["export"])]
@@ -76,7 +76,7 @@ def summary_receipt():
 def summary_settings(wildcards):
     runs = {
         dataset.name: step_settings.run_settings(
-            dataset, config, None if dataset.is_pairs else sha256_of(dataset.model)
+            dataset, config, sha256_of(dataset.model) if dataset.is_embedded else None
         )
         for dataset in DATASETS.values()
     }

@@ -23,14 +23,14 @@ def results_to_verify(wildcards):
 
 def receipts_to_verify(wildcards):
     """Return the receipts of the steps that write `results_to_verify`, in the same order."""
-    steps = [(dataset, f"assemble-{dataset.model.name}") for dataset in SINGLES]
+    steps = [(dataset, f"assemble-{dataset.model.name}") for dataset in EMBEDDED]
     steps += [(dataset, f"predict-{task}") for dataset in DATASETS.values() for task in dataset.tasks]
     return [str(receipts.receipt_path(f"results/{dataset.name}", step)) for dataset, step in steps]
 
 
 def receipts_of_conversions(wildcards):
     """Return the receipts of all converted models; the checkpoints of downstream models are known once they are."""
-    models = {dataset.model for dataset in SINGLES}
+    models = {dataset.model for dataset in EMBEDDED}
     models |= {head.recorded.reading.model for head in HEADS.values() if head.recorded}
     folders = [*map(checkpoint_folder, models), *(head.folder for head in HEADS.values())]
     return sorted(str(receipt_of_converted(folder)) for folder in folders)
@@ -38,5 +38,5 @@ def receipts_of_conversions(wildcards):
 
 def fingerprints_now(wildcards):
     """Return the names of the shard folders that the configuration uses."""
-    digests = {dataset.model: sha256_of(dataset.model) for dataset in SINGLES}
+    digests = {dataset.model: sha256_of(dataset.model) for dataset in EMBEDDED}
     return sorted(OPTIONS.fingerprint(digest)[:DIGEST_LENGTH] for digest in digests.values())

@@ -208,14 +208,15 @@ def test_tasks_that_cannot_be_had(golden, row, heads, words):
 
 
 @pytest.mark.long
-def test_a_checkpoint_that_cannot_be_had_stops_no_other_dataset(golden):
+def test_a_model_that_cannot_be_had_stops_its_predictions_alone(golden):
     golden.fasta("p.fasta", {"a": PROTEIN})
     golden.config |= {"model": {"llm_version": "mini"}}
     golden.config["checkpoints"] = {"directory": "converted", "source": "local"}
     row = {"dataset": "p", "path": "p.fasta", "seq_type": "prot"}
     golden.datasets({**row, "tasks": "ProtLoc"}, {**row, "dataset": "q"})
     said = "task ProtLoc: its model was trained on embeddings by lucaone-5600000: set checkpoints.path to the directory"
-    golden.run("--keep-going").failed(said)
+    golden.run("--cores", "1").failed(said)
+    assert golden.result("p", "verified.json").is_file()
     assert golden.result("q", "verified.json").is_file()
     golden.config["checkpoints"]["path"] = str(DOWNSTREAM / "predict")
     golden.run().failed("task ProtLoc was trained on embeddings by lucaone-5600000.", "no weights in")
@@ -289,3 +290,26 @@ def test_labels_of_metadata_are_truths_only_where_they_are_classes(workflow):
     assert run.jobs["normalize"] == 2
     assert [row["ground_truth"] for row in table(workflow, "a", "MiniProtLoc")] == ["Nucleus", "Secreted", ""]
     assert workflow.run().succeeded().jobs.total() == 0
+
+
+def test_without_outputs_a_dataset_is_embedded_for_its_tasks_alone(workflow):
+    """It has no folder of its model, and verify and the summary know that."""
+    workflow.fasta("p.fasta", {"a": PROTEIN, "b": "MKVLAW"})
+    workflow.config["embedding"] = {"outputs": []}
+    row = {"path": "p.fasta", "seq_type": "prot"}
+    workflow.datasets({"dataset": "p", **row, "tasks": "MiniProtLoc"}, {"dataset": "q", **row})
+    estimated = workflow.run("--", "estimate").succeeded()
+    assert "p, for downstream models: 2 accepted records" in estimated.output
+    assert "dataset q: it is only read and checked" in estimated.output
+    run = workflow.run().succeeded()
+    assert needed(run) == {"embed_for_heads": 1, "predict": 1}
+    folder = workflow.directory / "results"
+    assert {path.name for path in (folder / "p").iterdir() if path.is_dir()} == {
+        "heads", "predictions", "receipts", "sequences",
+    }  # fmt: skip
+    assert {path.name for path in (folder / "q").iterdir() if path.is_dir()} == {"receipts", "sequences"}
+    workflow.run("--", "verify").succeeded()
+    assert workflow.run().succeeded().jobs.total() == 0
+    workflow.config |= {"export": ["npy"], "figures": {"tsne": True}}
+    said = workflow.run("--dry-run").failed("export: nothing is stored", "figures.tsne: a map needs").output
+    assert "Traceback" not in said

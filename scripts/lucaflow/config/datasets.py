@@ -40,10 +40,12 @@ class Dataset:
     metadata: MetadataFile | None = None
     # Not in repr(), because Snakemake compares it to see whether the parameters of a job have changed.
     tasks: tuple[str, ...] = field(default=(), repr=False)
+    # Whether it gets embeddings of its own; if not, only predictions embed its sequences.
+    is_embedded: bool = field(default=True, repr=False)
 
     @property
     def is_pairs(self) -> bool:
-        """Whether each row of the file has two sequences. They are embedded only for predictions."""
+        """Whether each row of the file has two sequences."""
         return self.columns.pairs
 
 
@@ -141,6 +143,7 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         step_stated=_stated_step(row, config) is not None,
         metadata=MetadataFile(Path(expanded(row["metadata"])), row.get("metadata_id")) if "metadata" in row else None,
         tasks=_tasks(row),
+        is_embedded=bool(config["embedding"]["outputs"]) and row["kind"] != "pair",
     )
 
 
@@ -185,8 +188,8 @@ def _problems_of_kind(row: Mapping[str, str]) -> Iterator[str]:
 
 
 def requirements_of(config: Mapping[str, Any], dataset: Dataset) -> Requirements:
-    """Return what the configured outputs and exports require of each record; nothing of pairs, which have neither."""
-    if dataset.is_pairs:
+    """Return what the configured outputs and exports require of each record; nothing of those that have neither."""
+    if not dataset.is_embedded:
         return NO_REQUIREMENTS
     embedding = config["embedding"]
     longest = None

@@ -56,8 +56,7 @@ def _counterparts(options_there: Iterable[Mapping[str, str]]) -> dict[str, str]:
 def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry) -> None:
     """Raise ConfigError for choices that LucaFlow cannot run, and for checkpoints that are not available."""
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
-    # Pairs are not embedded.
-    datasets = {name: dataset for name, dataset in datasets.items() if not dataset.is_pairs}
+    datasets = {name: dataset for name, dataset in datasets.items() if dataset.is_embedded}
     fetched = sorted({d.model.name for d in datasets.values() if d.model.llm_version != "mini"})
     problems = []
     if "contacts" in config["embedding"]["outputs"] and any(d.model.llm_version == "mini" for d in datasets.values()):
@@ -66,9 +65,7 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems.append(
             "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`"
         )
-    if config["figures"]["tsne"] and set(config["embedding"]["outputs"]) == {"contacts"}:
-        problems.append("figures.tsne: a map needs vectors or matrices; add `mean` to embedding.outputs")
-    problems += _export_problems(config["export"], config["embedding"]["outputs"])
+    problems += _output_problems(config)
     directory = Path(config["checkpoints"]["directory"])
     if directory.exists() and not directory.is_dir():
         problems.append(f"checkpoints.directory: {directory} is a file; give a directory, which need not exist yet")
@@ -124,6 +121,17 @@ def _missing_checkpoints(datasets: Iterable[Dataset], source: str, registry: Reg
             registry.places(model, "packaged" if model.llm_version == "mini" else source)
         except ConfigError as error:
             yield str(error)
+
+
+def _output_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a message for each result that needs other outputs of embedding."""
+    outputs = config["embedding"]["outputs"]
+    if config["figures"]["tsne"] and not set(outputs) - {"contacts"}:
+        yield "figures.tsne: a map needs vectors or matrices; add `mean` to embedding.outputs"
+    if config["export"] and not outputs:
+        yield "export: nothing is stored, since embedding.outputs is empty; add `mean` to it, or leave out `export`"
+    else:
+        yield from _export_problems(config["export"], outputs)
 
 
 def _export_problems(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:

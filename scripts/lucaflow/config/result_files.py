@@ -25,7 +25,7 @@ def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: 
         final += [f"results/{dataset.name}/{name}" for name in OF_DATASET]
         final += [f"results/{dataset.name}/heads/plan.json"] * bool(dataset.tasks)
         final += prediction_files(dataset)
-        if not dataset.is_pairs:
+        if dataset.is_embedded:
             folder = folder_of(dataset)
             final += [f"{folder}/{name}" for name in OF_EMBEDDINGS]
             final += [f"{folder}/figures/{name}" for name in figures_of(options, config["figures"]["tsne"])]

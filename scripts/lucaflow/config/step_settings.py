@@ -75,7 +75,7 @@ def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[s
 
 def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
     requirements = requirements_of(config, dataset)
-    sharding = {} if dataset.is_pairs else {"sharding": sharding_settings(config)}
+    sharding = {"sharding": sharding_settings(config)} if dataset.is_embedded else {}
     return {
         "algorithm": NORMALISATION_VERSION,
         "path": str(dataset.path),

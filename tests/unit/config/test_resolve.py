@@ -82,7 +82,6 @@ def test_resolving_keeps_what_was_given_and_changes_nothing_twice():
             r"checkpoints.server: .* does not match .* A password belongs into `~/.netrc`",
         ),
         ({"embedding": {"layer": "last"}}, "embedding.layer: 'last' is not of type 'integer', 'null'"),
-        ({"embedding": {"outputs": []}}, "embedding.outputs: "),
         ({"compute": {"tokens_per_batch": "many"}}, "compute.tokens_per_batch: 'many' is not valid"),
         ({"heads": {"threshold": 2}}, "heads.threshold: 2 is greater than the maximum of 1"),
         ({"heads": {"threshold": math.nan}}, "heads.threshold: nan is not of type 'number'"),
