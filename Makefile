@@ -10,12 +10,12 @@ demo: install
 	$(SNAKEMAKE) --cores all --configfile config/demo/config.yaml
 
 test: install-test lint
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 # What takes longer: the same question asked in several ways, kills at many moments, comparisons.
 # One process more than there are cores, because those of a cluster mostly wait.
 test-long: install-test
-	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(1 + os.cpu_count())') --dist loadgroup -m long
+	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(1 + os.cpu_count())') --dist loadgroup --no-loadscope-reorder -m long
 
 # How fast this machine is with LucaFlow; on one with a GPU: make benchmark DEVICE=gpu
 benchmark: install-test

@@ -24,9 +24,23 @@ from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
 
+# What takes longest begins first: of several processes, none is idle at the end. The rest begin as they are found.
+LONGEST = ("workflow/test_slurm.py", "workflow/test_clone.py", "faults/test_kill.py", "workflow", "faults", "golden")
+
 # The time of an example depends on the machine, so none is too slow.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in order, by where they are."""
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(here).as_posix()
+        return next((n for n, start in enumerate(LONGEST) if name.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ import pytest
 from workflow_runs import Workflow
 
 logger = logging.getLogger(__name__)
-pytestmark = pytest.mark.xdist_group("deletions")
+pytestmark = [pytest.mark.xdist_group("deletions"), pytest.mark.long]
 # They hold times, identifiers that are drawn anew, the checksum of such a file, or the numbers of one run.
 VARYING = re.compile(r"summary\.|SHA256SUMS|run\.|\.html$|receipts/|preflight\.json|checkpoint\.json|head\.json")
-PAIRS = 20
+PAIRS = 8
 FLIPS = 3
 
 
@@ -93,7 +93,6 @@ def test_several_at_once(finished, tmp_path):
     check(finished, tmp_path / "work", tuple(deleted))
 
 
-@pytest.mark.long
 def test_one_of_each_kind_is_missed(finished, tmp_path):
     """A dry run plans the step that writes it."""
     copied = copy(finished, tmp_path / "work", finished.config)
@@ -106,7 +105,6 @@ def test_one_of_each_kind_is_missed(finished, tmp_path):
     assert "Nothing to be done" in copied.run("--dry-run").succeeded().output
 
 
-@pytest.mark.long
 def test_random_pairs(finished, tmp_path, draw):
     for _ in range(PAIRS):
         names = tuple(draw.sample(kinds(finished.directory), 2))
@@ -114,7 +112,6 @@ def test_random_pairs(finished, tmp_path, draw):
         check(finished, tmp_path / "work", names)
 
 
-@pytest.mark.long
 def test_a_deleted_model_and_another_record(finished, tmp_path):
     """All records are in the results, whatever is changed at the same time."""
     other = {**finished.config, "embedding": {"outputs": ["mean", "matrix"], "layer": 2}}
@@ -129,7 +126,6 @@ def test_a_deleted_model_and_another_record(finished, tmp_path):
     copied.run("verify").succeeded()
 
 
-@pytest.mark.long
 def test_a_flipped_bit_passes_into_no_result(finished, tmp_path, draw):
     """With another option the next run reads most files. It refuses the damaged one, makes it again or needs it not."""
     other = {**finished.config, "embedding": {"outputs": ["mean", "matrix"], "layer": 2}, "export": ["npy"]}
@@ -163,7 +159,6 @@ def results_of(workflow: Workflow) -> dict[str, bytes]:
     return {name: (workflow.directory / "results/p" / name).read_bytes() for name in names}
 
 
-@pytest.mark.long
 def test_a_checkpoint_that_only_a_downstream_model_uses(tmp_path):
     """It embeds no dataset; the run misses it all the same."""
     workflow = Workflow(tmp_path, Path())
@@ -186,7 +181,6 @@ def test_a_checkpoint_that_only_a_downstream_model_uses(tmp_path):
     assert "Nothing to be done" in workflow.run().succeeded().output
 
 
-@pytest.mark.long
 def test_a_job_that_is_asked_for_hides_no_other(finished, tmp_path):
     """Snakemake looks no further than a current result behind a job that -R starts."""
     copied = copy(finished, tmp_path / "work", {**finished.config, "save_type": "tensor"})

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 from workflow_runs import Workflow
 
-SETTINGS = {"embedding": {"outputs": ["mean", "matrix"]}, "compute": {"device": "cpu", "shard_tokens": 300}}
+SETTINGS = {"embedding": {"outputs": ["mean", "matrix"]}, "compute": {"device": "cpu", "shard_tokens": 200}}
 
 
 def prepare(workflow: Workflow) -> None:
     draw = random.Random(1)
     workflow.fasta(
-        "p.fasta", {f"p{i}": "M" + "".join(draw.choices("DEFGHIKLMNPQRSVW", k=draw.randint(5, 40))) for i in range(24)}
+        "p.fasta", {f"p{i}": "M" + "".join(draw.choices("DEFGHIKLMNPQRSVW", k=draw.randint(5, 40))) for i in range(12)}
     )
     workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
     workflow.config |= SETTINGS
@@ -113,7 +113,7 @@ def check(tmp_path: Path, checkpoints: Path, seed: int, most: int) -> None:
     for workflow in (undisturbed, killed):
         workflow.directory.mkdir()
         prepare(workflow)
-    undisturbed.run().succeeded()
+    undisturbed.shared_run()
     kills, draw = 0, random.Random(seed)
     while kills < most:
         kills += survive(killed, draw, most - kills)
@@ -124,11 +124,11 @@ def check(tmp_path: Path, checkpoints: Path, seed: int, most: int) -> None:
             subprocess.run(["rm", "-rf", "results", ".snakemake"], cwd=killed.directory, check=True)
 
 
-def test_killed_three_times(tmp_path, shared_checkpoints):
-    check(tmp_path, shared_checkpoints, seed=0, most=3)
+def test_killed_twice(tmp_path, shared_checkpoints):
+    check(tmp_path, shared_checkpoints, seed=0, most=2)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", [100, 200, 300, 400, 500])
-def test_killed_fifty_times(tmp_path, shared_checkpoints, seed):
-    check(tmp_path, shared_checkpoints, seed, most=10)
+@pytest.mark.parametrize("seed", [100, 200, 300])
+def test_killed_at_many_moments(tmp_path, shared_checkpoints, seed):
+    check(tmp_path, shared_checkpoints, seed, most=8)

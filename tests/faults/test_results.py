@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def prepare(workflow: Workflow) -> None:
     workflow.config |= {
         "checkpoints": {"directory": "checkpoints"},
         "embedding": {"outputs": ["mean", "max"]},
-        "compute": {"device": "cpu", "shard_tokens": 90},
+        "compute": {"device": "cpu", "shard_tokens": 150},
     }
 
 
@@ -69,11 +68,6 @@ def copied(finished, tmp_path):
     return workflow
 
 
-def test_a_copy_elsewhere_is_as_good(copied):
-    assert NOTHING in copied.run().succeeded().output
-    copied.run("verify").succeeded()
-
-
 def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size * 2 // 3)
 
@@ -84,18 +78,20 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def check_damage(workflow: Workflow, pattern: str, damage: Callable[[Path], None]) -> None:
-    path = min(workflow.directory.glob(pattern))
-    content, place = path.read_bytes(), str(path.relative_to(workflow.directory))
-    damage(path)
-    workflow.run("verify").failed(place)
+def check_damage(workflow: Workflow, patterns: Iterable[str], damage: Callable[[Path], None]) -> None:
+    paths = [min(workflow.directory.glob(pattern)) for pattern in patterns]
+    contents = {path: path.read_bytes() for path in paths}
+    for path in paths:
+        damage(path)
+    workflow.run("verify").failed(*(str(path.relative_to(workflow.directory)) for path in paths))
     workflow.run().succeeded()
-    assert path.read_bytes() == content or path.suffix == ".json"
+    changed = [path for path in paths if path.read_bytes() != contents[path]]
+    assert not [path for path in changed if path.suffix != ".json"]
     workflow.run("verify").succeeded()
 
 
 def test_a_damaged_file_is_named_and_made_again(copied):
-    check_damage(copied, DAMAGED["the file of embeddings"], flip)
+    check_damage(copied, [DAMAGED["the file of embeddings"]], flip)
 
 
 @pytest.mark.long
@@ -120,19 +116,14 @@ def test_all_that_is_not_hdf5_has_a_checksum(copied):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("number", "kind"), list(enumerate(DAMAGED)))
-def test_each_kind_of_file(copied, number, kind):
-    """One is cut short, the next has a changed bit; a shard, both."""
-    check_damage(copied, DAMAGED[kind], (truncate, flip)[number % 2])
-
-
-@pytest.mark.long
-def test_a_shard_that_is_cut_short(copied):
-    check_damage(copied, DAMAGED["a shard"], truncate)
+@pytest.mark.parametrize("damage", [truncate, flip])
+def test_each_kind_of_file(copied, damage):
+    """A file of each kind is damaged, all at once."""
+    check_damage(copied, DAMAGED.values(), damage)
 
 
 def test_times_decide_nothing(copied):
-    """Inputs, results and checkpoint are dated at random, up to two hours ahead, and the one before the other."""
+    """In a copy, inputs, results and checkpoint are dated at random, up to two hours ahead, in any order."""
     draw = random.Random(1)
     now = time.time()
     for path in copied.directory.rglob("*"):
@@ -214,24 +205,6 @@ def test_two_runs_at_once(tmp_path):
     workflow.run("verify").succeeded()
 
 
-@pytest.mark.long
-def test_few_open_files(tmp_path):
-    """A limit of open files below the number of shards."""
-    workflow = Workflow(tmp_path / "work", Path())
-    prepare(workflow)
-    workflow.fasta("p.fasta", {f"p{i}": "M" + "".join(random.Random(i).choices("DEFGHIKL", k=9)) for i in range(30)})
-    workflow.config |= {"embedding": {"outputs": ["matrix"]}, "compute": {"device": "cpu", "shard_tokens": 20}}
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
-
-    done = subprocess.run(
-        workflow.command(), cwd=workflow.directory, preexec_fn=limited, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(list(workflow.result("p", "shards").glob("*/*.h5"))) > 25
-
-
 @contextmanager
 def mounted(folder: Path, options: str):
     """Mount a small file system in memory, where a test may."""
@@ -253,7 +226,7 @@ def test_a_disk_that_is_full_again_and_again(tmp_path, finished):
     workflow.config["checkpoints"] = {"directory": str(finished.directory / "checkpoints")}
     with mounted(workflow.directory / "results", "size=32k"):
         failed = 0
-        for kilobytes in (64, 100, 160, 250, 400, 640, 1000, 8000):
+        for kilobytes in (64, 200, 600, 8000):
             run = workflow.run()
             if run.code == 0:
                 break
@@ -278,4 +251,4 @@ def test_inputs_that_cannot_be_written(tmp_path):
         shutil.move(workflow.directory / "p.fasta", data / "p.fasta")
         subprocess.run(["mount", "-o", "remount,ro", str(data)], check=True)
         workflow.datasets({"dataset": "p", "path": str(data / "p.fasta"), "seq_type": "prot"})
-        workflow.run().succeeded()
+        workflow.run("embeddings").succeeded()

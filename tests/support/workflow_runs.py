@@ -106,17 +106,18 @@ class Workflow:
         )
         return Run(done.returncode, done.stdout)
 
-    def shared_run(self) -> Run:
+    def shared_run(self, *targets: str) -> Run:
         """Run LucaFlow to the end, or copy the end of the same run in another test of this process.
 
-        It is the same if it begins with the same configuration and content of files. The copy keeps modification times.
+        It is the same if it has the same targets, and begins with the same configuration and content of files. The copy
+        keeps modification times.
         """
         self.command()
         files = sorted(path for path in self.directory.rglob("*") if path.is_file())
         content = ((path.relative_to(self.directory), path.read_bytes()) for path in files)
-        key = hashlib.sha256(repr([self.root, *content]).encode()).hexdigest()
+        key = hashlib.sha256(repr([self.root, targets, *content]).encode()).hexdigest()
         if key not in _FINISHED:
-            run = self.run().succeeded()
+            run = self.run(*targets).succeeded()
             kept = tempfile.TemporaryDirectory(prefix="lucaflow-finished-")
             subprocess.run(["cp", "-a", f"{self.directory}/.", kept.name], check=True)
             _FINISHED[key] = run, kept

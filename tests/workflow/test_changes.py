@@ -153,14 +153,7 @@ CHANGES: dict[str, Callable[[Prepared], None]] = {
 }
 
 
-FORGOTTEN = (
-    "the input and the table of datasets are touched",
-    "a record's sequence is edited",
-    "the records are put into another order",
-    "an option that changes values (`embedding.layer`)",
-    "an option without effect here (`embedding.trunc_type`)",
-    "the checkpoint's files are written again, unchanged",
-)
+FORGOTTEN = ("the input and the table of datasets are touched", "a record's sequence is edited")
 
 
 def documented() -> dict[str, Counter[str]]:
@@ -220,11 +213,6 @@ def test_the_table_has_every_change():
     assert list(documented()) == list(CHANGES)
 
 
-@pytest.mark.parametrize("change", ["a record's sequence is edited"])
-def test_one_of_them(embedded, change):
-    check(*embedded(40), change, forget=False)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_one_of_them(embedded, change):
@@ -238,7 +226,5 @@ def test_the_same_without_what_snakemake_remembers(embedded, change):
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("changes-100000")
-@pytest.mark.parametrize("change", ["a record is added", "a record's sequence is edited", "a record is renamed"])
-def test_a_hundred_thousand_sequences(embedded, change):
-    check(*embedded(100_000), change, forget=False)
+def test_a_hundred_thousand_sequences(embedded):
+    check(*embedded(100_000), "a record's sequence is edited", forget=False)

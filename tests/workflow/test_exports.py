@@ -14,16 +14,20 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import scanpy
-from workflow_runs import ROOT
+import torch
+from workflow_runs import ROOT, Workflow
 
 from lucaflow import open_embeddings
 from lucaflow.errors import SpaceError, StoreError
 from lucaflow.exports.hdf5 import export_by_id, export_standalone
+from lucaflow.exports.lucaone_files import export_lucaone
 from lucaflow.exports.numpy_files import export_npy
 from lucaflow.exports.tables import RecordTables, export_anndata, export_parquet
 from lucaflow.store.format import EMBEDDINGS_FORMAT
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION
 
+# One process makes the finished run that most of them read.
+of_finished = pytest.mark.xdist_group("exports")
 RECORDS = {"a/b%": "MKVLAW", "same": "MKVLAW", "b": "MWWWKKAA", "c": "MKV", "again": "MWWWKKAA"}
 
 
@@ -54,38 +58,67 @@ def test_one_file_with_all_inside_and_one_for_numpy(workflow, tmp_path):
     (folder / "max.npy").unlink()
     assert set(workflow.run().succeeded().jobs) <= {"export_npy", "summarise"}
     assert (folder / "max.npy").exists()
-    workflow.config["embedding"] = {"outputs": ["mean"]}
+    workflow.config |= {"export": ["by_id", "npy"], "embedding": {"outputs": ["mean"]}}
     workflow.run().succeeded()
     assert {path.name for path in folder.glob("*.npy")} == {"mean.npy"}
-
-
-@pytest.mark.parametrize(
-    ("output", "dtype"), [pytest.param("mean", "float16", marks=pytest.mark.long), ("matrix", "float32")]
-)
-def test_an_array_for_each_id(workflow, output, dtype):
-    workflow.fasta("p.fasta", RECORDS)
-    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
-    workflow.config |= {"export": ["by_id"], "embedding": {"outputs": [output], "dtype": dtype}}
-    workflow.run().succeeded()
-    with h5py.File(workflow.result("p", "export/by_id.h5")) as file:
+    with h5py.File(folder / "by_id.h5") as file:
         assert set(file) == {"a%2Fb%25", "same", "b", "c", "again"}
-        with open_embeddings(workflow.result("p", "embeddings.h5")) as embeddings:
-            for identifier in RECORDS:
-                found = file[identifier.replace("%", "%25").replace("/", "%2F")]
-                assert found.dtype == dtype
-                assert np.array_equal(found[:], embeddings[identifier])
 
 
-def test_an_export_that_finds_no_room(workflow, monkeypatch):
-    workflow.fasta("p.fasta", RECORDS)
-    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, shared_checkpoints):
+    """A finished run with tables; records were dropped, two have one sequence, and ids have awkward characters."""
+    workflow = Workflow(tmp_path_factory.mktemp("exports"), shared_checkpoints)
+    workflow.write(
+        "g.csv",
+        'id,sequence,kind\n1,ACGT,"a, ""b"""\n001,,y\nNA,ACGT,\nα,GGGAAAC,ß\n2,ACGT,\n2,ACGT,z\na/b%,TTT,\n',
+    )
+    workflow.datasets(
+        {"dataset": "g", "path": "g.csv", "seq_type": "gene", "seq_column": "sequence", "label_column": "kind"}
+    )
+    workflow.config |= {
+        "export": ["parquet", "anndata"],
+        "embedding": {"outputs": ["max", "mean", "matrix"], "dtype": "float16"},
+        "input": {"empty_sequences": "drop", "duplicate_ids": "first"},
+    }
     workflow.run().succeeded()
-    embeddings = workflow.result("p", "embeddings.h5")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 128 * 4 - 1))
+    return workflow
+
+
+@of_finished
+@pytest.mark.parametrize("output", ["mean", "matrix"])
+def test_an_array_for_each_id(finished, tmp_path, output):
+    embeddings = finished.result("g", "embeddings.h5")
+    export_by_id(embeddings, output, tmp_path / "by_id.h5")
+    with h5py.File(tmp_path / "by_id.h5") as file, open_embeddings(embeddings) as expected:
+        assert set(file) == {"1", "NA", "α", "2", "a%2Fb%25"}
+        for identifier in expected:
+            found = file[identifier.replace("%", "%25").replace("/", "%2F")]
+            assert found.dtype == "float16"
+            assert np.array_equal(found[:], expected.read(output, identifier))
+
+
+@of_finished
+def test_an_export_that_finds_no_room(finished, tmp_path, monkeypatch):
+    embeddings = finished.result("g", "embeddings.h5")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * 128 * 2 - 1))
     for export, name, outputs in ((export_standalone, "standalone", ["mean"]), (export_by_id, "by_id", "mean")):
-        with pytest.raises(SpaceError, match=rf"{name}.h5 needs 1.54 kB, .* take `{name}` out of `export`"):
-            export(embeddings, outputs, workflow.directory / f"{name}.h5")
-        assert not (workflow.directory / f"{name}.h5").exists()
+        with pytest.raises(SpaceError, match=rf"{name}.h5 needs .* bytes, .* take `{name}` out of `export`"):
+            export(embeddings, outputs, tmp_path / f"{name}.h5")
+        assert not (tmp_path / f"{name}.h5").exists()
+
+
+@of_finished
+def test_the_files_of_lucaoneapp_are_float32(finished, tmp_path):
+    """As LucaOneApp's are, also where embeddings are stored with fewer digits."""
+    results = finished.result("g", "embeddings.h5")
+    for save_type in ("numpy", "tensor"):
+        folder = tmp_path / save_type
+        assert export_lucaone(results, results.parents[1] / "records.tsv", save_type, folder) == 5 * 2
+        found = torch.load(folder / "matrix_a_b%.pt", weights_only=save_type == "tensor")
+        with open_embeddings(results) as embeddings:
+            assert np.array_equal(np.asarray(found), embeddings.read("matrix", "a/b%").astype(np.float32))
+        assert str(found.dtype).endswith("float32")
 
 
 def stored(path, count, width):
@@ -129,34 +162,22 @@ def test_exports_take_little_memory(tmp_path):
     assert table["label"].tolist() == [f"l{i}" * (i % 3 == 0) for i in range(count)]
 
 
-def test_tables_for_pandas_and_scanpy(workflow):
+@of_finished
+def test_tables_for_pandas_and_scanpy(finished):
     """A row for each accepted record, also where others were dropped; `"` and tabs are what they were."""
-    workflow.write(
-        "g.csv",
-        'id,sequence,kind\n1,ACGT,"a, ""b"""\n001,,y\nNA,ACGT,\nα,GGGAAAC,ß\n2,ACGT,\n2,ACGT,z\n',
-    )
-    workflow.datasets(
-        {"dataset": "g", "path": "g.csv", "seq_type": "gene", "seq_column": "sequence", "label_column": "kind"}
-    )
-    workflow.config |= {
-        "export": ["parquet", "anndata"],
-        "embedding": {"outputs": ["max", "mean"], "dtype": "float16"},
-        "input": {"empty_sequences": "drop", "duplicate_ids": "first"},
-    }
-    workflow.run().succeeded()
-    folder = workflow.result("g", "export")
+    folder = finished.result("g", "export")
     table, observed = pd.read_parquet(folder / "embeddings.parquet"), anndata.read_h5ad(folder / "embeddings.h5ad")
-    with open_embeddings(workflow.result("g", "embeddings.h5")) as embeddings:
-        assert table["id"].tolist() == observed.obs_names.tolist() == list(embeddings) == ["1", "NA", "α", "2"]
+    with open_embeddings(finished.result("g", "embeddings.h5")) as embeddings:
+        assert table["id"].tolist() == observed.obs_names.tolist() == list(embeddings) == ["1", "NA", "α", "2", "a/b%"]
         for output, vectors in (("mean", observed.X), ("max", observed.obsm["max"])):
             expected = embeddings.to_frame(output).to_numpy()
             assert vectors.dtype == np.stack(table[output]).dtype == np.float32
             assert np.array_equal(vectors, expected) and np.array_equal(np.stack(table[output]), expected)
         fingerprint = embeddings.attrs["fingerprint"]
     for found in (table, observed.obs):
-        assert found["label"].tolist() == ['a, "b"', "", "ß", ""]
-        assert found["length"].tolist() == [4, 4, 7, 4]
-        assert found["digest"].nunique() == 2
+        assert found["label"].tolist() == ['a, "b"', "", "ß", "", ""]
+        assert found["length"].tolist() == [4, 4, 7, 4, 3]
+        assert found["digest"].nunique() == 3
     about = json.loads(pq.read_schema(folder / "embeddings.parquet").metadata[b"lucaflow"])
     assert about["fingerprint"] == observed.uns["fingerprint"] == fingerprint
     assert observed.n_vars == 128
@@ -164,8 +185,7 @@ def test_tables_for_pandas_and_scanpy(workflow):
 
 @pytest.mark.long
 def test_scanpy_finds_neighbours(workflow):
-    with (ROOT / "resources/demo/mirna_hairpins.csv").open() as lines:
-        workflow.write("r.csv", lines.read())
+    shutil.copy(ROOT / "resources/demo/mirna_hairpins.csv", workflow.directory / "r.csv")
     workflow.datasets(
         {"dataset": "r", "path": "r.csv", "seq_type": "gene", "seq_column": "sequence", "label_column": "label"}
     )

@@ -81,7 +81,7 @@ def test_fetch_then_run_without_any_connection(workflow, server, without_network
     fetched = workflow.run("fetch").succeeded()
     assert "plain HTTP" in fetched.output
     assert "No checksum is published for pytorch.pth. Its SHA-256" in fetched.output
-    done = workflow.run(**without_network).succeeded()
+    done = workflow.run("embeddings", **without_network).succeeded()
     assert not (workflow.directory / "connections").exists()
     assert not done.jobs["fetch_checkpoint"]
     assert workflow.result("p", "verified.json", "lucaone-5600000").is_file()
@@ -89,7 +89,7 @@ def test_fetch_then_run_without_any_connection(workflow, server, without_network
     assert set(record["origin"]) == {
         f"../published/lucaone-5600000-server/{name}" for name in ("config.json", "pytorch.pth")
     }
-    assert not workflow.run(**without_network).succeeded().jobs
+    assert not workflow.run("embeddings", **without_network).succeeded().jobs
 
 
 def test_without_a_connection_it_says_where_to_fetch(workflow, server):
@@ -113,28 +113,28 @@ def test_without_a_connection_it_says_where_to_fetch(workflow, server):
 def test_the_older_place_is_used_where_the_newer_one_has_nothing(workflow, server):
     server.files = {f"{OLD}/{name}": content for name, content in FILES.items()}
     prepare(workflow, server)
-    run = workflow.run().succeeded()
+    run = workflow.run("fetch").succeeded()
     assert "the server has no such file (404 Not Found). Trying the next place." in run.output
 
 
 @pytest.mark.long
 def test_files_of_a_fetched_checkpoint_that_were_deleted(workflow, server):
     """They are fetched again only if the converted model is missing too."""
-    prepare(workflow, server).run().succeeded()
+    prepare(workflow, server).run("embeddings").succeeded()
     published, converted = (
         workflow.directory / "checkpoints" / name for name in ("published", "lucaone-5600000-server")
     )
     asked = len(server.asked)
     shutil.rmtree(published)
     shutil.rmtree(converted / "receipts")
-    assert set(workflow.run().succeeded().jobs) == {"convert_checkpoint"}
+    assert set(workflow.run("embeddings").succeeded().jobs) == {"convert_checkpoint"}
     assert len(server.asked) == asked
     (converted / "model.safetensors").unlink()
-    assert set(workflow.run().succeeded().jobs) == {"fetch_checkpoint", "convert_checkpoint"}
+    assert set(workflow.run("embeddings").succeeded().jobs) == {"fetch_checkpoint", "convert_checkpoint"}
     (converted / "checkpoint.json").unlink()
     (published / converted.name / "pytorch.pth").unlink()
-    assert set(workflow.run().succeeded().jobs) == {"fetch_checkpoint", "convert_checkpoint"}
-    assert not workflow.run().succeeded().jobs
+    assert set(workflow.run("embeddings").succeeded().jobs) == {"fetch_checkpoint", "convert_checkpoint"}
+    assert not workflow.run("embeddings").succeeded().jobs
 
 
 @pytest.mark.long
@@ -145,7 +145,7 @@ def test_two_working_directories_share_one_checkpoint(tmp_path, server):
         (tmp_path / name).mkdir()
         works.append(prepare(Workflow(tmp_path / name, tmp_path), server, tmp_path / "shared"))
     with ThreadPoolExecutor() as pool:
-        for run in pool.map(Workflow.run, works):
+        for run in pool.map(lambda work: work.run("embeddings"), works):
             run.succeeded()
     assert sum(path.endswith("pytorch.pth") for path, _ in server.asked) == 1
     digests = {
@@ -154,4 +154,4 @@ def test_two_working_directories_share_one_checkpoint(tmp_path, server):
     }
     assert len(digests) == 1
     for work in works:
-        assert not work.run().succeeded().jobs
+        assert not work.run("embeddings").succeeded().jobs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -50,8 +51,10 @@ def test_make_mini(tmp_path):
 @pytest.mark.parametrize(
     "folders", [(), ("--root", ".", "--folder", "/nowhere"), ("--root", "/nowhere", "--folder", "a/b")]
 )
-def test_another_setting_cannot_replace_the_packaged_weights(setting, folders):
-    command = [sys.executable, "tools/make_mini.py", *setting, *folders]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "give --root and --folder outside the clone" in done.stderr
+def test_another_setting_cannot_replace_the_packaged_weights(monkeypatch, capsys, setting, folders):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["make_mini.py", *setting, *folders])
+    with pytest.raises(SystemExit) as refused:
+        runpy.run_path("tools/make_mini.py", run_name="__main__")
+    assert refused.value.code == 2
+    assert "give --root and --folder outside the clone" in capsys.readouterr().err

@@ -78,7 +78,6 @@ def test_singles_and_pairs_in_one_run_and_what_cannot_be_predicted(workflow):
     metrics = list(csv.DictReader((predictions / "MiniCentralDogma.metrics.tsv").open(), delimiter="\t"))
     assert {row["rows"] for row in metrics} == {"2"}
     assert "results/t/predictions/: 2 of MiniCentralDogma (2 failed, for demonstration)" in run.output
-    assert not workflow.run().succeeded().jobs
     workflow.forget()
     assert not workflow.run().succeeded().jobs
 
@@ -110,9 +109,7 @@ def test_what_changes_embeds_and_predicts_that_alone(workflow):
     assert set(after) - set(before) == {"new"}
     assert all(float(after[name]) == pytest.approx(float(prob), abs=1e-6) for name, prob in before.items())
     # Of a task with classes the threshold decides nothing, the number of classes listed does.
-    workflow.config["heads"] = {"threshold": 0.9}
-    assert not needed(workflow.run().succeeded())
-    workflow.config["heads"] = {"topk": 2}
+    workflow.config["heads"] = {"threshold": 0.9, "topk": 2}
     assert needed(workflow.run().succeeded()) == {"predict": 1}
     assert list(table(workflow, "p", "MiniProtLoc")[0])[-1] == "top2_labels"
     # With matrices of its own, the dataset needs no others; [CLS] and [SEP] among them do no harm.
@@ -124,12 +121,22 @@ def test_what_changes_embeds_and_predicts_that_alone(workflow):
 
 
 def test_d11_sequences_are_known_by_what_they_are(golden):
-    """A gene and a protein of one id, as recorded under two; LucaOneTasks takes the gene's embedding for both."""
-    golden.write("pairs.csv", f"{PAIRS}x,x,gene,prot,GCGTCG,{PROTEIN},0\n")
+    """A gene and a protein of one id, as recorded under two; LucaOneTasks takes the gene's embedding for both.
+
+    And values are not paired with another sequence of the same id: the input stays refused.
+    """
+    lines = [f"x,x,gene,prot,GCGTCG,{PROTEIN},0", f"x,q,gene,prot,GCGTCG,{PROTEIN[:12]},1"]
+    golden.write("pairs.csv", PAIRS + "\n".join(lines) + "\n")
     golden.datasets({"dataset": "t", "path": "pairs.csv", "kind": "pair", "tasks": "CentralDogma"})
-    golden.run().succeeded()
-    (row,) = table(golden, "t", "CentralDogma")
-    assert float(row["prob"]) == pytest.approx(0.5334872007369995, abs=1e-6)
+    target = "results/t/predictions/CentralDogma.csv"
+    golden.run(target).succeeded()
+    before = table(golden, "t", "CentralDogma")
+    assert float(before[0]["prob"]) == pytest.approx(0.5334872007369995, abs=1e-6)
+    golden.write("pairs.csv", PAIRS + "\n".join([lines[0], lines[1].replace("GCGTCG", "GCGTCC")]) + "\n")
+    golden.run().failed("the same id is on line 2 with another sequence")
+    golden.config["heads"]["threshold"] = 0.4
+    golden.run(target).failed("the same id is on line 2 with another sequence")
+    assert table(golden, "t", "CentralDogma") == before
 
 
 @pytest.mark.long
@@ -187,23 +194,11 @@ def test_d30_a_task_is_fetched_by_itself(golden):
     assert not list(fetched.rglob("training_args.bin"))
 
 
-@pytest.mark.parametrize(
-    ("row", "heads", "words"),
-    [
-        ({"tasks": "ProtLok"}, {"source": "server"}, "unknown task 'ProtLok'; did you mean ProtLoc? Known tasks: "),
-        ({"tasks": "SupKTax"}, {"source": "server"}, "p: SupKTax reads gene sequences, not prot"),
-        ({"tasks": "PPI"}, {"source": "server"}, "p: PPI reads pair records (prot and prot), not single ones"),
-        ({"tasks": "ProtLoc,ProtLoc"}, {}, "tasks: ProtLoc is given twice"),
-        ({"tasks": "Prot/Loc"}, {}, "tasks: 'Prot/Loc' does not match"),
-        ({"tasks": "Own"}, {}, "models/Own holds 0 downstream models, expected one"),
-        ({"tasks": "ProtLoc"}, {"path": None}, "heads.path: expected a LucaOneTasks root"),
-    ],
-)  # fmt: skip
-def test_tasks_that_cannot_be_had(golden, row, heads, words):
+def test_a_task_that_cannot_be_had(golden):
+    """Other reasons are in tests/unit/downstream/test_models.py."""
     golden.fasta("p.fasta", {"a": PROTEIN})
-    golden.config["heads"] |= heads
-    golden.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", **row})
-    run = golden.run("--dry-run").failed(words)
+    golden.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", "tasks": "SupKTax"})
+    run = golden.run("--dry-run").failed("p: SupKTax reads gene sequences, not prot")
     assert "Traceback" not in run.output
 
 
@@ -253,19 +248,6 @@ def test_another_model_at_the_same_place_predicts_anew(golden):
     shutil.copytree(step.with_name("best"), step.with_name("checkpoint-7"))
     (golden.directory / "elsewhere").rename(root)
     golden.run("--dry-run").succeeded()
-
-
-def test_a_refused_input_stays_refused_and_is_never_paired_with_older_values(golden):
-    lines = [f"g,p,gene,prot,GCGTCG,{PROTEIN},1", f"g,q,gene,prot,GCGTCG,{PROTEIN[:12]},1"]
-    golden.write("pairs.csv", PAIRS + "\n".join(lines) + "\n")
-    golden.datasets({"dataset": "t", "path": "pairs.csv", "kind": "pair", "tasks": "CentralDogma"})
-    golden.run().succeeded()
-    before = table(golden, "t", "CentralDogma")
-    golden.write("pairs.csv", PAIRS + "\n".join([lines[0], lines[1].replace("GCGTCG", "GCGTCC")]) + "\n")
-    golden.run().failed("the same id is on line 2 with another sequence")
-    golden.config["heads"]["threshold"] = 0.4
-    golden.run().failed("the same id is on line 2 with another sequence")
-    assert table(golden, "t", "CentralDogma") == before
 
 
 @pytest.mark.long

@@ -22,6 +22,8 @@ pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]
 SECONDS = 400
+# Long enough to be ended while they are embedded: 100,000 residues, in batches of 200.
+LONG = 100_000, 1, 200
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +57,8 @@ class OnSlurm:
             *("--set-threads", "embed=2", *arguments),
         )
 
-    def start(self) -> subprocess.Popen[str]:
-        command = self.workflow.command(*self.arguments)
+    def start(self, *targets: str) -> subprocess.Popen[str]:
+        command = self.workflow.command(*targets, *self.arguments)
         place = command.index("--cores")
         return subprocess.Popen(
             command[:place] + command[place + 2 :],
@@ -71,8 +73,8 @@ class OnSlurm:
         output, _ = process.communicate(timeout=SECONDS)
         return Run(process.returncode, output)
 
-    def run(self) -> Run:
-        return self.end(self.start())
+    def run(self, *targets: str) -> Run:
+        return self.end(self.start(*targets))
 
     def log_of_embed(self) -> str:
         return "".join(path.read_text() for path in self.workflow.directory.glob("logs/embed/**/*.log"))
@@ -89,31 +91,50 @@ class OnSlurm:
         raise TimeoutError("the job has written nothing")
 
     def shards(self) -> dict[str, bytes]:
-        folder = self.workflow.directory / "results"
-        return {path.name: path.read_bytes() for path in folder.rglob("*.h5") if path.parent.parent.name == "shards"}
+        """Return the content of each shard, by its path below the working directory."""
+        found = self.workflow.directory.glob("results/p/*/shards/*/*.h5")
+        return {str(path.relative_to(self.workflow.directory)): path.read_bytes() for path in found}
 
 
-def prepare(workflow: Workflow, residues: int, shards: int = 1, **compute: object) -> None:
+def prepare(workflow: Workflow, residues: int, shards: int = 1, tokens_per_batch: int | str = "auto") -> None:
     """Write a dataset of proteins of so many residues in all, that is divided into so many shards, at least."""
     workflow.directory.mkdir(exist_ok=True)
     draw = random.Random(residues)
     lengths = [draw.randint(50, 150) for _ in range(residues // 100)]
     workflow.fasta("p.fasta", {f"p{i}": "M" + "".join(draw.choices("DEFGHIKL", k=k)) for i, k in enumerate(lengths)})
     workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
-    workflow.config["compute"] = {"device": "auto", "shard_tokens": 2 * residues // shards, **compute}
+    workflow.config["compute"] = {
+        "device": "auto", "shard_tokens": 2 * residues // shards, "tokens_per_batch": tokens_per_batch,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, shared_checkpoints):
+    """Return what embeds the same without SLURM, once."""
+    made: dict[tuple, dict[str, bytes]] = {}
+
+    def shards(*prepared):
+        if prepared not in made:
+            local = Workflow(tmp_path_factory.mktemp("local"), shared_checkpoints)
+            prepare(local, *prepared)
+            local.run("embeddings").succeeded()
+            made[prepared] = OnSlurm(local, Path()).shards()
+        return made[prepared]
+
+    return shards
 
 
 @pytest.fixture
-def undisturbed(tmp_path, shared_checkpoints):
-    """Return what runs the same without SLURM."""
+def to_embed(on_slurm):
+    """Return what prepares a working directory of which only the shards are still to be made, on the cluster."""
 
-    def shards(*prepared, **compute):
-        local = Workflow(tmp_path / "local", shared_checkpoints)
-        prepare(local, *prepared, **compute)
-        local.run().succeeded()
-        return OnSlurm(local, Path()).shards()
+    def prepared(*dataset, arguments=()):
+        there = on_slurm(*arguments)
+        prepare(there.workflow, *dataset)
+        there.workflow.run("results/p/records.tsv", "results/p/sequences/shards.tsv").succeeded()
+        return there
 
-    return shards
+    return prepared
 
 
 @pytest.fixture
@@ -136,7 +157,8 @@ def rules_of(jobs: dict[int, dict[str, str]]) -> list[str]:
 def test_a_run_goes_where_the_profile_says(on_slurm, undisturbed):
     there = on_slurm()
     prepare(there.workflow, 6000, 3)
-    there.run().succeeded()
+    said = there.run().succeeded().output
+    assert "All results are there." in said
     assert there.shards() == undisturbed(6000, 3)
     jobs = on_slurm.jobs()
     assert set(rules_of(jobs)) == {"normalize", "embed", "assemble", "draw"}
@@ -147,24 +169,21 @@ def test_a_run_goes_where_the_profile_says(on_slurm, undisturbed):
     assert {job["Partition"] for job in jobs.values() if job not in embedding} == {"cpu"}
     first, second, *_ = sorted(embedding, key=lambda job: job["StartTime"])
     assert second["StartTime"] < first["EndTime"], "one at a time"
-    assert "Nothing to be done" in there.run().succeeded().output
 
 
-def test_a_cancelled_job_is_tried_again(on_slurm, undisturbed):
-    there = on_slurm()
-    prepare(there.workflow, 100_000, tokens_per_batch=200)
-    process = there.start()
+def test_a_cancelled_job_is_tried_again(on_slurm, to_embed, undisturbed):
+    expected, there = undisturbed(*LONG), to_embed(*LONG)
+    process = there.start(*expected)
     number = on_slurm.cluster.wait_for("embed")
     subprocess.run(["scancel", str(number)], check=True)
     there.end(process).succeeded()
-    assert rules_of(on_slurm.jobs()).count("embed") == 2
-    assert there.shards() == undisturbed(100_000, tokens_per_batch=200)
+    assert rules_of(on_slurm.jobs()) == ["embed", "embed"]
+    assert there.shards() == expected
 
 
-def test_a_job_of_a_lost_node_is_tried_again(on_slurm, undisturbed):
-    there = on_slurm()
-    prepare(there.workflow, 100_000, tokens_per_batch=200)
-    process = there.start()
+def test_a_job_of_a_lost_node_is_tried_again(on_slurm, to_embed, undisturbed):
+    expected, there = undisturbed(*LONG), to_embed(*LONG)
+    process = there.start(*expected)
     on_slurm.cluster.wait_for("embed")
     on_slurm.cluster.stop_node()
     time.sleep(1)
@@ -172,14 +191,13 @@ def test_a_job_of_a_lost_node_is_tried_again(on_slurm, undisturbed):
     there.end(process).succeeded()
     embedding = [job for job in on_slurm.jobs().values() if job["Comment"].startswith("rule_embed_")]
     assert len(embedding) + sum(int(job["Restarts"]) for job in embedding) > 1
-    assert there.shards() == undisturbed(100_000, tokens_per_batch=200)
+    assert there.shards() == expected
 
 
-def test_a_job_out_of_time_goes_on_with_more(on_slurm, undisturbed):
+def test_a_job_out_of_time_goes_on_with_more(on_slurm, to_embed, undisturbed):
     """A job that has begun to compute and then hangs, as on a hung file system, until its minute is over."""
-    there = on_slurm("--set-resources", "embed:runtime=attempt")
-    prepare(there.workflow, 200_000, tokens_per_batch=200)
-    process = there.start()
+    expected, there = undisturbed(*LONG), to_embed(*LONG, arguments=("--set-resources", "embed:runtime=attempt"))
+    process = there.start(*expected)
     number = on_slurm.cluster.wait_for("embed")
     there.wait_for_rows()
     on_slurm.cluster.halt()
@@ -187,13 +205,13 @@ def test_a_job_out_of_time_goes_on_with_more(on_slurm, undisturbed):
     assert on_slurm.jobs()[number]["JobState"] == "TIMEOUT"
     (said,) = re.findall(r"(\d+) of (\d+) sequences are already embedded", there.log_of_embed())
     assert 0 < int(said[0]) < int(said[1])
-    assert there.shards() == undisturbed(200_000, tokens_per_batch=200)
+    assert there.shards() == expected
 
 
-def test_a_job_out_of_memory_gets_more(on_slurm):
-    there = on_slurm("--set-resources", "embed:mem_mb=100*10**(attempt-1)")
-    prepare(there.workflow, 3000)
-    there.run().succeeded()
+def test_a_job_out_of_memory_gets_more(on_slurm, to_embed, undisturbed):
+    expected = undisturbed(6000, 1)
+    there = to_embed(6000, 1, arguments=("--set-resources", "embed:mem_mb=100*10**(attempt-1)"))
+    there.run(*expected).succeeded()
     memory = [job["MinMemoryNode"] for job in on_slurm.jobs().values() if job["Comment"].startswith("rule_embed_")]
     assert memory == ["100M", "1000M"]
 
@@ -206,19 +224,16 @@ def test_what_would_fail_again_is_not_tried_again(on_slurm):
     assert rules_of(on_slurm.jobs()) == ["normalize"]
 
 
-def test_jobs_of_a_killed_run_may_go_on_meanwhile(on_slurm, undisturbed):
+def test_jobs_of_a_killed_run_may_go_on_meanwhile(on_slurm, to_embed, undisturbed):
     """Snakemake is killed, its job runs on; the job of the next run waits for it and takes what it made."""
-    there = on_slurm()
-    prepare(there.workflow, 150_000, tokens_per_batch=200)
-    process = there.start()
+    expected, there = undisturbed(*LONG), to_embed(*LONG)
+    process = there.start(*expected)
     first = on_slurm.cluster.wait_for("embed")
     process.send_signal(signal.SIGKILL)
     process.wait()
     there.workflow.run("--unlock").succeeded()
-    process = there.start()
-    on_slurm.cluster.wait_for("embed", "RUNNING")
-    there.end(process).succeeded()
+    there.run(*expected).succeeded()
     embedding = [n for n, job in on_slurm.jobs().items() if job["Comment"].startswith("rule_embed_")]
     assert first in embedding
     assert len(embedding) == 2
-    assert there.shards() == undisturbed(150_000, tokens_per_batch=200)
+    assert there.shards() == expected

@@ -40,7 +40,9 @@ def test_how_long_a_sequence_may_be_for_contacts(tmp_path, embedding, longest):
     (single,) = datasets(tmp_path, "dataset\tpath\tseq_type\nd\tx\tprot\n").values()
     (pairs,) = datasets(tmp_path, "dataset\tpath\tkind\nd\tx\tpair\n").values()
     assert requirements_of(config, single) == Requirements(longest)
-    assert requirements_of({**config, "export": ["lucaone"]}, pairs) == Requirements()
+    with_files = {**config, "export": ["lucaone"]}
+    assert requirements_of(with_files, single) == Requirements(longest, file_names=True)
+    assert requirements_of(with_files, pairs) == Requirements()
 
 
 def test_a_table_of_datasets(tmp_path):

@@ -1,13 +1,17 @@
 import json
+import resource
+from pathlib import Path
 from urllib.parse import unquote
 
 import h5py
 import numpy as np
 import pytest
-from small_store import DIGESTS, FINGERPRINT, IDS, OPTIONS, ROWS
+from small_store import ATTRIBUTES, DIGESTS, FINGERPRINT, IDS, OPTIONS, ROWS, batch, write_shard
 
 from lucaflow.errors import StoreError
+from lucaflow.records.outcomes import digest_of
 from lucaflow.store.assembly import AcceptedRecords, assemble
+from lucaflow.store.verification import verify_embeddings
 
 
 def test_the_format(result):
@@ -46,6 +50,27 @@ def test_shards_that_do_not_fit_are_refused(result):
     with pytest.raises(StoreError, match="was made with other options"):
         assemble(path, {"fingerprint": "0"}, OPTIONS, accepted, shards)
     assert path.read_bytes() == before
+
+
+def test_few_files_may_be_open(tmp_path):
+    """Fewer than there are shards."""
+    texts = ["M" * length for length in range(1, 101)]
+    digests = [digest_of("prot", text) for text in texts]
+    folder = tmp_path / "shards" / FINGERPRINT[:12]
+    folder.mkdir(parents=True)
+    shards = [folder / f"{digest[:16]}.h5" for digest in digests]
+    for shard, text, digest in zip(shards, texts, digests, strict=True):
+        write_shard(shard, [digest], [len(text)], batch(0, [text]))
+    accepted = AcceptedRecords(texts, np.array(digests, dtype="S64"), np.arange(1, 101), np.arange(100))
+    path = tmp_path / "embeddings.h5"
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path("/dev/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 10, limits[1]))
+    try:
+        assemble(path, ATTRIBUTES, OPTIONS, accepted, shards)
+        assert verify_embeddings(path, accepted, OPTIONS, ATTRIBUTES, shards).describe() == ""
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_unknown_digests_have_no_row():
