@@ -133,22 +133,21 @@ def test_vectors_outlive_the_process_that_computed_them(job):
 @needs_strace
 @pytest.mark.long
 def test_killed_at_any_write(job, whole):
-    check_moments(job, whole, "signal=KILL", 8)
+    check_moments(job, whole, "signal=KILL", 5)
 
 
 @needs_strace
 @pytest.mark.long
 def test_a_disk_that_fails(job, whole):
-    check_moments(job, whole, "error=EIO", 4)
+    check_moments(job, whole, "error=EIO", 3)
 
 
 @needs_strace
-@pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK"])
-def test_a_file_system_without_locks(job, whole, error):
+def test_a_file_system_without_locks(job, whole):
     """Also when a job resumes."""
     this = job("without")
     this.run(*injected("pwrite64", "signal=KILL", 90))
-    done = this.run(*injected("flock", f"error={error}"))
+    done = this.run(*injected("flock", "error=ENOSYS"))
     assert done.returncode == 0, done.stdout
     assert this.output.read_bytes() == whole[0]
 
@@ -161,7 +160,7 @@ def mounted(folder: Path, size: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("kilobytes", [8, 60, 100])
+@pytest.mark.parametrize("kilobytes", [60, *(pytest.param(size, marks=pytest.mark.long) for size in (8, 100))])
 def test_a_full_disk(job, whole, kilobytes):
     """Full at the beginning, in the middle, and near the end; then there is room."""
     this = job("small")

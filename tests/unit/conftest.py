@@ -17,7 +17,7 @@ COLUMNS = ["record", "id", "description", "seq_type", "side", "status", "length"
 
 @pytest.fixture(scope="session", autouse=True)
 def without_waiting_for_the_disk():
-    """No unit test is about a crash of the machine; the order of these calls is tested in faults/test_writing.py."""
+    """No unit test is about a crash of the machine; the order of these calls is tested in files/test_writing.py."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield

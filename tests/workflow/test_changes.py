@@ -206,7 +206,8 @@ def check(prepared: Prepared, shards: int, change: str, forget: bool) -> None:
     expected = Counter({rule: shards if count == -1 else count for rule, count in documented()[change].items()})
     assert jobs == expected
     assert "Nothing to be done" in this.workflow.run("--dry-run").succeeded().output
-    this.workflow.run("verify").succeeded()
+    if jobs:
+        this.workflow.run("verify").succeeded()
 
 
 def test_the_table_has_every_change():

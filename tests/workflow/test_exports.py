@@ -109,16 +109,18 @@ def test_an_export_that_finds_no_room(finished, tmp_path, monkeypatch):
 
 
 @of_finished
-def test_the_files_of_lucaoneapp_are_float32(finished, tmp_path):
+@pytest.mark.parametrize("save_type", ["numpy", "tensor"])
+def test_the_files_of_lucaoneapp_are_float32(finished, tmp_path, save_type):
     """As LucaOneApp's are, also where embeddings are stored with fewer digits."""
     results = finished.result("g", "embeddings.h5")
-    for save_type in ("numpy", "tensor"):
-        folder = tmp_path / save_type
-        assert export_lucaone(results, results.parents[1] / "records.tsv", save_type, folder) == 5 * 2
-        found = torch.load(folder / "matrix_a_b%.pt", weights_only=save_type == "tensor")
-        with open_embeddings(results) as embeddings:
-            assert np.array_equal(np.asarray(found), embeddings.read("matrix", "a/b%").astype(np.float32))
-        assert str(found.dtype).endswith("float32")
+    alone = shutil.copy(results, tmp_path / "alone.h5")
+    with h5py.File(alone, "r+") as file:
+        file.attrs["options"] = json.dumps({"outputs": ["mean"]})
+        expected = file["mean"][2].astype(np.float32)
+    assert export_lucaone(alone, results.parents[1] / "records.tsv", save_type, tmp_path / "lucaone") == 5
+    found = torch.load(tmp_path / "lucaone/vector_a_b%.pt", weights_only=save_type == "tensor")
+    assert np.array_equal(np.asarray(found), expected)
+    assert str(found.dtype).endswith("float32")
 
 
 def stored(path, count, width):

@@ -61,3 +61,18 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
         raise ZeroDivisionError
     assert (folder / "a.txt").read_text() == "second"
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_file_or_folder_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    """And then the name is: a loss of power leaves all of it or nothing."""
+    path = tmp_path / "a"
+    named_at_each_flush: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: named_at_each_flush.append(path.exists()))
+    write_text(path, "all of it")
+    assert named_at_each_flush == [False, True]
+    path.unlink()
+    named_at_each_flush.clear()
+    with replacing_folder(path) as temporary:
+        (temporary / "b.txt").write_text("all of it")
+    # The file, the folder, and then the name of the folder.
+    assert named_at_each_flush == [False, False, True]

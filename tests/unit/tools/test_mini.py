@@ -156,7 +156,9 @@ def test_saved_weights_equal_loaded_ones(tmp_path, packaged):
     assert sum(p.numel() for p in packaged.encoder.parameters()) > 1e6
 
 
-@pytest.mark.parametrize("name", ["pfam", pytest.param("location", marks=pytest.mark.long), "miRNA family"])
+@pytest.mark.parametrize(
+    "name", ["miRNA family", *(pytest.param(name, marks=pytest.mark.long) for name in ("pfam", "location"))]
+)
 def test_the_packaged_weights_reproduce_their_evidence(packaged, name):
     (row,) = (row for row in EVIDENCE["masked tokens and neighbours"] if row["set"] == name)
     labelled = demo(name)
