@@ -52,13 +52,14 @@ class OnSlurm:
     def __init__(self, workflow: Workflow, profile: Path, *arguments: str) -> None:
         self.workflow = workflow
         workflow.directory.mkdir(exist_ok=True)
+        self.profile = profile
         self.arguments = (
-            *("--profile", str(profile), "--slurm-init-seconds-before-status-checks", "2"),
+            *("--slurm-init-seconds-before-status-checks", "2"),
             *("--set-threads", "embed=2", *arguments),
         )
 
     def start(self, *targets: str) -> subprocess.Popen[str]:
-        command = self.workflow.command(*targets, *self.arguments)
+        command = self.workflow.command("--profile", str(self.profile), *targets, *self.arguments)
         place = command.index("--cores")
         return subprocess.Popen(
             command[:place] + command[place + 2 :],

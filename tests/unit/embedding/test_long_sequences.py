@@ -39,7 +39,9 @@ def embedded(golden_checkpoints, tmp_path):
 
 
 def test_a_sequence_that_is_cut(embedded):
-    options = EmbeddingOptions(outputs=("matrix",), embedding_complete=False, truncation_seq_length=10)
+    options = EmbeddingOptions(
+        outputs=("matrix",), embedding_complete=False, truncation_seq_length=10, trunc_type="left"
+    )
     path, report = embedded(options)
     with open_embeddings(path) as embeddings:
         assert embeddings.file["lengths"][:].tolist() == [126, 14, 6]
