@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lucaflow.encoders.lucaone import Block, Encoder, EncoderConfig, rotary_angles
+from lucaflow.encoders.lucaone import Block, Encoder, EncoderConfig
+from lucaflow.encoders.pass_plan import rotary_angles
 from lucaflow.encoders.vocabulary import TOKEN_TYPE, VOCABULARY
 from mini.corpus import tokens, with_special_tokens
 

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from lucaflow.checkpoints.checked_weights import CheckedWeights
 from lucaflow.checkpoints.named import folder_of
 from lucaflow.checkpoints.state_dicts import CONTACT_HEAD
+from lucaflow.encoders.attention import share_frequencies
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Block, Encoder
 from lucaflow.encoders.onednn import can_pack, check_product_precision, pack
+from lucaflow.encoders.pass_plan import refuse_other_devices
 from lucaflow.errors import CheckpointError
 
 
@@ -29,12 +31,15 @@ def load_encoder(
 
     The file is memory-mapped and read once: a pool of threads compares each tensor with its recorded SHA-256; then it
     goes to the GPU or, on a CPU, into the layout in which its matrix products are fastest. So never more than a few
-    blocks are in memory twice. Raises CheckpointError for a file that does not fit its record.
+    blocks are in memory twice. Raises CheckpointError for a file that does not fit its record, and DeviceError for a
+    device that is neither a processor nor `cuda`, or whose float32 products are less precise than float32.
 
     >>> encoder = load_encoder("mini")
     >>> encoder.config.num_hidden_layers, encoder.config.hidden_size
     (6, 128)
     """
+    device = torch.device(device)
+    refuse_other_devices(device)
     weights = CheckedWeights.of(folder_of(checkpoint))
     with torch.device("meta"):
         encoder = Encoder(weights.config)
@@ -45,11 +50,12 @@ def load_encoder(
     with ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="checksum") as pool:
         tensors = {name: pool.submit(weights.tensor, name) for name in names}
         try:
-            _fill(encoder, tensors, torch.device(device), arithmetic)
+            _fill(encoder, tensors, device, arithmetic)
             for unused in tensors.values():
                 unused.result()
         finally:
             pool.shutdown(cancel_futures=True)
+    share_frequencies(encoder)
     return encoder.eval().requires_grad_(False)
 
 
@@ -59,7 +65,7 @@ def _fill(encoder: Encoder, tensors: dict[str, Future[Tensor]], device: torch.de
     packs = device.type == "cpu" and can_pack()
     for number, block in enumerate(encoder.layers):
         _fill_part(block, tensors, list(block.state_dict()), f"layers.{number}.", device, arithmetic)
-        if device.type == "cpu" and isinstance(block, Block):
+        if isinstance(block, Block):
             linear = block.self_attn.out_proj
             if packs:
                 pack(block)

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from lucaflow.downstream.pooling import pooler
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
-from lucaflow.encoders.lucaone import Block, SelfAttention
-from lucaflow.encoders.packing import Run, runs_of
+from lucaflow.encoders.attention import SelfAttention
+from lucaflow.encoders.lucaone import Block
+from lucaflow.encoders.packing import runs_of
+from lucaflow.encoders.pass_plan import PassPlan
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -47,9 +49,9 @@ class PostNormBlock(nn.Module):
         self.fc2 = nn.Linear(intermediate, size)
         self.output_norm = nn.LayerNorm(size, eps)
 
-    def forward(self, x: Tensor, runs: Sequence[Run]) -> Tensor:
+    def forward(self, x: Tensor, plan: PassPlan) -> Tensor:
         """Map (T, H) to (T, H). I: width of the intermediate layer."""
-        x = self.attention_norm(x + self.self_attn(x, runs))  # (T, H)
+        x = self.attention_norm(x + self.self_attn(x, plan))  # (T, H)
         return self.output_norm(x + self.fc2(F.gelu(self.fc1(x))))  # (T, H) -> (T, I) -> (T, H)
 
 
@@ -62,21 +64,23 @@ class MatrixEncoder(nn.Module):
         sizes = width, structure.heads, structure.intermediate, structure.eps
         block = Block if structure.rotary else PostNormBlock
         self.rotary = structure.rotary
+        self.head_size = width // structure.heads
         self.embeddings = nn.Linear(inputs, width)
         self.layers = nn.ModuleList(block(*sizes) for _ in range(structure.layers))
         if structure.rotary:
             self.last_layer_norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, runs: Sequence[Run]) -> Tensor:
-        """Map (T, E) to (T, H)."""
+    def forward(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Map (T, E) to (T, H). lengths: the number of rows of each sequence."""
         x = self.embeddings(x)  # (T, E) -> (T, H)
-        if not self.rotary:
+        plan = PassPlan(lengths, x.device, x.dtype, self.head_size)
+        with plan.attention_kernels():
             for layer in self.layers:
-                x = layer(x, runs)  # (T, H)
-            return x
-        for layer in self.layers:
-            layer(x, runs)  # (T, H), changed in place
-        return self.last_layer_norm(x)  # (T, H)
+                if self.rotary:
+                    layer(x, plan)  # (T, H), changed in place
+                else:
+                    x = layer(x, plan)  # (T, H)
+        return self.last_layer_norm(x) if self.rotary else x  # (T, H)
 
 
 class Tower(nn.Module):
@@ -92,10 +96,9 @@ class Tower(nn.Module):
 
     def forward(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
         """Map the rows (T, E) of B sequences to their vectors (B, W). lengths: the number of rows of each sequence."""
-        runs = runs_of(lengths)
         if self.encoder is not None:
-            x = self.encoder(x, runs)  # (T, E) -> (T, H)
-        vectors: Tensor = self.pooler(x, runs)  # (T, D) -> (B, D)
+            x = self.encoder(x, lengths)  # (T, E) -> (T, H)
+        vectors: Tensor = self.pooler(x, runs_of(lengths))  # (T, D) -> (B, D)
         for layer in self.connected:
             vectors = self.activation(layer(vectors))  # first (B, D), last (B, W)
         return vectors

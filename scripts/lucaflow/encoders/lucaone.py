@@ -3,10 +3,10 @@
 `Encoder` gives the values of LucaOne's own code. It uses torch's operations and keeps no attention map. Parameter
 names are LucaOne's, except that one matrix (`qkv_proj`) holds the query, key and value projections.
 
-Sequences are concatenated without padding. Neighbours of equal length form a run and go through attention together.
+Sequences are concatenated without padding. Neighbours of equal length form a run.
 
-Letters in shapes: T tokens of all sequences, H hidden size, A attention heads, d head size (H / A), n tokens of a
-sequence, `count` sequences of a run.
+Letters in shapes: T tokens of all sequences, H hidden size, A attention heads, n tokens of a sequence, `count`
+sequences of a run.
 """
 
 from __future__ import annotations
@@ -15,31 +15,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lucaflow.encoders.attention import SelfAttention
 from lucaflow.encoders.float32 import is_positive_float32
-from lucaflow.encoders.packing import Run, by_run, runs_of
+from lucaflow.encoders.packing import by_run
+from lucaflow.encoders.pass_plan import PassPlan
 from lucaflow.encoders.vocabulary import CLS_AND_SEP, MASK, VOCABULARY
 from lucaflow.errors import quoted
 
 # In training, `token_dropout` masks 12 % of the tokens; the other tokens are scaled to match.
 TRAINED_MASK_RATIO = 0.12
-# Rows that go through the feed-forward layer at once. That layer is four times as wide as the others. On a processor
-# the rows should fit near its caches; on a GPU they should keep it busy.
-ROWS_AT_ONCE = {"cpu": 1024, "cuda": 8192}
-# Attention kernels that store no attention map. Kernels that store one are not allowed as a fallback.
-ATTENTION_KERNELS = {
-    "cpu": [SDPBackend.FLASH_ATTENTION],
-    "cuda": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION],
-}
-
-# When several threads make the first call of one of these functions together, the result may have four correct digits
-# instead of seven, because of how MKL chooses a kernel (https://github.com/pytorch/pytorch/issues/188792). So each
-# function is first called here with a single number, which uses a single thread.
-for _function in (torch.cos, torch.sin, torch.tanh):
-    _function(torch.zeros(1))
 
 
 @dataclass(frozen=True)
@@ -95,71 +81,6 @@ class EncoderConfig:
         return asdict(self)
 
 
-def rotary_angles(length: int, inv_freq: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cosine and sine of position * inv_freq, each (length, d / 2), in float32."""
-    positions = torch.arange(length, device=inv_freq.device, dtype=torch.float32)  # (length,)
-    angles = torch.outer(positions, inv_freq.float())  # (length, d / 2)
-    return angles.cos(), angles.sin()
-
-
-def rotate_(x: Tensor, cos: Tensor, sin: Tensor) -> None:
-    """Rotate x (..., n, m, d) in place, in the half-split form: (a, b) -> (a cos - b sin, b cos + a sin).
-
-    cos and sin are (n, d / 2).
-    """
-    left, right = x.chunk(2, dim=-1)  # (..., n, m, d / 2) each
-    a, b = left.float(), right.float()
-    cos, sin = cos[:, None], sin[:, None]  # (n, 1, d / 2)
-    rotated = torch.addcmul(a * cos, b, sin, value=-1)  # (..., n, m, d / 2)
-    right.copy_(torch.addcmul(b * cos, a, sin))
-    left.copy_(rotated)
-
-
-class SelfAttention(nn.Module):
-    """Multi-head attention. Head h has the consecutive channels h*d .. (h+1)*d-1."""
-
-    def __init__(self, size: int, heads: int, rotary: bool = True) -> None:
-        super().__init__()
-        self.heads = heads
-        self.rotary = rotary
-        self.qkv_proj = nn.Linear(size, 3 * size)
-        self.out_proj = nn.Linear(size, size)
-        if rotary:
-            self.inv_freq: Tensor
-            self.register_buffer("inv_freq", torch.empty(size // heads // 2))  # (d / 2,)
-
-    def forward(self, x: Tensor, runs: Sequence[Run], on_attention: Callable[[Tensor], None] | None = None) -> Tensor:
-        """Map (T, H) to (T, H). Call `on_attention`, if given, with each run's probabilities (count, A, n, n)."""
-        mixed = torch.empty_like(x)  # (T, H)
-        if self.rotary:
-            cos, sin = rotary_angles(max(run.length for run in runs), self.inv_freq)  # (longest n, d / 2)
-        # part: (count, n, 3 H); output: (count, n, H), a view of `mixed`
-        for part, output in zip(by_run(self.qkv_proj(x), runs), by_run(mixed, runs), strict=True):
-            count, length, _ = part.shape
-            projected = part.view(count, length, 3 * self.heads, -1)  # (count, n, 3 A, d)
-            if self.rotary:
-                rotate_(projected[:, :, : 2 * self.heads], cos[:length], sin[:length])  # queries and keys
-            q, k, v = projected.transpose(1, 2).chunk(3, dim=1)  # (count, A, n, d) each
-            # (count, A, n, d)
-            attended = attend(q, k, v) if on_attention is None else attend_with_probabilities(q, k, v, on_attention)
-            output.view(count, length, self.heads, -1).copy_(attended.transpose(1, 2))  # (count, n, A, d)
-        return self.out_proj(mixed)  # (T, H)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Return softmax(q k' / sqrt(d)) v. All are (count, A, n, d); the (n, n) probabilities are never stored."""
-    with sdpa_kernel(ATTENTION_KERNELS[q.device.type]):
-        return F.scaled_dot_product_attention(q, k, v)  # (count, A, n, d)
-
-
-def attend_with_probabilities(q: Tensor, k: Tensor, v: Tensor, on_attention: Callable[[Tensor], None]) -> Tensor:
-    """Return the result of `attend`, and call `on_attention` with the float32 probabilities (count, A, n, n)."""
-    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5  # (count, A, n, n)
-    probabilities = scores.softmax(dim=-1)  # (count, A, n, n)
-    on_attention(probabilities)
-    return probabilities.to(v.dtype) @ v  # (count, A, n, d)
-
-
 class Block(nn.Module):
     """One layer. In spite of its name, `post_layer_norm` is the second pre-norm."""
 
@@ -172,11 +93,11 @@ class Block(nn.Module):
         self.gelu: nn.Module = nn.GELU()
         self.fc2 = nn.Linear(intermediate, size)
 
-    def forward(self, x: Tensor, runs: Sequence[Run], on_attention: Callable[[Tensor], None] | None = None) -> None:
+    def forward(self, x: Tensor, plan: PassPlan, on_attention: Callable[[Tensor], None] | None = None) -> None:
         """Update the residual stream x (T, H) in place. It is float32, whatever the type of the weights is."""
         dtype = self.fc1.weight.dtype
-        x += self.self_attn(self.pre_layer_norm(x).to(dtype), runs, on_attention)  # (T, H)
-        for rows in torch.split(x, ROWS_AT_ONCE[x.device.type]):  # views of x, (rows, H)
+        x += self.self_attn(self.pre_layer_norm(x).to(dtype), plan, on_attention)  # (T, H)
+        for rows in torch.split(x, plan.rows_at_once):  # views of x, (rows, H)
             # (rows, H) -> (rows, 4 H) -> (rows, H)
             rows.add_(self.fc2(self.gelu(self.fc1(self.post_layer_norm(rows).to(dtype)))))
 
@@ -211,20 +132,24 @@ class Encoder(nn.Module):
         if config.use_last_layer_norm:
             self.last_layer_norm = nn.LayerNorm(size)
 
-    def embed(self, ids: Tensor, types: Tensor, runs: Sequence[Run]) -> Tensor:
+    @property
+    def arithmetic(self) -> torch.dtype:
+        """The type in which matrix products run."""
+        return self.layers[0].fc1.weight.dtype  # type: ignore[union-attr, return-value]
+
+    def embed(self, ids: Tensor, types: Tensor, plan: PassPlan) -> Tensor:
         """Return the float32 input (T, H) of the first block."""
         scale = self.config.embed_scale
         x = scale * self.embed_tokens(ids)  # (T, H)
         if not self.config.no_position_embeddings:
-            positions = [torch.arange(run.length, device=ids.device).repeat(run.count) for run in runs]  # (count n,)
-            x = x + scale * self.embed_pos(torch.cat(positions))  # (T, H)
+            x = x + scale * self.embed_pos(plan.positions)  # (T, H)
         if not self.config.no_token_type_embeddings:
             x = x + scale * self.embed_type(types)  # (T, H)
         if self.config.use_embed_layer_norm:
             x = self.embed_layer_norm(x)  # (T, H)
         if self.config.token_dropout:
             # rows: (count, n, H), a view of x; tokens: (count, n)
-            for rows, tokens in zip(by_run(x, runs), by_run(ids, runs), strict=True):
+            for rows, tokens in zip(by_run(x, plan.runs), by_run(ids, plan.runs), strict=True):
                 masked = (tokens == MASK)[..., None]  # (count, n, 1)
                 share = masked.float().mean(1, keepdim=True)  # (count, 1, 1)
                 rows.masked_fill_(masked, 0.0).mul_((1 - TRAINED_MASK_RATIO) / (1 - share))
@@ -250,11 +175,12 @@ class Encoder(nn.Module):
         blocks = len(self.layers)
         if layer is not None and not 0 <= layer <= blocks:
             raise ValueError(f"layer {layer} does not exist; this checkpoint has layers 0 to {blocks}")
-        runs = runs_of(lengths)
-        x = self.embed(ids, types, runs)  # (T, H)
+        plan = PassPlan(lengths, ids.device, self.arithmetic, self.config.head_size)
+        x = self.embed(ids, types, plan)  # (T, H)
         requested = x.clone() if layer == 0 and on_attention else x  # (T, H)
-        for number, block in enumerate(self.layers[: blocks if layer is None or on_attention else layer], start=1):
-            block(x, runs, on_attention)  # changes x in place
-            if number == layer and on_attention:
-                requested = x.clone()  # (T, H)
+        with plan.attention_kernels():
+            for number, block in enumerate(self.layers[: blocks if layer is None or on_attention else layer], start=1):
+                block(x, plan, on_attention)  # changes x in place
+                if number == layer and on_attention:
+                    requested = x.clone()  # (T, H)
         return self.last_layer_norm(x) if layer is None and self.config.use_last_layer_norm else requested

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from small_network import CONFIG, SOME, embedded, network, options, sequences
 
 from lucaflow.encoders.contacts import ContactHead
-from lucaflow.encoders.lucaone import ROWS_AT_ONCE, Encoder, EncoderConfig
+from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.encoders.pass_plan import ROWS_AT_ONCE
 from lucaflow.engine.batches import plan_batches
 from lucaflow.engine.devices import resolve_device, token_budget
 from lucaflow.engine.engine import Engine
