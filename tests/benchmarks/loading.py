@@ -9,7 +9,6 @@ for all jobs of a machine but the first. Each measurement is a process of its ow
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -20,17 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from networks import FULL
+from random_checkpoint import write_checkpoint
 
-from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME
-from lucaflow.checkpoints.state_dicts import write_parameters
-from lucaflow.encoders.lucaone import Encoder
-from lucaflow.files.checksums import sha256_of, size_and_sha256
+from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME
+from lucaflow.files.checksums import sha256_of
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 RESIDUES = 100
@@ -70,30 +66,14 @@ class Seconds(NamedTuple):
     first_batch: float
 
 
-def write_checkpoint(folder: Path, layers: int) -> None:
-    """Write a converted checkpoint with random weights and `layers` layers of LucaOne's width."""
-    config = replace(FULL, layers=layers).config
-    with torch.device("meta"):
-        shapes = {name: tuple(tensor.shape) for name, tensor in Encoder(config).state_dict().items()}
-    torch.manual_seed(0)
-    random = torch.randn(4 * config.hidden_size**2) * 0.02  # as many numbers as the largest tensor has
-
-    def tensor_of(name: str) -> torch.Tensor:
-        shape = shapes[name]
-        return random[: torch.Size(shape).numel()].view(shape) if len(shape) > 1 else torch.ones(shape)
-
-    model = folder / MODEL_NAME
-    digests = write_parameters(model, shapes, tensor_of, {"encoder": json.dumps(config.to_dict(), sort_keys=True)})
-    record = {"model": size_and_sha256(model), "sha256_of_parts": digests, "encoder": config.to_dict()}
-    (folder / CHECKPOINT_RECORD).write_text(json.dumps(record))
-
-
 @contextmanager
 def written_checkpoint(place: Path | None, layers: int) -> Iterator[Path]:
-    """Write a checkpoint into a temporary folder in `place` or in the system's; remove it after the block."""
+    """Write a checkpoint into a temporary folder in `place` or in the system's; remove it after the block.
+
+    It has random weights and `layers` layers of LucaOne's width.
+    """
     with tempfile.TemporaryDirectory(dir=place) as name:
-        write_checkpoint(Path(name), layers)
-        yield Path(name)
+        yield write_checkpoint(Path(name), replace(FULL, layers=layers).config)
 
 
 def measure(folder: Path, residues: int = RESIDUES) -> Seconds:

@@ -1,8 +1,8 @@
 """A plain implementation of LucaOne's network, computed as LucaOneApp does, for comparison with the engine.
 
-It is in float32, with separate projections for query, key and value, and with padding masked. It keeps the states and
-attention maps of every layer and stacks the maps at the end. It follows a description of LucaOneApp's computation, but
-does not support [MASK] tokens.
+It is in float32, or in float64 to find the errors of lower precisions, with separate projections for query, key and
+value, and with padding masked. It keeps the states and attention maps of every layer and stacks the maps at the end. It
+follows a description of LucaOneApp's computation, but does not support [MASK] tokens.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def rotated(x: Tensor, inv_freq: Tensor) -> Tensor:
 class PlainLayer:
     """One block. weights: those of an encoder's block, with query, key and value in one matrix."""
 
-    def __init__(self, weights: Mapping[str, Tensor], heads: int) -> None:
-        self.weights = {name: value.float() for name, value in weights.items()}
+    def __init__(self, weights: Mapping[str, Tensor], heads: int, dtype: torch.dtype) -> None:
+        self.weights = {name: value.to(dtype) for name, value in weights.items()}
         self.heads = heads
         self.projections = [
             (weight.clone(), bias.clone())
@@ -60,16 +60,16 @@ class PlainLayer:
 
 
 class PlainLucaOne:
-    """LucaOne's network. state: the parameters of a converted checkpoint, by name."""
+    """LucaOne's network. state: the parameters of a converted checkpoint, by name; dtype: float32 or float64."""
 
-    def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor]) -> None:
+    def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> None:
         self.config = config
-        self.state = state
+        self.state = {name: value.to(dtype) for name, value in state.items() if not name.startswith("layers.")}
         self.layers = []
         for number in range(config.num_hidden_layers):
             prefix = f"layers.{number}."
             weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-            self.layers.append(PlainLayer(weights, config.num_attention_heads))
+            self.layers.append(PlainLayer(weights, config.num_attention_heads, dtype))
 
     def norm(self, x: Tensor, name: str) -> Tensor:
         return F.layer_norm(x, (self.config.hidden_size,), self.state[f"{name}.weight"], self.state[f"{name}.bias"])

@@ -51,7 +51,8 @@ def assembled(batches: Iterable[EmbeddedBatch]) -> list[np.ndarray]:
     """Assemble matrices from their pieces; assert that each row is present exactly once."""
     matrices: dict[int, np.ndarray] = {}
     for piece in (piece for batch in batches for piece in batch.pieces):
-        matrix = matrices.setdefault(piece.sequence, np.full((piece.total_rows, 16), np.nan, dtype=np.float32))
+        shape = (piece.total_rows, piece.rows.shape[1])
+        matrix = matrices.setdefault(piece.sequence, np.full(shape, np.nan, dtype=np.float32))
         rows = slice(piece.start_row, piece.start_row + len(piece.rows))
         assert np.isnan(matrix[rows]).all()
         matrix[rows] = piece.rows

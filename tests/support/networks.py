@@ -1,4 +1,4 @@
-"""Networks with random weights and real proteins for the benchmarks, and functions that time them.
+"""Networks with random weights and real proteins, and functions that time them.
 
 The proteins are in resources/demo/subcellular.csv, 68 to 593 residues long. Further proteins are rotations of these, up
 to 30 residues shorter: different sequences of similar length and composition.
