@@ -1,85 +1,46 @@
-"""A GPU gives the processor's numbers, within what each precision states. Without a GPU these are skipped."""
+"""The checks of `make gpu`, on the processor and on a GPU. Without a GPU, what needs one is skipped."""
 
-import numpy as np
+import checks_of_jobs
+import checks_of_numbers
+import kernel_times
+import long_attention
 import pytest
+import storing
+import throughput
 import torch
-from golden_cases import TOLERANCE, forward_cases, packed, tensors
-from small_network import CONFIG, SOME, embedded, network, options, sequences
+import versions
+from cases import NotHere
 
-from lucaflow.checkpoints.loading import load_encoder
-from lucaflow.engine.devices import (
-    DTYPE_OF_PRECISION,
-    bytes_per_token,
-    resolve_device,
-    set_matmul_precision,
-    token_budget,
-)
-from lucaflow.engine.engine import Engine
-from lucaflow.errors import DeviceError
-
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
-CUDA = torch.device("cuda")
-# Of the largest value of a matrix, on these small networks.
-ERROR = {"float32": 1e-5, "tfloat32": 5e-3, "bfloat16": 3e-2}
+CHECKS = {check.name: check for check in (*checks_of_numbers.CHECKS, *checks_of_jobs.CHECKS)}
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")),
+]
 
 
-@pytest.fixture(autouse=True)
-def full_float32_afterwards():
-    yield
-    set_matmul_precision("float32")
-
-
-@pytest.mark.parametrize("name", ["T1", "T2", "T3", "T4", "T5"])
-def test_recorded_results(name, manifest, golden_checkpoints):
-    set_matmul_precision("float32")
-    checkpoint = golden_checkpoints[name]
-    case = forward_cases(manifest).get(f"{name}/forward/batch-padded") or pytest.skip("not recorded")
-    ids, types, lengths = packed(*tensors(case))
-    found = load_encoder(checkpoint.folder, CUDA)(ids.to(CUDA), types.to(CUDA), lengths).cpu().split(lengths)
-    (output,) = case["outputs"]
-    for row, values in zip(checkpoint.arrays[output["array"]], found, strict=True):
-        np.testing.assert_allclose(values, row[: len(values)], **TOLERANCE)
-
-
-@pytest.mark.parametrize("precision", list(ERROR))
-@pytest.mark.parametrize("budget", [1, 20, 10_000])
-def test_the_processor_agrees(precision, budget, golden_checkpoints):
-    folder = golden_checkpoints["T1"].folder
-    assert resolve_device("auto", precision) == CUDA
-    set_matmul_precision("float32")
-    expected = Engine(load_encoder(folder), options(), torch.device("cpu"), 100).matrices(SOME)
-    set_matmul_precision(precision)
-    encoder = load_encoder(folder, CUDA, DTYPE_OF_PRECISION[precision])
-    found = Engine(encoder, options(precision=precision), CUDA, budget).matrices(SOME)
-    for one, other in zip(found, expected, strict=True):
-        assert np.abs(one - other).max() <= ERROR[precision] * np.abs(other).max()
-
-
-@pytest.fixture
-def encoder():
-    return network(CUDA)
-
-
-def test_the_budget_fits_the_free_memory(encoder):
-    measured = bytes_per_token(encoder, CUDA)
-    assert 4 * CONFIG.hidden_size < measured < 400 * CONFIG.hidden_size
-    free, _ = torch.cuda.mem_get_info()
-    assert 1 <= token_budget("auto", CUDA, measured) <= free // measured
-
-
-def test_memory_that_is_short(encoder):
-    """A batch that does not fit is halved and gives the same numbers; a sequence that does not fit alone is named."""
-    many = sequences(*["MKVLAWRRKL" * 2000] * 64)
-    expected, _ = embedded(Engine(encoder, options(outputs=("matrix",)), CUDA, 1), many[:1])
-    measured = bytes_per_token(encoder, CUDA)
-    torch.cuda.empty_cache()
-    _, total = torch.cuda.mem_get_info()
-    used = torch.cuda.memory_reserved()
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", CHECKS)
+def test_check(name, device, tmp_path):
+    """The docstring of each check says what it is about."""
     try:
-        torch.cuda.set_per_process_memory_fraction((used + 10 * 20_000 * measured) / total)
-        for matrix in Engine(encoder, options(), CUDA, 10**9, bytes_per_token=measured).matrices(many):
-            np.testing.assert_allclose(matrix, expected[0], atol=1e-5)
-        with pytest.raises(DeviceError, match=r"1000000 residues .* do not fit in the GPU's memory .* they need about"):
-            list(Engine(encoder, options(), CUDA, 1, bytes_per_token=measured).embed(sequences("MKVLAWRRKL" * 100_000)))
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
+        CHECKS[name].run(torch.device(device), tmp_path)
+    except NotHere as reason:
+        pytest.skip(str(reason))
+
+
+MEASUREMENTS = (
+    throughput.in_bfloat16, throughput.few_runs_against_many, throughput.real_proteins, throughput.one_pass,
+    kernel_times.terms, kernel_times.forms_of_attention, storing.matrices, storing.loading, versions.versions,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("measure", MEASUREMENTS)
+def test_measurements_run(measure):
+    """On the processor, in their small forms: on a GPU they are not tests and take minutes."""
+    assert all(good and found for _, found, good in measure(torch.device("cpu")))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("rows", [long_attention.one_layer, long_attention.attention])
+def test_attention_of_a_long_sequence(rows, device):
+    assert [row for row in rows(torch.device(device)) if not row[2]] == []
