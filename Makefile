@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake
 
-.PHONY: demo test test-long benchmark benchmark-heads benchmark-overhead lint install install-test mini docs lock clean
+.PHONY: demo test test-long benchmark benchmark-heads benchmark-overhead gpu lint install install-test mini docs lock clean
 
 demo: install
 	$(SNAKEMAKE) --cores all --configfile config/demo/config.yaml
@@ -17,9 +17,13 @@ test: install-test lint
 test-long: install-test
 	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(1 + os.cpu_count())') --dist loadgroup --no-loadscope-reorder -m long
 
-# How fast this machine is with LucaFlow; on one with a GPU: make benchmark DEVICE=gpu
+# How fast this machine is with LucaFlow, on its processor.
 benchmark: install-test
-	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/speed$(if $(DEVICE),_$(DEVICE)).py
+	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/speed.py
+
+# Is this machine's GPU right, and how fast is it? Writes one page. Needs no installation: torch, h5py and numpy are enough.
+gpu:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,"$(PYTHON)") tests/gpu/gpu_page.py --out "$(or $(OUT),gpu.md)" --parts "$(PARTS)"
 
 # What the machinery around the computing costs; with FULL=/path/with/7/GB also how fast the full network is loaded.
 benchmark-overhead: install-test
