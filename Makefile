@@ -22,8 +22,9 @@ benchmark: install-test
 	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/speed.py
 
 # Is this machine's GPU right, and how fast is it? Writes one page. Needs no installation: torch, h5py and numpy are enough.
+# Uses .venv if that is there, and no other Python is named.
 gpu:
-	$(if $(wildcard $(BIN)/python),$(BIN)/python,"$(PYTHON)") tests/gpu/gpu_page.py --out "$(or $(OUT),gpu.md)" --parts "$(PARTS)"
+	$(if $(and $(filter file,$(origin PYTHON)),$(wildcard $(BIN)/python)),$(BIN)/python,"$(PYTHON)") tests/gpu/gpu_page.py --out "$(or $(OUT),gpu.md)" --parts "$(PARTS)"
 
 # What the machinery around the computing costs; with FULL=/path/with/7/GB also how fast the full network is loaded.
 benchmark-overhead: install-test

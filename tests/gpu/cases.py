@@ -13,6 +13,7 @@ import networks
 import numpy as np
 import torch
 from random_checkpoint import write_checkpoint
+from torch.nn.attention import SDPBackend
 
 from lucaflow.engine.devices import set_matmul_precision, supports_precision
 from lucaflow.records.outcomes import digest_of
@@ -24,6 +25,11 @@ CPU = torch.device("cpu")
 LIMITS = {"float32": 1e-5, "tfloat32": 5e-3, "bfloat16": 3e-2}
 # As LucaOne's, its heads have 64 channels.
 SMALL = networks.Shape("128 wide, 2 layers", 2, 128, 2)
+# As the library's: those that store no attention map.
+KERNELS = {
+    "cpu": [SDPBackend.FLASH_ATTENTION],
+    "cuda": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION],
+}
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 
 

@@ -48,6 +48,8 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import CheckpointError, LucaFlowError
 from lucaflow.records.sequences import NormalisedSequence
 
+# Of one layer. Each is below the error of the next lower precision: a product in the wrong one is found.
+LIMITS_OF_A_LAYER = {"float32": 5e-6, "tfloat32": 8e-4, "bfloat16": 4e-3}
 GOLDEN = ROOT / "tests/golden/embedding"
 BUDGETS = (1, 20, 10_000)
 
@@ -69,7 +71,7 @@ def against_float64(precision: str, device: torch.device, _: Path) -> str:
         ids = torch.stack([torch.from_numpy(encode(sequence.residues, "prot")) for sequence in run]).to(device)
         hidden, _maps = plain(ids, torch.ones_like(ids))
         expected += list(hidden[:, 1:-1].cpu().numpy())
-    return f"{shape.hidden_size} wide, 30 runs: " + within(error_of(found, expected), LIMITS[precision])
+    return f"{shape.hidden_size} wide, 30 runs: " + within(error_of(found, expected), LIMITS_OF_A_LAYER[precision])
 
 
 def loaded(folder: Path, device: torch.device, precision: str = "float32") -> Encoder:

@@ -10,14 +10,13 @@ from typing import Any
 import networks
 import torch
 import torch.nn.functional as F
-from cases import SMALL, NotHere, arithmetic, proteins
+from cases import KERNELS, SMALL, NotHere, arithmetic, proteins
 from torch import Tensor
 from torch.autograd import DeviceType
 from torch.autograd.profiler import profile
 from torch.nn.attention import sdpa_kernel
 from torch.nn.utils.rnn import pad_sequence
 
-from lucaflow.encoders.lucaone import ATTENTION_KERNELS
 from lucaflow.engine.devices import DTYPE_OF_PRECISION
 
 # Parts of the names of torch's operations. The first term with a part that occurs in a name gets its time.
@@ -136,7 +135,7 @@ def in_runs(projected: Tensor, lengths: Sequence[int]) -> Callable[[], object]:
 
     def way() -> None:
         parts = zip(projected.split(lengths), mixed.split(lengths), strict=True)
-        with sdpa_kernel(ATTENTION_KERNELS[projected.device.type]):
+        with sdpa_kernel(KERNELS[projected.device.type]):
             for part, output in parts:
                 q, k, v = part[None].transpose(1, 2).chunk(3, dim=1)
                 output.copy_(F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1))

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 import networks
 import torch
 import torch.nn.functional as F
-from cases import NotHere, arithmetic, proteins
+from cases import KERNELS, NotHere, arithmetic, proteins
 from torch import Tensor
 from torch.nn.attention import sdpa_kernel
 
-from lucaflow.encoders.lucaone import ATTENTION_KERNELS
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import DeviceError
@@ -74,7 +73,7 @@ def attention_error(rows: int, contiguous: bool, device: torch.device) -> float:
     q, k, v = views(rows, device)
     if contiguous:
         k, v = k.contiguous(), v.contiguous()
-    with torch.inference_mode(), sdpa_kernel(ATTENTION_KERNELS[device.type]):
+    with torch.inference_mode(), sdpa_kernel(KERNELS[device.type]):
         found = F.scaled_dot_product_attention(q, k, v)
     return error_of_last_rows(found, q, k, v)
 
