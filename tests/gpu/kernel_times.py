@@ -150,7 +150,7 @@ def with_bounds(projected: Tensor, lengths: Sequence[int]) -> Callable[[], objec
 
     bounds = torch.tensor([0, *lengths]).cumsum(0).to(projected.device, torch.int32)
     q, k, v = projected.chunk(3, dim=1)
-    return lambda: varlen_attn(q, k, v, bounds, bounds, max(lengths), max(lengths))
+    return lambda: varlen_attn(q, k, v, bounds, bounds, max(lengths), max(lengths), num_splits=1)
 
 
 def padded(projected: Tensor, lengths: Sequence[int]) -> Callable[[], object]:
