@@ -25,11 +25,11 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 # A frame without content, with which pzstd begins.
 _ZSTD_SKIPPABLE = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))
 # The largest window of `zstd --long=31`: 2 GB, of which only as much is used as the file has.
-_ZSTD_OPTIONS = {int(zstd.DecompressionParameter.window_log_max): 31}
+_ZSTD_WINDOW_LOG = 31
 
 
 def _open_zstd(path: Path) -> Any:
-    return zstd.ZstdFile(path, options=_ZSTD_OPTIONS)
+    return zstd.ZstdFile(path, options={int(zstd.DecompressionParameter.window_log_max): _ZSTD_WINDOW_LOG})
 
 
 _OPENERS: dict[bytes, Callable[[Path], Any]] = {
