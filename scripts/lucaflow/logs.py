@@ -15,7 +15,7 @@ from lucaflow.files.space import is_full_disk
 
 @contextmanager
 def reporting_to(log: str | Path, terminal_level: int = logging.WARNING) -> Iterator[None]:
-    """Write all messages to a job's log, and those of at least `terminal_level` to the terminal too.
+    """Write all messages and Python's warnings to a job's log, those of at least `terminal_level` to the terminal too.
 
     A LucaFlowError ends the job with its message only; any other exception keeps its traceback.
     """
@@ -25,6 +25,7 @@ def reporting_to(log: str | Path, terminal_level: int = logging.WARNING) -> Iter
     file = logging.FileHandler(log, mode="w", encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[terminal, file], force=True)
+    logging.captureWarnings(True)
     try:
         yield
     except Exception as error:
@@ -40,5 +41,6 @@ def reporting_to(log: str | Path, terminal_level: int = logging.WARNING) -> Iter
             of_job.exception("unexpected error")
         sys.exit(1)
     finally:
+        logging.captureWarnings(False)
         # Python would look for cycles among all objects once more before it ends: half a second after importing torch.
         gc.freeze()

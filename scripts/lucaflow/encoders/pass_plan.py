@@ -88,11 +88,16 @@ def rotary_angles(length: int, inv_freq: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def refuse_other_devices(device: torch.device) -> None:
-    """Raise DeviceError for a device that is neither a processor nor one that torch calls `cuda`."""
+    """Raise DeviceError for a device that is neither a processor nor one of NVIDIA's GPUs."""
     if device.type not in ATTENTION_KERNELS:
         raise DeviceError(
             f"the device is `{device}`, expected `cpu`, `cuda`, or one of several GPUs, such as `cuda:1`. LucaFlow "
             "computes on processors and on NVIDIA's GPUs. Use `cpu`."
+        )
+    if device.type == "cuda" and torch.version.hip:
+        raise DeviceError(
+            f"the device is `{device}`, and torch {torch.__version__} is built for AMD's GPUs (ROCm "
+            f"{torch.version.hip}). LucaFlow computes on processors and on NVIDIA's GPUs. Use `cpu`."
         )
 
 
@@ -102,16 +107,14 @@ def to_device(values: Tensor, device: torch.device) -> Tensor:
 
 
 def nvidia_capability(device: torch.device) -> tuple[int, int] | None:
-    """Return the compute capability of one of NVIDIA's GPUs, None for a processor or another maker's GPU."""
-    if device.type == "cpu" or torch.version.hip:
-        return None
-    return torch.cuda.get_device_capability(device)
+    """Return the compute capability of one of NVIDIA's GPUs, None for a processor."""
+    return None if device.type == "cpu" else torch.cuda.get_device_capability(device)
 
 
 def attends_at_once(capability: tuple[int, int] | None, arithmetic: torch.dtype, head_size: int, runs: int) -> bool:
     """Return whether one call of an attention kernel serves all sequences of a layer, instead of one call for each run.
 
-    capability: of one of NVIDIA's GPUs, else None. That kernel computes in bfloat16 only.
+    capability: of one of NVIDIA's GPUs, None for a processor. That kernel computes in bfloat16 only.
     """
     return (
         capability is not None

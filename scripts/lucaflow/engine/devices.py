@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import resource
 import sys
 from collections.abc import Sequence
@@ -9,9 +11,21 @@ from pathlib import Path
 
 import torch
 
+from lucaflow.encoders.arithmetic import set_arithmetic
 from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.pass_plan import nvidia_capability, refuse_other_devices
 from lucaflow.encoders.vocabulary import VOCABULARY
+from lucaflow.engine.cuda_support import (
+    has_device_file,
+    has_kernels,
+    installed_driver,
+    is_cuda_available,
+    sign_of_a_gpu,
+    why_unusable,
+)
 from lucaflow.errors import DeviceError
+
+logger = logging.getLogger(__name__)
 
 DTYPE_OF_PRECISION = {"float32": torch.float32, "tfloat32": torch.float32, "bfloat16": torch.bfloat16}
 CPU_TOKENS_PER_BATCH = 2048
@@ -28,40 +42,83 @@ _OUT_OF_MEMORY_MESSAGES = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
+# The first one with TensorFloat32, and with attention in bfloat16 that stores no maps.
+_CAPABILITY_OF_LOWER_PRECISIONS = (8, 0)
+_ANOTHER_BUILD = (
+    "docs/installation.md says which build of torch fits which driver and GPU. To compute on the processor, set "
+    "compute.device to `cpu`."
+)
 
 
 def resolve_device(device: str, precision: str) -> torch.device:
     """Return the device that `device` (`auto`, `cpu` or `cuda`) means on this machine.
 
-    Raises DeviceError if there is no GPU for `cuda`, or if the device does not support the precision.
+    Raises DeviceError if there is no GPU for `cuda`; if `auto` finds that this job has a GPU that torch cannot use; or
+    if the device does not support the precision.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            "compute.device is `cuda`, but torch finds no usable GPU here. Run on a machine with a GPU, "
-            "install a torch build for it, or set compute.device to `cpu` or `auto`."
-        )
-    chosen = torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
+    chosen = torch.device("cpu" if device == "cpu" or not _finds_gpu(device) else "cuda")
     require_precision(chosen, precision)
     return chosen
 
 
+def _finds_gpu(device: str) -> bool:
+    """Return whether torch can use a GPU. Raises DeviceError if it cannot and `device` (`auto` or `cuda`) needs it."""
+    available, warning = is_cuda_available()
+    if available:
+        return True
+    why = why_unusable(torch.__version__, torch.version.cuda, torch.version.hip, installed_driver(), warning)
+    if device == "cuda":
+        raise DeviceError(f"compute.device is `cuda`, but torch finds no usable GPU here: {why}. {_ANOTHER_BUILD}")
+    sign = sign_of_a_gpu(os.environ, has_device_file(), torch.version.cuda is not None)
+    if sign is None:
+        if warning:
+            logger.warning("torch says: %s", warning)
+        return False
+    raise DeviceError(
+        f"compute.device is `auto`, and this job has a GPU ({sign}), but torch cannot use it: {why}. {_ANOTHER_BUILD}"
+    )
+
+
 def require_precision(device: torch.device, precision: str) -> None:
-    """Raise DeviceError if a device does not support a precision."""
-    if precision == "tfloat32" and not supports_precision(device, precision):
+    """Raise DeviceError if a device does not support a precision, or if torch has no kernels for it."""
+    refuse_other_devices(device)
+    if device.type == "cuda":
+        _require_kernels(device)
+    if supports_precision(device, precision):
+        return
+    if device.type == "cpu":
         raise DeviceError("embedding.precision is `tfloat32`, which needs a GPU. Set it to `float32` or `bfloat16`.")
-    if not supports_precision(device, precision):
+    reason = "has no TensorFloat32" if precision == "tfloat32" else "computes attention in it only by storing its maps"
+    raise DeviceError(
+        f"embedding.precision is `{precision}`, but {device_name(device)} {reason}. That needs a GPU of "
+        "compute capability 8.0 or more. Set embedding.precision to `float32`, or compute.device to `cpu`."
+    )
+
+
+def _require_kernels(device: torch.device) -> None:
+    """Raise DeviceError if this build of torch has no kernels for a GPU."""
+    capability, architectures = torch.cuda.get_device_capability(device), torch.cuda.get_arch_list()
+    if not has_kernels(capability, architectures):
         raise DeviceError(
-            f"embedding.precision is `{precision}`, but {device_name(device)} cannot compute attention in it without "
-            "storing attention maps. That needs a GPU of compute capability 8.0 or more. Set embedding.precision to "
-            "`float32`, or compute.device to `cpu`."
+            f"{device_name(device)} has compute capability {capability[0]}.{capability[1]}, but torch "
+            f"{torch.__version__}, built for CUDA {torch.version.cuda}, has kernels for {', '.join(architectures)} "
+            f"only. {_ANOTHER_BUILD}"
         )
 
 
 def supports_precision(device: torch.device, precision: str) -> bool:
     """Return whether a device supports a precision."""
-    if device.type == "cpu":
+    return supports(precision, nvidia_capability(device))
+
+
+def supports(precision: str, capability: tuple[int, int] | None) -> bool:
+    """Return whether a device supports a precision. capability: of one of NVIDIA's GPUs, None for a processor.
+
+    Older GPUs would compute TensorFloat32 in float32.
+    """
+    if capability is None:
         return precision != "tfloat32"
-    return precision != "bfloat16" or torch.cuda.get_device_capability(device) >= (8, 0)
+    return precision == "float32" or capability >= _CAPABILITY_OF_LOWER_PRECISIONS
 
 
 def device_name(device: torch.device) -> str:
@@ -82,8 +139,8 @@ def peak_memory(device: torch.device) -> int:
 
 
 def set_matmul_precision(precision: str) -> None:
-    """Make matrix products of float32 exact to float32, also on GPUs; `tfloat32` allows TensorFloat32."""
-    torch.set_float32_matmul_precision("high" if precision == "tfloat32" else "highest")
+    """Set the arithmetic of matrix products in this process (`encoders.arithmetic.set_arithmetic`)."""
+    set_arithmetic(precision)
 
 
 @torch.inference_mode()

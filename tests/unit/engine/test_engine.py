@@ -11,7 +11,6 @@ from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.encoders.pass_plan import ROWS_AT_ONCE
 from lucaflow.engine.batches import plan_batches
-from lucaflow.engine.devices import resolve_device, token_budget
 from lucaflow.engine.engine import Engine
 from lucaflow.errors import ConfigError, DeviceError, EmbeddingError
 
@@ -213,14 +212,3 @@ def test_windowed_rows_are_those_of_their_windows(encoder, way, special):
         for found, expected in zip(matrices, reference or matrices, strict=True):
             np.testing.assert_allclose(found, expected, atol=1e-5)
         reference = matrices
-
-
-def test_devices(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert resolve_device("auto", "float32") == CPU
-    with pytest.raises(DeviceError, match="no usable GPU"):
-        resolve_device("cuda", "float32")
-    with pytest.raises(DeviceError, match="needs a GPU"):
-        resolve_device("auto", "tfloat32")
-    assert token_budget(17, CPU, None) == 17
-    assert token_budget("auto", CPU, None) == 2048
