@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lucaflow.encoders.arithmetic import arithmetic
 from lucaflow.encoders.lucaone import Encoder
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
@@ -34,6 +35,7 @@ def embed(
     outputs: `mean`, `max` or `cls`, arrays (H,), or `matrix`, (L, H). For one output, the result of a sequence is an
     array; for a list of outputs, it is a dict of arrays by output.
     layer: None for the last layer, after the final norm.
+    torch's settings of precision do not matter, and are afterwards what they were.
     Raises InputError for a sequence that the workflow would refuse, and ConfigError for another kind of argument.
 
     >>> encoder = load_encoder("mini")
@@ -113,12 +115,13 @@ def _embed_distinct(
 ) -> list[dict[str, np.ndarray]]:
     """Return the arrays of each sequence by output, in the order of `sequences`."""
     options = EmbeddingOptions(outputs=outputs, layer=layer)
-    engine = Engine.sized(encoder, options, encoder.embed_tokens.weight.device, "auto")
     found: list[dict[str, np.ndarray]] = [{} for _ in sequences]
-    for batch in engine.embed(sequences):
-        for piece in batch.pieces:
-            found[piece.sequence]["matrix"] = piece.rows.copy()
-        for output, vectors in batch.vectors.items():
-            for sequence, vector in zip(batch.sequences.tolist(), vectors, strict=True):
-                found[sequence][output] = vector.copy()
+    with arithmetic(options.precision):
+        engine = Engine.sized(encoder, options, encoder.embed_tokens.weight.device, "auto")
+        for batch in engine.embed(sequences):
+            for piece in batch.pieces:
+                found[piece.sequence]["matrix"] = piece.rows.copy()
+            for output, vectors in batch.vectors.items():
+                for sequence, vector in zip(batch.sequences.tolist(), vectors, strict=True):
+                    found[sequence][output] = vector.copy()
     return found
