@@ -17,11 +17,13 @@ from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.models import TrainedHead
 from lucaflow.downstream.networks import Head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
+from lucaflow.encoders.attention import share_frequencies
 from lucaflow.engine.batches import plan_batches
 from lucaflow.engine.consumer_thread import consume_in_background
-from lucaflow.engine.devices import is_out_of_memory
+from lucaflow.engine.devices import free_memory, is_out_of_memory, lacks_main_memory, on_device
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import DeviceError, StoreError
+from lucaflow.files.space import human_bytes
 from lucaflow.records.table import accepted_records
 from lucaflow.store.assembly import AcceptedRecords
 from lucaflow.store.checksums import read_checked
@@ -96,33 +98,54 @@ class Predictor:
 
     def __init__(self, head: Head, device: torch.device, budget: int | None = None) -> None:
         self.head = head.to(device)
+        share_frequencies(self.head)
         self.device = device
         self.budget = budget or ROWS_PER_BATCH[device.type]
         self.outputs = head.structure.outputs
 
     @torch.inference_mode()
     def vectors(self, tower: int, matrices: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the vectors (B, W) of sequences. If memory is short, the batch is halved, which changes no value."""
+        """Return the vectors (B, W) of sequences. If memory is short, the batch is halved.
+
+        That changes values by float rounding at most.
+        """
         try:
-            rows = torch.from_numpy(np.concatenate(matrices)).to(self.device)
-            return self.head.towers[tower](rows, [len(matrix) for matrix in matrices]).cpu().numpy()
+            return self._vectors_at_once(tower, matrices)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if len(matrices) == 1:
-                raise DeviceError(
-                    f"an embedding of {len(matrices[0])} rows does not fit into memory. Give the job more memory, or "
-                    "set compute.device to `cpu`."
-                ) from error
+                raise self._out_of_memory_error(len(matrices[0]), error) from error
         logger.warning("not enough memory for %d sequences; halving the batch", len(matrices))
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
         middle = len(matrices) // 2
         return np.concatenate([self.vectors(tower, part) for part in (matrices[:middle], matrices[middle:])])
+
+    def _vectors_at_once(self, tower: int, matrices: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the vectors (B, W). When it ends, also by a lack of memory, the device's memory is free again."""
+        with on_device(self.device):
+            rows = torch.from_numpy(np.concatenate(matrices)).to(self.device)
+            return self.head.towers[tower](rows, [len(matrix) for matrix in matrices]).cpu().numpy()
+
+    def _out_of_memory_error(self, rows: int, error: Exception) -> DeviceError:
+        """Return the error for an embedding that does not fit in memory as a batch of its own."""
+        if self.device.type == "cpu" or lacks_main_memory(error):
+            return DeviceError(
+                f"an embedding of {rows} rows does not fit into this machine's memory. Give the job more memory."
+            )
+        free, total = free_memory(self.device)
+        return DeviceError(
+            f"an embedding of {rows} rows does not fit into the GPU's memory, of which {human_bytes(free)} of "
+            f"{human_bytes(total)} are free. Use a GPU with more memory, or set compute.device to `cpu`."
+        )
 
     @torch.inference_mode()
     def outputs_for(self, *vectors: np.ndarray) -> np.ndarray:
         """Return probabilities or values (B, C) for the vectors (B, W) of each side."""
-        sides: list[Tensor] = [torch.from_numpy(side).to(self.device) for side in vectors]
-        return self.head.predictions(self.head.logits(*sides)).cpu().numpy()
+        with on_device(self.device):
+            sides: list[Tensor] = [torch.from_numpy(side).to(self.device) for side in vectors]
+            return self.head.predictions(self.head.logits(*sides)).cpu().numpy()
 
 
 def read_batches(

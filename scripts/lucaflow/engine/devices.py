@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -33,12 +34,14 @@ MOST_TOKENS_PER_BATCH = 65536
 # Share of a GPU's free memory to use. The memory allocator leaves part of the rest unused between its blocks.
 _SHARE_OF_MEMORY = 0.8
 _MEASURED_LENGTH, _MEASURED_COUNTS = 512, (16, 4, 1)
-# Messages of out-of-memory errors that torch raises as plain RuntimeError: from the processor's allocator, oneDNN (the
-# packed products), the allocator of pinned memory, and cuBLAS.
-_OUT_OF_MEMORY_MESSAGES = (
+# Messages of out-of-memory errors that torch raises as plain RuntimeError: from the processor's allocator and oneDNN
+# (the packed products), and from CUDA's libraries.
+_OUT_OF_MAIN_MEMORY_MESSAGES = (
     "DefaultCPUAllocator: can't allocate memory",
     "could not create a primitive",
     "could not execute a primitive",
+)
+_OUT_OF_GPU_MEMORY_MESSAGES = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
@@ -126,6 +129,11 @@ def device_name(device: torch.device) -> str:
     return "cpu" if device.type == "cpu" else f"cuda: {torch.cuda.get_device_name(device)}"
 
 
+def on_device(device: torch.device) -> AbstractContextManager[object]:
+    """Make a GPU the current one: torch chooses kernels by the properties of the current GPU of each thread."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
 def peak_memory(device: torch.device) -> int:
     """Return the peak memory so far, in bytes: of the GPU, or of this process for a processor."""
     if device.type == "cuda":
@@ -156,7 +164,8 @@ def bytes_per_token(encoder: Encoder, device: torch.device) -> int | None:
     length = _MEASURED_LENGTH if longest is None else min(_MEASURED_LENGTH, longest)
     for count in _MEASURED_COUNTS:
         try:
-            return -(-_peak_of_a_pass(encoder, device, [length] * count) // (count * length))
+            with on_device(device):
+                return -(-_peak_of_a_pass(encoder, device, [length] * count) // (count * length))
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
     raise DeviceError(
@@ -188,12 +197,25 @@ def token_budget(requested: int | str, device: torch.device, measured: int | Non
         return int(requested)
     if measured is None:
         return CPU_TOKENS_PER_BATCH
-    free, _ = torch.cuda.mem_get_info(device)
+    free, _ = free_memory(device)
     return max(1, min(MOST_TOKENS_PER_BATCH, int(_SHARE_OF_MEMORY * free) // measured))
+
+
+def free_memory(device: torch.device) -> tuple[int, int]:
+    """Return the free and the total memory of a GPU in bytes. What torch has reserved but does not use is free."""
+    free, total = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), total
+
+
+def lacks_main_memory(error: Exception) -> bool:
+    """Return whether an error means that main memory was too small, and not that of a GPU."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MAIN_MEMORY_MESSAGES)
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error means that memory was too small for a batch."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        sign in str(error) for sign in _OUT_OF_MEMORY_MESSAGES
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or lacks_main_memory(error)
+        or any(sign in str(error) for sign in _OUT_OF_GPU_MEMORY_MESSAGES)
     )

@@ -8,6 +8,9 @@ import torch
 from lucaflow.engine import devices
 from lucaflow.engine.cuda_support import driver_version, has_device_file, has_kernels, sign_of_a_gpu, why_unusable
 from lucaflow.engine.devices import (
+    free_memory,
+    is_out_of_memory,
+    lacks_main_memory,
     require_precision,
     resolve_device,
     supports,
@@ -201,3 +204,31 @@ def test_amds_gpus_are_refused_by_name(gpu, device):
 def test_precisions_of_devices(capability, supported):
     every = ("float32", "tfloat32", "bfloat16")
     assert {precision for precision in every if supports(precision, capability)} == supported
+
+
+def test_memory_that_torch_holds_without_using_it_is_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10_000, 100_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 60_000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 20_000)
+    assert free_memory(CUDA) == (50_000, 100_000)
+    assert token_budget("auto", CUDA, 100) == 400
+
+
+@pytest.mark.parametrize(
+    ("error", "in_main_memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), False),
+        (RuntimeError("CUDA error: out of memory"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), False),
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+    ],
+    ids=str,
+)
+def test_a_lack_of_memory_is_known_by_its_message(error, in_main_memory):
+    assert is_out_of_memory(error)
+    assert lacks_main_memory(error) == in_main_memory
+
+
+def test_another_error_is_no_lack_of_memory():
+    assert not is_out_of_memory(RuntimeError("CUDA error: no kernel image is available"))
