@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from cases import CPU, LIMITS, ROOT, SMALL, Check, NotHere, checkpoint, error_of, need_gpus, proteins, within
 from networks import random_encoder
@@ -221,7 +222,7 @@ def gpus_of_jobs(device: torch.device, _: Path) -> str:
 
 
 def pinned_results(device: torch.device, _: Path) -> str:
-    """Results come in pinned memory while the next batch is computed, and are those of a single batch."""
+    """Results come through pinned buffers while the next batch is computed, and are those of a single batch."""
     need_gpus(device)
     encoder = random_encoder(SMALL, device)
     many = proteins([100] * 400)
@@ -230,10 +231,26 @@ def pinned_results(device: torch.device, _: Path) -> str:
     return within(error_of(found, expected), LIMITS["float32"])
 
 
+def cast_matrices(device: torch.device, folder: Path) -> str:
+    """Matrices that the device casts to float16 have the bits of those that are cast in main memory."""
+    encoder = load_encoder(checkpoint(folder), device)
+    many = proteins([100] * 4)
+
+    def matrices(dtype: str) -> list[np.ndarray]:
+        wanted = EmbeddingOptions(outputs=("matrix",), dtype=dtype)
+        batches = Engine(encoder, wanted, device, 10**9).embed(many)
+        return [piece.rows.astype(np.float16) for batch in batches for piece in batch.pieces]
+
+    exact, cast = matrices("float32"), matrices("float16")
+    assert all(np.array_equal(one, other) for one, other in zip(exact, cast, strict=True))
+    return f"{sum(one.size for one in cast):,} numbers, the same"
+
+
 _RUNS: dict[str, Callable[[torch.device, Path], str]] = {
     **{f"cut off twice and resumed, {name}": partial(cut_and_resumed, name) for name in ("float32", "bfloat16")},
     "the budget": the_budget_fits,
     "results of many batches": pinned_results,
+    "matrices cast to float16": cast_matrices,
     "batches that do not fit": batches_that_do_not_fit,
     "halved for lack of memory, then resumed": halved_and_resumed,
     "a network on the second GPU": another_device,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,8 +16,17 @@ from torch import Tensor
 
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.pass_plan import to_device
 from lucaflow.engine.batches import PlannedWindow, plan_batches, plan_windows, tokenise
-from lucaflow.engine.devices import bytes_per_token, is_out_of_memory, token_budget
+from lucaflow.engine.devices import (
+    bytes_per_token,
+    free_memory,
+    is_out_of_memory,
+    lacks_main_memory,
+    on_device,
+    token_budget,
+)
+from lucaflow.engine.host_copies import HostCopies, recorded_event
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.pooling import EmbeddedBatch, Piece, Pooling, matrix_pieces, pool
 from lucaflow.errors import DeviceError, EmbeddingError
@@ -28,13 +38,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LaunchedBatch:
-    """A batch that a device is computing. Its results are in main memory when the event `ready` has occurred.
+    """A batch that a device is computing. A GPU has computed its results when the event `ready` has occurred.
 
-    pooled: (B, H) by name; hidden: (T, H); contacts: (L, L); ready: None on a processor, where results are ready.
+    pooled: (B, H) by name; row_sums: (T,) of the hidden states; hidden: (T, H); contacts: (L, L); ready: None on a
+    processor, where results are ready. The results are in the device's memory.
     """
 
     planned: Sequence[PlannedWindow]
     pooled: dict[str, Tensor]
+    row_sums: Tensor
     hidden: Tensor | None
     contacts: Tensor | None
     ready: torch.cuda.Event | None
@@ -76,6 +88,9 @@ class Engine:
     ) -> Engine:
         """Return an engine with the budget of `compute.tokens_per_batch`; for `auto`, measure a GPU."""
         measured = bytes_per_token(encoder, device) if tokens_per_batch == "auto" else None
+        if measured is not None and "matrix" in options.outputs:
+            # The matrices of a batch are on the GPU until they are copied, while the next batch is computed.
+            measured += encoder.config.hidden_size * np.dtype(options.dtype).itemsize
         budget = token_budget(tokens_per_batch, device, measured)
         return cls(encoder, options, device, budget, contact_head, measured)
 
@@ -155,7 +170,8 @@ class Engine:
     ) -> Iterator[LaunchedBatch]:
         """Launch a batch; if memory is too small, launch its halves, which gives the same values."""
         try:
-            launched = self._launch(sequences, planned)
+            with on_device(self.device):
+                launched = self._launch(sequences, planned)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -172,36 +188,51 @@ class Engine:
         yield from self._launch_or_split(sequences, planned[middle:])
 
     def _launch(self, sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow]) -> LaunchedBatch:
-        """Start computing a batch and copying its results to main memory; on a GPU, return without waiting."""
-        ids, types = (self._to_device(array) for array in tokenise(sequences, planned))
+        """Start computing a batch; on a GPU, return without waiting."""
+        ids, types = (to_device(torch.from_numpy(array), self.device) for array in tokenise(sequences, planned))
         contacts = None
         if self.contact_head is None:
             hidden = self.encoder(ids, types, [item.tokens for item in planned], layer=self.options.layer)
         else:
             hidden, contacts = self.contact_head(self.encoder, ids, types, self.options.layer)
-        pooled = pool(hidden, planned, self.options.vectors)
-        wants_matrix = "matrix" in self.options.outputs
-        launched = LaunchedBatch(
+        pooled, row_sums = pool(hidden, planned, self.options.vectors), hidden.sum(1)  # (B, H) each, (T,)
+        matrices = hidden if "matrix" in self.options.outputs else None
+        if matrices is not None and self.device.type == "cuda" and self.options.dtype == "float16":
+            matrices = matrices.to(torch.float16)  # a GPU casts faster than the thread that writes, to the same numbers
+        return LaunchedBatch(
             planned,
-            {name: values.to("cpu", non_blocking=True) for name, values in pooled.items()},
-            hidden.to("cpu", non_blocking=True) if wants_matrix else None,
-            None if contacts is None else contacts.to("cpu", non_blocking=True),
-            torch.cuda.Event(blocking=True) if self.device.type == "cuda" else None,  # type: ignore[no-untyped-call]
+            pooled,
+            row_sums,
+            matrices,
+            contacts,
+            recorded_event(self.device) if self.device.type == "cuda" else None,
         )
-        if launched.ready is not None:
-            launched.ready.record()
-        return launched
 
-    def _to_device(self, array: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(array)
-        return tensor if self.device.type == "cpu" else tensor.pin_memory().to(self.device, non_blocking=True)
+    @cached_property
+    def _copies(self) -> HostCopies:
+        return HostCopies(self.device)
+
+    def _in_main_memory(self, values: Tensor, ready: torch.cuda.Event | None) -> np.ndarray:
+        """Return results as an array, when they are ready. Raises DeviceError if main memory is too small for them."""
+        if ready is None:
+            return values.numpy()
+        try:
+            return self._copies.copy(values, ready).numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_main_memory(error):
+                raise
+            raise DeviceError(
+                f"{human_bytes(values.nbytes)} of results do not fit in this machine's memory "
+                f"({(str(error) or type(error).__name__).splitlines()[0]}). Give the job more memory, or set "
+                "compute.tokens_per_batch to a smaller number."
+            ) from error
 
     def _finish(self, batch: LaunchedBatch, sequences: Sequence[NormalisedSequence], pooling: Pooling) -> EmbeddedBatch:
         """Wait for a batch and return its results. Raises EmbeddingError for a value that is not finite."""
-        if batch.ready is not None:
-            batch.ready.synchronize()
-        pooled = {name: values.numpy() for name, values in batch.pooled.items()}
-        finite = np.isfinite(pooled["sum"]).all(axis=1)
+        pooled = {name: self._in_main_memory(values, batch.ready) for name, values in batch.pooled.items()}
+        starts = np.cumsum([0, *(item.tokens for item in batch.planned[:-1])])
+        finite_rows = np.isfinite(self._in_main_memory(batch.row_sums, batch.ready))  # (T,)
+        finite = np.isfinite(pooled["sum"]).all(axis=1) & np.logical_and.reduceat(finite_rows, starts)  # (B,)
         if not finite.all():
             digest = sequences[batch.planned[int(np.argmin(finite))].sequence].digest
             raise EmbeddingError(
@@ -211,17 +242,18 @@ class Engine:
         pieces = []
         if batch.contacts is not None:
             (item,) = batch.planned
-            pieces.append(Piece("contacts", item.sequence, item.residues, 0, batch.contacts.numpy()))
+            pieces.append(
+                Piece("contacts", item.sequence, item.residues, 0, self._in_main_memory(batch.contacts, batch.ready))
+            )
         if batch.hidden is not None:
-            pieces += matrix_pieces(batch.hidden.numpy(), batch.planned, self.options.matrix_add_special_token)
+            hidden = self._in_main_memory(batch.hidden, batch.ready)
+            pieces += matrix_pieces(hidden, batch.planned, self.options.matrix_add_special_token)
         return pooling.add(batch.planned, pooled, pieces)
 
     def _out_of_memory_error(self, item: PlannedWindow, sequence: NormalisedSequence, error: Exception) -> DeviceError:
         """Return the error for a window that does not fit in memory as a batch of its own."""
-        if self.device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(self.device)
-            # Memory that torch has reserved but does not use counts as free.
-            free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        if self.device.type == "cuda" and not lacks_main_memory(error):
+            free, total = free_memory(self.device)
             needed = (
                 f"they need about {human_bytes(item.tokens * self.bytes_per_token)}, "
                 if self.bytes_per_token and not self.contact_head

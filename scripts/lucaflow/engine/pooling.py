@@ -24,7 +24,7 @@ class Piece:
     """Consecutive rows (r, w) of a sequence's `matrix` or `contacts`.
 
     output: `matrix` or `contacts`; sequence: index of the sequence among those given to the engine; total_rows: rows of
-    the whole array; start_row: row of the array where this piece begins.
+    the whole array; start_row: row of the array where this piece begins; rows: float32, or float16 if a GPU cast them.
     """
 
     output: str

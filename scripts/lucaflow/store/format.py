@@ -60,9 +60,16 @@ def cast_for_storage(values: np.ndarray, dtype: str, digests: Sequence[str]) -> 
         raise EmbeddingError(
             f"float16 cannot hold the embeddings of {digests[0]}"
             + (f" or the {len(digests) - 1} sequences after it" if len(digests) > 1 else "")
-            + f": the largest value is {np.abs(values).max():.3g}. Set embedding.dtype to float32."
+            + f": {_largest(values)}. Set embedding.dtype to float32."
         )
     return cast
+
+
+def _largest(values: np.ndarray) -> str:
+    """Return what is known of the largest value, for a message; a GPU may have cast it already."""
+    if values.dtype == np.float16:
+        return f"a value is larger than {np.finfo(np.float16).max:,.0f}"
+    return f"the largest value is {np.abs(values).max():.3g}"
 
 
 def as_store_error(path: Path, error: OSError) -> StoreError:

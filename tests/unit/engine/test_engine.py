@@ -153,6 +153,21 @@ def test_values_that_are_not_finite_are_named(encoder, monkeypatch):
         embedded(Engine(encoder, options(), CPU, 10_000), SOME)
 
 
+@pytest.mark.parametrize("row", [0, 1, -1])
+def test_a_single_row_that_is_not_finite_is_found(encoder, monkeypatch, row):
+    """[CLS] is the first row of a sequence, [SEP] the last one. Neither is among the rows of residues."""
+    forward = encoder.forward
+
+    def faulty(ids, types, lengths, **named):
+        hidden = forward(ids, types, lengths, **named)
+        hidden.split(lengths)[1][row, 3] = torch.nan
+        return hidden
+
+    monkeypatch.setattr(encoder, "forward", faulty)
+    with pytest.raises(EmbeddingError, match=f"{SOME[1].digest} .* is not finite"):
+        embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+
+
 def test_bfloat16_stays_close(encoder):
     exact, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
     lower = Encoder(CONFIG).eval().requires_grad_(False)

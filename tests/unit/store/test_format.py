@@ -21,3 +21,5 @@ def test_half_precision_overflow_is_an_error():
     assert cast_for_storage(np.ones((1, 2), dtype=np.float32), "float16", ["x"]).dtype == np.float16
     with pytest.raises(EmbeddingError, match="float16 cannot hold the embeddings of x"):
         cast_for_storage(np.full((1, 2), 1e5, dtype=np.float32), "float16", ["x"])
+    with pytest.raises(EmbeddingError, match=r"embeddings of x: a value is larger than 65,504\. Set"):
+        cast_for_storage(np.full((1, 2), np.inf, dtype=np.float16), "float16", ["x"])
