@@ -15,6 +15,7 @@ from lucaflow.engine.options import VECTORS, EmbeddingOptions
 from lucaflow.errors import ConfigError, InputError, quoted
 from lucaflow.records.outcomes import Normaliser, Policies
 from lucaflow.records.readers import RawRecord
+from lucaflow.records.seq_types import SEQ_TYPES
 from lucaflow.records.sequences import NormalisedSequence
 
 OUTPUTS = ("matrix", *VECTORS)
@@ -31,7 +32,7 @@ def embed(
 
     sequences: residues by id, as a mapping (also a pandas Series) or as pairs (id, residues): the result is a dict by
     id. Or a list of residues: the result is a list in their order. Or the residues of one sequence: its own result.
-    seq_type: `gene` (DNA and RNA) or `prot`.
+    seq_type: `gene` (also `dna`, `rna`) or `prot` (also `protein`).
     outputs: `mean`, `max` or `cls`, arrays (H,), or `matrix`, (L, H). For one output, the result of a sequence is an
     array; for a list of outputs, it is a dict of arrays by output.
     layer: None for the last layer, after the final norm.
@@ -93,8 +94,9 @@ def _not_sequences(value: Any, with_item: str = "") -> ConfigError:
 
 def _normalise(ids: Sequence[Any] | None, texts: Sequence[Any], seq_type: str) -> list[NormalisedSequence]:
     """Return the sequences, normalised with the workflow's default policies."""
-    if seq_type not in ("gene", "prot"):
+    if str(seq_type).lower() not in SEQ_TYPES:
         raise ConfigError(f"seq_type: expected `gene` (DNA and RNA) or `prot`, not {seq_type!r}")
+    seq_type = SEQ_TYPES[seq_type.lower()]
     normaliser = Normaliser(Policies())
     found = []
     for number, text in enumerate(texts, start=1):
