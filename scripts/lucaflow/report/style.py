@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from matplotlib import rcParams
+from matplotlib import rc_context, rcParams
 from matplotlib.figure import Figure
 
 from lucaflow.files.writing import replacing
@@ -18,16 +19,35 @@ rcParams.update(
         "axes.spines.right": False,
         "legend.fontsize": "small",
         "legend.frameon": False,
+        # Letters stay letters in an SVG, so that a drawing program can change them.
+        "svg.fonttype": "none",
     }
 )
+# Control characters, halves of pairs and non-characters, which no XML may hold.
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# Dots per inch of a PNG, and of points in an SVG that are too many to be drawn one by one.
+_DPI = 300
 
 
 def plain(text: str) -> str:
-    """Return text that matplotlib shows as it is: `$` does not start a formula, a first `_` does not hide a label."""
-    return text.replace("$", r"\$").removeprefix("_") or " "
+    """Return text that matplotlib shows as it is: `$` does not start a formula, a first `_` does not hide a label.
+
+    Characters that an SVG cannot hold are shown as `\ufffd`.
+    """
+    return _NOT_IN_XML.sub("\ufffd", text).replace("$", r"\$").removeprefix("_") or " "
+
+
+def save_picture(drawn: Figure, path: Path) -> None:
+    """Save a matplotlib figure as `path`, a PNG, and as an SVG beside it; each completely or not at all.
+
+    The same figure is saved as the same bytes.
+    """
+    save_png(drawn, path)
+    with replacing(path.with_suffix(".svg")) as temporary, rc_context({"svg.hashsalt": "LucaFlow"}):
+        drawn.savefig(temporary, dpi=_DPI, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def save_png(drawn: Figure, path: Path) -> None:
-    """Save a matplotlib figure, completely or not at all."""
+    """Save a matplotlib figure as a PNG, completely or not at all."""
     with replacing(path) as temporary:
-        drawn.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
+        drawn.savefig(temporary, dpi=_DPI, format="png", metadata={"Software": None})
