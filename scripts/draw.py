@@ -8,7 +8,7 @@ from lucaflow.files.receipts import recording_step
 from lucaflow.logs import reporting_to
 from lucaflow.report.figures import draw_contacts, draw_lengths
 from lucaflow.report.map_page import draw_html
-from lucaflow.report.maps import draw_png, make_map
+from lucaflow.report.maps import draw_picture, make_map
 from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5
 
 PROJECTIONS = {"map": "components", "tsne": "tsne"}
@@ -23,7 +23,7 @@ def main() -> None:
         if f"{name}.png" in figures:
             note, threads = snakemake.params.settings["note"], snakemake.threads
             drawing = make_map(embeddings, records, labels, note, projection, threads)
-            draw_png(drawing, figures[f"{name}.png"])
+            draw_picture(drawing, figures[f"{name}.png"])
             draw_html(drawing, figures[f"{name}.html"])
     if "lengths.png" in figures:
         draw_lengths(lengths_of(embeddings), dataset, figures["lengths.png"])

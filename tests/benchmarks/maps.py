@@ -1,4 +1,4 @@
-"""Measure how long a map of many points takes to draw, to open in a browser, to search and to zoom.
+"""Measure how long a map of many points takes to draw, to open in a browser, to search, to colour and to zoom.
 
 Usage: python tests/benchmarks/maps.py. It needs Chromium and its driver, which render on the processor.
 """
@@ -29,9 +29,13 @@ SEARCH = f"""
 const arguments_done = arguments[0], start = performance.now()
 Bokeh.documents[0].get_model_by_name("search").value_input = "PROT77"
 {AFTER}"""
+COLOUR = f"""
+const arguments_done = arguments[0], start = performance.now()
+Bokeh.documents[0].get_model_by_name("colour").value = "1"
+{AFTER}"""
 ZOOM = f"""
 const arguments_done = arguments[0], start = performance.now()
-const range = Bokeh.documents[0].roots()[0].children[1].x_range
+const range = Bokeh.documents[0].get_model_by_name("map").x_range
 range.setv({{start: range.start + 0.1, end: range.end - 0.1}})
 {AFTER}"""
 
@@ -52,7 +56,8 @@ def big_map(count: int) -> Map:
             "y": draw.standard_normal(count) + 3 * (family // 4),
         }
     )
-    return Map(points, f"{count} points", ("x", "y"))
+    further = pd.DataFrame({"organism": [f"organism {number}" for number in draw.integers(0, 500, count)]})
+    return Map(points, f"{count} points", "mean embeddings", ("x", "y"), further)
 
 
 def measure(count: int, path: Path) -> list[str]:
@@ -67,14 +72,17 @@ def measure(count: int, path: Path) -> list[str]:
         wait_for_map(driver)
         opened = time.perf_counter() - start
         searched = driver.execute_async_script(SEARCH) / 1000
+        coloured = driver.execute_async_script(COLOUR) / 1000
         zoomed = sorted(driver.execute_async_script(ZOOM) for _ in range(9))[4] / 1000
-    return [f"{count:,}", f"{path.stat().st_size / 1e6:.1f}", *(f"{t:.2f}" for t in (drawn, opened, searched, zoomed))]
+    seconds = (drawn, opened, searched, coloured, zoomed)
+    return [f"{count:,}", f"{path.stat().st_size / 1e6:.1f}", *(f"{each:.2f}" for each in seconds)]
 
 
 def main() -> None:
     """Print a row for each number of points, then the seconds of each projection."""
     print(
-        "| points | page, MB | to write, s | to open, s | to search, s | a step of zoom, s |\n|---|---|---|---|---|---|"
+        "| points | page, MB | to write, s | to open, s | to search, s | to colour, s | a step of zoom, s |\n"
+        "|---|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory() as folder:
         for count in COUNTS:

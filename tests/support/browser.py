@@ -7,8 +7,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from selenium import webdriver
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 BINARIES = ("chromium", "chromedriver")
@@ -60,3 +62,11 @@ def wait_for_map(driver: webdriver.Chrome, seconds: float = 60) -> None:
         "return window.Bokeh !== undefined && [...Bokeh.index].length > 0 && [...Bokeh.index].every(v => v.is_idle)"
     )
     WebDriverWait(driver, seconds).until(lambda driver: driver.execute_script(script))
+
+
+def inside(driver: webdriver.Chrome, name: str, selector: str) -> WebElement:
+    """Return an element within the widget or plot of this name."""
+    script = """
+    const view = Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name(arguments[0]))
+    return view.shadow_el.querySelector(arguments[1])"""
+    return cast(WebElement, driver.execute_script(script, name, selector))

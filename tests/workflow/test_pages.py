@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser import browser, complaints, foreign_requests, open_page, wait_for_map, why_not
+from browser import browser, complaints, foreign_requests, inside, open_page, wait_for_map, why_not
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -84,9 +84,7 @@ def test_a_map_is_searched(finished):
     with browser() as driver:
         open_page(driver, finished.result("places", "figures/tsne.html"))
         wait_for_map(driver)
-        search = driver.execute_script(
-            "return [...Bokeh.index][0].child_views[0].child_views[0].shadow_el.querySelector('input')"
-        )
+        search = inside(driver, "search", "input")
         search.send_keys("secreted")
         WebDriverWait(driver, 10).until(lambda driver: driver.execute_script(FOUND) == "30 found")
         search.clear()

@@ -37,10 +37,10 @@ def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
     """Return the names of the figures of a dataset. A map needs vectors, or matrices to pool.
 
     >>> figures_of(EmbeddingOptions(outputs=("matrix", "contacts")), tsne=False)
-    ['map.png', 'map.html', 'lengths.png', 'contacts.png']
+    ['map.png', 'map.svg', 'map.html', 'lengths.png', 'contacts.png']
     """
     maps = ["map"] + ["tsne"] * tsne if set(options.outputs) - {"contacts"} else []
-    names = [f"{name}.{suffix}" for name in maps for suffix in ("png", "html")]
+    names = [f"{name}.{suffix}" for name in maps for suffix in ("png", "svg", "html")]
     return names + ["lengths.png"] * bool(maps) + ["contacts.png"] * ("contacts" in options.outputs)
 
 

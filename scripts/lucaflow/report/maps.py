@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from lucaflow.engine.options import VECTORS
 from lucaflow.records.table import accepted_records
-from lucaflow.report.colours import NONE, OTHER, colour_of_labels
+from lucaflow.report.colours import GREY, NONE, name_in_legend
+from lucaflow.report.columns import MOST_NUMBERED_LABELS, Numbers, Texts, column_of, read_columns
 from lucaflow.report.figures import sample_rows
-from lucaflow.report.style import plain, save_png
+from lucaflow.report.style import plain, save_picture, set_title
 from lucaflow.store.embeddings import Embeddings
 from lucaflow.store.format import read_rows
 
@@ -21,32 +25,51 @@ from lucaflow.store.format import read_rows
 MOST_POINTS = 100_000
 # If vectors are pooled from matrices, each point requires reading a matrix.
 MOST_POOLED_POINTS = 2_000
-MOST_LABELS = 19
+# An SVG of more points holds them as one picture; one by one they would fill megabytes.
+MOST_DRAWN_POINTS = 3_000
 # t-SNE uses this many principal components, and needs at least this many different points.
 COMPONENTS = 50
 FEWEST_NEIGHBOURS = 8
 PERPLEXITY = 30
 SEED = 1
+TSNE_AXES = ("t-SNE 1", "t-SNE 2")
 
 
 @dataclass(frozen=True)
 class Map:
-    """The points of a map, with x, y, id, description, label and length; its title; and the names of its axes."""
+    """The points of a map, its title, and the names of its axes.
+
+    points: x, y, id, description, label and length; title: the name of the dataset; details: a line below it;
+    columns: further columns of the same points, as text.
+    """
 
     points: pd.DataFrame
     title: str
+    details: str
     axes: tuple[str, str]
-
-    @property
-    def labels(self) -> list[str]:
-        """Labels in the order of the legend: by frequency, with the rest together as `other` at the end."""
-        counts = self.points["label"].value_counts()
-        named = [label for label in counts.index if label != OTHER]
-        return named + [OTHER] * (OTHER in counts.index)
+    columns: pd.DataFrame
 
     @property
     def is_labelled(self) -> bool:
-        return self.labels != [""]
+        """Whether any point has a label."""
+        return bool((self.points["label"] != "").any())
+
+    @property
+    def coloured_by(self) -> Texts | Numbers:
+        """The column by which points are coloured: the label, or the length if there are no labels."""
+        if self.is_labelled:
+            return column_of("label", self.points["label"], MOST_NUMBERED_LABELS)
+        return self.length
+
+    @property
+    def length(self) -> Numbers:
+        """The column of lengths."""
+        return Numbers("length (residues)", self.points["length"].to_numpy(float))
+
+    @property
+    def has_ticks(self) -> bool:
+        """Whether positions along the axes mean anything. By t-SNE only neighbours do."""
+        return self.axes != TSNE_AXES
 
     @property
     def size(self) -> float:
@@ -100,7 +123,7 @@ def project(vectors: np.ndarray, projection: str, threads: int = 1) -> tuple[np.
     If there are too few different vectors for t-SNE, components are used, and the names of the axes say so.
     """
     if projection == "tsne" and len(np.unique(vectors[: 100 * FEWEST_NEIGHBOURS], axis=0)) >= FEWEST_NEIGHBOURS:
-        return neighbour_embedding(vectors, threads), ("t-SNE 1", "t-SNE 2")
+        return neighbour_embedding(vectors, threads), TSNE_AXES
     coordinates, shares = principal_components(vectors)
     few = ", too few for t-SNE" if projection == "tsne" else ""
     x, y = (f"component {i} ({share:.0%} of the variance{few})" for i, share in enumerate(shares, start=1))
@@ -108,44 +131,94 @@ def project(vectors: np.ndarray, projection: str, threads: int = 1) -> tuple[np.
 
 
 def described(records: Path, labels: Path, chosen: np.ndarray) -> pd.DataFrame:
-    """Return description, label and length of the accepted records with the numbers `chosen` (n,), in their order."""
-    parts = accepted_records(records, ["description", "length"], labels)
+    """Return record, description, label and length of the accepted records with the numbers `chosen` (n,).
+
+    They are in the order of `chosen`. A record without a label has an empty one.
+    """
+    parts = accepted_records(records, ["record", "description", "length"], labels)
     rows = pd.concat([part[part.index.isin(chosen)] for part in parts])
-    rows["label"] = rows["label"].fillna(NONE if rows["label"].notna().any() else "")
+    rows["label"] = rows["label"].fillna("")
     return rows.astype({"length": int})
 
 
-def make_map(embeddings_path: Path, records: Path, labels: Path, note: str, projection: str, threads: int = 1) -> Map:
-    """Project a dataset's embeddings to two dimensions."""
+def make_map(
+    embeddings_path: Path,
+    records: Path,
+    labels: Path,
+    note: str,
+    projection: str,
+    threads: int = 1,
+    columns: Path | None = None,
+) -> Map:
+    """Project a dataset's embeddings to two dimensions.
+
+    columns: a table of further columns, whose first one, `record`, is the number of the record, and ascends.
+    """
     with Embeddings(embeddings_path) as embeddings:
         packed = any(name in embeddings.outputs for name in VECTORS)
         chosen = sample_rows(len(embeddings), MOST_POINTS if packed else MOST_POOLED_POINTS)
         vectors, name = read_vectors(embeddings, chosen)
         ids = [embeddings.ids[row] for row in chosen]
-        model = f"{embeddings.attrs['llm_version']} {embeddings.attrs['llm_step']}"
+        model = f"{embeddings.attrs['llm_version']}-{embeddings.attrs['llm_step']}"
         dataset, count = embeddings.attrs["dataset"], len(embeddings)
     coordinates, axes = project(vectors, projection, threads)
     points = described(records, labels, chosen).assign(id=ids, x=coordinates[:, 0], y=coordinates[:, 1])
-    frequent = points["label"].value_counts().index[:MOST_LABELS]
-    points["label"] = points["label"].where(points["label"].isin(frequent), OTHER)
-    shown = f"{count} sequences" if len(ids) == count else f"{len(ids)} of {count} sequences, spread evenly"
-    title = f"{dataset}: {name} embeddings by {model}{f' ({note})' if note else ''}; {shown}"
-    return Map(points, title, axes)
+    further = read_columns(columns, points["record"]) if columns else points[[]]
+    shown = f"{count:,} sequences" if len(ids) == count else f"{len(ids):,} of {count:,} sequences, spread evenly"
+    details = [f"{name} embeddings by {model}", shown, *([note] if note else [])]
+    return Map(points, dataset, " · ".join(details), axes, further)
 
 
-def draw_png(drawing: Map, path: Path) -> None:
-    """Draw the map for a paper: coloured by label, or by length if there are no labels."""
+def draw_picture(drawing: Map, path: Path) -> None:
+    """Draw the map for a paper, as `path`, a PNG, and as an SVG beside it."""
     figure = Figure(figsize=(7.2, 5.4))
     axes = figure.subplots()
-    points, area = drawing.points, drawing.size**2
-    if drawing.is_labelled:
-        for label, colour in colour_of_labels(drawing.labels).items():
-            group = points[points["label"] == label]
-            axes.scatter(group["x"], group["y"], s=area, color=colour, label=plain(label), alpha=0.85, linewidths=0)
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=4 / drawing.size)
+    column = drawing.coloured_by
+    if isinstance(column, Texts):
+        _scatter_groups(axes, drawing, column)
     else:
-        shades = axes.scatter(points["x"], points["y"], c=points["length"], s=area, cmap="viridis", linewidths=0)
-        figure.colorbar(shades, label="length (residues)")
+        _scatter_numbers(figure, axes, drawing, column)
     axes.set(xlabel=drawing.axes[0], ylabel=drawing.axes[1])
-    axes.set_title(plain(drawing.title), wrap=True)
-    save_png(figure, path)
+    if not drawing.has_ticks:
+        axes.set(xticks=[], yticks=[])
+    set_title(figure, drawing.title, drawing.details)
+    save_picture(figure, path)
+
+
+def _scatter_groups(axes: Any, drawing: Map, column: Texts) -> None:
+    x, y = (drawing.points[name].to_numpy() for name in ("x", "y"))
+    groups = column.groups()
+    for order, group in enumerate(groups):
+        # Grey points are below all others.
+        height = 1 if group.look.colour == GREY else 2 + order / len(groups)
+        axes.scatter(
+            x[group.points],
+            y[group.points],
+            color=group.look.colour,
+            marker=group.look.sign,
+            label=plain(name_in_legend(group.label, len(group.points))),
+            zorder=height,
+            **_style_of_points(drawing),
+        )
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=5 / drawing.size)
+
+
+def _scatter_numbers(figure: Figure, axes: Any, drawing: Map, column: Numbers) -> None:
+    known = ~np.isnan(column.values)
+    points, style, name = drawing.points, _style_of_points(drawing), column.name
+    if not known.all():
+        axes.scatter(points["x"][~known], points["y"][~known], color=GREY, **style)
+        name = f"{name}; grey: {name_in_legend(NONE, int((~known).sum()))}"
+    low, high = column.bounds
+    scale = (LogNorm if column.is_wide else Normalize)(low, high)
+    shades = axes.scatter(
+        points["x"][known], points["y"][known], c=column.values[known], norm=scale, cmap="viridis", **style
+    )
+    bar = figure.colorbar(shades, label=plain(name), alpha=1)
+    if column.is_wide:
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def _style_of_points(drawing: Map) -> dict[str, Any]:
+    many = len(drawing.points) > MOST_DRAWN_POINTS
+    return {"s": drawing.size**2, "alpha": 0.85, "linewidths": 0, "rasterized": many}

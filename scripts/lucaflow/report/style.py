@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib import rc_context, rcParams
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from lucaflow.files.writing import replacing
 
@@ -27,6 +28,10 @@ rcParams.update(
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # Dots per inch of a PNG, and of points in an SVG that are too many to be drawn one by one.
 _DPI = 300
+# The size of the letters of a title, in points.
+_TITLE = 13
+# Where a title begins, as a share of the width.
+_LEFT = 0.012
 
 
 def plain(text: str) -> str:
@@ -35,6 +40,15 @@ def plain(text: str) -> str:
     Characters that an SVG cannot hold are shown as `\ufffd`.
     """
     return _NOT_IN_XML.sub("\ufffd", text).replace("$", r"\$").removeprefix("_") or " "
+
+
+def set_title(drawn: Figure, title: str, details: str = "") -> None:
+    """Set a short title above all axes, and details in a smaller line below it."""
+    # The second line of the title keeps the place for the details.
+    drawn.suptitle(plain(title) + "\n" * bool(details), fontsize=_TITLE, fontweight="bold", x=_LEFT, ha="left")
+    below = drawn.transFigure + ScaledTranslation(0, -1.8 * _TITLE / 72, drawn.dpi_scale_trans)
+    text = drawn.text(_LEFT, 1, plain(details), fontsize="small", color="#444444", ha="left", va="top", transform=below)
+    text.set_in_layout(False)
 
 
 def save_picture(drawn: Figure, path: Path) -> None:

@@ -36,7 +36,8 @@ def test_labels_bring_metrics():
 
 def test_figures_follow_the_outputs():
     assert figures_of(EmbeddingOptions(outputs=("contacts",)), tsne=False) == ["contacts.png"]
-    assert figures_of(EmbeddingOptions(), tsne=True) == ["map.png", "map.html", "tsne.png", "tsne.html", "lengths.png"]
+    maps = ["map.png", "map.svg", "map.html", "tsne.png", "tsne.svg", "tsne.html"]
+    assert figures_of(EmbeddingOptions(), tsne=True) == [*maps, "lengths.png"]
 
 
 def test_exports_follow_the_outputs():

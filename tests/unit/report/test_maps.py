@@ -1,17 +1,30 @@
 """Maps of datasets, as pictures and as pages."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
+from small_store import ATTRIBUTES, DIGESTS, IDS, OPTIONS, RESIDUES, ROWS, batch, write_shard
 
-from lucaflow.report.colours import NONE, OTHER
+from lucaflow.report.columns import MOST_LABELS
 from lucaflow.report.map_page import draw_html
-from lucaflow.report.maps import FEWEST_NEIGHBOURS, MOST_LABELS, Map, described, draw_png, principal_components, project
+from lucaflow.report.maps import (
+    FEWEST_NEIGHBOURS,
+    MOST_DRAWN_POINTS,
+    Map,
+    described,
+    draw_picture,
+    make_map,
+    principal_components,
+    project,
+)
+from lucaflow.store.assembly import assemble, read_accepted
 
 
-def drawing(labels, title="a map"):
+def drawing(labels, columns=()):
     count = len(labels)
     points = pd.DataFrame(
         {
@@ -23,7 +36,8 @@ def drawing(labels, title="a map"):
             "y": np.arange(count, dtype=float) % 3,
         }
     )
-    return Map(points, title, ("x", "y"))
+    further = pd.DataFrame({name: [f"<script>alert({name})</script>"] * count for name in columns})
+    return Map(points, "a $map$", "of <b>points</b>", ("x", "y"), further)
 
 
 @pytest.mark.parametrize(
@@ -32,13 +46,16 @@ def drawing(labels, title="a map"):
         [""] * 5,
         ["x"],
         ["$a^$", "$b", "_hidden", "", "\u03b1", "</script>"],
-        [f"l{i}" for i in range(MOST_LABELS)] + [OTHER],
+        [f"l{i}" for i in range(MOST_LABELS + 2)],
+        [f"{i / 7:.3f}" for i in range(15)] + [""],
+        ["5", "5"],
     ],
-    ids=["without labels", "one point", "awkward labels", "many labels"],
+    ids=["without labels", "one point", "awkward labels", "many labels", "numbers", "one number"],
 )
 def test_maps_are_drawn(tmp_path, labels):
-    draw_png(drawing(labels), tmp_path / "map.png")
-    draw_html(drawing(labels), tmp_path / "map.html")
+    draw_picture(drawing(labels, ["$$x$$", "</script>"]), tmp_path / "map.png")
+    draw_html(drawing(labels, ["$$x$$", "</script>"]), tmp_path / "map.html")
+    ElementTree.parse(tmp_path / "map.svg")
     with Image.open(tmp_path / "map.png") as picture:
         assert picture.size[0] > 800
         assert len(np.unique(np.asarray(picture.convert("L")))) > 5
@@ -93,9 +110,35 @@ def test_neighbours_stay_together(count):
         assert (group[np.argsort(distances)[:, 1]] == group).all()
 
 
-@pytest.mark.parametrize(("labels", "expected"), [("5\tx\n", [NONE, "x"]), ("", ["", ""]), ("3\tx\n4\tx\n", ["", ""])])
+@pytest.mark.parametrize(("labels", "expected"), [("5\tx\n", ["", "x"]), ("", ["", ""]), ("3\tx\n4\tx\n", ["", ""])])
 def test_what_a_map_says_of_its_points(records, labels, expected):
     path = records.with_name("labels.tsv")
     path.write_text(f"record\tlabel\n{labels}")
-    found = described(records, path, np.array([0, 2]))
+    found = described(records, path, np.array([0, 2])).drop(columns="record")
     assert found.to_dict("list") == {"description": ["first", "last"], "length": [5, 7], "label": expected}
+
+
+def test_points_have_the_further_columns_of_their_records(tmp_path):
+    """The first record was dropped, so that the numbers of records are not the positions of points."""
+    write_shard(tmp_path / "shard.h5", DIGESTS, [len(text) for text in RESIDUES], batch(0, RESIDUES))
+    rows = [("1", "", "dropped", "", "0", "")]
+    for number, (name, row) in enumerate(zip(IDS, ROWS, strict=True), start=2):
+        rows.append((str(number), name, "accepted", "", str(len(RESIDUES[row])), DIGESTS[row]))
+    table = pd.DataFrame(rows, columns=["record", "id", "status", "description", "length", "digest"])
+    table.to_csv(tmp_path / "records.tsv", sep="\t", index=False)
+    accepted = read_accepted(tmp_path / "records.tsv")
+    assemble(tmp_path / "embeddings.h5", ATTRIBUTES, OPTIONS, accepted, [tmp_path / "shard.h5"])
+    (tmp_path / "labels.tsv").write_text("record\tlabel\n3\tkinase\n")
+    (tmp_path / "columns.tsv").write_text("record\tmass\tcolour\n1\t0\tno\n2\t1.5\t\n6\t\tred\n")
+    inputs = (tmp_path / name for name in ("embeddings.h5", "records.tsv", "labels.tsv"))
+    drawing = make_map(*inputs, "a note", "components", columns=tmp_path / "columns.tsv")
+    assert drawing.points["id"].tolist() == IDS
+    assert drawing.points["label"].tolist() == ["", "kinase", "", "", ""]
+    assert drawing.columns.to_dict("list") == {"mass": ["1.5", "", "", "", ""], "colour": ["", "", "", "", "red"]}
+    assert (drawing.title, drawing.details) == ("d", "mean embeddings by lucaone-1 · 5 sequences · a note")
+
+
+def test_many_points_of_an_svg_are_one_picture(tmp_path):
+    for name, count in (("few", 100), ("many", MOST_DRAWN_POINTS + 2)):
+        draw_picture(drawing(["a", "b"] * (count // 2)), tmp_path / f"{name}.png")
+        assert ("<image" in (tmp_path / f"{name}.svg").read_text()) == (name == "many"), name
