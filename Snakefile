@@ -17,6 +17,7 @@ configfile: "config/config.yaml"
 include: "rules/common.smk"
 include: "rules/receipts.smk"
 include: "rules/scheduling.smk"
+include: "rules/report.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sequences.smk"
 include: "rules/embedding.smk"
@@ -28,9 +29,6 @@ include: "rules/figures.smk"
 include: "rules/summary.smk"
 include: "rules/verification.smk"
 include: "rules/targets.smk"
-
-
-report: "resources/report/overview.rst"
 
 
 rule all:

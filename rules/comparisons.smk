@@ -19,12 +19,7 @@ rule compare_precisions:
         ),
     output:
         table="results/{dataset}/{model}/figures/precisions.tsv",
-        figure=report(
-            "results/{dataset}/{model}/figures/precisions.png",
-            category="Numerics",
-            labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
-            caption="../resources/report/precisions.rst",
-        ),
+        figure=comparison_figure("precisions"),
         receipt="results/{dataset}/receipts/precisions-{model}.json",
     log:
         "logs/compare_precisions/{dataset}/{model}.log",
@@ -55,12 +50,7 @@ rule compare_stitchings:
         ),
     output:
         table="results/{dataset}/{model}/figures/stitchings.tsv",
-        figure=report(
-            "results/{dataset}/{model}/figures/stitchings.png",
-            category="Windows",
-            labels={"dataset": "{dataset}", "model": "{model}", "kind": "figure"},
-            caption="../resources/report/stitchings.rst",
-        ),
+        figure=comparison_figure("stitchings"),
         receipt="results/{dataset}/receipts/stitchings-{model}.json",
     log:
         "logs/compare_stitchings/{dataset}/{model}.log",

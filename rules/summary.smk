@@ -1,7 +1,7 @@
-"""The end of a run: a table with a row for each dataset, what its results depend on, a page on the checks, checksums.
+"""The end of a run: an overview, a table of the datasets, what their results depend on, a page on the checks, checksums.
 
-Requires: all other results. Produces: results/summary.tsv, its page, validation.html, SHA256SUMS, and run.yaml and its
-page for each dataset.
+Requires: all other results. Produces: results/summary.tsv, its page, overview.html, validation.html, SHA256SUMS, and run.yaml
+and its page for each dataset.
 """
 
 
@@ -17,14 +17,9 @@ rule summarise:
         current=unless_summarised,
     output:
         table="results/summary.tsv",
-        html=report(
-            "results/summary.html",
-            category="Overview",
-            caption="../resources/report/summary.rst",
-        ),
-        validation=report(
-            "results/validation.html", category="Validation", caption="../resources/report/validation.rst"
-        ),
+        overview=in_report("results/overview.html", "Overview", "key_figures", ("page", "key figures")),
+        html=in_report("results/summary.html", "Overview", "summary", ("page", "table of the datasets")),
+        validation=in_report("results/validation.html", "Validation", "validation", ("page", "checks")),
         sums="results/SHA256SUMS",
         runs=[f"results/{name}/run.yaml" for name in DATASETS],
         pages=pages_of_runs(),

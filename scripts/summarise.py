@@ -1,16 +1,21 @@
 """Write the summary of a run: the table of its datasets, the pages of the report, each run.yaml, and all checksums."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from lucaflow.checkpoints.converted_checkpoint import read_record
-from lucaflow.files.receipts import as_list, recording_step
+from lucaflow.files.json_files import read_json
+from lucaflow.files.receipts import as_list, receipt_path, recorded_settings, recording_step
 from lucaflow.files.writing import write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.records.counts import Counts
 from lucaflow.report.completeness import require_complete
-from lucaflow.report.pages import page_by_dataset, page_of_text
+from lucaflow.report.overview import overview
+from lucaflow.report.pages import page
+from lucaflow.report.provenance import page_of_run
 from lucaflow.report.summary import summarise, validation
 
 OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "model", "encoder", "parameters")
@@ -20,28 +25,47 @@ def main() -> None:
     """Check that no result is missing; then write the tables and pages from counts, checks and receipts."""
     verified = {path.parent.parent.name: path for path in map(Path, snakemake.input.verified)}
     counts = {path.parent.parent.name: Counts.read(path) for path in map(Path, snakemake.input.counts)}
-    require_complete(counts, verified, map(Path, snakemake.input.predicted))
+    predicted = [Path(path) for path in snakemake.input.predicted]
+    require_complete(counts, verified, predicted)
     table = Path(snakemake.output.table)
-    rows = summarise(counts, verified, map(Path, snakemake.input.predicted), table.parents[1])
+    rows = summarise(counts, verified, predicted, table.parents[1])
     write_table(table, rows)
-    write_text(Path(snakemake.output.html), page_by_dataset(rows, "Summary"))
-    write_text(Path(snakemake.output.validation), page_by_dataset(validation(counts, verified), "Validation"))
-    write_runs()
+    write_text(Path(snakemake.output.html), page(rows, "Datasets of the run"))
+    write_text(Path(snakemake.output.validation), page(validation(counts, verified), "Checks of the records and files"))
+    predictions = [read_json(path) for path in predicted]
+    models = {path.parent.name for path in verified.values()} | {about["model"] for about in predictions}
+    shows = first_picture(verified, predicted)
+    write_text(Path(snakemake.output.overview), overview(table.parents[1], counts, sorted(models), predictions, shows))
+    write_runs(predictions)
     write_text(Path(snakemake.output.sums), as_list(table.parent, counts))
 
 
-def write_runs() -> None:
+def first_picture(verified: Mapping[str, Path], predicted: Sequence[Path]) -> tuple[Path, str] | None:
+    """Return a map of the first dataset that has one, else a figure of predictions, and its words; or None."""
+    maps = {dataset: path.parent / "figures/map.png" for dataset, path in verified.items()}
+    for dataset, path in maps.items():
+        if path.is_file():
+            return path, f"Map of {dataset}: each point is a sequence, near those with similar embeddings."
+    for path in predicted:
+        if path.with_suffix(".png").is_file():
+            return path.with_suffix(".png"), f"Predictions of {path.stem} for {path.parents[1].name}."
+    return None
+
+
+def write_runs(predictions: Sequence[Mapping[str, Any]]) -> None:
     """Write run.yaml and its page for each dataset: the configuration, versions and checksums of its results."""
     records = [read_record(Path(folder)) for folder in snakemake.params.checkpoints]
     by_sha256 = {record["model"]["sha256"]: {name: record[name] for name in OF_CHECKPOINT} for record in records}
-    for path, page in zip(map(Path, snakemake.output.runs), map(Path, snakemake.output.pages), strict=True):
+    for path, html in zip(map(Path, snakemake.output.runs), map(Path, snakemake.output.pages), strict=True):
         dataset = path.parent.name
         run = dict(snakemake.params.settings["runs"][dataset])
         if run["checkpoint_sha256"]:
             run["checkpoint"] = by_sha256[run["checkpoint_sha256"]]
-        text = yaml.safe_dump(run, sort_keys=False, allow_unicode=True)
-        write_text(path, text)
-        write_text(page, page_of_text(text, f"{dataset}: run.yaml"))
+        write_text(path, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))
+        read = recorded_settings(receipt_path(path.parent, "normalize")) or {"file": {}}
+        write_text(
+            html, page_of_run(run, read["file"], [about for about in predictions if about["dataset"] == dataset])
+        )
 
 
 if __name__ == "__main__":

@@ -25,3 +25,9 @@ def precision_files():
     if OPTIONS.precision == "float32" or not EMBEDDED:
         return []
     return comparison_files("precisions")(None)
+
+
+def comparison_figure(step):
+    """Return the figure of a comparison, as the report shows it."""
+    path = f"results/{{dataset}}/{{model}}/figures/{step}.png"
+    return in_report(path, "Comparisons", step, ("dataset", "{dataset} ({model})"), step)

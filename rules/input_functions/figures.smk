@@ -3,13 +3,13 @@
 from lucaflow.config import result_files
 
 FIGURES = result_files.figures_of(OPTIONS, config["figures"]["tsne"])
-# Category, caption and label of a figure in the report. Pages are not in it: browsers leave frames of more than 2 MB
+# Category, caption and subcategory of a figure in the report. Pages are not in it: browsers leave frames of more than 2 MB
 # empty.
 IN_REPORT = {
     "map.png": ("Maps", "map", "components"),
     "tsne.png": ("Maps", "tsne", "t-SNE"),
-    "lengths.png": ("Lengths", "lengths", "lengths"),
-    "contacts.png": ("Contacts", "contacts", "contacts"),
+    "lengths.png": ("Sequences", "lengths", "lengths"),
+    "contacts.png": ("Sequences", "contacts", "contacts"),
 }
 
 
@@ -23,8 +23,7 @@ def figure_output(name):
     if name not in IN_REPORT:
         return path
     category, caption, kind = IN_REPORT[name]
-    labels = {"dataset": "{dataset}", "model": "{model}", "kind": kind}
-    return report(path, category=category, labels=labels, caption=f"../resources/report/{caption}.rst")
+    return in_report(path, category, caption, ("dataset", "{dataset} ({model})"), kind)
 
 
 def drawn_shards(wildcards):

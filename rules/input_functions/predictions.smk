@@ -20,8 +20,7 @@ def prediction_output(suffix):
     if suffix not in PREDICTIONS_IN_REPORT:
         return path
     kind, caption = PREDICTIONS_IN_REPORT[suffix]
-    labels = {"dataset": "{dataset}", "task": "{task}", "kind": kind}
-    return report(path, category="Predictions", labels=labels, caption=f"../resources/report/{caption}.rst")
+    return in_report(path, "Predictions", caption, ("result", f"{{task}}: {kind}"), "{dataset}")
 
 
 def either(names):

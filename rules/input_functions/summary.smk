@@ -63,10 +63,7 @@ def pages_of_runs():
 
 
 def page_of_run(name):
-    caption = "../resources/report/provenance.rst"
-    return report(
-        f"results/{name}/run.html", category="Provenance", labels={"dataset": name}, caption=caption
-    )
+    return in_report(f"results/{name}/run.html", "Provenance", "provenance", ("dataset", name))
 
 
 def summary_receipt():

@@ -20,7 +20,7 @@ from lucaflow.records.seq_types import SEQ_TYPES
 from lucaflow.schemas import expanded, unknown_keys, violations, with_defaults
 
 # Names that LucaFlow uses in results/.
-_RESERVED = ("receipts", "settings", "sha256sums", "summary.tsv", "summary.html", "validation.html")
+_RESERVED = ("receipts", "settings", "sha256sums", "summary.tsv", "summary.html", "overview.html", "validation.html")
 # Of the table, in characters.
 _LONGEST_LINE = 100_000
 # Snakemake takes such a name for a rule that depends on itself endlessly.

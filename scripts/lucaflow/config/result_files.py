@@ -8,7 +8,9 @@ from typing import Any
 from lucaflow.config.datasets import Dataset
 from lucaflow.engine.options import EmbeddingOptions
 
-OF_RUN = ("results/summary.tsv", "results/summary.html", "results/validation.html", "results/SHA256SUMS")
+OF_RUN = tuple(
+    f"results/{name}" for name in ("summary.tsv", "summary.html", "overview.html", "validation.html", "SHA256SUMS")
+)
 OF_DATASET = ("run.yaml", "run.html", "records.tsv")
 OF_EMBEDDINGS = ("embeddings.h5", "verified.json")
 

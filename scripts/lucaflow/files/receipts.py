@@ -40,7 +40,7 @@ _FILES_OF_STEPS = {
     "export": ("*/export/*",),
     "plan": ("heads/plan.json", "heads/sequences"),
     "predict": ("predictions/{of}.*",),
-    "summary": ("summary.*", "validation.html", "SHA256SUMS", "*/run.yaml", "*/run.html"),
+    "summary": ("summary.*", "overview.html", "validation.html", "SHA256SUMS", "*/run.yaml", "*/run.html"),
 }
 
 

@@ -1,0 +1,31 @@
+"""The first page of the report, its categories, and how each result is named in them.
+
+Requires: the configuration. Produces: named functions. Results have one label each: of several, Snakemake 9.27 takes one
+with two values in equal halves for a switch, and fails where not all combinations exist.
+"""
+
+
+report: "../resources/report/overview.rst"
+
+
+def categories():
+    """Return the titles of the categories by their names. Snakemake sorts them by title, so numbers give the order."""
+    may_be_there = {
+        "Overview": True,
+        "Maps": bool(SINGLES),
+        "Sequences": bool(SINGLES),
+        "Predictions": any(dataset.tasks for dataset in DATASETS.values()),
+        "Validation": True,
+        "Provenance": True,
+        "Comparisons": True,
+    }
+    names = [name for name, there in may_be_there.items() if there]
+    return {name: f"{number} {name}" for number, name in enumerate(names, start=1)}
+
+
+def in_report(path, category, caption, label, subcategory=None):
+    """Return an output as the report shows it. caption: of resources/report; label: its kind and its words."""
+    kind, words = label
+    caption = f"../resources/report/{caption}.rst"
+    found = {"category": categories()[category], "caption": caption, "labels": {kind: words}}
+    return report(path, **found, **({"subcategory": subcategory} if subcategory else {}))

@@ -1,0 +1,81 @@
+"""Pages that need nothing but themselves."""
+
+from collections import Counter
+
+import pandas as pd
+
+from lucaflow.records.counts import Counts
+from lucaflow.report.overview import overview
+from lucaflow.report.pages import page
+from lucaflow.report.provenance import page_of_run
+
+RUN = {
+    "dataset": {
+        "name": "p",
+        "path": "/home/somebody/p.csv",
+        "seq_type": "prot",
+        "columns": {"header": None, "id": "acc", "sequence": None, "label": None, "pairs": False},
+        "model": {"llm_version": "mini", "llm_step": 1},
+        "tasks": ["T"],
+    },
+    "checkpoint_sha256": "c" * 64,
+    "config": {
+        "embedding": {"outputs": ["mean", "max"], "embedding_complete": True},
+        "checkpoints": {"path": "/big/x"},
+    },
+    "versions": {"torch": "2.13.0"},
+    "checkpoint": {
+        "llm_version": "mini",
+        "llm_step": 1,
+        "origin": {"/big/x/pytorch.pth": {"bytes": 5, "sha256": "f" * 64}},
+        "model": {"sha256": "c" * 64, "bytes": 7},
+        "encoder": {"num_hidden_layers": 6},
+        "parameters": 12,
+    },
+}
+PREDICTED = {
+    "task": "T",
+    "dataset": "p",
+    "model": "mini-1",
+    "head_sha256": "a" * 64,
+    "device": "cpu",
+    "predicted": 1234,
+}
+
+
+def test_provenance_is_told_without_the_folders_of_a_machine():
+    found = page_of_run(RUN, {"sha256": "d" * 64}, [PREDICTED])
+    for text in ("p.csv", "pytorch.pth", "c" * 64, "d" * 64, "f" * 64, "a" * 64, "mean, max", "true", "2.13.0", "acc"):
+        assert f">{text}<" in found, text
+    assert "/home" not in found and "/big" not in found
+    pairs = {key: RUN[key] for key in RUN if key != "checkpoint"}
+    assert "Checkpoint" not in page_of_run(pairs, {}, [])
+
+
+def test_the_overview_has_key_figures_and_a_picture(tmp_path):
+    picture = tmp_path / "map.png"
+    picture.write_bytes(b"\x89PNG")
+    counts = {"p": Counts(Counter(accepted=2, dropped=1), lengths={1000: 2})}
+    found = overview(tmp_path, counts, ["mini-1"], [PREDICTED], (picture, "A map of <p>."))
+    assert f"<h1>{tmp_path.name}</h1>" in found
+    for text in (
+        "<b>1</b> dataset<",
+        "<b>3</b> records",
+        "<b>2</b> distinct",
+        "<b>2,000</b>",
+        "<b>1,234</b>",
+        "mini-1",
+    ):
+        assert text in found, text
+    assert "data:image/png;base64,iVBORw==" in found and "A map of &lt;p&gt;." in found
+    without = overview(tmp_path, counts, [], [], None)
+    assert "prediction" not in without and "<img" not in without
+
+
+def test_numbers_have_four_digits_and_texts_stay():
+    rows = pd.DataFrame({"p": [0.123456, None], "ec": ["1.10", "<b>"], "n": pd.array([12345, None], "Int64")})
+    found = page(rows, "T")
+    for cell in (">0.1235<", ">1.10<", ">&lt;b&gt;<", ">12345<"):
+        assert cell in found
+    assert found.count(">-<") == 2
+    assert "<tbody>\n</tbody>" in page(rows.iloc[:0], "T")
