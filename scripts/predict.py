@@ -25,8 +25,8 @@ from lucaflow.errors import InputError, shown
 from lucaflow.files.receipts import receipt_path, recorded_settings, recording_step
 from lucaflow.files.writing import write_json, write_table, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.report.pages import page, page_of_text
-from lucaflow.report.predictions import as_html, described, draw
+from lucaflow.report.pages import page, paragraph, title_of_page, whole_page
+from lucaflow.report.predictions import agreement, as_html, comparison_of, described, draw
 from lucaflow.store.assembly import read_accepted
 from lucaflow.store.verification import remove_stale_shards
 
@@ -41,7 +41,8 @@ def main() -> None:
     predictions = read_predictions(output(".csv"))
     draw(predictions, about, output(".png"))
     listed = described(predictions, records, about["seq_types"])
-    write_text(output(".html"), as_html(listed, about))
+    compared = comparison_of(predictions, about)
+    write_text(output(".html"), as_html(listed, about, agreement(compared, about) if compared else ""))
     if snakemake.params.dataset.columns.label:
         evaluate_against_labels(predictions, about)
 
@@ -129,9 +130,9 @@ def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any])
     title = f"{about['dataset']}: {about['task']} against the labels"
     if GROUND_TRUTH not in predictions:
         known = f"the task's classes ({shown(', '.join(about['labels']))})" if about["labels"] else "numbers"
-        text = f"nothing to compare, since no label in {snakemake.params.dataset.columns.label} is among {known}"
+        text = f"nothing to compare: no label in {snakemake.params.dataset.columns.label} is among {known}"
         write_table(output(".metrics.tsv"), pd.DataFrame(columns=METRIC_COLUMNS))
-        write_text(output(".metrics.html"), page_of_text(f"{title}: {text}.", title))
+        write_text(output(".metrics.html"), whole_page(title, [title_of_page(title), paragraph(f"{text.capitalize()}.")]))
         logger.warning("%s, %s: %s", about["dataset"], about["task"], text)
         return
     comparison = compare(predictions, about["task_type"], about["labels"])

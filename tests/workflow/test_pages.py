@@ -110,6 +110,7 @@ def test_every_result_of_the_report_shows(finished):
         assert texts["2 Maps", "t-SNE"] == ["a picture"] * 2
         assert "balanced accuracy" in texts["4 Predictions", "places"][1]
         assert "MiniProtLoc" in texts["4 Predictions", "places"][2]
+        assert "Rows with:" in texts["4 Predictions", "places"][2], "a table sorts within the report too"
         assert "checksums of the shards" in texts["5 Validation", ""][0]
         assert "SHA-256 of the converted weights" in texts["6 Provenance", ""][0]
         assert not any(str(finished.directory) in text or str(ROOT) in text for text in texts["6 Provenance", ""])
@@ -127,5 +128,28 @@ def test_a_map_is_searched(finished):
         search.clear()
         search.send_keys("no such text")
         WebDriverWait(driver, 10).until(lambda driver: driver.execute_script(FOUND) == "0 found")
+        assert foreign_requests(driver) == []
+        assert complaints(driver) == []
+
+
+def test_a_table_is_sorted_and_filtered(finished):
+    with browser() as driver:
+        open_page(driver, finished.directory / "results/places/predictions/MiniProtLoc.html")
+        search = WebDriverWait(driver, 30).until(lambda driver: driver.find_element(By.TAG_NAME, "input"))
+        column = [each.text for each in driver.find_elements(By.TAG_NAME, "th")].index("prob")
+        cells = f"tbody td:nth-child({column + 1})"
+
+        def probabilities():
+            found = driver.find_elements(By.CSS_SELECTOR, cells)
+            return [float(each.get_attribute("data-order")) for each in found]
+
+        assert probabilities() != sorted(probabilities())
+        driver.find_elements(By.TAG_NAME, "th")[column].click()
+        assert len(probabilities()) == 120 and probabilities() == sorted(probabilities())
+        search.send_keys("nucleus")
+        rows = WebDriverWait(driver, 10).until(
+            lambda driver: (found := driver.find_elements(By.CSS_SELECTOR, "tbody tr")) and len(found) < 120 and found
+        )
+        assert all("Nucleus" in row.text for row in rows)
         assert foreign_requests(driver) == []
         assert complaints(driver) == []

@@ -80,7 +80,7 @@ def prediction_files(dataset: Dataset) -> list[str]:
 
 def prediction_suffixes(labelled: bool) -> list[str]:
     """Return the suffixes of the results of a task. With labels, they include metrics of the predictions."""
-    return [".csv", ".failed.csv", ".json", ".png", ".html", *[".metrics.tsv", ".metrics.html"] * labelled]
+    return [".csv", ".failed.csv", ".json", ".png", ".svg", ".html", *[".metrics.tsv", ".metrics.html"] * labelled]
 
 
 def prediction_reports(datasets: Iterable[Dataset]) -> list[str]:

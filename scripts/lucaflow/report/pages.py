@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import distribution
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # pages are made of any rows; pandas takes half a second to load
     import pandas as pd
+# The package that brings the library DataTables, and the names of its files, which are read without importing it.
+_LIBRARY = ("itables", "itables/html/dt_bundle")
 # Columns with longer cells get a minimum width.
 LONG = 60
 _STYLE = (
@@ -19,11 +26,15 @@ _STYLE = (
 )
 
 
-def page(rows: pd.DataFrame, title: str) -> str:
-    """Return a table as a page. Every cell is escaped, and columns of long text get a minimum width."""
+def page(rows: pd.DataFrame, title: str, notes: Iterable[str] = ()) -> str:
+    """Return a table as a page: a click on a header sorts it, and the rows that hold a typed text stay.
+
+    notes: paragraphs between the title and the table. Every cell is escaped, and columns of long text get a minimum
+    width.
+    """
     cells = rows.astype(object).where(rows.notna(), None)
     columns = {in_words(str(name)): cells[name].tolist() for name in cells}
-    return whole_page(title, [paragraph(title), table(columns)])
+    return whole_page(title, [title_of_page(title), *map(paragraph, notes), table(columns), _sorting()])
 
 
 def in_words(name: str) -> str:
@@ -37,20 +48,53 @@ def in_words(name: str) -> str:
 
 def table(columns: Mapping[str, Sequence[Any]]) -> str:
     """Return columns, by their names, as a table of HTML. Missing values are shown as `-`."""
-    texts = {name: [shown(value) for value in values] for name, values in columns.items()}
-    classes = {name: _class_of(values, texts[name]) for name, values in columns.items()}
+    classes = {name: _class_of(values) for name, values in columns.items()}
     header = "".join(f"<th{classes[name]}>{html.escape(name)}</th>" for name in columns)
-    rows = zip(
-        *([f"<td{classes[name]}>{html.escape(text)}</td>" for text in texts[name]] for name in texts), strict=True
-    )
-    body = "".join(f"<tr>{''.join(row)}</tr>\n" for row in rows)
+    cells = ([_cell(value, classes[name]) for value in values] for name, values in columns.items())
+    body = "".join(f"<tr>{''.join(row)}</tr>\n" for row in zip(*cells, strict=True))
     return f"<table><thead><tr>{header}</tr></thead><tbody>\n{body}</tbody></table>"
 
 
-def _class_of(values: Sequence[Any], texts: Sequence[str]) -> str:
+def _class_of(values: Sequence[Any]) -> str:
     if all(_is_missing(value) or isinstance(value, Real) for value in values):
         return " class=number"
-    return " class=long" if max(map(len, texts), default=0) > LONG else ""
+    return " class=long" if max((len(str(value)) for value in values), default=0) > LONG else ""
+
+
+def _cell(value: Any, kind: str) -> str:
+    """Return a cell of HTML; a number with a fraction also with all its digits, by which it is sorted."""
+    order = f" data-order={value!r}" if isinstance(value, float) and math.isfinite(value) else ""
+    return f"<td{kind}{order}>{html.escape(shown(value))}</td>"
+
+
+@cache
+def _sorting() -> str:
+    """Return the script that lets tables be sorted and filtered. It holds the library, packed: nothing is fetched.
+
+    A browser without DecompressionStream (before 2023) shows the tables as they are.
+    """
+    script, style = (_packed(f"{_LIBRARY[1]}.{kind}") for kind in ("js", "css"))
+    return _SCRIPT.replace("SCRIPT", script).replace("STYLE", style)
+
+
+def _packed(name: str) -> str:
+    """Return a file of the library in gzip and base64; always the same text for the same file."""
+    path = Path(str(distribution(_LIBRARY[0]).locate_file(name)))
+    return base64.b64encode(gzip.compress(path.read_bytes(), mtime=0)).decode()
+
+
+_SCRIPT = """<script type=module>
+const unpacked = packed => {
+  const bytes = new Blob([Uint8Array.from(atob(packed), letter => letter.charCodeAt(0))]);
+  return new Response(bytes.stream().pipeThrough(new DecompressionStream("gzip"))).text();
+};
+document.head.append(Object.assign(document.createElement("style"), {textContent: await unpacked("STYLE")}));
+const source = new Blob([await unpacked("SCRIPT")], {type: "text/javascript"});
+const {default: DataTable} = await import(URL.createObjectURL(source));
+for (const table of document.querySelectorAll("table")) {
+  new DataTable(table, {paging: false, order: [], autoWidth: false, language: {search: "Rows with:"}});
+}
+</script>"""
 
 
 def _is_missing(value: Any) -> bool:
