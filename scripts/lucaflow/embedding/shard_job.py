@@ -133,10 +133,9 @@ def _compute(
     name: of the shard, for the progress bar.
     """
     writer.device = device_name(device)
-    measured = writer.measured_budget if tokens_per_batch == "auto" else None
-    engine = _load_engine(checkpoint, writer.content.options, device, measured or tokens_per_batch)
+    engine = _load_engine(checkpoint, writer.content.options, device, writer.budget_for(tokens_per_batch))
     if tokens_per_batch == "auto":
-        writer.measured_budget = engine.budget
+        writer.record_budget(engine.budget)
     rows = np.flatnonzero(~writer.reused)
     complete = writer.complete[rows]
     lengths, _ = writer.content.options.windowing.counts(np.array(writer.content.lengths)[rows])

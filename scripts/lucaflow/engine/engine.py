@@ -1,13 +1,13 @@
 """Embed sequences: from residues to arrays of vectors, matrices and contacts.
 
-Batches, the device, and batches halved for lack of memory change values only by float rounding.
+Batches, the device, and a budget halved for lack of memory change values only by float rounding.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -53,7 +53,7 @@ class LaunchedBatch:
 
 
 class Engine:
-    """Embeds sequences with one network on one device, `budget` tokens at once.
+    """Embeds sequences with one network on one device, `budget` tokens at once. A lack of memory halves the budget.
 
     contact_head: needed if contacts are requested; bytes_per_token: as measured on this GPU, for an error message.
     """
@@ -137,23 +137,57 @@ class Engine:
         skip: (n,) bool, sequences without results. They keep their places in the batches, so that the other sequences
         get the same values to the last bit. A batch of skipped sequences alone is not computed.
         A GPU gets the next batch before the results of the previous one are read.
+        If memory is too small for a batch, its tokens are halved and become the budget; all sequences without results
+        so far are planned anew with it, as in a job that starts with this budget. The next batch of results says so.
         """
         planned = self.plan(sequences)
-        skip = np.zeros(len(sequences), dtype=bool) if skip is None else skip
+        complete = np.zeros(len(sequences), dtype=bool) if skip is None else skip.copy()
+        halved_to: int | None = None
+        while True:
+            rest = self._embed_within_budget(sequences, planned, complete.copy())
+            while True:
+                try:
+                    batch = next(rest)
+                except StopIteration as end:
+                    too_large: int | None = end.value
+                    break
+                complete[batch.sequences] = True
+                yield batch if halved_to is None else replace(batch, halved_to=halved_to)
+                halved_to = None
+            if too_large is None:
+                return
+            halved_to = self.budget = too_large // 2
+            self._free_unused()
+
+    def _embed_within_budget(
+        self, sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow], skip: np.ndarray
+    ) -> Generator[EmbeddedBatch, None, int | None]:
+        """Yield the results of `embed`; return None, or the tokens of the batch for which memory was too small.
+
+        A batch that does not fit beside the results of the one before it is tried once more when these are read.
+        """
         pooling = Pooling(self.options.vectors, skip)
         before: LaunchedBatch | None = None
         for start, stop in plan_batches([item.tokens for item in planned], self.budget):
             if all(skip[item.sequence] for item in planned[start:stop]):
                 continue
-            for launched in self._launch_or_split(sequences, planned[start:stop]):
-                if launched.ready is None:
-                    yield self._finish(launched, sequences, pooling)
-                    continue
-                if before is not None:
-                    yield self._finish(before, sequences, pooling)
+            part = planned[start:stop]
+            launched = self._launch_if_it_fits(sequences, part, before is None)
+            if before is not None:
+                yield self._finish(before, sequences, pooling)
+                before = None
+                if launched is None:
+                    self._free_unused()
+                    launched = self._launch_if_it_fits(sequences, part, True)
+            if launched is None:
+                return sum(item.tokens for item in part)
+            if launched.ready is None:
+                yield self._finish(launched, sequences, pooling)
+            else:
                 before = launched
         if before is not None:
             yield self._finish(before, sequences, pooling)
+        return None
 
     def matrices(self, sequences: Sequence[NormalisedSequence]) -> list[np.ndarray]:
         """Return the whole matrices (rows, H) of a few sequences. The options must request `matrix`."""
@@ -165,27 +199,32 @@ class Engine:
                 matrix[piece.start_row : piece.start_row + len(piece.rows)] = piece.rows
         return [found[index] for index in range(len(sequences))]
 
-    def _launch_or_split(
-        self, sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow]
-    ) -> Iterator[LaunchedBatch]:
-        """Launch a batch; if memory is too small, launch its halves, which gives the same values."""
+    def _launch_if_it_fits(
+        self, sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow], alone: bool
+    ) -> LaunchedBatch | None:
+        """Launch a batch; return None if memory is too small for it.
+
+        alone: whether no other batch is on the device. Raises DeviceError if a single window does not fit alone.
+        """
         try:
             with on_device(self.device):
-                launched = self._launch(sequences, planned)
+                return self._launch(sequences, planned)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if len(planned) == 1:
+            if alone and len(planned) == 1:
                 raise self._out_of_memory_error(planned[0], sequences[planned[0].sequence], error) from error
-            logger.warning("not enough memory for a batch of %d windows; halving the batch", len(planned))
-        else:
-            yield launched
-            return
+            if alone:
+                logger.warning(
+                    "not enough memory for a batch of %d windows, %d tokens; halving the batch and those after it",
+                    len(planned), sum(item.tokens for item in planned),
+                )  # fmt: skip
+        return None
+
+    def _free_unused(self) -> None:
+        """Give the memory that torch holds unused back to the GPU, so that blocks of other sizes can be made of it."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        middle = len(planned) // 2
-        yield from self._launch_or_split(sequences, planned[:middle])
-        yield from self._launch_or_split(sequences, planned[middle:])
 
     def _launch(self, sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow]) -> LaunchedBatch:
         """Start computing a batch; on a GPU, return without waiting."""

@@ -39,7 +39,8 @@ class EmbeddedBatch:
     """The results of a batch: pieces of arrays, and vectors of the sequences that are complete with it.
 
     sequences: (B,) indices of these sequences, increasing; residues_embedded, windows: (B,) their counts; vectors:
-    (B, H) of each requested kind.
+    (B, H) of each requested kind; halved_to: the tokens of a batch from here on, if memory was too small for more.
+    Then pieces of arrays that are not complete are void, and come again.
     """
 
     sequences: np.ndarray
@@ -47,6 +48,7 @@ class EmbeddedBatch:
     windows: np.ndarray
     vectors: dict[str, np.ndarray]
     pieces: list[Piece]
+    halved_to: int | None = None
 
 
 def pool(hidden: Tensor, planned: Sequence[PlannedWindow], vectors: Sequence[str]) -> dict[str, Tensor]:

@@ -32,7 +32,8 @@ ORIGIN_ATTRIBUTES = ("dataset", "llm_version", "llm_step", "checkpoint_sha256", 
 CHECKSUM_ATTRIBUTE = "checksum"
 
 DEVICE_LENGTH = 64
-BUDGET, BUDGET_DEVICE = "tokens_per_batch", "tokens_per_batch_on"
+# The tokens per batch, the device they were measured or halved on, and whether they were halved for lack of memory.
+BUDGET, BUDGET_DEVICE, BUDGET_HALVED = "tokens_per_batch", "tokens_per_batch_on", "tokens_per_batch_halved"
 
 
 def hdf5_name(identifier: str) -> str:
@@ -147,6 +148,7 @@ def create_empty_shard(path: Path, content: ShardContent) -> None:
     count, dtype = len(content.digests), content.options.dtype
     with h5py.File(path, "w", libver="earliest", locking=False) as file:
         file.attrs.update({**content.attributes, BUDGET: np.int64(0), BUDGET_DEVICE: np.zeros((), f"S{DEVICE_LENGTH}")})
+        file.attrs[BUDGET_HALVED] = np.int64(False)
         for name in IDENTITY:
             file[name] = content.identity[name]
         for name in COUNTS:

@@ -34,6 +34,7 @@ from lucaflow.store.checksums import (
 from lucaflow.store.format import (
     BUDGET,
     BUDGET_DEVICE,
+    BUDGET_HALVED,
     CHECKSUM_ATTRIBUTE,
     DEVICE_LENGTH,
     IDENTITY,
@@ -81,16 +82,26 @@ class ShardWriter:
                 f"{self.path} is incomplete: {self.complete.sum()} of {len(self.complete)} sequences were embedded"
             )
 
-    @property
-    def measured_budget(self) -> int | None:
-        """The number of tokens per batch, if it was measured on the same device, else None."""
-        same = self._file.attrs[BUDGET_DEVICE] == self._device
-        return int(self._file.attrs[BUDGET]) if same else None
+    def budget_for(self, requested: int | str) -> int | str:
+        """Return the tokens per batch with which this job gets the values of the interrupted one, or `requested`.
 
-    @measured_budget.setter
-    def measured_budget(self, tokens: int) -> None:
+        requested: `compute.tokens_per_batch`. For `auto`, what the same device was measured to take; and never more
+        than what its memory was found too small for.
+        """
+        recorded, halved = int(self._file.attrs[BUDGET]), bool(self._file.attrs.get(BUDGET_HALVED, 0))
+        if self._file.attrs[BUDGET_DEVICE] != self._device or not recorded:
+            return requested
+        if requested == "auto":
+            return recorded
+        return min(int(requested), recorded) if halved else requested
+
+    def record_budget(self, tokens: int, *, halved: bool = False) -> None:
+        """Record the tokens per batch on this device. halved: whether memory was too small for more."""
+        same = self._file.attrs[BUDGET_DEVICE] == self._device
+        halved = halved or (same and bool(self._file.attrs.get(BUDGET_HALVED, 0)))
         self._file.attrs.modify(BUDGET, np.int64(tokens))
         self._file.attrs.modify(BUDGET_DEVICE, self._device)
+        self._file.attrs.modify(BUDGET_HALVED, np.int64(halved))
 
     @property
     def _device(self) -> np.bytes_:
@@ -101,6 +112,8 @@ class ShardWriter:
         digests, options = self.content.digests, self.content.options
         rows = np.arange(len(digests)) if rows is None else rows
         for batch in batches:
+            if batch.halved_to is not None:
+                self._begin_with(batch.halved_to)
             for piece in batch.pieces:
                 self._matrices.write(piece, digests[rows[piece.sequence]])
             here = rows[batch.sequences]
@@ -118,6 +131,13 @@ class ShardWriter:
                 self._write_rows(here, values, reused=False)
             if time.monotonic() - self._flushed >= _SECONDS_BETWEEN_FLUSHES:
                 self.make_durable()
+
+    def _begin_with(self, tokens: int) -> None:
+        """Record a halved number of tokens per batch, after the rows of larger batches and before those of smaller."""
+        self.make_durable()
+        self.record_budget(tokens, halved=True)
+        self.make_durable()
+        self._matrices.forget_unfinished()
 
     def reuse_rows(self, shard: h5py.File, here: np.ndarray, there: np.ndarray) -> None:
         """Copy rows `there` (n,) of another shard with the same fingerprint to rows `here` (n,); check their checksums.
@@ -210,7 +230,7 @@ def _is_resumable(path: Path, empty: Path) -> bool:
 def _structure(file: h5py.File) -> dict[str, tuple[Any, ...]]:
     """Return the attributes of a file, and the type, shape, offset and attributes' types of each array."""
     found: dict[str, tuple[Any, ...]] = {
-        name: (value,) for name, value in file.attrs.items() if name not in (BUDGET, BUDGET_DEVICE)
+        name: (value,) for name, value in file.attrs.items() if name not in (BUDGET, BUDGET_DEVICE, BUDGET_HALVED)
     }
 
     def add_array(name: str, item: Any) -> None:
@@ -243,6 +263,10 @@ class _MatrixWriter:
         self.file = file
         self.dtype = dtype
         self._unfinished: dict[str, _UnfinishedMatrix] = {}
+
+    def forget_unfinished(self) -> None:
+        """Begin anew with matrices that are not complete."""
+        self._unfinished.clear()
 
     def write(self, piece: Any, digest: str) -> None:
         """Write a piece (`lucaflow.engine.pooling.Piece`) of the sequence with this digest."""

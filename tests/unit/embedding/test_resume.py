@@ -6,7 +6,9 @@ import errno
 import logging
 import random
 import stat
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import h5py
@@ -19,6 +21,7 @@ from lucaflow.embedding.shard_job import Computed, embed_shard
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.outcomes import digest_of
+from lucaflow.store.format import BUDGET_HALVED
 from lucaflow.store.verification import remove_stale_shards
 
 # Of a shard: only files with such names are removed.
@@ -139,26 +142,70 @@ def test_a_sequence_in_windows_begins_anew_in_the_same_batches(job, undisturbed_
     assert len(again.launched) < len(batches) - number + 5
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_memory_that_ends_in_a_batch_changes_no_value(job, monkeypatch, number):
-    """The batch is halved; an interrupted job resumes with whole batches."""
-    again = job("again")
-    launch = Engine._launch
-    calls = iter(range(1000))
+@pytest.fixture
+def short_memory(monkeypatch):
+    """Return what makes memory too small for the batch of a number, in the jobs that run within it."""
 
-    def short(engine, sequences, planned):
-        if next(calls) == number:
-            raise torch.OutOfMemoryError
-        return launch(engine, sequences, planned)
+    @contextmanager
+    def short(number: int):
+        launch, calls = Engine._launch, count()
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Engine, "_launch", short)
-        again.cut(2, budget=90)
-    again.run(budget=90)
+        def launch_unless_short(engine, sequences, planned):
+            if next(calls) == number:
+                raise torch.OutOfMemoryError
+            return launch(engine, sequences, planned)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Engine, "_launch", launch_unless_short)
+            yield
+
+    return short
+
+
+@pytest.mark.parametrize(
+    ("chosen", "budget", "number"), [(OPTIONS, 90, 0), (OPTIONS, 90, 1), (OPTIONS, "auto", 1), (WINDOWED, 24, 2)]
+)
+def test_a_job_whose_memory_was_too_small_goes_on_with_the_halved_batches(
+    job, short_memory, monkeypatch, chosen, budget, number
+):
+    """Also where the next job has more memory: its values have the bits of the job that was not cut off."""
+    monkeypatch.setattr("lucaflow.engine.devices.CPU_TOKENS_PER_BATCH", 90)
     whole = job("whole")
-    whole.run(budget=90)
-    with h5py.File(again.output) as one, h5py.File(whole.output) as other:
+    with short_memory(number):
+        expected = whole.run(chosen=chosen, budget=budget)
+    largest = sum(length + 2 for length in whole.launched[number])
+    assert max(sum(length + 2 for length in batch) for batch in whole.launched[number + 1 :]) <= largest // 2
+    for cut_at in range(number + 2, len(whole.launched), max(2, len(whole.launched) // 4)):
+        again = job(f"again-{cut_at}")
+        with short_memory(number):
+            again.cut(cut_at, chosen, budget)
+        assert again.run(chosen=chosen, budget=budget) == expected
+        assert again.launched == whole.launched[-len(again.launched) :]
+    undisturbed = job("undisturbed")
+    undisturbed.run(chosen=chosen, budget=budget)
+    with h5py.File(whole.output) as one, h5py.File(undisturbed.output) as other:
         np.testing.assert_allclose(one["mean"][:], other["mean"][:], atol=1e-5)
+        for digest, matrix in one["matrix"].items():
+            np.testing.assert_allclose(matrix[:], other["matrix"][digest][:], atol=1e-5)
+
+
+def test_a_smaller_number_that_is_asked_for_after_memory_was_too_small_counts(job, short_memory):
+    again = job("again")
+    with short_memory(0):
+        again.cut(2, budget=90)
+    again.run(budget=1)
+    assert {len(batch) for batch in again.launched} == {1}
+
+
+def test_a_working_file_of_an_older_version_is_resumed(job, undisturbed):
+    """It does not say whether memory was too small."""
+    _, batches = undisturbed
+    again = job("again")
+    again.cut(2)
+    with h5py.File(again.working, "r+") as file:
+        del file.attrs[BUDGET_HALVED]
+    again.run()
+    assert again.launched == batches[2:]
 
 
 def test_what_is_there_is_said(job, caplog):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -107,7 +108,7 @@ MEMORY_IS_FULL = RuntimeError(
 
 
 @pytest.mark.parametrize("error", [GPU_IS_FULL, MEMORY_IS_FULL])
-def test_short_memory_halves_the_batch_and_changes_no_value(encoder, monkeypatch, error):
+def test_short_memory_halves_this_batch_and_those_after_it_and_changes_no_value(encoder, monkeypatch, error):
     reference, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
     forward = encoder.forward
     sizes = []
@@ -119,8 +120,34 @@ def test_short_memory_halves_the_batch_and_changes_no_value(encoder, monkeypatch
         return forward(ids, types, lengths, **named)
 
     monkeypatch.setattr(encoder, "forward", short)
-    matrices, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
-    assert sizes == [5, 2, 3, 1, 2]
+    engine = Engine(encoder, options(), CPU, 10_000)
+    matrices, _ = embedded(engine, SOME)
+    # Of 44, 16, 5, 4 and 3 tokens: at most 36, 14 and 6 at once, each time without those that are complete.
+    assert sizes == [5, 1, 4, 1, 3, 1, 1, 1]
+    assert engine.budget == 6
+    for found, expected in zip(matrices, reference, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_batch_that_does_not_fit_beside_the_one_before_it_is_tried_alone(encoder, monkeypatch):
+    """As on a GPU, where the next batch starts before the results of the previous one are read."""
+    reference, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
+    engine, launch, in_flight = Engine(encoder, options(), CPU, 1), Engine._launch, []
+
+    def launch_if_nothing_is_in_flight(self, sequences, planned):
+        if in_flight:
+            raise GPU_IS_FULL
+        in_flight.append(planned)
+        return replace(launch(self, sequences, planned), ready="an event")
+
+    def finish(self, batch, *arguments, finish=Engine._finish):
+        in_flight.remove(batch.planned)
+        return finish(self, replace(batch, ready=None), *arguments)
+
+    monkeypatch.setattr(Engine, "_launch", launch_if_nothing_is_in_flight)
+    monkeypatch.setattr(Engine, "_finish", finish)
+    matrices, _ = embedded(engine, SOME)
+    assert engine.budget == 1
     for found, expected in zip(matrices, reference, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
