@@ -29,6 +29,8 @@ _BYTES_PER_RECORD = 128
 # Rough operations per second of one CPU core and of a data-centre GPU, used until a run has been measured.
 _OPERATIONS_PER_CORE = 3e10
 _OPERATIONS_PER_GPU = {"float32": 2e13, "tfloat32": 1e14, "bfloat16": 2e14}
+# Bytes of matrices that one job writes in a second, at best (docs/speed.md, row d).
+_WRITTEN_BYTES_PER_SECOND = 0.8e9
 _SHORTEST_MEASURED_SECONDS = 60.0
 _ITEM_BYTES = {"float32": 4, "float16": 2}
 
@@ -87,6 +89,18 @@ def human_seconds(seconds: float) -> str:
     return f"{max(1, round(seconds))} s"
 
 
+def _rate(measured: float | None, computing: float, writing: float, device: str) -> tuple[float, str]:
+    """Return the residues per second, and where they come from, in words.
+
+    measured: of an earlier run; computing, writing: of what a job computes and writes in a second.
+    """
+    if measured:
+        return measured, "as in the last run with this model"
+    if writing < computing:
+        return writing, f"the disk bounds it: a job writes about {human_bytes(_WRITTEN_BYTES_PER_SECOND)}/s"
+    return computing, f"a rough guess for {device}"
+
+
 def estimate(
     counts: Counts,
     options: EmbeddingOptions,
@@ -109,21 +123,26 @@ def estimate(
     # A rate for a network that has nothing to compute is that for all sequences.
     lengths = remaining or counts.lengths
     operations = _operations(plans, lengths, checkpoint)
-    rate = measured or sum(embedded[length] * count for length, count in lengths.items()) / (operations / speed[0])
+    computing = sum(embedded[length] * count for length, count in lengths.items()) / (operations / speed[0])
+    sizes = bytes_by_output(counts, options, checkpoint["encoder"]["hidden_size"], exports)
+    residues_embedded = sum(embedded[length] * count for length, count in counts.lengths.items())
+    written = sum(sizes[name] for name in options.linked)
+    writing = _WRITTEN_BYTES_PER_SECOND * residues_embedded / written if written else math.inf
+    rate, source = _rate(measured, computing, writing, speed[1])
     computed = sum(remaining.values())
     return Estimate(
         records=counts.status["accepted"],
         distinct_sequences=counts.distinct,
         residues=counts.residues,
         longest=max(counts.lengths),
-        residues_embedded=sum(embedded[length] * count for length, count in counts.lengths.items()),
+        residues_embedded=residues_embedded,
         windows=sum(len(plans[length]) * count for length, count in counts.lengths.items()),
         to_compute=computed,
         kept=counts.distinct - computed,
-        bytes=bytes_by_output(counts, options, checkpoint["encoder"]["hidden_size"], exports),
+        bytes=sizes,
         seconds=residues / rate,
         residues_per_second=rate,
-        rate_source="as in the last run with this model" if measured else f"a rough guess for {speed[1]}",
+        rate_source=source,
     )
 
 

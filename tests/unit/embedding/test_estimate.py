@@ -58,6 +58,19 @@ def test_time():
     attention = 4 * 64 * 2 * (1002**2 + 2 * 102**2)
     assert expected().seconds == pytest.approx((products + attention) / 1e9)
     assert "a rough guess for an abacus" in expected().describe()
+
+
+def test_the_disk_bounds_the_rate_of_matrices_on_a_fast_gpu():
+    """0.8 GB/s of 256 bytes a residue are some 3 million residues/s, of which float16 takes half the bytes."""
+
+    def on_a_gpu(**changed):
+        return estimate(COUNTS, EmbeddingOptions(**changed), CHECKPOINT, (1e15, "a GPU"))
+
+    assert "a rough guess for a GPU" in on_a_gpu().describe()
+    matrices, half = on_a_gpu(outputs=("mean", "matrix")), on_a_gpu(outputs=("mean", "matrix"), dtype="float16")
+    assert 2.5e6 < matrices.residues_per_second < 0.8e9 / 256 < half.residues_per_second < 0.8e9 / 128
+    assert "(the disk bounds it: a job writes about 800 MB/s)" in matrices.describe()
+    assert expected(outputs=("matrix",)).rate_source == "a rough guess for an abacus"
     assert expected(measured=600.0).seconds == pytest.approx(2.0)
     assert "as in the last run" in expected(measured=600.0).describe()
     eight, words = assumed_speed("cpu", "float32", 8)
