@@ -132,7 +132,10 @@ def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any])
         known = f"the task's classes ({shown(', '.join(about['labels']))})" if about["labels"] else "numbers"
         text = f"nothing to compare: no label in {snakemake.params.dataset.columns.label} is among {known}"
         write_table(output(".metrics.tsv"), pd.DataFrame(columns=METRIC_COLUMNS))
-        write_text(output(".metrics.html"), whole_page(title, [title_of_page(title), paragraph(f"{text.capitalize()}.")]))
+        write_text(
+            output(".metrics.html"),
+            whole_page(title, [title_of_page(title), paragraph(f"{text[0].upper()}{text[1:]}.")]),
+        )
         logger.warning("%s, %s: %s", about["dataset"], about["task"], text)
         return
     comparison = compare(predictions, about["task_type"], about["labels"])
