@@ -113,12 +113,13 @@ CHECKPOINTS = config["checkpoints"]["directory"]
 ENVIRONMENT = "../envs/lucaflow.yaml"
 GPUS = 0 if config["compute"]["device"] == "cpu" else 1
 # Only predictions embed the others: pairs, and all datasets if `embedding.outputs` is empty.
-EMBEDDED = [dataset for dataset in DATASETS.values() if dataset.is_embedded]
+# A dataset is in the list once for each of its models.
+EMBEDDED = [each for dataset in DATASETS.values() if dataset.is_embedded for each in dataset.by_model()]
 
 
 wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
-    model="|".join(sorted({re.escape(dataset.model.name) for dataset in DATASETS.values()})),
+    model="|".join(sorted({re.escape(dataset.model.name) for dataset in EMBEDDED})) or "(?!)",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
     shard="[0-9a-f]{16}",
@@ -138,8 +139,14 @@ def growing(megabytes, records=False):
 
 
 def dataset_of(wildcards):
-    """Return the dataset that wildcards name; a dataset is returned as it is, so that functions take either."""
-    return wildcards if isinstance(wildcards, Dataset) else DATASETS[wildcards.dataset]
+    """Return the dataset that wildcards name, and as their model embeds it.
+
+    A dataset is returned as it is, so that functions take either.
+    """
+    if isinstance(wildcards, Dataset):
+        return wildcards
+    dataset, names = DATASETS[wildcards.dataset], dict(wildcards)
+    return dataset.with_model(names["model"]) if "model" in names else dataset
 
 
 def version_and_step(wildcards):

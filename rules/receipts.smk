@@ -158,6 +158,8 @@ def force(outputs):
 def dataset_settings(dataset, step):
     """Return the settings that a step of a dataset depends on. step: such as `normalize`, `predict-ProtLoc`."""
     name, _, of = step.partition("-")
+    if name in ("assemble", "draw", "export", "precisions", "stitchings"):
+        dataset = dataset.with_model(of.partition("-")[2] if name == "export" else of)
     if name == "normalize":
         return step_settings.normalize_settings(dataset, config)
     if name == "draw":

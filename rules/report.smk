@@ -12,8 +12,8 @@ def categories():
     """Return the titles of the categories by their names. Snakemake sorts them by title, so numbers give the order."""
     may_be_there = {
         "Overview": True,
-        "Maps": bool(SINGLES),
-        "Sequences": bool(SINGLES),
+        "Maps": bool(EMBEDDED),
+        "Sequences": bool(EMBEDDED),
         "Predictions": any(dataset.tasks for dataset in DATASETS.values()),
         "Validation": True,
         "Provenance": True,

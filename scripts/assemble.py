@@ -31,7 +31,8 @@ def main(known: dict[Path, dict[str, Any]]) -> None:
     settings, records = snakemake.params.settings, Path(snakemake.input.records)
     embeddings = Path(snakemake.output.embeddings)
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    attributes = {name: settings[name] for name in ORIGIN_ATTRIBUTES}
+    # A name of one's own has no step.
+    attributes = {name: settings[name] for name in ORIGIN_ATTRIBUTES if settings[name] is not None}
     accepted = read_accepted(records)
     shards = [Path(shard) for shard in snakemake.input.shards]
     try:

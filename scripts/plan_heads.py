@@ -50,11 +50,11 @@ def main() -> None:
     write_text(Path(snakemake.output.plan), Plan(tuple(groups), reads_own_shards).to_json())
 
 
-def own_embeddings() -> OwnEmbeddings | None:
-    """Return the embeddings that the dataset has anyway, or None."""
+def own_embeddings() -> list[OwnEmbeddings]:
+    """Return the embeddings that the dataset has anyway, one for each of its models."""
     dataset = snakemake.params.dataset
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    return OwnEmbeddings(dataset.model, options) if dataset.is_embedded else None
+    return [OwnEmbeddings(model, options) for model in dataset.models if dataset.is_embedded]
 
 
 def required_space(group: Group, lengths: np.ndarray, record: dict, sequences: Path, free: int) -> int:

@@ -120,7 +120,8 @@ def labelled_source(records: Path) -> LabelledSource:
 def sources(plan: Plan, request: EmbeddingRequest) -> Any:
     """Return where the embeddings that the task reads are stored."""
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    own = OwnEmbeddings(snakemake.params.dataset.model, options) if plan.reads_own_shards else None
+    is_own = plan.reads_own_shards and request.model in snakemake.params.dataset.models
+    own = OwnEmbeddings(request.model, options) if is_own else None
     own_shards = [Path(path) for path in snakemake.input.own]
     return sources_of(request, plan, Path(snakemake.input.plan).parent, own, own_shards)
 

@@ -23,7 +23,9 @@ OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "model", "encode
 
 def main() -> None:
     """Check that no result is missing; then write the tables and pages from counts, checks and receipts."""
-    verified = {path.parent.parent.name: path for path in map(Path, snakemake.input.verified)}
+    verified: dict[str, list[Path]] = {}
+    for path in map(Path, snakemake.input.verified):
+        verified.setdefault(path.parent.parent.name, []).append(path)
     counts = {path.parent.parent.name: Counts.read(path) for path in map(Path, snakemake.input.counts)}
     predicted = [Path(path) for path in snakemake.input.predicted]
     require_complete(counts, verified, predicted)
@@ -33,16 +35,17 @@ def main() -> None:
     write_text(Path(snakemake.output.html), page(rows, "Datasets of the run"))
     write_text(Path(snakemake.output.validation), page(validation(counts, verified), "Checks of the records and files"))
     predictions = [read_json(path) for path in predicted]
-    models = {path.parent.name for path in verified.values()} | {about["model"] for about in predictions}
+    models = {path.parent.name for paths in verified.values() for path in paths}
+    models |= {about["model"] for about in predictions}
     shows = first_picture(verified, predicted)
     write_text(Path(snakemake.output.overview), overview(table.parents[1], counts, sorted(models), predictions, shows))
     write_runs(predictions)
     write_text(Path(snakemake.output.sums), as_list(table.parent, counts))
 
 
-def first_picture(verified: Mapping[str, Path], predicted: Sequence[Path]) -> tuple[Path, str] | None:
+def first_picture(verified: Mapping[str, Sequence[Path]], predicted: Sequence[Path]) -> tuple[Path, str] | None:
     """Return a map of the first dataset that has one, else a figure of predictions, and its words; or None."""
-    maps = {dataset: path.parent / "figures/map.png" for dataset, path in verified.items()}
+    maps = {dataset: paths[0].parent / "figures/map.png" for dataset, paths in verified.items()}
     for dataset, path in maps.items():
         if path.is_file():
             return path, f"Map of {dataset}: each point is a sequence, near those with similar embeddings."
@@ -59,8 +62,11 @@ def write_runs(predictions: Sequence[Mapping[str, Any]]) -> None:
     for path, html in zip(map(Path, snakemake.output.runs), map(Path, snakemake.output.pages), strict=True):
         dataset = path.parent.name
         run = dict(snakemake.params.settings["runs"][dataset])
-        if run["checkpoint_sha256"]:
-            run["checkpoint"] = by_sha256[run["checkpoint_sha256"]]
+        digests = run["checkpoint_sha256"]
+        if isinstance(digests, dict):
+            run["checkpoint"] = {model: by_sha256[digest] for model, digest in digests.items()}
+        elif digests:
+            run["checkpoint"] = by_sha256[digests]
         write_text(path, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))
         read = recorded_settings(receipt_path(path.parent, "normalize")) or {"file": {}}
         write_text(

@@ -96,7 +96,13 @@ def values(schema: dict[str, Any]) -> str:
     if "oneOf" in schema:
         return " or ".join(f"`{part['const']}`" if "const" in part else values(part) for part in schema["oneOf"])
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    words = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "`true` or `false`"}
+    words = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+        "object": "a mapping",
+        "boolean": "`true` or `false`",
+    }
     return " or ".join("`null`" if kind == "null" else words[kind] for kind in kinds)
 
 

@@ -95,5 +95,5 @@ def models_for_heads(dataset):
 
 
 def own_embeddings(dataset):
-    """Return the embeddings that the dataset asks for itself, or None."""
-    return OwnEmbeddings(dataset.model, OPTIONS) if dataset.is_embedded else None
+    """Return the embeddings that the dataset asks for itself, one for each of its models."""
+    return [OwnEmbeddings(model, OPTIONS) for model in dataset.models if dataset.is_embedded]

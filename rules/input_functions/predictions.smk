@@ -42,8 +42,9 @@ def shards_for_heads(wildcards):
 
 def own_shards_for_heads(wildcards):
     """Return the dataset's own shards, if a downstream model reads them."""
-    dataset = dataset_of(wildcards)
-    return shards_of(dataset) if plan_of(dataset).reads_own_shards else []
+    dataset, model = dataset_of(wildcards), request_of(wildcards.task).model
+    reads = plan_of(dataset).reads_own_shards and model in dataset.models
+    return shards_of(dataset.with_model(model.name)) if reads else []
 
 
 def note_of_task(wildcards):

@@ -23,8 +23,7 @@ def all_were_current():
 def steps_of(dataset):
     """Yield the steps whose results the run asks for, in an order in which each reads those before it."""
     yield "normalize"
-    model = dataset.model.name
-    if dataset.is_embedded:
+    for model in [model.name for model in dataset.models] if dataset.is_embedded else []:
         yield f"assemble-{model}"
         yield f"draw-{model}"
         yield from (f"export-{name}-{model}" for name in result_files.export_steps(config["export"]))
@@ -73,7 +72,7 @@ def summary_receipt():
 def summary_settings(wildcards):
     runs = {
         dataset.name: step_settings.run_settings(
-            dataset, config, sha256_of(dataset.model) if dataset.is_embedded else None
+            dataset, config, {model.name: sha256_of(model) for model in dataset.models if dataset.is_embedded}
         )
         for dataset in DATASETS.values()
     }

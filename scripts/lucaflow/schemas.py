@@ -81,6 +81,8 @@ def with_expanded_paths(value: Any, schema: Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping) and "properties" in schema:
         known = schema["properties"]
         return {key: with_expanded_paths(inner, known[key]) if key in known else inner for key, inner in value.items()}
+    if isinstance(value, Mapping) and schema.get("format") == "path":
+        return {key: expanded(inner) for key, inner in value.items()}
     return expanded(value) if schema.get("format") == "path" and isinstance(value, str) else value
 
 

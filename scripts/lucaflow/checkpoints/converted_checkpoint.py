@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.layouts import Origin, is_huggingface, locate, locate_fetched
-from lucaflow.checkpoints.model import DEFAULT_STEPS, Model
+from lucaflow.checkpoints.layouts import Origin, is_huggingface, locate, locate_fetched, locate_own
+from lucaflow.checkpoints.model import DEFAULT_STEPS, Model, named_model
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.json_files import parse_json
@@ -21,8 +21,25 @@ CHECKPOINT_RECORD = "checkpoint.json"
 MODEL_NAME = "model.safetensors"
 
 
+def own_names(settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of one's own in the mapping `checkpoints.path`. settings: the section `checkpoints`."""
+    mapping = settings["path"] if isinstance(settings["path"], Mapping) else {}
+    return [name for name in mapping if name not in DEFAULT_STEPS and not named_model(name)]
+
+
+def own_place(model: Model, settings: Mapping[str, Any]) -> Path | None:
+    """Return the directory that the mapping `checkpoints.path` has for a model: by name and step, else by version."""
+    mapping = settings.get("path")
+    if not isinstance(mapping, Mapping):
+        return None
+    place = mapping.get(model.name, mapping.get(model.llm_version))
+    return Path(place) if place else None
+
+
 def source_of(model: Model, settings: Mapping[str, Any]) -> str:
     """Return the source of a model. settings: the section `checkpoints` of the configuration."""
+    if own_place(model, settings):
+        return "local"
     return "packaged" if model.llm_version == "mini" else settings["source"]
 
 
@@ -57,11 +74,15 @@ def folder_name(name: str, source: str, place: str) -> str:
 
 
 def _source_root(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
-    return clone / "resources/mini" if source_of(model, settings) == "packaged" else Path(settings["path"])
+    if source_of(model, settings) == "packaged":
+        return clone / "resources/mini"
+    return own_place(model, settings) or Path(settings["path"])
 
 
 def published_files(model: Model, settings: Mapping[str, Any], clone: Path) -> Origin:
     """Find the downloaded, local or packaged files to convert. Raises CheckpointError if some are missing."""
+    if place := own_place(model, settings):
+        return locate_own(place, model)
     if not is_fetched(model, settings):
         return locate(_source_root(model, settings, clone), model)
     return locate_fetched(published_folder(model, settings), model, source_of(model, settings))
@@ -69,8 +90,8 @@ def published_files(model: Model, settings: Mapping[str, Any], clone: Path) -> O
 
 def model_of_folder(name: str) -> Model:
     """Return the model whose converted checkpoint is in a folder of this name."""
-    version, step = re.match(r"(lucaone|lucaone-gene|lucaone-prot|mini)-(\d+)-", name).groups()  # type: ignore[union-attr]
-    return Model(version, int(step))
+    stem = re.sub(r"-(huggingface|server|local|packaged)(-[0-9a-f]{8})?$", "", name)
+    return named_model(stem) or Model(stem, None)
 
 
 def is_unrecorded(folder: Path, record_name: str, converter_version: int) -> bool:

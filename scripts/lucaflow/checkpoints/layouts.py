@@ -62,6 +62,26 @@ def locate(root: Path, model: Model) -> Origin:
     return _locate_huggingface(root, model)
 
 
+def locate_own(root: Path, model: Model) -> Origin:
+    """Find the files of a checkpoint in the directory that `checkpoints.path` has for it by name.
+
+    root: as `locate` takes it, or a directory with config.json and pytorch.pth. Below llm/models/ a name of one's own
+    means the only checkpoint. Raises CheckpointError as `locate`.
+    """
+    if (root / _LUCAONE_WEIGHTS).is_file():
+        return _require(Origin("lucaone", root / "config.json", (root / _LUCAONE_WEIGHTS,)), model)
+    if model.llm_step is not None or not (root / "llm").is_dir():
+        return locate(root, model)
+    found = sorted((root / "llm").rglob(_LUCAONE_WEIGHTS))
+    if len(found) != 1:
+        folders = ", ".join(str(path.parent.relative_to(root)) for path in found) or "none"
+        raise CheckpointError(
+            f"checkpoint {model.name}: expected one checkpoint in {root / 'llm'}, found {folders}. Give the folder of "
+            "one of them in checkpoints.path, or name it by its version and step."
+        )
+    return _require(Origin("lucaone", found[0].with_name("config.json"), (found[0],)), model)
+
+
 def _locate_lucaone(root: Path, model: Model) -> Origin:
     layouts = [_NEW_LAYOUT] if model.llm_version != "lucaone" else [_NEW_LAYOUT, _OLD_LAYOUT]
     folders = [root / layout.format(version=model.llm_version, step=model.llm_step) for layout in layouts]

@@ -48,7 +48,7 @@ class Registry:
         return found
 
     def _not_offered(self, model: Model, source: str) -> str:
-        offered: dict[str, list[int]] = {}
+        offered: dict[str, list[int | None]] = {}
         for known, place in self.entries:
             steps = offered.setdefault(place.source, [])
             if known.llm_version == model.llm_version and known.llm_step not in steps:
@@ -60,8 +60,8 @@ class Registry:
         )
 
 
-def _listed(steps: Iterable[int]) -> str:
-    return ", ".join(str(step) for step in sorted(steps, reverse=True))
+def _listed(steps: Iterable[int | None]) -> str:
+    return ", ".join(str(step) for step in sorted(filter(None, steps), reverse=True))
 
 
 def read_checkpoints(path: Path, schema: Mapping[str, Any]) -> Registry:

@@ -6,11 +6,12 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.model import DEFAULT_STEPS, SEQ_TYPE_OF_VERSION, Model
+from lucaflow.checkpoints.converted_checkpoint import own_names
+from lucaflow.checkpoints.model import SEQ_TYPE_OF_VERSION, Model, RequestedModel, requested_models
 from lucaflow.errors import ConfigError, quoted, shown
 from lucaflow.files.usable import why_unusable
 from lucaflow.records.metadata import MetadataFile
@@ -35,18 +36,32 @@ class Dataset:
     path: Path
     seq_type: str
     columns: Columns
+    # The first of its models. `with_model` returns the dataset as another one embeds it.
     model: Model
-    step_stated: bool
     metadata: MetadataFile | None = None
     # Not in repr(), because Snakemake compares it to see whether the parameters of a job have changed.
     tasks: tuple[str, ...] = field(default=(), repr=False)
     # Whether it gets embeddings of its own; if not, only predictions embed its sequences.
     is_embedded: bool = field(default=True, repr=False)
+    # All models that embed it, and whether the step of each was given.
+    requested: tuple[RequestedModel, ...] = field(default=(), repr=False)
 
     @property
     def is_pairs(self) -> bool:
         """Whether each row of the file has two sequences."""
         return self.columns.pairs
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        return tuple(requested.model for requested in self.requested) or (self.model,)
+
+    def with_model(self, name: str) -> Dataset:
+        """Return the dataset as the model of this name embeds it."""
+        return next(each for each in self.by_model() if each.model.name == name)
+
+    def by_model(self) -> list[Dataset]:
+        """Return the dataset once for each of its models."""
+        return [replace(self, model=model) for model in self.models]
 
 
 def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Dataset]:
@@ -113,20 +128,19 @@ def _with_canonical_type(row: dict[str, str]) -> dict[str, str]:
     return {**row, "seq_type": SEQ_TYPES.get(row["seq_type"].lower(), row["seq_type"])} if "seq_type" in row else row
 
 
-def _model(row: Mapping[str, str], config: Mapping[str, Any]) -> Model:
-    version = row.get("llm_version", config["model"]["llm_version"])
-    return Model(version, _stated_step(row, config) or DEFAULT_STEPS[version])
+def _requested(row: Mapping[str, str], config: Mapping[str, Any]) -> tuple[RequestedModel, ...]:
+    """Return the models of a row, or else of the configuration. A step there is for the same versions only.
 
-
-def _stated_step(row: Mapping[str, str], config: Mapping[str, Any]) -> int | None:
-    """Return the step given in the row, or else in the configuration for the same version; None if in neither."""
-    if "llm_step" in row:
-        return int(row["llm_step"])
-    same_version = row.get("llm_version", config["model"]["llm_version"]) == config["model"]["llm_version"]
-    return config["model"]["llm_step"] if same_version else None
+    Raises ConfigError.
+    """
+    of_all = config["model"]["llm_version"]
+    versions = row.get("llm_version", of_all)
+    step = int(row["llm_step"]) if "llm_step" in row else config["model"]["llm_step"] if versions == of_all else None
+    return requested_models(versions, step, own_names(config["checkpoints"]))
 
 
 def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
+    requested = _requested(row, config)
     return Dataset(
         name=row["dataset"],
         path=Path(expanded(row["path"])),
@@ -139,8 +153,8 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
             pairs=row["kind"] == "pair",
             seq_type=row.get("seq_type", ""),
         ),
-        model=_model(row, config),
-        step_stated=_stated_step(row, config) is not None,
+        model=requested[0].model,
+        requested=requested,
         metadata=MetadataFile(Path(expanded(row["metadata"])), row.get("metadata_id")) if "metadata" in row else None,
         tasks=_tasks(row),
         is_embedded=bool(config["embedding"]["outputs"]) and row["kind"] != "pair",
@@ -165,12 +179,19 @@ def _row_problems(row: Mapping[str, str], config: Mapping[str, Any], known: Mapp
     repeated_tasks = sorted(name for name, count in Counter(_tasks(row)).items() if count > 1)
     if repeated_tasks:
         yield f"tasks: {shown(', '.join(repeated_tasks))} is given twice"
-    model = _model(row, config)
-    only = SEQ_TYPE_OF_VERSION.get(model.llm_version)
-    if only and row.get("seq_type", only) != only:
-        yield f"seq_type: {model.llm_version} reads only {only} sequences, not {row['seq_type']}; use `lucaone`"
-    if model.llm_version == "mini" and model.llm_step != DEFAULT_STEPS["mini"]:
-        yield f"llm_step: `mini` exists only with step {DEFAULT_STEPS['mini']}, not {model.llm_step}"
+    yield from _problems_of_models(row, config)
+
+
+def _problems_of_models(row: Mapping[str, str], config: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        requested = _requested(row, config)
+    except ConfigError as error:
+        yield str(error)
+        return
+    for version in dict.fromkeys(each.model.llm_version for each in requested):
+        only = SEQ_TYPE_OF_VERSION.get(version)
+        if only and row.get("seq_type", only) != only:
+            yield f"seq_type: {version} reads only {only} sequences, not {row['seq_type']}; use `lucaone`"
 
 
 def _problems_of_kind(row: Mapping[str, str]) -> Iterator[str]:

@@ -7,16 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lucaflow.checkpoints.converted_checkpoint import own_place
 from lucaflow.checkpoints.layouts import is_huggingface
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Registry
 from lucaflow.config.datasets import Dataset
 from lucaflow.engine.options import VECTORS
-from lucaflow.errors import ConfigError
+from lucaflow.errors import ConfigError, quoted
 from lucaflow.schemas import has_more_values, unknown_keys, violations, with_defaults, with_expanded_paths
 
 # Many more than there are keys.
 _MOST_VALUES = 1000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Folders in results/<dataset>.
+_TAKEN_NAMES = ("sequences", "settings", "heads", "predictions", "training", "receipts")
 
 
 def resolve(
@@ -34,9 +38,24 @@ def resolve(
         )
     resolved = with_defaults(config, schema)
     problems = [*unknown_keys(config, schema, instead=_counterparts(options_there)), *violations(resolved, schema)]
+    problems = problems or [*_name_problems(resolved["checkpoints"])]
     if problems:
         raise ConfigError("the configuration cannot be used:\n  " + "\n  ".join(problems))
     return dict(with_expanded_paths(resolved, schema))
+
+
+def _name_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a message for each name in the mapping checkpoints.path that cannot be one. settings: `checkpoints`."""
+    names = list(settings["path"]) if isinstance(settings["path"], Mapping) else []
+    known: dict[str, str] = {}
+    for name in names:
+        if not _NAME.fullmatch(str(name)):
+            yield f"checkpoints.path: {quoted(str(name))} is not a name; use letters, digits, `_`, `.` and `-`"
+        elif name.lower() in _TAKEN_NAMES:
+            yield f"checkpoints.path: {quoted(name)} is a name that LucaFlow uses in results/<dataset>; choose another"
+        elif other := known.get(name.lower()):
+            yield f"checkpoints.path: {quoted(name)} and {quoted(other)} differ only in case; choose another name"
+        known[str(name).lower()] = str(name)
 
 
 def _counterparts(options_there: Iterable[Mapping[str, str]]) -> dict[str, str]:
@@ -57,9 +76,15 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
     """Raise ConfigError for choices that LucaFlow cannot run, and for checkpoints that are not available."""
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
     datasets = {name: dataset for name, dataset in datasets.items() if dataset.is_embedded}
-    fetched = sorted({d.model.name for d in datasets.values() if d.model.llm_version != "mini"})
-    problems = []
-    if "contacts" in config["embedding"]["outputs"] and any(d.model.llm_version == "mini" for d in datasets.values()):
+    models = {requested.model: requested.step_stated for d in datasets.values() for requested in d.requested}
+    # In the directory that checkpoints.path is, or from the Hub or a server.
+    elsewhere = {
+        model: stated
+        for model, stated in models.items()
+        if model.llm_version != "mini" and not own_place(model, config["checkpoints"])
+    }
+    problems = [*_problems_of_own_places(models, config["checkpoints"])]
+    if "contacts" in config["embedding"]["outputs"] and any(model.llm_version == "mini" for model in models):
         problems.append("embedding.outputs: `mini` has no contact head; remove `contacts`, or use another checkpoint")
     if config["embedding"]["precision"] == "tfloat32" and config["compute"]["device"] == "cpu":
         problems.append(
@@ -70,13 +95,16 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
     if directory.exists() and not directory.is_dir():
         problems.append(f"checkpoints.directory: {directory} is a file; give a directory, which need not exist yet")
     if source != "local":
-        problems += _missing_checkpoints(datasets.values(), source, registry)
-    if fetched and source == "local" and not path:
+        problems += _missing_checkpoints(elsewhere, source, registry)
+    elif elsewhere and not path:
         problems.append(
             "checkpoints.path: expected the directory of the checkpoint, since checkpoints.source is `local`"
         )
-    if fetched and source == "local" and path and is_huggingface(Path(path)):
-        problems += _huggingface_problems(fetched, path, datasets)
+    elif elsewhere and isinstance(path, Mapping):
+        names = ", ".join(sorted(model.name for model in elsewhere))
+        problems.append(f"checkpoints.path: it has no directory for {names}, and checkpoints.source is `local`")
+    elif elsewhere and is_huggingface(Path(path)):
+        problems += _huggingface_problems(elsewhere, path)
     if problems:
         raise ConfigError("the configuration cannot be run:\n  " + "\n  ".join(problems))
 
@@ -89,7 +117,7 @@ def refuse_missing_checkpoint(
     stated: models whose step the user gives. A Hugging Face directory must hold one of them.
     """
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
-    if model.llm_version == "mini":
+    if model.llm_version == "mini" or own_place(model, config["checkpoints"]):
         return
     why = f"task {task}: its model was trained on embeddings by {model.name}"
     if source != "local":
@@ -97,8 +125,8 @@ def refuse_missing_checkpoint(
             registry.places(model, source)
         except ConfigError as error:
             raise ConfigError(f"{why}. {error}") from None
-    elif not path:
-        raise ConfigError(f"{why}: set checkpoints.path to the directory that holds it")
+    elif not path or isinstance(path, Mapping):
+        raise ConfigError(f"{why}: set checkpoints.path to the directory that holds it, or add it there by name")
     elif is_huggingface(Path(path)) and model not in stated:
         raise ConfigError(
             f"{why}, but checkpoints.path is a Hugging Face directory, which holds one checkpoint and does not say "
@@ -111,14 +139,25 @@ def stated_models(config: Mapping[str, Any], datasets: Iterable[Dataset]) -> lis
     """Return the models whose step is given in the configuration or the table of datasets."""
     model = config["model"]
     stated = [Model(model["llm_version"], model["llm_step"])] if model["llm_step"] else []
-    return stated + [dataset.model for dataset in datasets if dataset.step_stated]
+    return stated + [each.model for dataset in datasets for each in dataset.requested if each.step_stated]
 
 
-def _missing_checkpoints(datasets: Iterable[Dataset], source: str, registry: Registry) -> Iterator[str]:
+def _problems_of_own_places(models: Mapping[Model, bool], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a message for each directory by a version's name that does not say the step, which nobody gave."""
+    for model, step_stated in models.items():
+        place = own_place(model, settings)
+        if place and not step_stated and model.name not in settings["path"] and not (place / "llm").is_dir():
+            yield (
+                f"checkpoints.path: {place} does not say which step of {model.llm_version} it holds. Write the step "
+                f"into the name, such as `{model.name}`, or use a name of your own"
+            )
+
+
+def _missing_checkpoints(models: Iterable[Model], source: str, registry: Registry) -> Iterator[str]:
     """Yield a message for each checkpoint that is not available from the configured source."""
-    for model in sorted({dataset.model for dataset in datasets}, key=lambda model: model.name):
+    for model in sorted(models, key=lambda model: model.name):
         try:
-            registry.places(model, "packaged" if model.llm_version == "mini" else source)
+            registry.places(model, source)
         except ConfigError as error:
             yield str(error)
 
@@ -156,9 +195,13 @@ def _export_problems(exports: Sequence[str], outputs: Sequence[str]) -> Iterator
         )
 
 
-def _huggingface_problems(fetched: list[str], path: str, datasets: Mapping[str, Dataset]) -> Iterator[str]:
-    """Yield problems with a Hugging Face directory, which holds one model and does not say which."""
-    if len(fetched) > 1:
-        yield f"checkpoints.path: {path} holds one model, but the datasets need {', '.join(fetched)}"
-    if not all(dataset.step_stated for dataset in datasets.values() if dataset.model.llm_version != "mini"):
+def _huggingface_problems(models: Mapping[Model, bool], path: str) -> Iterator[str]:
+    """Yield problems with a Hugging Face directory, which holds one model and does not say which.
+
+    models: whether the step of each is stated.
+    """
+    if len(models) > 1:
+        names = ", ".join(sorted(model.name for model in models))
+        yield f"checkpoints.path: {path} holds one model, but the datasets need {names}"
+    if not all(models.values()):
         yield f"model.llm_step: must be given, since {path} is a Hugging Face directory and does not say its step"

@@ -27,8 +27,8 @@ def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: 
         final += [f"results/{dataset.name}/{name}" for name in OF_DATASET]
         final += [f"results/{dataset.name}/heads/plan.json"] * bool(dataset.tasks)
         final += prediction_files(dataset)
-        if dataset.is_embedded:
-            folder = folder_of(dataset)
+        for each in dataset.by_model() if dataset.is_embedded else []:
+            folder = folder_of(each)
             final += [f"{folder}/{name}" for name in OF_EMBEDDINGS]
             final += [f"{folder}/figures/{name}" for name in figures_of(options, config["figures"]["tsne"])]
             final += [f"{folder}/export/{name}" for name in exports_of(options, config["export"])]

@@ -151,11 +151,14 @@ def summary_settings(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {"algorithm": SUMMARY_VERSION, "runs": dict(runs)}
 
 
-def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256: str | None) -> dict[str, Any]:
-    """Return the content of run.yaml for a dataset, without the details of its checkpoint.
+def run_settings(dataset: Dataset, config: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of run.yaml for a dataset, without the details of its checkpoints.
 
-    checkpoint_sha256: None if the dataset is not embedded.
+    digests: SHA-256 of the checkpoints that embed it, by the model's name. Of several models, lists or mappings take
+    the places of single values.
     """
+    models = [asdict(model) for model in dataset.models]
+    one = next(iter(digests.values()), None) if len(digests) < 2 else None
     return {
         "dataset": {
             "name": dataset.name,
@@ -163,10 +166,10 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], checkpoint_sha256:
             "seq_type": dataset.seq_type,
             "columns": dataset.columns.settings(),
             **({"metadata": str(dataset.metadata.path)} if dataset.metadata else {}),
-            "model": asdict(dataset.model),
+            "model": models if len(models) > 1 else models[0],
             "tasks": list(dataset.tasks),
         },
-        "checkpoint_sha256": checkpoint_sha256,
+        "checkpoint_sha256": dict(digests) if len(digests) > 1 else one,
         "config": dict(config),
         "versions": {"lucaflow": __version__, "python": platform.python_version(), **_versions_of_libraries()},
     }

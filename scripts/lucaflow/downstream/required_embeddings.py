@@ -5,7 +5,7 @@ A sequence that models read whole has one embedding, whatever their limits are; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -128,18 +128,19 @@ class Plan:
 
 
 def missing_embeddings(
-    lengths: np.ndarray, requests: Iterable[EmbeddingRequest], own_embeddings: OwnEmbeddings | None
+    lengths: np.ndarray, requests: Iterable[EmbeddingRequest], own_embeddings: Sequence[OwnEmbeddings]
 ) -> tuple[dict[tuple[Model, EmbeddingOptions], np.ndarray], bool]:
     """Return the sequences to embed, and whether a model reads the dataset's own embeddings.
 
-    The sequences are a mask (U,) for each checkpoint and its options. lengths: (U,) residues of the distinct sequences.
+    The sequences are a mask (U,) for each checkpoint and its options. lengths: (U,) residues of the distinct sequences;
+    own_embeddings: those that the dataset has anyway.
     """
     distinct, place = np.unique(lengths, return_inverse=True)
     missing: dict[tuple[Model, EmbeddingOptions], np.ndarray] = {}
     reads_own_shards = False
     for request in dict.fromkeys(requests):
         for index, length in enumerate(distinct.tolist()):
-            if own_embeddings is not None and own_embeddings.serves(request, length):
+            if any(own.serves(request, length) for own in own_embeddings):
                 reads_own_shards = True
                 continue
             key = request.model, request.options_of(length)

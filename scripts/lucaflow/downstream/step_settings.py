@@ -32,7 +32,7 @@ def fetched_head_settings(head: HeadOrigin) -> dict[str, Any]:
 def heads_settings(
     requests: Iterable[EmbeddingRequest],
     checkpoints: Mapping[Model, str],
-    own_embeddings: OwnEmbeddings | None,
+    own_embeddings: Iterable[OwnEmbeddings],
     config: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the settings on which the embeddings for a dataset's downstream models depend, besides its sequences.
@@ -44,8 +44,7 @@ def heads_settings(
         "embedding_algorithm": EMBEDDING_VERSION,
         "wanted": sorted(map(asdict, set(requests)), key=as_json),
         "checkpoints": {model.name: digest for model, digest in checkpoints.items()},
-        "own": own_embeddings
-        and {"model": asdict(own_embeddings.model), "options": own_embeddings.options.effective()},
+        "own": [{"model": asdict(own.model), "options": own.options.effective()} for own in own_embeddings],
     }
 
 

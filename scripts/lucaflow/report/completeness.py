@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lucaflow.errors import StoreError
@@ -12,10 +12,12 @@ from lucaflow.records.counts import Counts
 _SHOWN = 10
 
 
-def require_complete(counts: Mapping[str, Counts], verified: Mapping[str, Path], predicted: Iterable[Path]) -> None:
+def require_complete(
+    counts: Mapping[str, Counts], verified: Mapping[str, Sequence[Path]], predicted: Iterable[Path]
+) -> None:
     """Compare the numbers of records, embeddings and predictions. Raises StoreError if some are missing.
 
-    counts: by dataset; verified: verified.json by embedded dataset; predicted: the <task>.json of predictions.
+    counts: by dataset; verified: each verified.json, by dataset; predicted: the <task>.json of predictions.
     """
     missing = [*_missing_embeddings(counts, verified), *_missing_predictions(counts, predicted)]
     if missing:
@@ -27,12 +29,12 @@ def require_complete(counts: Mapping[str, Counts], verified: Mapping[str, Path],
         )
 
 
-def _missing_embeddings(counts: Mapping[str, Counts], verified: Mapping[str, Path]) -> Iterator[str]:
+def _missing_embeddings(counts: Mapping[str, Counts], verified: Mapping[str, Sequence[Path]]) -> Iterator[str]:
     """Yield each embeddings.h5 without all accepted records, and each missing shard to which one links."""
     # It imports h5py, which a run without embeddings does not need.
     from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5
 
-    for dataset, report in verified.items():
+    for dataset, report in ((dataset, report) for dataset, reports in verified.items() for report in reports):
         embeddings, accepted = report.with_name("embeddings.h5"), counts[dataset].status["accepted"]
         with open_hdf5(embeddings, EMBEDDINGS_FORMAT) as file:
             found = len(file["ids"])

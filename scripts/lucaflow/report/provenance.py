@@ -22,7 +22,10 @@ def page_of_run(run: Mapping[str, Any], file: Mapping[str, Any], predictions: Se
         ("predictions asked for", ", ".join(dataset["tasks"])),
     ]
     parts = [title_of_page(title), heading("Input"), facts(of_input)]
-    parts += _checkpoint(run["checkpoint"]) if "checkpoint" in run else []
+    checkpoint = run.get("checkpoint", {})
+    # Of several models there is one for each.
+    for each in [checkpoint] if "encoder" in checkpoint else checkpoint.values():
+        parts += _checkpoint(each)
     parts += _models_of(predictions) if predictions else []
     parts += [heading("Versions"), facts(run["versions"].items())]
     parts += [heading("Configuration"), paragraph("Defaults included."), facts(_flat(run["config"]))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +39,12 @@ _SHORT_NAMES = {
 
 
 def summarise(
-    counts: Mapping[str, Counts], verified: Mapping[str, Path], predicted: Iterable[Path], working: Path
+    counts: Mapping[str, Counts], verified: Mapping[str, Sequence[Path]], predicted: Iterable[Path], working: Path
 ) -> pd.DataFrame:
-    """Return a row for each dataset: the counts of its records and, if it was embedded, the time and space it took.
+    """Return a row for each dataset and model: the counts of its records, and the time and space of its embedding.
 
-    counts: by dataset; verified: verified.json by embedded dataset; predicted: the <task>.json of predictions; working:
-    the folder with logs and benchmarks.
+    A dataset that is not embedded has a row, too. counts: by dataset; verified: each verified.json, by dataset;
+    predicted: the <task>.json of predictions; working: the folder with logs and benchmarks.
     """
     import pandas as pd
 
@@ -56,11 +56,13 @@ def summarise(
         predictions.setdefault(about["dataset"], []).append(f"{about['predicted']} of {about['task']}{noted}")
     rows = []
     for dataset, found in counts.items():
-        results = _embedding(verified[dataset], working) if dataset in verified else _NOT_EMBEDDED
-        made = "; ".join(predictions.get(dataset, []))
-        rows.append({"dataset": dataset, "model": "", **_outcomes(found), **results, "predictions": made})
+        made: dict[str, Any] = {"predictions": "; ".join(predictions.get(dataset, []))}
         # A column that a table has only if there are notes: other tables stay as they are.
-        rows[-1] |= {"notes": "; ".join(found.notes)} if any(each.notes for each in counts.values()) else {}
+        made |= {"notes": "; ".join(found.notes)} if any(each.notes for each in counts.values()) else {}
+        for results in [_embedding(path, working) for path in verified.get(dataset, [])] or [_NOT_EMBEDDED]:
+            rows.append({"dataset": dataset, "model": "", **_outcomes(found), **results, **made})
+            # The same for all models of a dataset.
+            made = dict.fromkeys(made, "")
     return pd.DataFrame(rows).convert_dtypes()
 
 
@@ -141,10 +143,10 @@ def _as_text(table: Path) -> str:
     )
 
 
-def validation(counts: Mapping[str, Counts], verified: Mapping[str, Path]) -> pd.DataFrame:
-    """Return a row for each dataset: the counts of its records, and the checks of its embeddings.
+def validation(counts: Mapping[str, Counts], verified: Mapping[str, Sequence[Path]]) -> pd.DataFrame:
+    """Return a row for each dataset and model: the counts of its records, and the checks of its embeddings.
 
-    verified: verified.json by embedded dataset.
+    verified: each verified.json, by dataset.
     """
     import pandas as pd
 
@@ -153,16 +155,20 @@ def validation(counts: Mapping[str, Counts], verified: Mapping[str, Path]) -> pd
         row: dict[str, Any] = {"dataset": dataset, "records": found.status.total()}
         row |= {status: found.status[status] for status in ("accepted", "duplicate", "dropped")}
         row |= {"records with changed characters": found.records_changed, "characters changed": found.changed}
-        if dataset in verified:
-            report = read_json(verified[dataset])
-            row |= {
-                "records in embeddings.h5": report["records"],
-                "longest sequence": report["longest"],
-                "shortened": report["truncated_sequences"],
-                "in windows": report["windowed_sequences"],
-                "files": len(report["files"]),
-                "compared": "; ".join(report["checked"]),
-                "checkpoint": report["checkpoint_sha256"][:12],
-            }
-        rows.append(row)
+        rows += [row | checks_of(path) for path in verified.get(dataset, [])] or [row]
     return pd.DataFrame(rows).convert_dtypes()
+
+
+def checks_of(path: Path) -> dict[str, Any]:
+    """Return the checks of embeddings for a row of the validation. path: of verified.json."""
+    report = read_json(path)
+    return {
+        "model": path.parent.name,
+        "records in embeddings.h5": report["records"],
+        "longest sequence": report["longest"],
+        "shortened": report["truncated_sequences"],
+        "in windows": report["windowed_sequences"],
+        "files": len(report["files"]),
+        "compared": "; ".join(report["checked"]),
+        "checkpoint": report["checkpoint_sha256"][:12],
+    }

@@ -51,7 +51,7 @@ def test_a_table_of_datasets(tmp_path):
         "a\tx#1.fasta\tprot\n\nNA\t/y.csv\tgene\tno\t0\tlucaone-gene\t\nc\tz\tgene\t\t\t\t17600000\n"
     )
     found = datasets(tmp_path, text, model={"llm_version": "lucaone", "llm_step": 5600000})
-    assert [(d.name, d.model.name, d.step_stated) for d in found.values()] == [
+    assert [(d.name, d.model.name, d.requested[0].step_stated) for d in found.values()] == [
         ("a", "lucaone-5600000", True),
         ("NA", "lucaone-gene-36800000", False),
         ("c", "lucaone-17600000", True),

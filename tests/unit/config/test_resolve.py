@@ -1,6 +1,7 @@
 """The configuration: its defaults, and all wrong keys, values and choices in one error."""
 
 import math
+from pathlib import Path
 
 import pytest
 import yaml
@@ -243,3 +244,23 @@ def test_a_hugging_face_directory_needs_a_step_and_holds_one_model(tmp_path):
         ConfigError, match="holds one model, but the datasets need lucaone-36000000, lucaone-prot-38200000"
     ):
         refuse_unavailable(config, read_datasets(table, DATASETS, config), REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ({"my model": "x"}, "'my model' is not a name"),
+        ({"Heads": "x"}, "'Heads' is a name that LucaFlow uses in results/<dataset>"),
+        ({"ours": "x", "Ours": "y"}, "'Ours' and 'ours' differ only in case"),
+        ({"ours": 3}, r"checkpoints.path.ours: 3 is not of type 'string'"),
+        ({"ours": "$DATA/x"}, "has a variable"),
+    ],
+)
+def test_names_of_ones_own(path, said):
+    with pytest.raises(ConfigError, match=said):
+        resolve({"checkpoints": {"path": path}}, CONFIG)
+
+
+def test_a_directory_by_name_may_be_at_home():
+    found = resolve({"checkpoints": {"path": {"ours": "~/x"}}}, CONFIG)
+    assert found["checkpoints"]["path"] == {"ours": str(Path("~/x").expanduser())}

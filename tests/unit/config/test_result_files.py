@@ -11,7 +11,7 @@ CONFIG = {"figures": {"tsne": False}, "export": []}
 
 def dataset(name="d", *, pairs=False, label=None, tasks=()):
     columns, model = Columns(label=label, pairs=pairs), Model("mini", 1)
-    return Dataset(name, Path("x"), "prot", columns, model, step_stated=False, tasks=tasks, is_embedded=not pairs)
+    return Dataset(name, Path("x"), "prot", columns, model, tasks=tasks, is_embedded=not pairs)
 
 
 def test_a_dataset_ends_in_embeddings_a_map_and_its_records():

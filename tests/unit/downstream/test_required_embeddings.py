@@ -32,14 +32,14 @@ def lengths_by_limit(missing):
 
 def test_models_that_agree_share():
     missing, reads_own_shards = missing_embeddings(
-        LENGTHS, [SHORT, SHORT, EmbeddingRequest(STEP, 4094, "right", False)], None
+        LENGTHS, [SHORT, SHORT, EmbeddingRequest(STEP, 4094, "right", False)], []
     )
     assert lengths_by_limit(missing) == {None: [100, 4094, 100], 4094: [5000, 6000]}
     assert not reads_own_shards
 
 
 def test_models_with_other_limits_share_what_both_read_whole():
-    missing, _ = missing_embeddings(LENGTHS, [SHORT, LONGER], None)
+    missing, _ = missing_embeddings(LENGTHS, [SHORT, LONGER], [])
     assert lengths_by_limit(missing) == {None: [100, 5000, 4094, 100], 4094: [5000, 6000], 5627: [6000]}
 
 
@@ -48,7 +48,7 @@ def test_another_checkpoint_or_rows_of_cls_are_no_match():
         EmbeddingRequest(Model("lucaone", 36000000), 4094, "right", False),
         EmbeddingRequest(STEP, 4094, "right", True),
     ]
-    missing, _ = missing_embeddings(LENGTHS, [SHORT, *others], None)
+    missing, _ = missing_embeddings(LENGTHS, [SHORT, *others], [])
     assert len({(model, options.matrix_add_special_token) for model, options in missing}) == 3
 
 
@@ -73,14 +73,14 @@ LONG = {4094: [5000, 6000]}
     ],
 )
 def test_what_a_dataset_has_is_not_embedded_again(options, left):
-    missing, reads_own_shards = missing_embeddings(LENGTHS, [SHORT], OwnEmbeddings(STEP, EmbeddingOptions(**options)))
+    missing, reads_own_shards = missing_embeddings(LENGTHS, [SHORT], [OwnEmbeddings(STEP, EmbeddingOptions(**options))])
     assert reads_own_shards == (left != EVERYTHING)
     assert lengths_by_limit(missing) == left
 
 
 def test_the_embeddings_of_another_checkpoint_do_not_serve():
     _, reads_own_shards = missing_embeddings(
-        LENGTHS, [SHORT], OwnEmbeddings(Model("lucaone", 36000000), EmbeddingOptions(outputs=("matrix",)))
+        LENGTHS, [SHORT], [OwnEmbeddings(Model("lucaone", 36000000), EmbeddingOptions(outputs=("matrix",)))]
     )
     assert not reads_own_shards
 

@@ -38,7 +38,7 @@ def write_report(path: Path, output: str) -> None:
 
 def check(results: dict[str, Path], **status: int) -> None:
     counts = {"d": Counts(status=Counter(status))}
-    require_complete(counts, {"d": results["report"]}, [results["predicted"]])
+    require_complete(counts, {"d": [results["report"]]}, [results["predicted"]])
 
 
 def test_complete_results(results):
