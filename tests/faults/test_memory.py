@@ -53,6 +53,7 @@ while True:
         more = more * 3 // 2
 print(len(vectors), len(set(vectors)), file=sys.stderr)
 print("4 times as much", file=sys.stderr)
+engine.budget = {budget}
 vectors = embed_within(4 * more)
 print(len(vectors), len(set(vectors)), file=sys.stderr)
 """
