@@ -5,8 +5,10 @@ Letters in shapes: T tokens of all sequences, B sequences, d head size.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import accumulate
 
 import torch
@@ -56,7 +58,7 @@ class PassPlan:
         on_cuda = device.type == "cuda"
         memory = torch.cuda.get_device_properties(device).total_memory if on_cuda else 0
         self.rows_at_once = feed_forward_rows(device.type, memory)
-        at_once = attends_at_once(nvidia_capability(device), arithmetic, head_size, len(self.runs))
+        at_once = attends_at_once(nvidia_capability(device), arithmetic, head_size, len(self.runs)) and has_one_call()
         self.bounds = to_device(torch.tensor([0, *accumulate(lengths)], dtype=torch.int32), device) if at_once else None
         positions = [torch.arange(run.length).repeat(run.count) for run in self.runs]  # (count n,) each
         self.positions = to_device(torch.cat(positions), device)  # (T,)
@@ -124,6 +126,16 @@ def attends_at_once(capability: tuple[int, int] | None, arithmetic: torch.dtype,
         and head_size % _DIVISOR_OF_HEADS == 0
         and runs >= _FEWEST_RUNS
     )
+
+
+@cache
+def has_one_call() -> bool:
+    """Return whether this torch has that kernel, and lets a caller fix the number of parts of the keys."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn  # takes time to import
+    except ImportError:
+        return False
+    return "num_splits" in inspect.signature(varlen_attn).parameters
 
 
 def feed_forward_rows(device_type: str, memory: int) -> int:

@@ -25,6 +25,7 @@ from lucaflow.encoders.pass_plan import (
     PassPlan,
     attends_at_once,
     feed_forward_rows,
+    has_one_call,
     refuse_other_devices,
     rotary_angles,
 )
@@ -137,6 +138,21 @@ def test_one_call_of_attention_gets_the_sequences_in_their_places(monkeypatch):
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
     # The real function takes these arguments.
     inspect.signature(signature).bind(x, x, x, x, x, 30, 30, num_splits=1)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(lambda q, num_splits=None: (q, num_splits), True), (lambda q: q, False)],
+    ids=["with", "without"],
+)
+def test_one_call_of_attention_needs_a_fixed_number_of_splits(monkeypatch, function, expected):
+    """The oldest torch that has this kernel cannot fix it; then each run has its own call."""
+    monkeypatch.setattr(varlen, "varlen_attn", function)
+    has_one_call.cache_clear()
+    try:
+        assert has_one_call() == expected
+    finally:
+        has_one_call.cache_clear()
 
 
 def test_the_rows_of_the_feed_forward_layer_grow_with_a_gpus_memory():
