@@ -16,10 +16,12 @@ rule compare_precisions:
             "precisions-{model}",
             "results/{dataset}/{model}/figures/precisions.tsv",
             "results/{dataset}/{model}/figures/precisions.png",
+            "results/{dataset}/{model}/figures/precisions.svg",
         ),
     output:
         table="results/{dataset}/{model}/figures/precisions.tsv",
         figure=comparison_figure("precisions"),
+        drawing="results/{dataset}/{model}/figures/precisions.svg",
         receipt="results/{dataset}/receipts/precisions-{model}.json",
     log:
         "logs/compare_precisions/{dataset}/{model}.log",
@@ -47,10 +49,12 @@ rule compare_stitchings:
             "stitchings-{model}",
             "results/{dataset}/{model}/figures/stitchings.tsv",
             "results/{dataset}/{model}/figures/stitchings.png",
+            "results/{dataset}/{model}/figures/stitchings.svg",
         ),
     output:
         table="results/{dataset}/{model}/figures/stitchings.tsv",
         figure=comparison_figure("stitchings"),
+        drawing="results/{dataset}/{model}/figures/stitchings.svg",
         receipt="results/{dataset}/receipts/stitchings-{model}.json",
     log:
         "logs/compare_stitchings/{dataset}/{model}.log",

@@ -37,8 +37,8 @@ def main() -> None:
     table.insert(1, "id", table.pop("digest").map(ids))
     table.insert(1, "device", device_name(setup.device))
     write_table(Path(snakemake.output.table), table)
-    title = f"{snakemake.wildcards.dataset} by {model.name} on {device_name(setup.device)}: {len(sample)} sequences"
-    draw_precisions(table, title, Path(snakemake.output.figure))
+    details = f"{model.name} on {device_name(setup.device)} · {len(sample)} sequences"
+    draw_precisions(table, snakemake.wildcards.dataset, details, Path(snakemake.output.figure))
 
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ def main() -> None:
     summary.insert(1, "window", size)
     summary.insert(2, "sequences", len(rows))
     write_table(Path(snakemake.output.table), summary)
-    title = f"{snakemake.wildcards.dataset} by {model.name}: windows of {size} residues, {len(rows)} sequences"
-    draw_stitchings(compared, title, Path(snakemake.output.figure))
+    details = f"{model.name} · windows of {size} residues · {len(rows)} sequences"
+    draw_stitchings(compared, snakemake.wildcards.dataset, details, Path(snakemake.output.figure))
 
 
 if __name__ == "__main__":

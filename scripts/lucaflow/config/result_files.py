@@ -39,11 +39,12 @@ def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
     """Return the names of the figures of a dataset. A map needs vectors, or matrices to pool.
 
     >>> figures_of(EmbeddingOptions(outputs=("matrix", "contacts")), tsne=False)
-    ['map.png', 'map.svg', 'map.html', 'lengths.png', 'contacts.png']
+    ['map.png', 'map.svg', 'map.html', 'lengths.png', 'lengths.svg', 'contacts.png', 'contacts.svg']
     """
     maps = ["map"] + ["tsne"] * tsne if set(options.outputs) - {"contacts"} else []
     names = [f"{name}.{suffix}" for name in maps for suffix in ("png", "svg", "html")]
-    return names + ["lengths.png"] * bool(maps) + ["contacts.png"] * ("contacts" in options.outputs)
+    pictures = ["lengths"] * bool(maps) + ["contacts"] * ("contacts" in options.outputs)
+    return names + [f"{name}.{suffix}" for name in pictures for suffix in ("png", "svg")]
 
 
 def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:
@@ -89,5 +90,5 @@ def prediction_reports(datasets: Iterable[Dataset]) -> list[str]:
 
 
 def comparison_files(dataset: Dataset, step: str) -> list[str]:
-    """Return the table and the figure of a comparison. step: `precisions` or `stitchings`."""
-    return [f"{folder_of(dataset)}/figures/{step}.{suffix}" for suffix in ("tsv", "png")]
+    """Return the table and the pictures of a comparison. step: `precisions` or `stitchings`."""
+    return [f"{folder_of(dataset)}/figures/{step}.{suffix}" for suffix in ("tsv", "png", "svg")]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from lucaflow.report.colours import SINGLE
-from lucaflow.report.style import plain, save_png
+from lucaflow.report.colours import SINGLE, shortened
+from lucaflow.report.style import plain, save_picture, set_title, show_lengths
 from lucaflow.store.embeddings import Embeddings
 
 MOST_CONTACT_MAPS = 6
@@ -40,12 +43,18 @@ def draw_lengths(lengths: Mapping[int, int], dataset: str, path: Path) -> None:
     figure = Figure(figsize=(6.4, 3.6))
     axes = figure.subplots()
     bounds = bounds_of(list(lengths))
-    axes.hist(list(lengths), bins=bounds.tolist(), weights=list(lengths.values()), color=SINGLE)
-    if len(np.unique(np.diff(bounds))) > 1:
-        axes.set_xscale("log")
-    axes.set(xlabel="length (residues)", ylabel="distinct sequences")
-    axes.set_title(plain(f"{dataset}: {sum(lengths.values()):,} distinct sequences"))
-    save_png(figure, path)
+    *_, bars = axes.hist(list(lengths), bins=bounds.tolist(), weights=list(lengths.values()), color=SINGLE)
+    for bar in cast(BarContainer, bars):
+        bar.set(edgecolor="white", linewidth=0.4)
+    show_lengths(axes, min(lengths), max(lengths), WIDE)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel("distinct sequences")
+    count = sum(lengths.values())
+    middle = np.median(np.repeat(list(lengths), list(lengths.values())))
+    spread = f"{min(lengths):,} to {max(lengths):,} residues, half of them at most {middle:,.0f}"
+    set_title(figure, dataset, f"{count:,} distinct sequences · {spread}")
+    save_picture(figure, path)
 
 
 def draw_contacts(embeddings_path: Path, path: Path) -> None:
@@ -53,6 +62,8 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
     with Embeddings(embeddings_path) as embeddings:
         ids = [embeddings.ids[row] for row in sample_rows(len(embeddings), MOST_CONTACT_MAPS)]
         maps = [embeddings.read("contacts", identifier) for identifier in ids]
+        model = f"{embeddings.attrs['llm_version']}-{embeddings.attrs['llm_step']}"
+        dataset, shown = embeddings.attrs["dataset"], f"{len(ids)} of {len(embeddings):,} sequences"
     columns = min(3, len(ids))
     rows = -(-len(ids) // columns)
     figure = Figure(figsize=(3 * columns + 1, 3.2 * rows))
@@ -63,8 +74,9 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
         extent = (0.5, len(contacts) + 0.5, len(contacts) + 0.5, 0.5)
         shades = axes.imshow(contacts, vmin=0, vmax=1, cmap="Blues", interpolation="nearest", extent=extent)
         axes.spines[:].set_visible(True)
-        axes.set_title(plain(identifier if len(identifier) <= 30 else f"{identifier[:29]}…"))
+        axes.set_title(plain(shortened(identifier, 30)))
     figure.supxlabel("residue", fontsize="medium")
     figure.supylabel("residue", fontsize="medium")
     figure.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)
-    save_png(figure, path)
+    set_title(figure, dataset, f"contacts predicted by {model} · {shown}, spread evenly")
+    save_picture(figure, path)

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 from matplotlib import rc_context, rcParams
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from lucaflow.files.writing import replacing
@@ -40,6 +42,16 @@ def plain(text: str) -> str:
     Characters that an SVG cannot hold are shown as `\ufffd`.
     """
     return _NOT_IN_XML.sub("\ufffd", text).replace("$", r"\$").removeprefix("_") or " "
+
+
+def show_lengths(axis: Axes, shortest: float, longest: float, wide: float) -> None:
+    """Let the x-axis show lengths in residues, on a logarithmic scale if they differ by more than the factor `wide`."""
+    if longest > wide * shortest:
+        axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3) if longest < 30 * shortest else (1,)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axis.set_xlabel("length (residues)")
 
 
 def set_title(drawn: Figure, title: str, details: str = "") -> None:

@@ -35,9 +35,9 @@ def test_labels_bring_metrics():
 
 
 def test_figures_follow_the_outputs():
-    assert figures_of(EmbeddingOptions(outputs=("contacts",)), tsne=False) == ["contacts.png"]
+    assert figures_of(EmbeddingOptions(outputs=("contacts",)), tsne=False) == ["contacts.png", "contacts.svg"]
     maps = ["map.png", "map.svg", "map.html", "tsne.png", "tsne.svg", "tsne.html"]
-    assert figures_of(EmbeddingOptions(), tsne=True) == [*maps, "lengths.png"]
+    assert figures_of(EmbeddingOptions(), tsne=True) == [*maps, "lengths.png", "lengths.svg"]
 
 
 def test_exports_follow_the_outputs():
@@ -50,4 +50,5 @@ def test_a_comparison_ends_in_a_table_and_a_figure():
     assert comparison_files(dataset(), "precisions") == [
         "results/d/mini-1/figures/precisions.tsv",
         "results/d/mini-1/figures/precisions.png",
+        "results/d/mini-1/figures/precisions.svg",
     ]

@@ -101,8 +101,8 @@ def test_precisions_are_compared_with_float32(setup, tmp_path):
     assert (rough["lowest_row_cosine"] > 0.99).all()
     assert (rough["mean_relative_error"] < 0.05).all()
     assert torch.get_float32_matmul_precision() == "highest"
-    draw_precisions(table, "d by $mini$", tmp_path / "p.png")
-    draw_precisions(compare_precisions(setup, OPTIONS, []), "nothing to compare", tmp_path / "none.png")
+    draw_precisions(table, "d", "by $mini$", tmp_path / "p.png")
+    draw_precisions(compare_precisions(setup, OPTIONS, []), "d", "nothing to compare", tmp_path / "none.png")
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size[0] > 1000
 
@@ -127,8 +127,9 @@ def test_divisions_are_compared_with_one_pass(setup, tmp_path):
     assert (table["distance_mean"] > 1e-4).all()
     assert table.loc[NO_OVERLAP, "tokens_relative"] == pytest.approx((7 * 22 + 3 * 22) / (128 + 52))
     assert (table["pairs_relative"] < 1).all()
-    draw_stitchings(rows, "d", tmp_path / "s.png")
+    draw_stitchings(rows, "d", "by mini", tmp_path / "s.png")
     draw_windows(100, 20, tmp_path / "w.png")
+    assert "windows compared with one pass" in (tmp_path / "s.svg").read_text()
     for name in ("s.png", "w.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.size[0] > 1000

@@ -25,3 +25,4 @@ def test_bars_of_lengths_lie_between_whole_numbers(tmp_path, lengths):
         assert (counts[:-1] == np.diff(bounds)[:-1]).all()
     draw_lengths(dict.fromkeys(lengths, 2), "d", tmp_path / "lengths.png")
     assert (tmp_path / "lengths.png").stat().st_size > 5_000
+    assert f"{2 * len(lengths):,} distinct sequences" in (tmp_path / "lengths.svg").read_text()
