@@ -40,6 +40,8 @@ rule predict:
         dataset=dataset_of,
         head=head_folder,
         note=note_of_task,
+        scope=scope_of_task,
+        trained_on=trained_on,
         settings=settings_of("predict-{task}"),
     message:
         "Predicting {wildcards.task} for {wildcards.dataset}"

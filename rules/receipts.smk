@@ -171,7 +171,10 @@ def dataset_settings(dataset, step):
         needs = [request_of(task) for task in dataset.tasks]
         return downstream_settings.heads_settings(needs, digests, own_embeddings(dataset), config)
     if name == "predict":
-        return downstream_settings.predict_settings(dataset, converted_head(of), request_of(of), config)
+        scope = HEADS[of].scope
+        return downstream_settings.predict_settings(
+            dataset, converted_head(of), scope, request_of(of), config
+        )
     if name == "assemble":
         return assemble_settings(dataset)
     return step_settings.comparison_settings(OPTIONS, config, sha256_of(dataset.model))

@@ -79,7 +79,8 @@ def show_summary():
     """Show the table of the run and the places of its results."""
     table = Path("results/summary.tsv")
     if table.is_file():
-        print(summary.as_text(table), file=sys.stderr)
+        scopes = [head.scope.sentence(name, head.task.seq_types) for name, head in HEADS.items()]
+        print(summary.as_text(table, scopes), file=sys.stderr)
 
 
 def show_failures(logs_of_run):

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from lucaflow import __version__
 from lucaflow.config.step_settings import file_identity
 from lucaflow.downstream.conversion import load_head
 from lucaflow.downstream.evaluation import METRIC_COLUMNS, compare, evaluate, read_predictions, truths
-from lucaflow.downstream.models import read_head
-from lucaflow.downstream.prediction import Predictor, predict, read_sides, sources_of
+from lucaflow.downstream.models import TrainedHead, read_head
+from lucaflow.downstream.prediction import Predictor, Sides, predict, read_sides, sources_of
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
 from lucaflow.downstream.tables import GROUND_TRUTH, Formatter, LabelledSource, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_matmul_precision
@@ -27,7 +27,7 @@ from lucaflow.files.writing import write_json, write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.report.pages import page, paragraph, title_of_page, whole_page
 from lucaflow.report.predictions import agreement, as_html, comparison_of, described, draw
-from lucaflow.store.assembly import read_accepted
+from lucaflow.store.assembly import AcceptedRecords, read_accepted
 from lucaflow.store.verification import remove_stale_shards
 
 logger = logging.getLogger("lucaflow")
@@ -73,11 +73,11 @@ def predict_all(records: Path) -> dict[str, Any]:
     request = EmbeddingRequest.by(trained.reading, settings["llm_truncation_seq_length"])
     topk = settings["topk"] if trained.task.task_type == "multi_class" else None
     longest = trained.reading.rows_read(settings["llm_truncation_seq_length"])
+    accepted, sides = read_accepted(records), read_sides(records, trained.task)
     started = time.monotonic()
     predictor = Predictor(load_head(folder, device), device)
     found = predict(
-        predictor, trained, request, longest, sources(plan, request), read_accepted(records),
-        read_sides(records, trained.task), topk,
+        predictor, trained, request, longest, sources(plan, request), accepted, sides, topk,
     )  # fmt: skip
     seconds = time.monotonic() - started
     formatter = Formatter(trained.task, trained.labels, settings["threshold"], topk)
@@ -94,6 +94,7 @@ def predict_all(records: Path) -> dict[str, Any]:
         "head_sha256": trained.sha256,
         "model": request.model.name,
         "note": snakemake.params.note,
+        **of_training(trained, accepted, sides),
         **counts,
         "device": device_name(device),
         "lucaflow_version": __version__,
@@ -115,6 +116,17 @@ def labelled_source(records: Path) -> LabelledSource:
     columns = replace(dataset.columns, label_optional=dataset.metadata is not None)
     invalid_characters = snakemake.config["input"]["invalid_characters"]
     return LabelledSource(dataset.path, columns, records, Path(snakemake.input.labels), invalid_characters)
+
+
+def of_training(trained: TrainedHead, accepted: AcceptedRecords, sides: Sides) -> dict[str, Any]:
+    """Return what the model was trained on, with warnings of sequences that are unlike these; show them."""
+    scope, task = snakemake.params.scope, trained.task
+    lengths = accepted.lengths[accepted.sequence_rows].reshape(sides.types.shape)[sides.readable]
+    warnings = scope.warnings(task.name, task.seq_types, lengths)
+    for warning in warnings:
+        logger.warning("%s: %s", snakemake.params.dataset.name, warning)
+    about = {"trained_on": asdict(scope), "scope": snakemake.params.trained_on, "warnings": warnings}
+    return about | ({"classes": dict(scope.classes)} if scope.classes else {})
 
 
 def sources(plan: Plan, request: EmbeddingRequest) -> Any:

@@ -50,3 +50,14 @@ def own_shards_for_heads(wildcards):
 def note_of_task(wildcards):
     """Return the note that is shown with every prediction of a model."""
     return "for demonstration" if HEADS[wildcards.task].source == "packaged" else ""
+
+
+def scope_of_task(wildcards):
+    """Return what the model of a task was trained on."""
+    return HEADS[wildcards.task].scope
+
+
+def trained_on(wildcards):
+    """Return the same as a sentence, for the report."""
+    head = HEADS[wildcards.task]
+    return head.scope.sentence(head.task.name, head.task.seq_types)

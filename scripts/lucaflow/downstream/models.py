@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lucaflow.config.datasets import Dataset
 from lucaflow.downstream.inputs import HeadInput
 from lucaflow.downstream.lucaonetasks import Task, folder_name_problems
 from lucaflow.downstream.registry import PublishedTask
+from lucaflow.downstream.scope import Scope
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, ConfigError, quoted
 from lucaflow.files.json_files import parse_json
@@ -29,7 +30,7 @@ class HeadOrigin:
     """Where a downstream model comes from.
 
     source: `packaged`, `server` or `local`; root: the folder of its files, in LucaOneTasks' layout, once they are
-    there; folder: of the converted model; place: where it is fetched from.
+    there; folder: of the converted model; place: where it is fetched from; scope: what it was trained on.
     """
 
     task: Task
@@ -37,6 +38,7 @@ class HeadOrigin:
     root: Path
     folder: Path
     place: Place | None
+    scope: Scope = field(default_factory=Scope)
 
     @property
     def is_fetched(self) -> bool:
@@ -77,7 +79,7 @@ def _origin(
     if packaged:
         root = clone / packaged.place.url
         folder = directory / folder_name(PREFIX + name, "packaged", str(root.resolve()))
-        return HeadOrigin(packaged.task, "packaged", root, folder, packaged.place)
+        return HeadOrigin(packaged.task, "packaged", root, folder, packaged.place, packaged.scope)
     fetched = published.get((name, "server"))
     if settings["source"] == "local":
         if not settings["path"]:
@@ -86,8 +88,12 @@ def _origin(
         folder = directory / folder_name(PREFIX + name, "local", str(root.resolve()))
         if not root.is_dir() and (folder / HEAD_RECORD).is_file():
             # A converted model is used while its source cannot be reached.
-            return HeadOrigin(read_head(folder).task, "local", root, folder, None)
-        return HeadOrigin(choose_task(root, name, fetched.task if fetched else None), "local", root, folder, None)
+            task = read_head(folder).task
+        else:
+            task = choose_task(root, name, fetched.task if fetched else None)
+        # A model of one's own may have the name of a published one.
+        scope = fetched.scope if fetched and fetched.task == task else Scope()
+        return HeadOrigin(task, "local", root, folder, None, scope)
     if not fetched:
         known = sorted({task for task, _ in published})
         meant = nearest(name, known)
@@ -97,7 +103,7 @@ def _origin(
         )
     local_name = f"{PREFIX}{name}-server"
     root = directory / "published" / local_name
-    return HeadOrigin(fetched.task, "server", root, directory / local_name, fetched.place)
+    return HeadOrigin(fetched.task, "server", root, directory / local_name, fetched.place, fetched.scope)
 
 
 def refuse_unfit(datasets: Iterable[Dataset], heads: Mapping[str, HeadOrigin]) -> None:

@@ -11,6 +11,7 @@ from lucaflow.config.datasets import Dataset
 from lucaflow.config.step_settings import file_identity, sharding_settings
 from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
+from lucaflow.downstream.scope import Scope
 from lucaflow.files.json_files import as_json
 from lucaflow.versions import EMBEDDING_VERSION, HEAD_CONVERSION_VERSION, PREDICTION_VERSION
 
@@ -49,7 +50,7 @@ def heads_settings(
 
 
 def predict_settings(
-    dataset: Dataset, head: TrainedHead, request: EmbeddingRequest, config: Mapping[str, Any]
+    dataset: Dataset, head: TrainedHead, scope: Scope, request: EmbeddingRequest, config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the settings that a dataset's predictions depend on, besides its records and their embeddings."""
     used = {
@@ -66,6 +67,7 @@ def predict_settings(
         "structure": asdict(head.structure),
         "reading": asdict(head.reading),
         "labels": list(head.labels),
+        "scope": asdict(scope),
         "wanted": asdict(request),
         "rows_read": head.reading.rows_read(settings["llm_truncation_seq_length"]),
         **{name: settings[name] for name, matters in used.items() if matters},

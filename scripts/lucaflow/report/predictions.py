@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ _BINS = 30
 _LONGEST_NAME = 28
 # All text in the panels of a figure has this size.
 _TEXT = "small"
+# Width of a panel in inches.
+_PANEL = 4.6
 _95_PERCENT = 1.959964
 
 
@@ -76,19 +79,26 @@ def draw(table: pd.DataFrame, about: Mapping[str, Any], path: Path) -> None:
     counts = Counter[int]() if regression else _counts_of_classes(table["label"], about)
     classes = [] if regression else _classes_shown(counts, compared, about)
     panels = (not regression) + 1 + (compared is not None)
-    figure = Figure(figsize=(4.6 * panels, max(3.6, 0.24 * len(classes) + 1.9)))
+    figure = Figure(figsize=(_PANEL * panels, max(3.6, 0.24 * len(classes) + 1.9)))
     axes = iter(figure.subplots(1, panels, squeeze=False)[0])
     if not regression:
         _draw_classes(next(axes), counts, classes, about)
     _draw_values(next(axes), table["prob"], about)
     if compared is not None:
         _draw_comparison(next(axes), compared, classes, about)
-    against = f"\n{agreement(compared, about)}" if compared is not None else ""
-    figure.suptitle(plain(title_of(about) + against), wrap=True, fontsize="medium")
+    lines = [title_of(about), *([agreement(compared, about)] if compared is not None else [])]
+    figure.suptitle(_in_lines(lines, 12 * _PANEL * panels), fontsize="medium")
+    scope = [*about["warnings"], about["scope"]]
+    figure.supxlabel(_in_lines(scope, 17 * _PANEL * panels), fontsize="x-small", color="#444444")
     # Laid out once, not for each of the two files.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     save_picture(figure, path)
+
+
+def _in_lines(texts: Sequence[str], letters: float) -> str:
+    """Return texts as lines of at most so many letters, as a figure shows them."""
+    return plain("\n".join(textwrap.fill(text, int(letters)) for text in texts))
 
 
 def _counts_of_classes(labels: pd.Series, about: Mapping[str, Any]) -> Counter[int]:
@@ -152,9 +162,11 @@ def _draw_values(axes: Any, cells: pd.Series, about: Mapping[str, Any]) -> None:
         values = cells.astype(float).to_numpy()
     regression = about["task_type"] == "regression"
     axes.hist(values, bins=_BINS, range=None if regression else (0, 1), color=SINGLE)
-    name = {"regression": "predicted value", "binary_class": f"probability of {' '.join(_names([1], about))}"}
-    title = "predicted values" if regression else "probabilities"
-    _finish(axes, title, name.get(about["task_type"], "probability of the predicted class"), "predictions")
+    if regression:
+        _finish(axes, "predicted values", "predicted value", "predictions")
+        return
+    of = _names([1], about)[0] if about["task_type"] == "binary_class" else "the predicted class"
+    _finish(axes, "probabilities", f"probability of {of}", "predictions")
 
 
 def _draw_comparison(axes: Any, compared: Comparison, classes: Sequence[int], about: Mapping[str, Any]) -> None:
@@ -227,7 +239,9 @@ def as_html(table: pd.DataFrame, about: Mapping[str, Any], agrees: str = "") -> 
     """Return the first predictions as a page. agrees: how well all of them agree with their ground truth."""
     rest = "" if about["predicted"] <= len(table) else f"The first {len(table):,}; all are in {about['task']}.csv."
     shown = table.assign(**{name: [_number(cell) for cell in table[name]] for name in table if name in _NUMBERS})
-    return page(shown, title_of(about), [text for text in (_sentence(agrees), rest) if text])
+    warnings = [f"{warning}." for warning in about["warnings"]]
+    notes = [about["scope"], *warnings, _sentence(agrees), rest]
+    return page(shown, title_of(about), [text for text in notes if text])
 
 
 # Columns whose cells are numbers; the others stay as they are, such as an id `1.10`.

@@ -52,6 +52,7 @@ def summarise(
     for path in predicted:
         about = read_json(path)
         notes = [f"{about['failed']} failed"] * bool(about["failed"]) + [about["note"]] * bool(about["note"])
+        notes += about["warnings"]
         noted = f" ({', '.join(notes)})" if notes else ""
         predictions.setdefault(about["dataset"], []).append(f"{about['predicted']} of {about['task']}{noted}")
     rows = []
@@ -108,16 +109,19 @@ def _preflight(path: Path) -> dict[str, Any]:
         return {}
 
 
-def as_text(table: Path) -> str:
-    """Return the table of a run for the terminal, with the folders of its results. A damaged table is named instead."""
+def as_text(table: Path, scopes: Iterable[str] = ()) -> str:
+    """Return the table of a run for the terminal, with the folders of its results. A damaged table is named instead.
+
+    scopes: what the model of each task was trained on.
+    """
     try:
-        return _as_text(table)
+        return _as_text(table, scopes)
     except DAMAGE as error:
         what = f"{table} is damaged ({damage(error)}): the table of the run is left out"
         return f"\n{what}. Delete the file and run again to have it.\n"
 
 
-def _as_text(table: Path) -> str:
+def _as_text(table: Path, scopes: Iterable[str]) -> str:
     import pandas as pd
 
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
@@ -134,7 +138,8 @@ def _as_text(table: Path) -> str:
     maps = ", as a page figures/map.html," if any(path.is_file() for path in pages) else ""
     where = f"\nEmbeddings (embeddings.h5) and figures{maps} are in:\n{folders}\n" if folders else ""
     where = (f"\nHow the inputs were read:\n{remarks}\n" if remarks else "") + where
-    where += f"\nPredictions are in:\n{predictions}\n" if predictions else ""
+    trained = "".join(f"  {scope}\n" for scope in scopes)
+    where += f"\nPredictions are in:\n{predictions}\n{trained}" if predictions else ""
     return (
         f"\n{text}\n\nComputed and kept: sequences embedded when embeddings.h5 was last made, and before. "
         "Seconds: of all embedding jobs, also of earlier runs, with starting Python and loading the network. "

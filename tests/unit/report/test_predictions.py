@@ -20,6 +20,7 @@ def test_what_a_page_says_of_predictions(records):
 def about(task_type, labels, **more):
     return {
         "dataset": "d", "task": "T", "task_type": task_type, "labels": labels, "note": "", "predicted": 4, "failed": 0,
+        "scope": "T was trained on yeast.", "warnings": ["3 of 4 are longer"],
         **more,
     }  # fmt: skip
 
@@ -39,6 +40,7 @@ def test_classes_have_the_same_order_in_each_panel_and_the_title_says_how_well_t
     names = [text for text in found if text in ("a", "b", "c")]
     assert names == ["a", "b", "c"] * 3
     assert "accuracy 0.67 (95 % interval 0.21 to 0.94), n = 3" in found
+    assert "T was trained on yeast." in found and "3 of 4 are longer" in found
     assert found.count("2") >= 1 and found.count("3") >= 1, "counts beside the bars"
     without = texts_of(table.drop(columns="ground_truth"), about("multi_class", ["a", "b", "c"]), tmp_path)
     assert "accuracy" not in " ".join(without)
@@ -70,8 +72,9 @@ def test_classes_that_are_numbers_are_shown_with_their_meaning(tmp_path):
 )
 def test_values_and_sets_of_labels(tmp_path, task_type, label, prob, truth, words):
     table = pd.DataFrame({"label": [label] * 2, "prob": [prob] * 2, "ground_truth": truth})
-    assert words in texts_of(table, about(task_type, ["a", "b"]), tmp_path)
-    assert "accuracy" not in " ".join(texts_of(table.iloc[:0], about(task_type, ["a", "b"]), tmp_path))
+    labels = ["a", "b"] if task_type == "multi_label" else ["0"]
+    assert words in texts_of(table, about(task_type, labels), tmp_path)
+    assert "accuracy" not in " ".join(texts_of(table.iloc[:0], about(task_type, labels), tmp_path))
 
 
 def test_a_page_has_four_digits_and_ids_as_they_are():
@@ -80,5 +83,6 @@ def test_a_page_has_four_digits_and_ids_as_they_are():
     for cell in (">1.10<", "data-order=0.987654321>0.9877<", ">1200<", ">&lt;i&gt;<", "of the dataset: accuracy 0.5."):
         assert cell in found
     assert "The first 1; all are in T.csv." in found
+    assert "<p>T was trained on yeast.</p>\n<p>3 of 4 are longer.</p>" in found
     listed = table.assign(prob="[0.98765, 0.1]")
     assert "[0.98765, 0.1]" in as_html(listed, about("multi_label", ["a"]))

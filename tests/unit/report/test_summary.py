@@ -18,6 +18,7 @@ def test_the_table_of_a_run(tmp_path):
     assert "results/p/mini-1/" in text
     assert "1234567" in text
     assert "Predictions are in:\n  results/p/predictions/: 10 of A\n" in text
+    assert "/: 10 of A\n  A was trained on yeast.\n" in as_text(table, ["A was trained on yeast."])
     table.write_text(f"{header}p\tlucaone-36000000\t10\t9\t12\t3.5\tresults/p/l/embeddings.h5\t\n")
     assert "not for science" not in as_text(table)
     assert "Predictions" not in as_text(table)
