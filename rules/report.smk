@@ -19,7 +19,8 @@ def categories():
         "Provenance": True,
         "Comparisons": True,
     }
-    names = [name for name, there in may_be_there.items() if there]
+    # Rules name their categories whether or not they have jobs: those that cannot be there come last.
+    names = sorted(may_be_there, key=lambda name: not may_be_there[name])
     return {name: f"{number} {name}" for number, name in enumerate(names, start=1)}
 
 
