@@ -87,7 +87,7 @@ def predict_all(records: Path) -> dict[str, Any]:
     counts = write_predictions(*tables, source, found, formatter, is_truth)
     about = {
         "dataset": dataset.name,
-        "task": trained.task.name,
+        "task": snakemake.wildcards.task,
         "task_type": trained.task.task_type,
         "labels": list(trained.labels),
         "seq_types": list(trained.task.seq_types),

@@ -8,7 +8,11 @@ from lucaflow.versions import HEAD_CONVERSION_VERSION
 
 try:
     HEADS = resolve_heads(
-        sorted({task for dataset in DATASETS.values() for task in dataset.tasks}),
+        dict(
+            sorted(
+                pair for each in DATASETS.values() for pair in zip(each.tasks, each.stated_tasks, strict=True)
+            )
+        ),
         config["heads"],
         read_tasks(ROOT / "resources/tasks.tsv", schema_of("tasks")),
         Path(CHECKPOINTS),
@@ -16,6 +20,12 @@ try:
     )
     refuse_unfit(DATASETS.values(), HEADS)
     for head in HEADS.values():
+        if head.others and workflow.is_main_process:
+            others = ", ".join(f"`{task.name}:{task.time_str}:{task.step}`" for task in head.others)
+            used = f"{head.task.time_str}, {head.task.checkpoint}"
+            logger.warning(
+                f"task {head.task.name}: the newest model is used, {used}; there are also {others}."
+            )
         if head.recorded:
             stated = stated_models(config, DATASETS.values())
             refuse_missing_checkpoint(head.task.name, head.recorded.reading.model, config, stated, REGISTRY)

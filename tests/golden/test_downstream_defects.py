@@ -47,7 +47,7 @@ def predict(encoder, tmp_path_factory):
 
     def predicted(task, *sides):
         if not (folder / task).exists():
-            convert_head(locate_head(GOLDEN, choose_task(GOLDEN, task, None)), folder / task)
+            convert_head(locate_head(GOLDEN, choose_task(GOLDEN, task, None)[0]), folder / task)
         trained, head = read_head(folder / task), load_head(folder / task)
         vectors = [vector_of(trained, head, number, *side) for number, side in enumerate(sides)]
         return head.predictions(head.logits(*vectors)).numpy()[0]
@@ -90,7 +90,7 @@ def test_d7_weights_of_a_loss_do_not_matter(tmp_path):
     log = next(root.glob("logs/ProtLoc/**/logs.txt"))
     arguments, end = json.JSONDecoder().raw_decode(log.read_text())
     log.write_text(json.dumps({**arguments, "weight": "2,50,1,5,8,10"}, indent=2) + log.read_text()[end:])
-    again = convert_head(locate_head(root, choose_task(root, "ProtLoc", None)), tmp_path / "head")
+    again = convert_head(locate_head(root, choose_task(root, "ProtLoc", None)[0]), tmp_path / "head")
     assert again.labels == tuple(f"protloc_c{index:02}" for index in range(6))
 
 
@@ -112,7 +112,7 @@ def test_d20_a_missing_weight_is_an_error(tmp_path, change):
         state["hidden.weight"] = tensor
     torch.save(state, weights)
     with pytest.raises(CheckpointError, match=r"hidden_layer\.weight"):
-        convert_head(locate_head(root, choose_task(root, "PPI", None)), tmp_path / "head")
+        convert_head(locate_head(root, choose_task(root, "PPI", None)[0]), tmp_path / "head")
 
 
 def test_d21_a_short_peptide_of_nucleotide_letters_is_a_protein(predict):

@@ -27,7 +27,7 @@ RUNS = sorted({run for task in MANIFEST["tasks"].values() for run in task["runs"
 def trained(request, tmp_path_factory):
     """A converted head, and what was recorded."""
     folder = tmp_path_factory.mktemp("head")
-    convert_head(locate_head(GOLDEN, choose_task(GOLDEN, request.param, None)), folder)
+    convert_head(locate_head(GOLDEN, choose_task(GOLDEN, request.param, None)[0]), folder)
     return load_head(folder), dict(np.load(GOLDEN / f"vectors/{request.param}.npz"))
 
 

@@ -163,7 +163,7 @@ def test_the_tasks_of_the_readme_read_the_datasets_beside_them(tmp_path):
     config = resolve({}, read_yaml(ROOT / "config/schemas/config.schema.yaml"))
     datasets = read_datasets(table, read_yaml(ROOT / "config/schemas/datasets.schema.yaml"), config)
     tasks = read_tasks(ROOT / "resources/tasks.tsv", read_yaml(ROOT / "config/schemas/tasks.schema.yaml"))
-    names = [name for dataset in datasets.values() for name in dataset.tasks]
+    names = {name: name for dataset in datasets.values() for name in dataset.tasks}
     assert len(names) == 3
     refuse_unfit(datasets.values(), resolve_heads(names, config["heads"], tasks, tmp_path, ROOT))
 

@@ -41,6 +41,8 @@ class Dataset:
     metadata: MetadataFile | None = None
     # Not in repr(), because Snakemake compares it to see whether the parameters of a job have changed.
     tasks: tuple[str, ...] = field(default=(), repr=False)
+    # The tasks as the table has them; `tasks` are their names in results/.
+    stated_tasks: tuple[str, ...] = field(default=(), repr=False)
     # Whether it gets embeddings of its own; if not, only predictions embed its sequences.
     is_embedded: bool = field(default=True, repr=False)
     # All models that embed it, and whether the step of each was given.
@@ -156,7 +158,8 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         model=requested[0].model,
         requested=requested,
         metadata=MetadataFile(Path(expanded(row["metadata"])), row.get("metadata_id")) if "metadata" in row else None,
-        tasks=_tasks(row),
+        tasks=tuple(name.replace(":", "-") for name in _tasks(row)),
+        stated_tasks=_tasks(row),
         is_embedded=bool(config["embedding"]["outputs"]) and row["kind"] != "pair",
     )
 
@@ -176,7 +179,8 @@ def _row_problems(row: Mapping[str, str], config: Mapping[str, Any], known: Mapp
     if set("{}") & set(row["path"]):
         yield f"path: {quoted(row['path'])} contains a brace, which Snakemake would read as a wildcard; rename the file"
     yield from _problems_of_kind(row)
-    repeated_tasks = sorted(name for name, count in Counter(_tasks(row)).items() if count > 1)
+    tasks = Counter(name.replace(":", "-") for name in _tasks(row))
+    repeated_tasks = sorted(name for name, count in tasks.items() if count > 1)
     if repeated_tasks:
         yield f"tasks: {shown(', '.join(repeated_tasks))} is given twice"
     yield from _problems_of_models(row, config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class HeadOrigin:
     folder: Path
     place: Place | None
     scope: Scope = field(default_factory=Scope)
+    # Others of the task below the same root, which were not asked for.
+    others: tuple[Task, ...] = ()
 
     @property
     def is_fetched(self) -> bool:
@@ -54,7 +56,7 @@ class HeadOrigin:
 
 
 def resolve_heads(
-    names: Iterable[str],
+    names: Mapping[str, str],
     settings: Mapping[str, Any],
     published: Mapping[tuple[str, str], PublishedTask],
     directory: Path,
@@ -62,43 +64,46 @@ def resolve_heads(
 ) -> dict[str, HeadOrigin]:
     """Return where the downstream model of each task comes from.
 
-    settings: `heads` in the configuration; published: resources/tasks.tsv, by task and source; directory: the folder of
-    converted checkpoints. Raises ConfigError or CheckpointError for a task without a model.
+    names: the tasks as they are asked for, such as `MyTask:<time_str>`, by their names in results; settings: `heads` in
+    the configuration; published: resources/tasks.tsv, by task and source; directory: the folder of converted
+    checkpoints. Raises ConfigError or CheckpointError for a task without a model.
     """
-    return {name: _origin(name, settings, published, directory, clone) for name in names}
+    return {name: _origin(name, stated, settings, published, directory, clone) for name, stated in names.items()}
 
 
 def _origin(
     name: str,
+    stated: str,
     settings: Mapping[str, Any],
     published: Mapping[tuple[str, str], PublishedTask],
     directory: Path,
     clone: Path,
 ) -> HeadOrigin:
-    packaged = published.get((name, "packaged"))
+    packaged = published.get((stated, "packaged"))
     if packaged:
         root = clone / packaged.place.url
         folder = directory / folder_name(PREFIX + name, "packaged", str(root.resolve()))
         return HeadOrigin(packaged.task, "packaged", root, folder, packaged.place, packaged.scope)
-    fetched = published.get((name, "server"))
+    fetched = published.get((stated.partition(":")[0], "server"))
     if settings["source"] == "local":
         if not settings["path"]:
             raise ConfigError("heads.path: expected a LucaOneTasks root, because heads.source is `local`")
         root = Path(settings["path"])
         folder = directory / folder_name(PREFIX + name, "local", str(root.resolve()))
+        others: list[Task] = []
         if not root.is_dir() and (folder / HEAD_RECORD).is_file():
             # A converted model is used while its source cannot be reached.
             task = read_head(folder).task
         else:
-            task = choose_task(root, name, fetched.task if fetched else None)
+            task, others = choose_task(root, stated, fetched.task if fetched else None)
         # A model of one's own may have the name of a published one.
         scope = fetched.scope if fetched and fetched.task == task else Scope()
-        return HeadOrigin(task, "local", root, folder, None, scope)
-    if not fetched:
+        return HeadOrigin(task, "local", root, folder, None, scope, tuple(others))
+    if not fetched or ":" in stated:
         known = sorted({task for task, _ in published})
         meant = nearest(name, known)
         raise ConfigError(
-            f"tasks: unknown task {quoted(name)}{f'; did you mean {meant}?' if meant else '.'} Known tasks: "
+            f"tasks: unknown task {quoted(stated)}{f'; did you mean {meant}?' if meant else '.'} Known tasks: "
             f"{', '.join(known)}. A model of your own needs heads.source `local` and heads.path."
         )
     local_name = f"{PREFIX}{name}-server"
@@ -169,31 +174,43 @@ def tasks_in(root: Path, name: str) -> list[Task]:
     return found
 
 
-def choose_task(root: Path, name: str, published: Task | None) -> Task:
-    """Return the downstream model of the task `name` below a root: the published one, or else the only one.
+def choose_task(root: Path, stated: str, published: Task | None) -> tuple[Task, list[Task]]:
+    """Return the downstream model of a task below a root, and the others of the task that could have been meant.
 
-    Raises CheckpointError with a list of the models that are there.
+    stated: the task's name, or `name:time_str`, or `name:time_str:step`. Of several models it is the published one, or
+    else the newest. Raises CheckpointError with a list of the models that are there.
     """
-    found = tasks_in(root, name)
-    if published in found:
-        return published
-    # At its end, training copies the best step into the folder `best`.
+    name, time_str, step = (*stated.split(":"), "", "")[:3]
+    there = tasks_in(root, name)
+    found = [task for task in there if time_str in ("", task.time_str) and step in ("", task.step)]
+    if not found:
+        raise CheckpointError(_no_task(root, stated, there))
+    if published in found and not time_str:
+        return published, []
+    found.sort(key=_age)
+    if problems := folder_name_problems(found[-1]):
+        raise CheckpointError(f"task {name}, in {root / 'models' / found[-1].folder}: {'; '.join(problems)}")
+    # At its end, training copies the best step into the folder `best`: others of that run are no alternatives.
     finished = {task.folder for task in found if task.step == "best"}
-    found = [task for task in found if task.step == "best" or task.folder not in finished]
-    if len(found) != 1:
-        there = ", ".join(f"{task.folder}/{task.checkpoint}" for task in found)
-        others = sorted(path.name for path in root.glob("models/*") if path.is_dir())
-        raise CheckpointError(
-            f"task {name}: {root / 'models' / name} holds {len(found)} downstream models, expected one "
-            f"(models/{name}/<dataset_type>/<task_type>/<model_type>/matrix/<time_str>/checkpoint-<step>/config.json). "
-            + (f"It holds {there}. " if found else f"Tasks in {root}: {', '.join(others) or 'none'}. ")
-            + ("Set heads.path to a root with only one of them." if found else "")
-            + ("" if found else "Correct heads.path, or `tasks` in the table of datasets.")
-        )
-    (task,) = found
-    if problems := folder_name_problems(task):
-        raise CheckpointError(f"task {name}, in {root / 'models' / task.folder}: {'; '.join(problems)}")
-    return task
+    return found[-1], [task for task in found[:-1] if task.step == "best" or task.folder not in finished]
+
+
+def _age(task: Task) -> tuple[str, bool, int, str]:
+    """Return by what models of a task are sorted, the newest last: training run, `best`, step."""
+    return task.time_str, task.step == "best", int(task.step) if task.step.isdecimal() else 0, task.folder
+
+
+def _no_task(root: Path, stated: str, there: Sequence[Task]) -> str:
+    """Return the message for a task without a model. there: models of other runs or steps of the task."""
+    name = stated.partition(":")[0]
+    others = sorted(path.name for path in root.glob("models/*") if path.is_dir())
+    offered = ", ".join(f"`{name}:{task.time_str}:{task.step}`" for task in there)
+    return (
+        f"task {stated}: {root / 'models' / name} holds no such downstream model "
+        f"(models/{name}/<dataset_type>/<task_type>/<model_type>/matrix/<time_str>/checkpoint-<step>/config.json). "
+        + (f"It holds {offered}. " if there else f"Tasks in {root}: {', '.join(others) or 'none'}. ")
+        + "Correct heads.path, or `tasks` in the table of datasets."
+    )
 
 
 def locate_head(root: Path, task: Task) -> HeadFiles:

@@ -48,7 +48,7 @@ ROTARY, BERT, PLAIN = "ProtStab", "X_PPIEncoder", "X_BaseMeanPool"
 def test_a_number_that_the_weights_do_not_confirm(tmp_path, name, file, changed, words):
     for part in ("models", "logs"):
         shutil.copytree(PACKAGED / "downstream" / part / name, tmp_path / part / name)
-    files = locate_head(tmp_path, choose_task(tmp_path, name, None))
+    files = locate_head(tmp_path, choose_task(tmp_path, name, None)[0])
     path = files.config if file == "config.json" else files.log
     stated, _ = json.JSONDecoder().raw_decode(path.read_text().lstrip())
     path.write_text(json.dumps({**stated, **changed}))

@@ -8,7 +8,7 @@ from workflow_runs import ROOT
 
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import resolve
-from lucaflow.downstream.models import refuse_unfit, resolve_heads
+from lucaflow.downstream.models import choose_task, refuse_unfit, resolve_heads
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.errors import CheckpointError, ConfigError
 from lucaflow.schemas import read_yaml
@@ -24,7 +24,7 @@ SCHEMAS = {name: read_yaml(ROOT / f"config/schemas/{name}.schema.yaml") for name
         ("PPI", {"source": "server"}, "p: PPI reads pair records (prot and prot), not single ones"),
         ("ProtLoc,ProtLoc", {}, "tasks: ProtLoc is given twice"),
         ("Prot/Loc", {}, "tasks: 'Prot/Loc' does not match"),
-        ("Own", {}, "models/Own holds 0 downstream models, expected one"),
+        ("Own", {}, "models/Own holds no such downstream model"),
         ("ProtLoc", {"path": None}, "heads.path: expected a LucaOneTasks root"),
     ],
 )
@@ -36,5 +36,34 @@ def test_a_task_that_cannot_be_had(tmp_path, tasks, heads, words):
         config = resolve({"heads": heads}, SCHEMAS["config"])
         datasets = read_datasets(table, SCHEMAS["datasets"], config)
         published = read_tasks(ROOT / "resources/tasks.tsv", SCHEMAS["tasks"])
-        names = [name for dataset in datasets.values() for name in dataset.tasks]
+        names = {name: name for dataset in datasets.values() for name in dataset.tasks}
         refuse_unfit(datasets.values(), resolve_heads(names, config["heads"], published, tmp_path, ROOT))
+
+
+def test_of_several_runs_and_steps_the_newest_is_taken(tmp_path):
+    """`best` is a copy of a step of the same run, and no alternative to it."""
+    runs = (
+        "20250101/checkpoint-900",
+        "20260101/checkpoint-99",
+        "20260101/checkpoint-1000",
+        "20240101/best",
+        "20240101/checkpoint-5",
+    )
+    for run in runs:
+        folder = tmp_path / "models/Mine/protein/multi_class/luca_base/matrix" / run
+        folder.mkdir(parents=True)
+        (folder / "config.json").touch()
+
+    def chosen(stated):
+        task, others = choose_task(tmp_path, stated, None)
+        return [f"{each.time_str}/{each.checkpoint}" for each in (task, *others)]
+
+    assert chosen("Mine") == [runs[2], runs[3], runs[0], runs[1]]
+    assert chosen("Mine:20250101") == [runs[0]]
+    assert chosen("Mine:20240101") == [runs[3]]
+    assert chosen("Mine:20240101:5") == [runs[4]]
+    with pytest.raises(CheckpointError, match=r"Mine:2023: .*Mine holds no such .*`Mine:20240101:best`"):
+        choose_task(tmp_path, "Mine:2023", None)
+    (tmp_path / "models/Mine").rename(tmp_path / "models/Other")
+    with pytest.raises(CheckpointError, match=r"task Mine: .*Tasks in .*: Other\."):
+        choose_task(tmp_path, "Mine", None)
