@@ -160,7 +160,7 @@ def checkpoint_folder(model):
 
 
 def sha256_of(model):
-    """Return the SHA-256 of a checkpoint, once it is converted."""
+    """Return the SHA-256 of a checkpoint's network, once it is converted."""
     folder = checkpoint_folder(model)
     checkpoints.convert_checkpoint.get(folder=folder.name)
-    return converted.read_record(folder)["model"]["sha256"]
+    return converted.read_record(folder)["network_sha256"]

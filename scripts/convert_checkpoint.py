@@ -61,7 +61,7 @@ def convert_once(model: Model, origin: Origin, folder: Path) -> None:
             return
         receipt_path(folder, "convert").unlink(missing_ok=True)
         record = convert_in_subprocess(origin, model, folder)
-    logger.info("converted %s: %d parameters, sha256 %s", model.name, record["parameters"], record["model"]["sha256"])
+    logger.info("converted %s: %d parameters, sha256 %s", model.name, record["parameters"], record["network_sha256"])
 
 
 if __name__ == "__main__":

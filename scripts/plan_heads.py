@@ -39,7 +39,7 @@ def main() -> None:
     groups = []
     for (model, options), chosen in missing.items():
         record = read_record(converted_folder(model, snakemake.config["checkpoints"], CLONE))
-        group = Group(model, options, options.fingerprint(record["model"]["sha256"]))
+        group = Group(model, options, options.fingerprint(record["network_sha256"]))
         limit = snakemake.config["compute"]["shard_tokens"]
         shards = split_sequences(sequences, folder / group.short, limit, chosen)
         groups.append(replace(group, shards=tuple(shard.name for shard in shards)))

@@ -18,7 +18,7 @@ from lucaflow.report.pages import page
 from lucaflow.report.provenance import page_of_run
 from lucaflow.report.summary import summarise, validation
 
-OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "model", "encoder", "parameters")
+OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "network_sha256", "model", "encoder", "parameters")
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def first_picture(verified: Mapping[str, Sequence[Path]], predicted: Sequence[Pa
 def write_runs(predictions: Sequence[Mapping[str, Any]]) -> None:
     """Write run.yaml and its page for each dataset: the configuration, versions and checksums of its results."""
     records = [read_record(Path(folder)) for folder in snakemake.params.checkpoints]
-    by_sha256 = {record["model"]["sha256"]: {name: record[name] for name in OF_CHECKPOINT} for record in records}
+    by_sha256 = {record["network_sha256"]: {name: record[name] for name in OF_CHECKPOINT} for record in records}
     for path, html in zip(map(Path, snakemake.output.runs), map(Path, snakemake.output.pages), strict=True):
         dataset = path.parent.name
         run = dict(snakemake.params.settings["runs"][dataset])

@@ -6,14 +6,17 @@ import struct
 
 import pytest
 from golden_cases import PACKAGED
+from safetensors import safe_open
 
 from lucaflow.checkpoints.conversion import convert, is_converted
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
 from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.state_dicts import network_sha256
 from lucaflow.encoders.lucaone import Encoder
 from lucaflow.errors import CheckpointError
+from lucaflow.files.sealed import sealed
 
 T1 = PACKAGED / "embedding/checkpoints/T1"
 MODEL = Model("lucaone", 36000000)
@@ -61,7 +64,7 @@ def change_record(folder, change):
     path = folder / CHECKPOINT_RECORD
     record = json.loads(path.read_text())
     change(record)
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(sealed(record)))
 
 
 def test_a_byte_of_each_tensor(folder, flipped):
@@ -182,3 +185,33 @@ def test_a_record_of_a_network_with_another_norm(folder):
     change_record(folder, lambda record: record["encoder"].update(use_embed_layer_norm=True))
     with pytest.raises(CheckpointError, match=r"model.safetensors has no embed_layer_norm.*, which the network in ch"):
         load_encoder(folder)
+
+
+def test_a_digit_of_the_record(folder):
+    """Such as that of `embed_scale`, which would change every value under the same fingerprint."""
+    path = folder / CHECKPOINT_RECORD
+    content = path.read_text()
+    digits = [place for place, letter in enumerate(content) if letter in "13579"]
+    for place in digits[:: max(1, len(digits) // 40)]:
+        path.write_text(content[:place] + "8" + content[place + 1 :])
+        with pytest.raises(
+            CheckpointError, match=r"checkpoint.json is not the record of a .*does not have the SHA-256"
+        ):
+            load_encoder(folder)
+    path.write_text(content)
+    change_record(folder, lambda record: record["encoder"].update(embed_scale=3.0))
+    path.write_text(path.read_text().replace(sealed(json.loads(path.read_text()))["sha256_of_record"], "0" * 64))
+    with pytest.raises(CheckpointError, match="does not have the SHA-256"):
+        load_encoder(folder)
+
+
+def test_a_network_has_the_same_sha256_in_another_file(folder):
+    """The header of the file, its name and its origin are not the network; a tensor and the structure are."""
+    record = read_record(folder)
+    digests = record["sha256_of_parts"]
+    with safe_open(folder / MODEL_NAME, "pt") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    same = network_sha256({**digests, "__metadata__": "0" * 64}, shapes, record["encoder"])
+    assert same == record["network_sha256"]
+    assert network_sha256({**digests, "embed_tokens.weight": "0" * 64}, shapes, record["encoder"]) != same
+    assert network_sha256(digests, shapes, {**record["encoder"], "embed_scale": 3.0}) != same

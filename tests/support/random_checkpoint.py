@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME
-from lucaflow.checkpoints.state_dicts import write_parameters
+from lucaflow.checkpoints.state_dicts import network_sha256, write_parameters
 from lucaflow.encoders.lucaone import Encoder, EncoderConfig
 from lucaflow.files.checksums import size_and_sha256
+from lucaflow.files.sealed import sealed
 
 
 def write_checkpoint(folder: Path, config: EncoderConfig) -> Path:
@@ -32,6 +33,7 @@ def write_checkpoint(folder: Path, config: EncoderConfig) -> Path:
 
     model = folder / MODEL_NAME
     digests = write_parameters(model, shapes, tensor_of, {"encoder": json.dumps(config.to_dict(), sort_keys=True)})
-    record = {"model": size_and_sha256(model), "sha256_of_parts": digests, "encoder": config.to_dict()}
-    (folder / CHECKPOINT_RECORD).write_text(json.dumps(record))
+    network = network_sha256(digests, shapes, config.to_dict())
+    record = {"model": size_and_sha256(model), "network_sha256": network, "sha256_of_parts": digests}
+    (folder / CHECKPOINT_RECORD).write_text(json.dumps(sealed({**record, "encoder": config.to_dict()})))
     return folder

@@ -183,7 +183,7 @@ def test_another_checkpoint_at_the_same_place(small):
     second = means_of(small, "lucaone-36000000")
     recorded = yaml.safe_load((small.directory / "results/p/run.yaml").read_text())
     verified = json.loads(small.result("p", "verified.json", "lucaone-36000000").read_text())
-    assert recorded["checkpoint"]["model"]["sha256"] == verified["checkpoint_sha256"]
+    assert recorded["checkpoint"]["network_sha256"] == verified["checkpoint_sha256"]
     for key, vector in first.items():
         np.testing.assert_allclose(second[key], vector + 1, atol=1e-5)
 

@@ -27,11 +27,19 @@ from lucaflow.checkpoints.architecture import check, converted_shapes
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.model import Model
-from lucaflow.checkpoints.state_dicts import CONTACT_HEAD, canonical_name, fused, read_tensors, write_parameters
+from lucaflow.checkpoints.state_dicts import (
+    CONTACT_HEAD,
+    canonical_name,
+    fused,
+    network_sha256,
+    read_tensors,
+    write_parameters,
+)
 from lucaflow.encoders.lucaone import EncoderConfig
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import size_and_sha256
 from lucaflow.files.json_files import parse_json
+from lucaflow.files.sealed import sealed
 from lucaflow.files.space import human_bytes, require_space
 from lucaflow.files.writing import replacing, write_json
 from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
@@ -137,21 +145,24 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
             lambda name: tensors[name].float() if name in contact else fused(name, tensors),
             {"encoder": json.dumps(config.to_dict(), sort_keys=True)},
         )
-    record = {
-        "format": "lucaflow-checkpoint",
-        "llm_version": model.llm_version,
-        "llm_step": model.llm_step,
-        "layout": origin.layout,
-        "origin": {_name_from(folder, path): size_and_sha256(path) for path in origin.files},
-        "model": size_and_sha256(target),
-        "sha256_of_parts": digests,
-        "encoder": config.to_dict(),
-        "parameters": sum(math.prod(shape) for shape in shapes.values()),
-        "contact_head": bool(contact),
-        "converter_version": CHECKPOINT_CONVERSION_VERSION,
-        "lucaflow_version": __version__,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+    record = sealed(
+        {
+            "format": "lucaflow-checkpoint",
+            "llm_version": model.llm_version,
+            "llm_step": model.llm_step,
+            "layout": origin.layout,
+            "origin": {_name_from(folder, path): size_and_sha256(path) for path in origin.files},
+            "model": size_and_sha256(target),
+            "network_sha256": network_sha256(digests, shapes | contact, config.to_dict()),
+            "sha256_of_parts": digests,
+            "encoder": config.to_dict(),
+            "parameters": sum(math.prod(shape) for shape in shapes.values()),
+            "contact_head": bool(contact),
+            "converter_version": CHECKPOINT_CONVERSION_VERSION,
+            "lucaflow_version": __version__,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+    )
     write_json(folder / CHECKPOINT_RECORD, record)
     return record
 

@@ -14,6 +14,7 @@ from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.json_files import parse_json
 from lucaflow.files.receipts import receipt_path
+from lucaflow.files.sealed import refuse_changed
 
 # Values of `checkpoints.source` that mean a download.
 FETCHED_SOURCES = ("huggingface", "server")
@@ -120,6 +121,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = parse_json(path)
         record["model"]["sha256"], record["model"]["bytes"], record["encoder"]
+        refuse_changed(record)
+        record["network_sha256"]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CheckpointError(_not_converted(folder)) from error
     except (OSError, ValueError, KeyError, TypeError) as error:

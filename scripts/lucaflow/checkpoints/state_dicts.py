@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lucaflow.errors import CheckpointError
+from lucaflow.files.json_files import digest_of_settings
 from lucaflow.files.space import human_bytes
 
 # Prefix of the contact head's parameters, in published and in converted checkpoints.
@@ -178,6 +179,15 @@ def write_parameters(
     if bad:
         raise CheckpointError(f"the weights hold values that are not finite: {first_problems(bad)}. Fetch them again.")
     return digests
+
+
+def network_sha256(digests: Mapping[str, str], shapes: Mapping[str, Sequence[int]], structure: Any) -> str:
+    """Return the hex SHA-256 of what a network computes: its tensors and its structure, not the file that holds them.
+
+    digests: SHA-256 of each tensor by its name; shapes: likewise; structure: what JSON can hold.
+    """
+    tensors = {name: [list(shapes[name]), digest] for name, digest in digests.items() if name != HEADER}
+    return digest_of_settings({"tensors": tensors, "structure": structure})
 
 
 def sha256_of_tensor(tensor: Tensor) -> str:

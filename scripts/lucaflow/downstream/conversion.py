@@ -21,6 +21,7 @@ from lucaflow.checkpoints.state_dicts import (
     first_problems,
     fused,
     misfits,
+    network_sha256,
     published_shapes,
     read_tensors,
     repeated,
@@ -37,6 +38,7 @@ from lucaflow.encoders.onednn import can_pack, pack
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of, size_and_sha256
 from lucaflow.files.json_files import parse_json
+from lucaflow.files.sealed import sealed
 from lucaflow.files.writing import replacing, write_json
 from lucaflow.versions import HEAD_CONVERSION_VERSION
 
@@ -123,19 +125,23 @@ def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
     labels = _labels(files, structure)
     target = folder / MODEL_NAME
     with replacing(target) as temporary:
-        write_parameters(temporary, shapes_of_ours, lambda name: fused(name, tensors), {"task": task.name})
-    record = {
-        "format": "lucaflow-head",
-        "task": asdict(task),
-        "reading": asdict(head_input),
-        "structure": asdict(structure),
-        "labels": list(labels),
-        "origin": {str(path.relative_to(files.root)): size_and_sha256(path) for path in files.all_files},
-        "model": size_and_sha256(target),
-        "converter_version": HEAD_CONVERSION_VERSION,
-        "lucaflow_version": __version__,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+        digests = write_parameters(temporary, shapes_of_ours, lambda name: fused(name, tensors), {"task": task.name})
+    network = network_sha256(digests, shapes_of_ours, asdict(structure))
+    record = sealed(
+        {
+            "format": "lucaflow-head",
+            "task": asdict(task),
+            "reading": asdict(head_input),
+            "structure": asdict(structure),
+            "labels": list(labels),
+            "origin": {str(path.relative_to(files.root)): size_and_sha256(path) for path in files.all_files},
+            "model": size_and_sha256(target),
+            "network_sha256": network,
+            "converter_version": HEAD_CONVERSION_VERSION,
+            "lucaflow_version": __version__,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+    )
     write_json(folder / HEAD_RECORD, record)
     return read_head(folder)
 
@@ -143,7 +149,7 @@ def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
 def load_head(folder: Path, device: torch.device | str = "cpu") -> Head:
     """Return a converted downstream model. Raises CheckpointError if its file does not match its record."""
     trained, path = read_head(folder), folder / MODEL_NAME
-    if not path.is_file() or sha256_of(path) != trained.sha256:
+    if not path.is_file() or sha256_of(path) != trained.file_sha256:
         raise CheckpointError(
             f"{path} is missing, or does not have the recorded SHA-256. Delete {folder} and run again."
         )

@@ -18,6 +18,7 @@ from lucaflow.downstream.scope import Scope
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, ConfigError, quoted
 from lucaflow.files.json_files import parse_json
+from lucaflow.files.sealed import refuse_changed
 from lucaflow.schemas import nearest
 
 HEAD_RECORD = "head.json"
@@ -156,13 +157,14 @@ class HeadFiles:
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """The record of a converted downstream model."""
+    """The record of a converted downstream model. sha256: of its network; file_sha256: of the file of its weights."""
 
     task: Task
     reading: HeadInput
     structure: HeadStructure
     labels: tuple[str, ...]
     sha256: str
+    file_sha256: str
 
 
 def tasks_in(root: Path, name: str) -> list[Task]:
@@ -232,6 +234,7 @@ def read_head(folder: Path) -> TrainedHead:
     path = folder / HEAD_RECORD
     try:
         record = parse_json(path)
+        refuse_changed(record)
         structure, head_input = record["structure"], record["reading"]
         encoder = structure["encoder"]
         return TrainedHead(
@@ -246,6 +249,7 @@ def read_head(folder: Path) -> TrainedHead:
                 }
             ),
             tuple(record["labels"]),
+            record["network_sha256"],
             record["model"]["sha256"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -68,7 +68,7 @@ def embed_shard(
         [sequence.digest for sequence in sequences],
         [len(sequence.residues) for sequence in sequences],
         options,
-        record["model"]["sha256"],
+        record["network_sha256"],
         record["encoder"]["hidden_size"],
     )
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,8 @@ def _checkpoint(checkpoint: Mapping[str, Any]) -> list[str]:
         ("LucaOne's name (llm_version)", checkpoint["llm_version"]),
         ("training step (llm_step)", checkpoint["llm_step"]),
         ("parameters", checkpoint["parameters"]),
-        ("SHA-256 of the converted weights", checkpoint["model"]["sha256"]),
+        ("SHA-256 of the network", checkpoint["network_sha256"]),
+        ("SHA-256 of the file of converted weights", checkpoint["model"]["sha256"]),
     ]
     columns = {
         "published file": [Path(name).name for name in made_of],
@@ -57,7 +58,7 @@ def _models_of(predictions: Sequence[Mapping[str, Any]]) -> list[str]:
     columns = {
         "task": [about["task"] for about in predictions],
         "reads embeddings of": [about["model"] for about in predictions],
-        "SHA-256 of the converted weights": [about["head_sha256"] for about in predictions],
+        "SHA-256 of the network": [about["head_sha256"] for about in predictions],
         "computed on": [about["device"] for about in predictions],
     }
     return [heading("Downstream models"), table(columns)]

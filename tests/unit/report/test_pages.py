@@ -29,6 +29,7 @@ RUN = {
         "llm_step": 1,
         "origin": {"/big/x/pytorch.pth": {"bytes": 5, "sha256": "f" * 64}},
         "model": {"sha256": "c" * 64, "bytes": 7},
+        "network_sha256": "d" * 64,
         "encoder": {"num_hidden_layers": 6},
         "parameters": 12,
     },
