@@ -35,21 +35,24 @@ function colour_by(column) {
     bars[scale].title = column.name
   }
   for (const [renderer, indices] of points) {
-    renderer.visible = true
     renderer.view.filter.indices = indices
+    renderer.visible = indices.length > 0
   }
+  // A legend that has no items is laid out once, not with each item.
+  legend.items = []
   items.forEach((item, k) => {
     const renderer = item.renderers[0]
     const count = points.get(renderer).length
     const name = renderer === other ? counted("other", count)
       : renderer === none ? counted("(none)", count) : column.named?.[k] ?? ""
     item.label = {value: name}
-    item.visible = count > 0
   })
-  const shown = items.filter((item) => item.visible).length
-  legend.visible = shown > 0
-  if (is_narrow) plot.min_height = LEAST_HEIGHT + HEIGHT_OF_ITEM * shown
+  const shown = items.filter((item) => points.get(item.renderers[0]).length > 0)
+  legend.setv({items: shown, visible: shown.length > 0})
+  if (is_narrow) plot.min_height = LEAST_HEIGHT + HEIGHT_OF_ITEM * shown.length
   bars.forEach((bar, k) => bar.visible = column.values !== undefined && k === (column.wide ? 1 : 0))
+  // Bokeh measures the toolbar before the legend has its width, and would hide some tools in a menu.
+  setTimeout(() => plot.toolbar.properties.location.change.emit(), 200)
 }
 
 function select(indices) {

@@ -107,8 +107,8 @@ def _points_and_legend(plot: Any, drawing: Map, columns: list[Texts | Numbers]) 
     other, none = (scatter(look, look.colour) for look in (LOOK_OF_OTHER, LOOK_OF_NONE))
     shaded = [scatter(LOOK_OF_OTHER, {"field": "shade", "transform": scale}) for scale in scales]
     named = [scatter(look_of(number), look_of(number).colour) for number in range(labels)]
-    items = [LegendItem(label="", renderers=[each], visible=False) for each in (*named, other, none)]
-    beside, below = ([_legend(items), *map(_bar, scales)] for _ in range(2))
+    items = [LegendItem(label="", renderers=[each]) for each in (*named, other, none)]
+    beside, below = ([_legend(), *map(_bar, scales)] for _ in range(2))
     for place, keys in (("right", beside), ("below", below)):
         for key in keys:
             plot.add_layout(key, place)
@@ -116,9 +116,8 @@ def _points_and_legend(plot: Any, drawing: Map, columns: list[Texts | Numbers]) 
             "below": below, "items": items, "scales": scales, "ids": drawing.points["id"].tolist()}  # fmt: skip
 
 
-def _legend(items: list[LegendItem]) -> Legend:
+def _legend() -> Legend:
     return Legend(
-        items=items,
         click_policy="hide",
         border_line_color=None,
         background_fill_alpha=0,

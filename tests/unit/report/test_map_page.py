@@ -26,7 +26,7 @@ const plot = model("map")
 const [legend, linear, logarithmic] = arguments[0] === "phone" ? plot.below.slice(1) : plot.right
 const drawn = plot.renderers.filter((each) => each.view.filter.indices.length > 0)
 return {
-  legend: legend.visible ? legend.items.filter((item) => item.visible).map((item) => item.label.value) : [],
+  legend: legend.visible ? legend.items.map((item) => item.label.value) : [],
   scales: [linear, logarithmic].map((bar) => bar.visible ? bar.title : ""),
   points: drawn.flatMap((each) => [...each.view.filter.indices]).sort((a, b) => a - b),
   faded: drawn.map((each) => each.nonselection_glyph.fill_alpha.value),
