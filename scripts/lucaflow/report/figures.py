@@ -26,6 +26,16 @@ def sample_rows(count: int, most: int) -> np.ndarray:
     return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64)
 
 
+def number_shown(shown: int, count: int) -> str:
+    """Say how many sequences a picture shows.
+
+    >>> number_shown(6, 6), number_shown(6, 1840)
+    ('6 sequences', '6 of 1,840 sequences, spread evenly')
+    """
+    sequences = "sequence" if count == 1 else "sequences"
+    return f"{count:,} {sequences}" if shown == count else f"{shown:,} of {count:,} {sequences}, spread evenly"
+
+
 def bounds_of(lengths: Sequence[int]) -> np.ndarray:
     """Return the bounds of a histogram's bars: of equal width, or growing by a factor if lengths differ much.
 
@@ -63,10 +73,11 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
         ids = [embeddings.ids[row] for row in sample_rows(len(embeddings), MOST_CONTACT_MAPS)]
         maps = [embeddings.read("contacts", identifier) for identifier in ids]
         model = f"{embeddings.attrs['llm_version']}-{embeddings.attrs['llm_step']}"
-        dataset, shown = embeddings.attrs["dataset"], f"{len(ids)} of {len(embeddings):,} sequences"
+        dataset, shown = embeddings.attrs["dataset"], number_shown(len(ids), len(embeddings))
     columns = min(3, len(ids))
     rows = -(-len(ids) // columns)
-    figure = Figure(figsize=(3 * columns + 1, 3.2 * rows))
+    figure = Figure(figsize=(3 * columns + 1, 3.3 * rows + 0.4))
+    figure.set_layout_engine("constrained", hspace=0.08)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(ids) :]:
         axes.set_axis_off()
@@ -74,9 +85,11 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
         extent = (0.5, len(contacts) + 0.5, len(contacts) + 0.5, 0.5)
         shades = axes.imshow(contacts, vmin=0, vmax=1, cmap="Blues", interpolation="nearest", extent=extent)
         axes.spines[:].set_visible(True)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         axes.set_title(plain(shortened(identifier, 30)))
     figure.supxlabel("residue", fontsize="medium")
     figure.supylabel("residue", fontsize="medium")
     figure.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)
-    set_title(figure, dataset, f"contacts predicted by {model} · {shown}, spread evenly")
+    set_title(figure, dataset, f"contacts predicted by {model} · {shown}")
     save_picture(figure, path)

@@ -16,7 +16,7 @@ from lucaflow.engine.options import VECTORS
 from lucaflow.records.table import accepted_records
 from lucaflow.report.colours import GREY, NONE, name_in_legend
 from lucaflow.report.columns import MOST_NUMBERED_LABELS, Numbers, Texts, column_of, read_columns
-from lucaflow.report.figures import sample_rows
+from lucaflow.report.figures import number_shown, sample_rows
 from lucaflow.report.style import plain, save_picture, set_title
 from lucaflow.store.embeddings import Embeddings
 from lucaflow.store.format import read_rows
@@ -166,8 +166,7 @@ def make_map(
     coordinates, axes = project(vectors, projection, threads)
     points = described(records, labels, chosen).assign(id=ids, x=coordinates[:, 0], y=coordinates[:, 1])
     further = read_columns(columns, points["record"]) if columns else points[[]]
-    shown = f"{count:,} sequences" if len(ids) == count else f"{len(ids):,} of {count:,} sequences, spread evenly"
-    details = [f"{name} embeddings by {model}", shown, *([note] if note else [])]
+    details = [f"{name} embeddings by {model}", number_shown(len(ids), count), *([note] if note else [])]
     return Map(points, dataset, " · ".join(details), axes, further)
 
 
