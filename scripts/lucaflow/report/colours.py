@@ -66,7 +66,7 @@ def shortened(text: str, most: int = _MOST_LETTERS) -> str:
     """Return a text of at most `most` letters. Long ones keep their start and their end, where they often differ.
 
     >>> shortened("DNA-directed RNA polymerase subunit beta", 24)
-    'DNA-directed RN… it beta'
+    'DNA-directed RNA…it beta'
     """
     if len(text) <= most:
         return text
