@@ -13,6 +13,7 @@ rule draw:
         verified=result_of("assemble-{model}", "results/{dataset}/{model}/verified.json"),
         records=result_of("normalize", "results/{dataset}/records.tsv"),
         labels=result_of("normalize", "results/{dataset}/sequences/labels.tsv"),
+        columns=result_of("normalize", "results/{dataset}/sequences/columns.tsv"),
         shards=drawn_shards,
         current=unless_current(
             "draw-{model}", *(f"results/{{dataset}}/{{model}}/figures/{name}" for name in FIGURES)

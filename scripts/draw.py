@@ -12,17 +12,18 @@ from lucaflow.report.maps import draw_picture, make_map
 from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5
 
 PROJECTIONS = {"map": "components", "tsne": "tsne"}
+READ = ("embeddings", "records", "labels", "columns")
 
 
 def main() -> None:
     """Draw the requested figures."""
     figures = {Path(path).name: Path(path) for path in snakemake.output}
-    embeddings, records, labels = (Path(snakemake.input[name]) for name in ("embeddings", "records", "labels"))
+    embeddings, records, labels, columns = (Path(snakemake.input[name]) for name in READ)
     dataset = snakemake.wildcards.dataset
     for name, projection in PROJECTIONS.items():
         if f"{name}.png" in figures:
             note, threads = snakemake.params.settings["note"], snakemake.threads
-            drawing = make_map(embeddings, records, labels, note, projection, threads)
+            drawing = make_map(embeddings, records, labels, note, projection, threads, columns)
             draw_picture(drawing, figures[f"{name}.png"])
             draw_html(drawing, figures[f"{name}.html"])
     if "lengths.png" in figures:
@@ -39,5 +40,5 @@ def lengths_of(embeddings: Path) -> dict[int, int]:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]), recording_step(snakemake, "embeddings", "records", "labels"):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, *READ):
         main()
