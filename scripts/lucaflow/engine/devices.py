@@ -166,8 +166,11 @@ def bytes_per_token(encoder: Encoder, device: torch.device) -> int | None:
         try:
             with on_device(device):
                 return -(-_peak_of_a_pass(encoder, device, [length] * count) // (count * length))
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        # Here the error is gone, and with it what it kept on the GPU.
+        torch.cuda.empty_cache()
     raise DeviceError(
         f"{device_name(device)} has not enough memory for the weights and {length} tokens. Use a GPU with more memory "
         "or one that nothing else uses, or set compute.device to `cpu`."

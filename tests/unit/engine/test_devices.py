@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
+from small_network import network
 
 from lucaflow.engine import devices
 from lucaflow.engine.cuda_support import driver_version, has_device_file, has_kernels, sign_of_a_gpu, why_unusable
 from lucaflow.engine.devices import (
+    bytes_per_token,
     free_memory,
     is_out_of_memory,
     lacks_main_memory,
@@ -212,6 +216,23 @@ def test_memory_that_torch_holds_without_using_it_is_free(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 20_000)
     assert free_memory(CUDA) == (50_000, 100_000)
     assert token_budget("auto", CUDA, 100) == 400
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError(), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")])
+def test_a_token_is_measured_in_fewer_sequences_where_memory_is_short(monkeypatch, error):
+    counts = []
+
+    def short(_encoder, _device, lengths):
+        counts.append(len(lengths))
+        if len(lengths) > 4:
+            raise error
+        return sum(lengths) * 7
+
+    monkeypatch.setattr(devices, "_peak_of_a_pass", short)
+    monkeypatch.setattr(devices, "on_device", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    assert bytes_per_token(network(CPU), CUDA) == 7
+    assert counts == [16, 4]
 
 
 @pytest.mark.parametrize(
