@@ -1,5 +1,6 @@
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,6 +162,20 @@ def test_memory_that_is_short_for_one_sequence_is_an_error(encoder, monkeypatch)
         DeviceError, match=r"42 residues of the sequence .* do not fit .*: you tried\. .*Or: Set embedding"
     ):
         embedded(Engine(encoder, options(), CPU, 10_000), SOME[:2])
+
+
+def test_results_that_do_not_fit_in_main_memory_are_not_said_to_be_too_large_for_the_gpu(encoder):
+    """Results of a GPU are copied when an event has occurred; here a copy takes the place that finds no memory."""
+
+    def copy(*_):
+        raise MEMORY_IS_FULL
+
+    engine = Engine(encoder, options(), CPU, 10_000)
+    engine._copies = SimpleNamespace(copy=copy)
+    with pytest.raises(
+        DeviceError, match=r"400 bytes of results do not fit in this machine's memory .*Give the job more"
+    ):
+        engine._in_main_memory(torch.ones(100), "an event")
 
 
 def test_another_error_is_raised_as_it_is(encoder, monkeypatch):
