@@ -4,6 +4,9 @@ Requires: verified embeddings. Produces: results/{dataset}/{model}/export.
 """
 
 
+include: "input_functions/exports.smk"
+
+
 rule export_lucaone:
     input:
         embeddings=result_of("assemble-{model}", "results/{dataset}/{model}/embeddings.h5"),
@@ -103,7 +106,7 @@ rule export_table:
     benchmark:
         "benchmarks/export_table/{dataset}/{model}/{suffix}.tsv"
     wildcard_constraints:
-        suffix="parquet|h5ad",
+        suffix="parquet|h5ad|csv|csv[.]gz",
     conda:
         ENVIRONMENT
     resources:

@@ -40,8 +40,9 @@ def final_files(wildcards):
 
 
 def files_known_later(wildcards):
-    """Return the final files that depend on digests: the shards that embeddings.h5 links to; and the precisions."""
-    return [*(shard for dataset in EMBEDDED for shard in linked_shards(dataset)), *precision_files()]
+    """Return the final files that depend on digests or sizes: shards that embeddings.h5 links to, CSV; and precisions."""
+    of_datasets = [path for dataset in EMBEDDED for path in [*linked_shards(dataset), *csv_files(dataset)]]
+    return [*of_datasets, *precision_files()]
 
 
 def end_run():

@@ -27,6 +27,7 @@ def steps_of(dataset):
         yield f"assemble-{model}"
         yield f"draw-{model}"
         yield from (f"export-{name}-{model}" for name in result_files.export_steps(config["export"]))
+        yield from (f"export-{suffix}-{model}" for suffix in csv_suffixes(dataset.with_model(model)))
         yield from [f"precisions-{model}"] if precision_files() else []
     if dataset.tasks:
         yield "plan"
@@ -53,6 +54,7 @@ def results_without_report(wildcards):
         folder = result_files.folder_of(dataset)
         found += [f"{folder}/figures/{name}" for name in FIGURES[:1]]
         found += [f"{folder}/export/{name}" for name in result_files.exports_of(OPTIONS, config["export"])]
+        found += csv_files(dataset)
     return found
 
 

@@ -19,6 +19,7 @@ from workflow_runs import ROOT, Workflow
 
 from lucaflow import open_embeddings
 from lucaflow.errors import SpaceError, StoreError
+from lucaflow.exports.csv_files import export_csv
 from lucaflow.exports.hdf5 import export_by_id, export_standalone
 from lucaflow.exports.lucaone_files import export_lucaone
 from lucaflow.exports.numpy_files import export_npy
@@ -77,7 +78,7 @@ def finished(tmp_path_factory, shared_checkpoints):
         {"dataset": "g", "path": "g.csv", "seq_type": "gene", "seq_column": "sequence", "label_column": "kind"}
     )
     workflow.config |= {
-        "export": ["parquet", "anndata"],
+        "export": ["parquet", "anndata", "csv"],
         "embedding": {"outputs": ["max", "mean", "matrix"], "dtype": "float16"},
         "input": {"empty_sequences": "drop", "duplicate_ids": "first"},
     }
@@ -154,6 +155,7 @@ def test_exports_take_little_memory(tmp_path):
     export_npy(path, ["mean"], tmp_path)
     export_anndata(path, tables, ["mean"], tmp_path / "embeddings.h5ad")
     export_parquet(path, tables, ["mean"], tmp_path / "embeddings.parquet")
+    export_csv(path, tables, ["mean"], tmp_path / "embeddings.csv")
     assert tracemalloc.get_traced_memory()[1] < expected.nbytes / 2
     tracemalloc.stop()
     assert np.array_equal(np.load(tmp_path / "mean.npy"), expected)
@@ -183,6 +185,11 @@ def test_tables_for_pandas_and_scanpy(finished):
     about = json.loads(pq.read_schema(folder / "embeddings.parquet").metadata[b"lucaflow"])
     assert about["fingerprint"] == observed.uns["fingerprint"] == fingerprint
     assert observed.n_vars == 128
+    sheet = pd.read_csv(folder / "embeddings.csv", dtype={"id": str}, keep_default_na=False)
+    assert sheet.columns[:4].tolist() == ["id", "label", "length", "mean_1"] and sheet.shape == (5, 3 + 2 * 128)
+    assert sheet[["id", "label", "length"]].equals(table[["id", "label", "length"]].astype(sheet.dtypes[:3]))
+    assert np.array_equal(sheet.filter(like="mean_").to_numpy(np.float32), observed.X)
+    assert not finished.run().succeeded().jobs
 
 
 @pytest.mark.long

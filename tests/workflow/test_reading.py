@@ -31,7 +31,7 @@ def finished(tmp_path_factory, shared_checkpoints):
     workflow.config |= {
         "checkpoints": {"directory": "resources/checkpoints"},
         "embedding": {"outputs": ["mean", "matrix"]},
-        "export": ["parquet", "anndata"],
+        "export": ["parquet", "anndata", "csv"],
     }
     workflow.run().succeeded()
     return workflow

@@ -183,7 +183,7 @@ def _export_problems(exports: Sequence[str], outputs: Sequence[str]) -> Iterator
         yield f"export: `lucaone` holds one kind of vector, but embedding.outputs has {', '.join(vectors)}; keep one"
     if "lucaone" in exports and not vectors and "matrix" not in outputs:
         yield "export: `lucaone` holds matrices or vectors; add `matrix`, `mean`, `max` or `cls` to embedding.outputs"
-    of_vectors = [name for name in exports if name in ("npy", "parquet", "anndata")]
+    of_vectors = [name for name in exports if name in ("npy", "parquet", "anndata", "csv")]
     if of_vectors and not vectors:
         named = ", ".join(f"`{name}`" for name in of_vectors)
         yield f"export: {named} hold vectors; add `mean`, `max` or `cls` to embedding.outputs"

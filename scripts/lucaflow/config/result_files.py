@@ -12,6 +12,9 @@ OF_RUN = tuple(
     f"results/{name}" for name in ("summary.tsv", "summary.html", "overview.html", "validation.html", "SHA256SUMS")
 )
 OF_DATASET = ("run.yaml", "run.html", "records.tsv")
+# Bytes of a number in a CSV, with its comma; larger tables than this are compressed.
+CSV_NUMBER = 13
+_LARGEST_CSV = 100_000_000
 OF_EMBEDDINGS = ("embeddings.h5", "verified.json")
 
 
@@ -48,7 +51,7 @@ def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
 
 
 def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:
-    """Return the file names of the requested exports.
+    """Return the file names of the requested exports, without `csv`, whose name depends on its size (`csv_suffix`).
 
     >>> exports_of(EmbeddingOptions(outputs=("mean", "cls")), ["npy", "lucaone"])
     ['mean.npy', 'cls.npy', 'ids.tsv', 'lucaone']
@@ -58,19 +61,29 @@ def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:
         "by_id": ["by_id.h5"],
         "npy": [*(f"{name}.npy" for name in options.vectors), "ids.tsv"],
         "parquet": ["embeddings.parquet"],
+        "csv": [],
         "anndata": ["embeddings.h5ad"],
         "lucaone": ["lucaone"],
     }
     return [name for export in exports for name in names[export]]
 
 
-def export_steps(exports: Sequence[str]) -> list[str]:
-    """Return the names of the steps of the requested exports.
+def csv_suffix(records: int, numbers: int) -> str:
+    """Return the ending of the export `csv`, which is compressed above 100 MB. numbers: of each record.
 
-    >>> export_steps(["npy", "anndata"])
+    >>> csv_suffix(3000, 2560), csv_suffix(4000, 2560)
+    ('csv', 'csv.gz')
+    """
+    return "csv" if records * numbers * CSV_NUMBER <= _LARGEST_CSV else "csv.gz"
+
+
+def export_steps(exports: Sequence[str]) -> list[str]:
+    """Return the names of the steps of the requested exports, without `csv`.
+
+    >>> export_steps(["npy", "csv", "anndata"])
     ['npy', 'h5ad']
     """
-    return ["h5ad" if name == "anndata" else name for name in exports]
+    return ["h5ad" if name == "anndata" else name for name in exports if name != "csv"]
 
 
 def prediction_files(dataset: Dataset) -> list[str]:

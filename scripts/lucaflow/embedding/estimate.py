@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lucaflow.config.result_files import CSV_NUMBER, csv_suffix
 from lucaflow.encoders.vocabulary import CLS_AND_SEP
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
 from lucaflow.engine.windows import Window
@@ -185,10 +186,16 @@ def bytes_by_output(counts: Counts, options: EmbeddingOptions, width: int, expor
         "by_id": sum({**of_distinct, **vectors}.values()) + of_names,
         "npy": sum(vectors.values()),
         **dict.fromkeys(("parquet", "anndata"), sum(vectors.values()) * _ITEM_BYTES["float32"] // item),
+        "csv": _csv_bytes(counts.status["accepted"], len(options.vectors) * width),
     }
     found |= {f"export {name}": size for name, size in sizes.items() if name in exports}
     found["ids and lengths"] = _BYTES_PER_RECORD * (counts.status["accepted"] + 2 * counts.distinct)
     return found
+
+
+def _csv_bytes(records: int, numbers: int) -> int:
+    """Return the bytes of the export `csv`; compressed, it has half of them."""
+    return records * numbers * CSV_NUMBER // (1 if csv_suffix(records, numbers) == "csv" else 2)
 
 
 def assumed_speed(device: str, precision: str, threads: int) -> tuple[float, str]:

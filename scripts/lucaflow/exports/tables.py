@@ -99,10 +99,15 @@ def in_blocks(parts: Iterator[pd.DataFrame], size: int) -> Iterator[pd.DataFrame
 
 
 @contextmanager
-def _open_export(embeddings: Path, outputs: Sequence[str], path: Path, name: str) -> Iterator[tuple[h5py.File, Path]]:
-    """Yield the opened embeddings.h5 and the temporary path to write to. Raise SpaceError if the vectors do not fit."""
+def open_export(
+    embeddings: Path, outputs: Sequence[str], path: Path, name: str, bytes_of_number: int = 4
+) -> Iterator[tuple[h5py.File, Path]]:
+    """Yield the opened embeddings.h5 and the temporary path to write to. Raise SpaceError if the vectors do not fit.
+
+    bytes_of_number: in the file; by default that of float32.
+    """
     with open_hdf5(embeddings, EMBEDDINGS_FORMAT) as source:
-        values = len(source["ids"]) * len(outputs) * int(source.attrs["hidden_size"]) * np.float32().itemsize
+        values = len(source["ids"]) * len(outputs) * int(source.attrs["hidden_size"]) * bytes_of_number
         require_space(path.parent, values, f"the export {path.name}", f"take `{name}` out of `export`")
         with replacing(path) as temporary:
             yield source, temporary
@@ -113,7 +118,7 @@ def export_parquet(embeddings: Path, tables: RecordTables, outputs: Sequence[str
 
     The metadata of the schema has the attributes of embeddings.h5, as JSON under `lucaflow`.
     """
-    with _open_export(embeddings, outputs, path, "parquet") as (source, temporary):
+    with open_export(embeddings, outputs, path, "parquet") as (source, temporary):
         width = int(source.attrs["hidden_size"])
         columns = [(name, pa.string()) for name in ("id", *TEXT_COLUMNS)] + [("length", pa.int64())]
         columns += [(name, pa.float64() if numbers else pa.string()) for name, numbers in tables.further.items()]
@@ -141,7 +146,7 @@ def export_anndata(embeddings: Path, tables: RecordTables, outputs: Sequence[str
     The layout is AnnData's file format 0.1.0 (https://anndata.readthedocs.io/en/stable/fileformat-prose.html). The
     library `anndata` is not used because it would hold the whole table in memory.
     """
-    with _open_export(embeddings, outputs, path, "anndata") as (source, temporary), h5py.File(temporary, "w") as file:
+    with open_export(embeddings, outputs, path, "anndata") as (source, temporary), h5py.File(temporary, "w") as file:
         count, width = len(source["ids"]), int(source.attrs["hidden_size"])
         _with_encoding(file, "anndata", "0.1.0")
         for name in _ANNDATA_GROUPS:
