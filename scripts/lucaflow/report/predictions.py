@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from lucaflow.downstream.evaluation import Comparison, compare
 from lucaflow.downstream.tables import GROUND_TRUTH
 from lucaflow.records.table import accepted_records
-from lucaflow.report.colours import GREY, SINGLE
+from lucaflow.report.colours import GREY, SINGLE, shortened
 from lucaflow.report.pages import page
 from lucaflow.report.style import plain, save_picture
 
@@ -124,7 +124,7 @@ def _names(classes: Sequence[int], about: Mapping[str, Any]) -> list[str]:
     meanings = about.get("classes", {})
     labels = [about["labels"][number] for number in classes]
     names = [f"{label}: {meanings[label]}" if label in meanings else label for label in labels]
-    return [plain(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}\u2026") for name in names]
+    return [plain(shortened(name, _LONGEST_NAME)) for name in names]
 
 
 def _finish(axes: Any, title: str, xlabel: str, ylabel: str = "") -> None:
