@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lucaflow.records.table import numbers_of
 from lucaflow.report.colours import LOOK_OF_NONE, LOOK_OF_OTHER, NONE, OTHER, Look, look_of
 from lucaflow.report.figures import WIDE
 
@@ -20,8 +21,6 @@ MOST_NUMBERED_LABELS = 12
 MOST_CHARACTERS = 300
 # Cells of a table that are in memory at once.
 _CELLS_AT_ONCE = 400_000
-# Zeros at the start are part of a name, such as 007.
-_STARTS_WITH_ZERO = r"[+-]?0[0-9]"
 
 
 @dataclass(frozen=True)
@@ -87,14 +86,11 @@ def texts_of(name: str, values: pd.Series) -> Texts:
 
 
 def column_of(name: str, values: pd.Series, most_labels: int = 0) -> Texts | Numbers:
-    """Return a column of texts (n,): of numbers, if every text is a number and more than `most_labels` differ."""
-    given = values[values != ""]
-    if given.nunique() <= most_labels or given.str.match(_STARTS_WITH_ZERO).any():
+    """Return a column of texts (n,): of numbers, if more than `most_labels` differ and none is anything else."""
+    numbers = numbers_of(values) if values[values != ""].nunique() > most_labels else None
+    if numbers is None or numbers.isna().all():
         return texts_of(name, values)
-    numbers = pd.to_numeric(given, errors="coerce").astype(float)
-    if not np.isfinite(numbers).all():
-        return texts_of(name, values)
-    return Numbers(name, numbers.reindex(values.index).to_numpy())
+    return Numbers(name, numbers.to_numpy())
 
 
 def read_columns(path: Path, records: pd.Series) -> pd.DataFrame:

@@ -31,7 +31,7 @@ def table(tmp_path, text):
         (["0", "0.5"], Numbers),
         (["1", "two"], Texts),
         (["007", "12"], Texts),
-        (["1", "nan"], Texts),
+        (["1", "nan", "NA"], Numbers),
         (["1", "inf"], Texts),
         (["1_000"], Texts),
         (["", ""], Texts),
