@@ -163,7 +163,7 @@ def dataset_settings(dataset, step):
     if name == "normalize":
         return step_settings.normalize_settings(dataset, config)
     if name == "draw":
-        return step_settings.figure_settings(OPTIONS, config, note_of(dataset.model))
+        return step_settings.figure_settings(dataset, OPTIONS, config, note_of(dataset.model))
     if name == "export":
         return step_settings.export_settings(of.partition("-")[0], OPTIONS, config)
     if name == "plan":

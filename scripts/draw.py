@@ -22,8 +22,8 @@ def main() -> None:
     dataset = snakemake.wildcards.dataset
     for name, projection in PROJECTIONS.items():
         if f"{name}.png" in figures:
-            note, threads = snakemake.params.settings["note"], snakemake.threads
-            drawing = make_map(embeddings, records, labels, note, projection, threads, columns)
+            note, label = (snakemake.params.settings[name] for name in ("note", "label"))
+            drawing = make_map(embeddings, records, labels, note, projection, snakemake.threads, columns, label)
             draw_picture(drawing, figures[f"{name}.png"])
             draw_html(drawing, figures[f"{name}.html"])
     if "lengths.png" in figures:

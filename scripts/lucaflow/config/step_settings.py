@@ -122,9 +122,18 @@ def assemble_settings(dataset: Dataset, options: EmbeddingOptions, checkpoint_sh
     }
 
 
-def figure_settings(options: EmbeddingOptions, config: Mapping[str, Any], note: str) -> dict[str, Any]:
+def figure_settings(
+    dataset: Dataset, options: EmbeddingOptions, config: Mapping[str, Any], note: str
+) -> dict[str, Any]:
     """Return the settings of a dataset's figures. note: shown with the results of its model."""
-    return {"algorithm": FIGURES_VERSION, "figures": figures_of(options, config["figures"]["tsne"]), "note": note}
+    label = dataset.columns.label
+    return {
+        "algorithm": FIGURES_VERSION,
+        "figures": figures_of(options, config["figures"]["tsne"]),
+        "note": note,
+        # An index says nothing to a reader.
+        "label": "label" if label is None or label.lstrip("-").isdecimal() else label,
+    }
 
 
 def comparison_settings(options: EmbeddingOptions, config: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Map:
     """The points of a map, its title, and the names of its axes.
 
     points: x, y, id, description, label and length; title: the name of the dataset; details: a line below it;
-    columns: further columns of the same points, as text.
+    columns: further columns of the same points, as text; label_name: the name of the column of labels.
     """
 
     points: pd.DataFrame
@@ -48,6 +48,7 @@ class Map:
     details: str
     axes: tuple[str, str]
     columns: pd.DataFrame
+    label_name: str = "label"
 
     @property
     def is_labelled(self) -> bool:
@@ -58,7 +59,7 @@ class Map:
     def coloured_by(self) -> Texts | Numbers:
         """The column by which points are coloured: the label, or the length if there are no labels."""
         if self.is_labelled:
-            return column_of("label", self.points["label"], MOST_NUMBERED_LABELS)
+            return column_of(self.label_name, self.points["label"], MOST_NUMBERED_LABELS)
         return self.length
 
     @property
@@ -149,10 +150,12 @@ def make_map(
     projection: str,
     threads: int = 1,
     columns: Path | None = None,
+    label_name: str = "label",
 ) -> Map:
     """Project a dataset's embeddings to two dimensions.
 
-    columns: a table of further columns, whose first one, `record`, is the number of the record, and ascends.
+    label_name: the name of the column of labels; columns: a table of further columns, whose first one, `record`, is the
+    number of the record, and ascends.
     """
     with Embeddings(embeddings_path) as embeddings:
         packed = any(name in embeddings.outputs for name in VECTORS)
@@ -167,7 +170,7 @@ def make_map(
     points = described(records, labels, chosen).assign(id=ids, x=coordinates[:, 0], y=coordinates[:, 1])
     further = read_columns(columns, points["record"]) if columns else points[[]]
     details = [f"{name} embeddings by {model}", number_shown(len(ids), count), *([note] if note else [])]
-    return Map(points, dataset, " · ".join(details), axes, further)
+    return Map(points, dataset, " · ".join(details), axes, further, label_name)
 
 
 def draw_picture(drawing: Map, path: Path) -> None:
@@ -201,7 +204,8 @@ def _scatter_groups(axes: Any, drawing: Map, column: Texts) -> None:
             zorder=height,
             **_style_of_points(drawing),
         )
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=5 / drawing.size)
+    title = None if column.name == "label" else plain(column.name)
+    axes.legend(title=title, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=5 / drawing.size)
 
 
 def _scatter_numbers(figure: Figure, axes: Any, drawing: Map, column: Numbers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -15,13 +16,17 @@ HIDDEN_LINES = frozenset(
         "Rules claiming more threads will be scaled down.",
     }
 )
+# Of a failed job, one line for each output that no earlier run has made.
+_NOTHING_TO_RESTORE = re.compile(r"Cannot restore .*: no backup found\.")
 # The event of the line "Execute 2 jobs...": each of these jobs has a line of its own.
 _HIDDEN_EVENT = "job_started"
 
 
 def is_shown(record: logging.LogRecord) -> bool:
     """Return whether the terminal shows a record of Snakemake's logger."""
-    return getattr(record, "event", None) != _HIDDEN_EVENT and str(record.msg) not in HIDDEN_LINES
+    line = str(record.msg)
+    is_hidden = line in HIDDEN_LINES or bool(_NOTHING_TO_RESTORE.fullmatch(line))
+    return getattr(record, "event", None) != _HIDDEN_EVENT and not is_hidden
 
 
 def hide_bookkeeping(logger: logging.Logger, quiet: Collection[Any] | None = None) -> None:

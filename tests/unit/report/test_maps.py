@@ -131,7 +131,8 @@ def test_points_have_the_further_columns_of_their_records(tmp_path):
     (tmp_path / "labels.tsv").write_text("record\tlabel\n3\tkinase\n")
     (tmp_path / "columns.tsv").write_text("record\tmass\tcolour\n1\t0\tno\n2\t1.5\t\n6\t\tred\n")
     inputs = (tmp_path / name for name in ("embeddings.h5", "records.tsv", "labels.tsv"))
-    drawing = make_map(*inputs, "a note", "components", columns=tmp_path / "columns.tsv")
+    drawing = make_map(*inputs, "a note", "components", columns=tmp_path / "columns.tsv", label_name="kind")
+    assert drawing.label_name == "kind"
     assert drawing.points["id"].tolist() == IDS
     assert drawing.points["label"].tolist() == ["", "kinase", "", "", ""]
     assert drawing.columns.to_dict("list") == {"mass": ["1.5", "", "", "", ""], "colour": ["", "", "", "", "red"]}

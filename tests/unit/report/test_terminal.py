@@ -25,8 +25,9 @@ def test_only_the_terminal_hides_bookkeeping_and_once(tmp_path):
     logger.info("Execute 2 jobs...", extra={"event": "job_started"})
     logger.info(None, extra={"event": "progress"})
     logger.error(OSError("Select jobs"))
+    logger.warning("Cannot restore results/p/records.tsv: no backup found.")
     assert terminal.stream.getvalue() == "None\nSelect jobs\n"
-    assert queue.qsize() == len((tmp_path / "log").read_text().splitlines()) == 4
+    assert queue.qsize() == len((tmp_path / "log").read_text().splitlines()) == 5
 
 
 def test_the_terminal_alone_hides_what_it_is_told(tmp_path):
