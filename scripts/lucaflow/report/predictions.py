@@ -90,9 +90,6 @@ def draw(table: pd.DataFrame, about: Mapping[str, Any], path: Path) -> None:
     figure.suptitle(_in_lines(lines, 12 * _PANEL * panels), fontsize="medium")
     scope = [*about["warnings"], about["scope"]]
     figure.supxlabel(_in_lines(scope, 17 * _PANEL * panels), fontsize="x-small", color="#444444")
-    # Laid out once, not for each of the two files.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
     save_picture(figure, path)
 
 
