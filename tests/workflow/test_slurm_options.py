@@ -17,8 +17,13 @@ LINES = {
     "predict": (["gpu: 0", 'gres: "gpu:1"'], ["--gres=gpu:1"]),
     "compare_precisions": (['gpu_model: "a100"'], ["--gpus=a100:1"]),
 }
-# Says with what it was called, and takes no job.
-SBATCH = '#!/bin/sh\necho "$@" >> "$SUBMITTED"\nexit 1\n'
+# In place of SLURM's programs: sbatch notes how it was called, and takes no job; sacctmgr knows the account.
+PROGRAMS = {
+    "sbatch": 'echo "$@" >> "$SUBMITTED"\nexit 1',
+    "sacctmgr": "echo my_account",
+    "squeue": "exit 0",
+    "sinfo": "exit 0",
+}
 RULE = """
 rule {name}:
     output: "{name}.txt"
@@ -39,10 +44,10 @@ def settings_of(lines: list[str]) -> dict[str, object]:
 @pytest.mark.long
 def test_ways_to_ask_for_a_gpu(tmp_path):
     """With Snakemake's plugin for SLURM, and in place of SLURM a program that notes how jobs are submitted."""
-    for name in ("sbatch", "squeue", "sinfo"):
+    for name, script in PROGRAMS.items():
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)
-        program.write_text(SBATCH if name == "sbatch" else "#!/bin/sh\n")
+        program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
     rules = "".join(RULE.format(name=name) for name in LINES)
     names = ", ".join(f'"{name}.txt"' for name in LINES)
