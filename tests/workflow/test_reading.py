@@ -123,7 +123,7 @@ def test_sequences_without_ids(golden_checkpoints):
         ({"a": "**"}, "prot", "mean", InputError, "id 'a': no residue"),
         ({"a": "ACGT" * 7}, "prot", "mean", InputError, "looks like a nucleotide sequence"),
         ({"a\tb": "MKV"}, "prot", "mean", InputError, "control character"),
-        ({"a": "ACG"}, "dna", "mean", ConfigError, "seq_type: expected `gene`"),
+        ({"a": "ACG"}, "peptides", "mean", ConfigError, "seq_type: expected `gene`"),
         ({"a": "ACG"}, "gene", "contacts", ConfigError, "outputs: expected some of matrix"),
         ([("a", "MKV"), ("a", "MWW")], "prot", "mean", InputError, "id 'a' is there 2 times"),
         ({"a": 5}, "prot", "mean", InputError, "sequence 1, id 'a': expected residues, a string, not 5"),
