@@ -7,7 +7,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,8 @@ class Prepared:
     workflow: Workflow
     sequences: dict[str, str]
     path: str = "p.fasta"
+    # Further columns of the table of datasets.
+    columns: dict[str, str] = field(default_factory=dict)
 
     @property
     def checkpoint(self) -> Path:
@@ -32,7 +34,7 @@ class Prepared:
 
     def write(self) -> None:
         self.workflow.fasta(self.path, self.sequences)
-        self.workflow.datasets({"dataset": "p", "path": self.path, "seq_type": "prot"})
+        self.workflow.datasets({"dataset": "p", "path": self.path, "seq_type": "prot", **self.columns})
 
     def restored(self) -> Prepared:
         """Return the same as it was after the first run, in the same place, with every modification time."""
@@ -93,6 +95,15 @@ def move(this: Prepared) -> None:
     this.path = "elsewhere/q.fasta"
 
 
+def metadata(this: Prepared) -> None:
+    this.workflow.write("m.tsv", "id\tfamily\n" + "".join(f"{name}\tx\n" for name in this.sequences))
+    this.columns = {"metadata": "m.tsv", "label_column": "family"}
+
+
+def another_model(this: Prepared) -> None:
+    this.workflow.config["model"] = {"llm_version": "lucaone,mini"}
+
+
 def other_layer(this: Prepared) -> None:
     this.workflow.config["embedding"] = {"layer": 1}
 
@@ -142,6 +153,8 @@ CHANGES: dict[str, Callable[[Prepared], None]] = {
     "the records are put into another order": reorder,
     "a sequence is there once more, under another id": duplicate,
     "the input is moved to another path": move,
+    "metadata is named, with labels": metadata,
+    "another model beside the first": another_model,
     "an option that changes values (`embedding.layer`)": other_layer,
     "an option without effect here (`embedding.trunc_type`)": without_effect,
     "`compute.tokens_per_batch`": tokens_per_batch,
@@ -198,7 +211,7 @@ def embedded(tmp_path_factory):
 def check(prepared: Prepared, shards: int, change: str, forget: bool) -> None:
     this = prepared.restored()
     CHANGES[change](this)
-    if [*this.sequences.items(), this.path] != [*prepared.sequences.items(), prepared.path]:
+    if [*this.sequences.items(), this.path, this.columns] != [*prepared.sequences.items(), prepared.path, {}]:
         this.write()
     if forget:
         this.workflow.forget()
