@@ -31,7 +31,7 @@ class Scope:
         'T was trained on proteins (organisms: yeast; at most 800 residues). Answers for others may be wrong.'
         """
         if self == Scope():
-            return f"What {task} was trained on is not stated."
+            return f"The training data of {task} are not stated."
         longest = " and ".join(
             f"{length:,} {UNITS[kind]}" for length, kind in zip(self.lengths, seq_types, strict=False)
         )

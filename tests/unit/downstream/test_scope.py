@@ -43,4 +43,4 @@ def test_a_model_of_ones_own_has_not_the_scope_of_a_published_one(tmp_path):
         settings = {"source": "local", "path": str(tmp_path / step)}
         found = resolve_heads({"ProtLoc": "ProtLoc"}, settings, TASKS, tmp_path, ROOT)["ProtLoc"].scope
         assert (found == Scope()) == (step == "7")
-    assert Scope().sentence("T", ("prot",)) == "What T was trained on is not stated."
+    assert Scope().sentence("T", ("prot",)) == "The training data of T are not stated."
