@@ -194,6 +194,7 @@ def test_a_section_without_keys_says_nothing():
             "figures.tsne: a map needs vectors",
         ),
         ({"export": ["lucaone"], "embedding": {"outputs": ["contacts"]}}, "`lucaone` holds matrices or vectors"),
+        ({"embedding": {"outputs": ["mean", "contacts"]}}, "`mini` has no contact head; remove `contacts`"),
         (
             {"model": {"llm_version": "lucaone-prot"}},
             "there is no lucaone-prot with 30000000 steps from `huggingface`. Available steps of "

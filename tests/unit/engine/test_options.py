@@ -1,5 +1,7 @@
 """The options of embedding: their defaults, and which of them change a result."""
 
+from dataclasses import asdict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,15 @@ def options(**changed):
 
 def test_options_of_embedding_have_the_defaults_of_the_configuration():
     assert EmbeddingOptions() == options()
+
+
+def test_each_option_is_that_of_the_configuration():
+    """Also those that the fingerprint does not tell apart with the others at their defaults."""
+    changed = EmbeddingOptions(
+        ("matrix", "contacts"), 3, True, False, 9, "left", 100, False, "centered", "bfloat16", "float16"
+    )
+    assert not [name for name, value in asdict(EmbeddingOptions()).items() if getattr(changed, name) == value]
+    assert options(**asdict(changed)) == changed
 
 
 @given(st.permutations(["mean", "max", "cls", "matrix"]))

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from lucaflow.files.writing import write_table
+from lucaflow.files.writing import write_json, write_table
 from lucaflow.records.counts import Counts
 from lucaflow.report.summary import _preflight, as_text, summarise
 
@@ -36,6 +36,16 @@ def test_how_an_input_was_read_is_shown_at_the_end(tmp_path):
         write_table(table, summarise(counts, {}, [], tmp_path))
         noted = "How the inputs were read:\n  q: sequences are from 'a'; b\n"
         assert (noted in as_text(table)) == ("q" in counts) == ("notes" in table.read_text())
+
+
+def test_a_row_says_how_many_sequences_were_cut_and_how_many_are_in_windows(tmp_path):
+    """And the size of embeddings.h5, and that of the shards."""
+    report = tmp_path / "results/p/mini-1/verified.json"
+    sizes = {"embeddings.h5": 1_000_000, "../records.tsv": 1, "shards/f/a.h5": 2_000_000, "shards/f/b.h5": 4_000_000}
+    files = {name: {"bytes": size} for name, size in sizes.items()}
+    write_json(report, {"fingerprint": "f", "truncated_sequences": 1, "windowed_sequences": 2, "files": files})
+    (row,) = summarise({"p": Counts(Counter(accepted=9))}, {"p": report}, [], tmp_path).to_dict("records")
+    assert (row["truncated"], row["windowed"], row["embeddings_mb"], row["shards_mb"]) == (1, 2, 1, 6)
 
 
 @pytest.mark.parametrize("content", [b"", b"dataset\n", b"\0\xff\t\n", b'dataset\tmodel\n"p\n'])
