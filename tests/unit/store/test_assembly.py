@@ -10,8 +10,9 @@ from small_store import ATTRIBUTES, DIGESTS, FINGERPRINT, IDS, OPTIONS, ROWS, ba
 
 from lucaflow.errors import StoreError
 from lucaflow.records.outcomes import digest_of
+from lucaflow.records.sequences import split_sequences
 from lucaflow.store.assembly import AcceptedRecords, assemble
-from lucaflow.store.verification import verify_embeddings
+from lucaflow.store.verification import verified_report, verify_embeddings
 
 
 def test_the_format(result):
@@ -53,7 +54,7 @@ def test_shards_that_do_not_fit_are_refused(result):
 
 
 def test_few_files_may_be_open(tmp_path):
-    """Fewer than there are shards."""
+    """Fewer than there are shards, while sequences are divided and embeddings are assembled and verified."""
     texts = ["M" * length for length in range(1, 101)]
     digests = [digest_of("prot", text) for text in texts]
     folder = tmp_path / "shards" / FINGERPRINT[:12]
@@ -62,13 +63,16 @@ def test_few_files_may_be_open(tmp_path):
     for shard, text, digest in zip(shards, texts, digests, strict=True):
         write_shard(shard, [digest], [len(text)], batch(0, [text]))
     accepted = AcceptedRecords(texts, np.array(digests, dtype="S64"), np.arange(1, 101), np.arange(100))
-    path = tmp_path / "embeddings.h5"
+    path, fasta = tmp_path / "embeddings.h5", tmp_path / "distinct.fasta"
+    fasta.write_text("".join(f">{digest} prot\n{text}\n" for digest, text in zip(digests, texts, strict=True)))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(path.name) for path in Path("/dev/fd").iterdir())
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 10, limits[1]))
     try:
+        assert len(split_sequences(fasta, tmp_path / "sequences", shard_tokens=1)) == len(shards)
         assemble(path, ATTRIBUTES, OPTIONS, accepted, shards)
         assert verify_embeddings(path, accepted, OPTIONS, ATTRIBUTES, shards).describe() == ""
+        verified_report(path, accepted, OPTIONS, fasta, shards)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
