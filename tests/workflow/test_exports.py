@@ -59,11 +59,12 @@ def test_one_file_with_all_inside_and_one_for_numpy(workflow, tmp_path):
     (folder / "max.npy").unlink()
     assert set(workflow.run().succeeded().jobs) <= {"export_npy", "summarise"}
     assert (folder / "max.npy").exists()
-    workflow.config |= {"export": ["by_id", "npy"], "embedding": {"outputs": ["mean"]}}
+    workflow.config |= {"export": ["by_id", "npy"], "embedding": {"outputs": ["max"]}}
     workflow.run().succeeded()
-    assert {path.name for path in folder.glob("*.npy")} == {"mean.npy"}
+    assert {path.name for path in folder.glob("*.npy")} == {"max.npy"}
     with h5py.File(folder / "by_id.h5") as file:
         assert set(file) == {"a%2Fb%25", "same", "b", "c", "again"}
+        assert np.array_equal(file["c"][:], np.load(folder / "max.npy")[3])
 
 
 @pytest.fixture(scope="module")
@@ -114,14 +115,16 @@ def test_an_export_that_finds_no_room(finished, tmp_path, monkeypatch):
 def test_the_files_of_lucaoneapp_are_float32(finished, tmp_path, save_type):
     """As LucaOneApp's are, also where embeddings are stored with fewer digits."""
     results = finished.result("g", "embeddings.h5")
-    alone = shutil.copy(results, tmp_path / "alone.h5")
-    with h5py.File(alone, "r+") as file:
-        file.attrs["options"] = json.dumps({"outputs": ["mean"]})
-        expected = file["mean"][2].astype(np.float32)
-    assert export_lucaone(alone, results.parents[1] / "records.tsv", save_type, tmp_path / "lucaone") == 5
-    found = torch.load(tmp_path / "lucaone/vector_a_b%.pt", weights_only=save_type == "tensor")
-    assert np.array_equal(np.asarray(found), expected)
-    assert str(found.dtype).endswith("float32")
+    copied = shutil.copy(results, tmp_path / "embeddings.h5")
+    (tmp_path / "shards").symlink_to(results.with_name("shards"))
+    with h5py.File(copied, "r+") as file:
+        file.attrs["options"] = json.dumps({"outputs": ["mean", "matrix"]})
+        expected = {"vector": file["mean"][2], "matrix": file["matrix/a%2Fb%25"][:]}
+    assert export_lucaone(copied, results.parents[1] / "records.tsv", save_type, tmp_path / "lucaone") == 2 * 5
+    for kind, values in expected.items():
+        found = torch.load(tmp_path / f"lucaone/{kind}_a_b%.pt", weights_only=save_type == "tensor")
+        assert str(found.dtype).endswith("float32")
+        assert np.array_equal(np.asarray(found), values.astype(np.float32))
 
 
 def stored(path, count, width):
