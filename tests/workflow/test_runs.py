@@ -123,6 +123,7 @@ def test_an_option_changed_there_and_back(small):
     assert [folder] == list(small.result("p", "shards").iterdir())
     small.run("verify").succeeded()
     assert NOTHING in small.run().succeeded().output
+    assert "There are no unused embeddings" in small.run("older").succeeded().output
 
 
 def folder_of_results(workflow):
@@ -205,11 +206,11 @@ def test_what_is_there_stays_while_its_sources_are_out_of_reach(small):
         "checkpoints": {"source": "local", "path": "lucaone", "directory": "converted"},
         "model": {"llm_version": "lucaone"},
     }
-    small.shared_run("embeddings")
+    small.shared_run()
     records = small.directory / "results/p/records.tsv"
     before = records.read_bytes()
     (small.directory / "lucaone").rename(small.directory / "elsewhere")
-    assert NOTHING in small.run("embeddings").succeeded().output
+    assert NOTHING in small.run().succeeded().output
     (small.directory / "p.fasta").rename(small.directory / "q.fasta")
     small.run("embeddings").failed("p.fasta: there is no such file", "An older result is still there")
     assert records.read_bytes() == before
