@@ -51,6 +51,7 @@ SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 AccountingStorageType=accounting_storage/none
 GresTypes=gpu
 SlurmdParameters=config_overrides
+TaskProlog={folder}/task_prolog
 ReturnToService=2
 EnforcePartLimits=ALL
 KillWait=2
@@ -61,6 +62,10 @@ RealMemory={megabytes} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP
 """
+
+
+# The GPUs are files: a job that was told of them would refuse to compute on a processor.
+TASK_PROLOG = "#!/bin/sh\necho unset SLURM_JOB_GPUS\necho unset SLURM_STEP_GPUS\n"
 
 
 def why_not() -> str:
@@ -108,6 +113,9 @@ class Cluster:
         devices = [self.folder / f"gpu{number}" for number in range(GPUS)]
         for device in devices:
             os.mknod(device, 0o20666, os.makedev(1, 3))
+        prolog = self.folder / "task_prolog"
+        prolog.write_text(TASK_PROLOG)
+        prolog.chmod(0o755)
         values = {"host": self.host, "folder": self.folder, "cores": CORES, "megabytes": MEGABYTES, "gpus": GPUS}
         CONFIGURATION.write_text(TEMPLATE.format(**values))
         gres = "".join(f"NodeName={self.host} Name=gpu File={device}\n" for device in devices)
