@@ -262,7 +262,7 @@ def test_a_disk_that_is_full_again_and_again(tmp_path, finished):
     workflow.config["checkpoints"] = {"directory": str(finished.directory / "checkpoints")}
     with mounted(workflow.directory / "results", "size=32k"):
         failed = 0
-        for kilobytes in (64, 200, 600, 8000):
+        for kilobytes in (64, 200, 600, 8000, 16000):
             run = workflow.run()
             if run.code == 0:
                 break
