@@ -112,7 +112,7 @@ def test_every_result_of_the_report_shows(finished):
         assert "MiniProtLoc" in texts["4 Predictions", "places"][2]
         assert "Rows with:" in texts["4 Predictions", "places"][2], "a table sorts within the report too"
         assert "checksums of the shards" in texts["5 Validation", ""][0]
-        assert "SHA-256 of the converted weights" in texts["6 Provenance", ""][0]
+        assert "SHA-256 of the network" in texts["6 Provenance", ""][0]
         assert not any(str(finished.directory) in text or str(ROOT) in text for text in texts["6 Provenance", ""])
         assert foreign_requests(driver) == []
         assert complaints(driver) == []
