@@ -39,9 +39,11 @@ handle_error = JobScheduler._handle_error
 
 def go_on_without(scheduler, job, *arguments, **options):
     """Handle the error of a job as Snakemake does; with `--keep-going` from then on if it is one of a model or task."""
-    if job.rule.name in OF_MODELS:
-        scheduler.keepgoing = True
     handle_error(scheduler, job, *arguments, **options)
+    if job.rule.name in OF_MODELS and job in scheduler.failed:
+        scheduler.keepgoing = True
 
 
-JobScheduler._handle_error = go_on_without
+# In a module other rules may have these names, and the workflow around it decides.
+if not IS_MODULE:
+    JobScheduler._handle_error = go_on_without

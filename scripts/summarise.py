@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from lucaflow.checkpoints.converted_checkpoint import read_record
+from lucaflow.checkpoints.model import Model
 from lucaflow.files.json_files import read_json
 from lucaflow.files.receipts import as_list, receipt_path, recorded_settings, recording_step
 from lucaflow.files.writing import write_table, write_text
@@ -58,15 +59,18 @@ def first_picture(verified: Mapping[str, Sequence[Path]], predicted: Sequence[Pa
 def write_runs(predictions: Sequence[Mapping[str, Any]]) -> None:
     """Write run.yaml and its page for each dataset: the configuration, versions and checksums of its results."""
     records = [read_record(Path(folder)) for folder in snakemake.params.checkpoints]
-    by_sha256 = {record["network_sha256"]: {name: record[name] for name in OF_CHECKPOINT} for record in records}
+    by_model = {
+        Model(record["llm_version"], record["llm_step"]).name: {name: record[name] for name in OF_CHECKPOINT}
+        for record in records
+    }
     for path, html in zip(map(Path, snakemake.output.runs), map(Path, snakemake.output.pages), strict=True):
         dataset = path.parent.name
         run = dict(snakemake.params.settings["runs"][dataset])
         digests = run["checkpoint_sha256"]
         if isinstance(digests, dict):
-            run["checkpoint"] = {model: by_sha256[digest] for model, digest in digests.items()}
+            run["checkpoint"] = {model: by_model[model] for model in digests}
         elif digests:
-            run["checkpoint"] = by_sha256[digests]
+            run["checkpoint"] = by_model[Model(**run["dataset"]["model"]).name]
         write_text(path, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))
         read = recorded_settings(receipt_path(path.parent, "normalize")) or {"file": {}}
         write_text(

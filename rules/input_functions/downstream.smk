@@ -1,5 +1,6 @@
 """Input functions of rules/downstream.smk: the downstream models, and the embeddings they read."""
 
+from lucaflow.config.datasets import stated_tasks
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
 from lucaflow.downstream.models import HEAD_RECORD, locate_head, read_head, refuse_unfit, resolve_heads
 from lucaflow.downstream.registry import read_tasks
@@ -8,11 +9,7 @@ from lucaflow.versions import HEAD_CONVERSION_VERSION
 
 try:
     HEADS = resolve_heads(
-        dict(
-            sorted(
-                pair for each in DATASETS.values() for pair in zip(each.tasks, each.stated_tasks, strict=True)
-            )
-        ),
+        stated_tasks(DATASETS.values()),
         config["heads"],
         read_tasks(ROOT / "resources/tasks.tsv", schema_of("tasks")),
         Path(CHECKPOINTS),
@@ -24,7 +21,7 @@ try:
             others = ", ".join(f"`{task.name}:{task.time_str}:{task.step}`" for task in head.others)
             used = f"{head.task.time_str}, {head.task.checkpoint}"
             logger.warning(
-                f"task {head.task.name}: the newest model is used, {used}; there are also {others}."
+                f"task {head.task.name}: of several models {used} is used; there are also {others}."
             )
         if head.recorded:
             stated = stated_models(config, DATASETS.values())

@@ -194,9 +194,8 @@ def test_a_digit_of_the_record(folder):
     digits = [place for place, letter in enumerate(content) if letter in "13579"]
     for place in digits[:: max(1, len(digits) // 40)]:
         path.write_text(content[:place] + "8" + content[place + 1 :])
-        with pytest.raises(
-            CheckpointError, match=r"checkpoint.json is not the record of a .*does not have the SHA-256"
-        ):
+        # A digit in the name of a key is refused in other words.
+        with pytest.raises(CheckpointError, match=r"checkpoint.json is not the record of a converted checkpoint"):
             load_encoder(folder)
     path.write_text(content)
     change_record(folder, lambda record: record["encoder"].update(embed_scale=3.0))

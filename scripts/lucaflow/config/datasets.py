@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -210,6 +210,21 @@ def _problems_of_kind(row: Mapping[str, str]) -> Iterator[str]:
         yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
     if "metadata_id" in row and "metadata" not in row:
         yield "metadata_id: names a column of the file in `metadata`, which is empty"
+
+
+def stated_tasks(datasets: Iterable[Dataset]) -> dict[str, str]:
+    """Return the tasks of all datasets as the table has them, by their names in results.
+
+    Raises ConfigError if two of them have one name there.
+    """
+    found: dict[str, str] = {}
+    for dataset in datasets:
+        for name, stated in zip(dataset.tasks, dataset.stated_tasks, strict=True):
+            if found.setdefault(name, stated) != stated:
+                raise ConfigError(
+                    f"tasks: {quoted(stated)} and {quoted(found[name])} would have the same results, {name}"
+                )
+    return dict(sorted(found.items()))
 
 
 def requirements_of(config: Mapping[str, Any], dataset: Dataset) -> Requirements:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lucaflow.checkpoints.converted_checkpoint import own_place
 from lucaflow.checkpoints.layouts import is_huggingface
-from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.model import DEFAULT_STEPS, Model
 from lucaflow.checkpoints.registry import Registry
 from lucaflow.config.datasets import Dataset
 from lucaflow.engine.options import VECTORS
@@ -19,6 +19,8 @@ from lucaflow.schemas import has_more_values, unknown_keys, violations, with_def
 # Many more than there are keys.
 _MOST_VALUES = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Of the folders of converted downstream models.
+_PREFIX_OF_HEADS = "head-"
 # Folders in results/<dataset>.
 _TAKEN_NAMES = ("sequences", "settings", "heads", "predictions", "training", "receipts")
 
@@ -49,13 +51,19 @@ def _name_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     names = list(settings["path"]) if isinstance(settings["path"], Mapping) else []
     known: dict[str, str] = {}
     for name in names:
-        if not _NAME.fullmatch(str(name)):
-            yield f"checkpoints.path: {quoted(str(name))} is not a name; use letters, digits, `_`, `.` and `-`"
+        if not isinstance(name, str):
+            yield f"checkpoints.path: {name} is not text; write it in quotation marks"
+            continue
+        if not _NAME.fullmatch(name) or name.startswith(_PREFIX_OF_HEADS):
+            yield (
+                f"checkpoints.path: {quoted(name)} is not a name; use letters, digits, `_`, `.` and `-`, and not "
+                f"`{_PREFIX_OF_HEADS}` at the beginning"
+            )
         elif name.lower() in _TAKEN_NAMES:
             yield f"checkpoints.path: {quoted(name)} is a name that LucaFlow uses in results/<dataset>; choose another"
         elif other := known.get(name.lower()):
             yield f"checkpoints.path: {quoted(name)} and {quoted(other)} differ only in case; choose another name"
-        known[str(name).lower()] = str(name)
+        known[name.lower()] = name
 
 
 def _counterparts(options_there: Iterable[Mapping[str, str]]) -> dict[str, str]:
@@ -83,7 +91,7 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         for model, stated in models.items()
         if model.llm_version != "mini" and not own_place(model, config["checkpoints"])
     }
-    problems = [*_problems_of_own_places(models, config["checkpoints"])]
+    problems = [*_problems_of_own_places(config["checkpoints"])]
     if "contacts" in config["embedding"]["outputs"] and any(model.llm_version == "mini" for model in models):
         problems.append("embedding.outputs: `mini` has no contact head; remove `contacts`, or use another checkpoint")
     if config["embedding"]["precision"] == "tfloat32" and config["compute"]["device"] == "cpu":
@@ -142,14 +150,18 @@ def stated_models(config: Mapping[str, Any], datasets: Iterable[Dataset]) -> lis
     return stated + [each.model for dataset in datasets for each in dataset.requested if each.step_stated]
 
 
-def _problems_of_own_places(models: Mapping[Model, bool], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a message for each directory by a version's name that does not say the step, which nobody gave."""
-    for model, step_stated in models.items():
-        place = own_place(model, settings)
-        if place and not step_stated and model.name not in settings["path"] and not (place / "llm").is_dir():
+def _problems_of_own_places(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a message for each directory by a version's name that does not say which steps it holds.
+
+    settings: `checkpoints`.
+    """
+    places = settings["path"] if isinstance(settings["path"], Mapping) else {}
+    for version in (name for name in places if name in DEFAULT_STEPS and name != "mini"):
+        place = Path(places[version])
+        if place.is_dir() and not (place / "llm").is_dir():
             yield (
-                f"checkpoints.path: {place} does not say which step of {model.llm_version} it holds. Write the step "
-                f"into the name, such as `{model.name}`, or use a name of your own"
+                f"checkpoints.path: {place} does not say which step of {version} it holds. Write the step into the "
+                f"name, such as `{version}-{DEFAULT_STEPS[version]}`, or use a name of your own"
             )
 
 

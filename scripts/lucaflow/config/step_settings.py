@@ -86,7 +86,7 @@ def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str,
         **_metadata_settings(dataset),
         **({} if requirements == NO_REQUIREMENTS else {"demands": asdict(requirements)}),
         **sharding,
-        **({} if _is_fasta(dataset.path) else {"tables": TABLES_VERSION}),
+        **({} if _is_fasta(dataset.path) and not dataset.metadata else {"tables": TABLES_VERSION}),
     }
 
 

@@ -187,9 +187,9 @@ def choose_task(root: Path, stated: str, published: Task | None) -> tuple[Task, 
     found = [task for task in there if time_str in ("", task.time_str) and step in ("", task.step)]
     if not found:
         raise CheckpointError(_no_task(root, stated, there))
-    if published in found and not time_str:
-        return published, []
     found.sort(key=_age)
+    if published in found and not time_str:
+        return published, [task for task in found if task.time_str != published.time_str]
     if problems := folder_name_problems(found[-1]):
         raise CheckpointError(f"task {name}, in {root / 'models' / found[-1].folder}: {'; '.join(problems)}")
     # At its end, training copies the best step into the folder `best`: others of that run are no alternatives.

@@ -18,7 +18,7 @@ def _words(text: str) -> tuple[str, ...]:
 _IDS = _words(
     "id seqid sequenceid identifier recordid proteinid geneid transcriptid uniprotid uniprotkbid accession "
     "accessionnumber accessionid primaryaccession uniprotaccession uniprot acc ac entry entryid header fastaheader "
-    "seqname sequencename name proteinname genename entryname locustag"
+    "seqname sequencename name proteinname genename entryname locustag sampleid featureid otuid"
 )
 _SEQUENCES = _words(
     "sequence seq sequences seqs fullsequence fullseq seqstring residues rawsequence inputsequence targetsequence "
@@ -40,6 +40,7 @@ _NAMES_BY_TYPE = {
     "gene": (*_GENES, *_SEQUENCES, *_NUCLEOTIDES, *_PROTEINS, *_PEPTIDES),
     "": (*_SEQUENCES, *_PROTEINS, *_GENES, *_PEPTIDES, *_NUCLEOTIDES),
 }
+NAMES_OF_SEQUENCES = frozenset((*_SEQUENCES, *_PROTEINS, *_GENES))
 # Words that may also be a cell of a record, such as its type.
 _KINDS = frozenset((*_PEPTIDES, *_NUCLEOTIDES))
 _CERTAIN = frozenset((*_IDS, *_SEQUENCES, *_PROTEINS, *_GENES, *(name.replace("_", "") for name in PAIR_COLUMNS)))

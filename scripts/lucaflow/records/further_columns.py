@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lucaflow.records.columns import MISSING, Chosen, looks_like_sequence
+from lucaflow.records.columns import MISSING, NAMES_OF_SEQUENCES, Chosen, plain_name
 
 # Names that tables of records use themselves.
 RESERVED = (
     "record", "id", "description", "label", "length", "digest", "x", "y", "mean", "max", "cls", "matrix", "contacts",
 )  # fmt: skip
 _NAME_OF_INDEX = "Unnamed:"
+_SEQUENCE = re.compile(r"[A-Za-z*-]{30,}|[ACGTUNacgtun]{12,}")
 
 
 @dataclass
@@ -30,23 +32,32 @@ class FoundColumns:
 NO_COLUMNS = FoundColumns()
 
 
-def further_columns(names: Sequence[str], width: int, chosen: Chosen, below: Sequence[Sequence[str]]) -> list[int]:
-    """Return the indices of the columns that are not used otherwise and have no sequences.
+def further_columns(names: Sequence[str], width: int, chosen: Chosen) -> list[int]:
+    """Return the indices of the columns that are not used otherwise.
 
-    names: the header, or no cells; width: the number of columns; below: some rows. Columns without a name in a header,
-    such as the row numbers that pandas writes, are left out.
+    names: the header, or no cells; width: the number of columns. Columns without a name in a header, such as the row
+    numbers that pandas writes, are left out.
     """
     used = {chosen.id, chosen.sequence, chosen.label}
     others = [index for index in range(width) if index not in used]
     if names:
         others = [index for index in others if names[index] and not names[index].startswith(_NAME_OF_INDEX)]
-    return [index for index in others if not _has_sequences(index, below)]
+    return others
 
 
-def _has_sequences(index: int, below: Sequence[Sequence[str]]) -> bool:
+def holds_sequences(name: str, index: int, below: Sequence[Sequence[str]]) -> bool:
+    """Return whether a column has sequences, by its name or by its cells. below: some rows."""
+    if plain_name(name) in NAMES_OF_SEQUENCES:
+        return True
     cells = [row[index].strip() for row in below if index < len(row)]
     known = [cell for cell in cells if cell and cell not in MISSING]
-    return bool(known) and all(map(looks_like_sequence, known))
+    # A shorter text may be a word, such as MITOCHONDRION.
+    return bool(known) and all(map(_SEQUENCE.fullmatch, known))
+
+
+def left_out(names: Sequence[str]) -> str:
+    """Return the note about columns that do not go along."""
+    return f"columns with sequences are left out of the further columns: {', '.join(names)}"
 
 
 def distinct_names(names: Iterable[str], taken: Iterable[str], origin: str) -> list[str]:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from lucaflow.errors import InputError, quoted
 from lucaflow.files.writing import replacing
 from lucaflow.records.counts import counted
 from lucaflow.records.further_columns import RESERVED, FoundColumns, distinct_names
@@ -54,6 +55,11 @@ def join(metadata: Metadata, source: Path, files: JoinedFiles, own: FoundColumns
         _, columns = open_tsv(stack, files.columns, ("record", *own.names, *names))
         labels = open_tsv(stack, files.labels, ("record", "label"))[1] if label is not None else None
         for number, line, identifier, cells in _accepted(files.records, files.own_columns, len(own.names)):
+            if metadata.is_named_as(identifier):
+                raise InputError(
+                    f"{metadata.path}: the first line has the id of a record, {quoted(identifier)}, in place of a name "
+                    "for the column of ids. Put a line with the names of the columns above it."
+                )
             key, several = metadata.find(identifier)
             found = [""] * len(kept)
             if key is None:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from lucaflow.errors import InputError, quoted, shown
 from lucaflow.records.columns import index_of, plain_name
+from lucaflow.records.further_columns import holds_sequences, left_out
 from lucaflow.records.readers import rows_of_table
+from lucaflow.records.rows import sampled
 
 # Between the cells of a row in memory: the control character that separates units.
 _SEPARATOR = "\x1f"
@@ -58,10 +60,14 @@ class Metadata:
         key = _comparable(identifier)
         if key in self.rows:
             return key, False
-        parts = _parts(key)
-        found: set[str | None] = {part for part in parts if part in self.rows}
-        found = found or {self._ids_of_part[part] for part in (key, *parts) if part in self._ids_of_part}
+        found: set[str | None] = {part for part in _parts(key) if part in self.rows}
+        found = found or {self._ids_of_part[part] for part in (key,) if part in self._ids_of_part}
         return (found.pop(), False) if len(found) == 1 and None not in found else (None, bool(found))
+
+    def is_named_as(self, identifier: str) -> bool:
+        """Return whether the name of the column of ids is an id itself, because the file has no line of names."""
+        key = _comparable(identifier)
+        return self.id_name == key or self.id_name in _parts(key)
 
     def cells(self, key: str) -> tuple[int, list[str]]:
         """Return the line of a row in the file, and its cells."""
@@ -83,7 +89,7 @@ def read_metadata(file: MetadataFile, label: str | None, note: Callable[[str], N
     label: the column of labels, if it may be in this file; note: is called with what a user should know.
     Raises InputError for a file that cannot be read, and for a row without an id or with other columns.
     """
-    rows = rows_of_table(file.path)
+    rows = rows_of_table(file.path, note)
     line, names = next(rows)
     names = [cell.strip() for cell in names]
     remarks: list[str] = []
@@ -93,7 +99,12 @@ def read_metadata(file: MetadataFile, label: str | None, note: Callable[[str], N
         raise InputError(f"{file.path}, line {line}: {error}. Correct metadata_id in the table of datasets.") from None
     for remark in remarks:
         note(f"metadata: {remark}")
+    below, rows = sampled(rows)
     others = [index for index, name in enumerate(names) if index != ids and name]
+    sequences = [index for index in others if holds_sequences(names[index], index, below)]
+    if sequences:
+        note(left_out([names[index] for index in sequences]))
+    others = [index for index in others if index not in sequences]
     found = Metadata(file.path, names[ids] or "0", [names[index] for index in others])
     found.label = _index_of_label(label, found.names)
     for line, row in rows:

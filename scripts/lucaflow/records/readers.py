@@ -53,26 +53,32 @@ def read_records(
                 yield from read_pairs(*at) if columns.pairs else read_table(*at, found)
 
 
-def rows_of_table(path: Path) -> Rows:
+def rows_of_table(path: Path, note: Note = logger.info) -> Rows:
     """Yield line and cells of the header of a CSV or TSV file, then of each row. Cells that are missing are empty.
 
-    Raises InputError for a file that cannot be read or is no table, and for a row with other columns.
+    note: as for `read_records`. Raises InputError for a file that cannot be read or is no table, and for a row with
+    other columns.
     """
     _require_usable(path)
     with _readable(path):
         layout = layout_of(path, Columns())
         if layout.delimiter is None:
             raise InputError(f"{path}: this is FASTA. Expected a CSV or TSV file with a header line.")
+        for remark in layout.notes:
+            note(remark)
         with open_text(path) as handle:
             rows = read_rows(handle, path, layout.delimiter, layout.skipped)
-            line, header = next(rows)
+            line, header = next(rows, (0, []))
+            if not line:
+                raise InputError(f"{path}: it has no row with a cell. Correct the path, or fill in the table.")
             check_first_row(path, line, header, layout.delimiter)
             below, rows = sampled(rows)
             if lacks_first_name(header, below, layout.delimiter):
                 header = ["", *header]
             yield line, header
             for line, row in rows:
-                if fault := row_fault(row, 0, len(header), layout.delimiter):
+                # A cell in quotation marks may have several lines.
+                if fault := row_fault([cell.replace("\n", " ") for cell in row], 0, len(header), layout.delimiter):
                     raise InputError(f"{path}, line {line}: {fault}.")
                 yield line, row + [""] * (len(header) - len(row))
 

@@ -16,7 +16,9 @@ from pandas.io.parsers import TextFileReader
 from lucaflow.records.columns import MISSING
 
 RECORDS_AT_ONCE = 500_000
-_STARTS_WITH_ZERO = r"[+-]?0[0-9]"
+FURTHER_AT_ONCE = 50_000
+# Names, not numbers: such as 007, the well 1E5, or an integer with more digits than a float64 keeps.
+_NAME_LIKE = r"[+-]?0[0-9].*|[0-9]+E[0-9]+|[+-]?[0-9]{16,}"
 
 
 def accepted_records(
@@ -37,6 +39,8 @@ def accepted_records(
     {'id': ['P12345', 'sp|P2|X'], 'length': ['12', '8']}
     """
     others = [table for table in (labels, further) if table]
+    # Further columns may be many, and long.
+    at_once = min(at_once, FURTHER_AT_ONCE) if further else at_once
     wanted = [*dict.fromkeys([*columns, *(["record"] if others else [])])]
     position = 0
     with ExitStack() as stack:
@@ -78,16 +82,16 @@ class _NumberedReader:
 def numbers_of(texts: pd.Series) -> pd.Series | None:
     """Return a column of texts (n,) as numbers, NaN for a missing value; None if one is neither number nor missing.
 
-    A text that begins with 0 and another digit is a name, such as 007.
+    Texts such as 007, 1E5 or 9007199254740993 are names.
     """
     given = texts[texts.notna() & ~texts.isin(["", *MISSING])]
-    if given.str.match(_STARTS_WITH_ZERO).any():
+    if given.str.fullmatch(_NAME_LIKE).any():
         return None
     numbers = pd.to_numeric(given, errors="coerce").astype(float)
     return numbers.reindex(texts.index) if np.isfinite(numbers).all() else None
 
 
-def columns_of_numbers(further: Path, at_once: int = RECORDS_AT_ONCE) -> dict[str, bool]:
+def columns_of_numbers(further: Path, at_once: int = FURTHER_AT_ONCE) -> dict[str, bool]:
     """Return for each further column whether it holds numbers: at least one, and nothing else but missing values."""
     holds: dict[str, bool] = {}
     are_numbers: dict[str, bool] = {}

@@ -19,7 +19,14 @@ from lucaflow.records.columns import (
     looks_like_sequence,
     plain_name,
 )
-from lucaflow.records.further_columns import RESERVED, FoundColumns, distinct_names, further_columns
+from lucaflow.records.further_columns import (
+    RESERVED,
+    FoundColumns,
+    distinct_names,
+    further_columns,
+    holds_sequences,
+    left_out,
+)
 from lucaflow.records.raw_records import PAIR_COLUMNS, Columns, RawRecord
 from lucaflow.records.rows import Rows, check_first_row, read_rows, row_fault, sampled
 from lucaflow.records.seq_types import SEQ_TYPES
@@ -65,16 +72,22 @@ def read_table(
     width = len(first)
     if columns.header is False:
         rows, first = chain([(line, first)], rows), []
-    further = _further(first, width, chosen, below, found) if found else []
+    further = _further(first, width, chosen, below, found, note) if found else []
     yield from _records(rows, first, width, delimiter, chosen, further, note)
 
 
-def _further(header: list[str], width: int, chosen: Chosen, below: list[list[str]], found: FoundColumns) -> list[int]:
+def _further(
+    header: list[str], width: int, chosen: Chosen, below: list[list[str]], found: FoundColumns, note: Note
+) -> list[int]:
     """Return the indices of the further columns, and fill in their names: `column 3`, from 0, without a header."""
     header = [cell.strip() for cell in header]
-    indices = further_columns(header, width, chosen, below)
-    names = (header[index] if header else f"column {index}" for index in indices)
-    found.names = distinct_names(names, RESERVED, "table")
+    names = header or [f"column {index}" for index in range(width)]
+    indices = further_columns(header, width, chosen)
+    sequences = [index for index in indices if holds_sequences(names[index], index, below)]
+    if sequences:
+        note(left_out([names[index] for index in sequences]))
+    indices = [index for index in indices if index not in sequences]
+    found.names = distinct_names((names[index] for index in indices), RESERVED, "table")
     found.has_labels = chosen.label is not None
     return indices
 

@@ -72,8 +72,8 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
     with Embeddings(embeddings_path) as embeddings:
         ids = [embeddings.ids[row] for row in sample_rows(len(embeddings), MOST_CONTACT_MAPS)]
         maps = [embeddings.read("contacts", identifier) for identifier in ids]
-        model = f"{embeddings.attrs['llm_version']}-{embeddings.attrs['llm_step']}"
-        dataset, shown = embeddings.attrs["dataset"], number_shown(len(ids), len(embeddings))
+        dataset, model = embeddings.attrs["dataset"], embeddings.model
+        shown = number_shown(len(ids), len(embeddings))
     columns = min(3, len(ids))
     rows = -(-len(ids) // columns)
     figure = Figure(figsize=(3 * columns + 1, 3.3 * rows + 0.4))

@@ -162,10 +162,7 @@ def make_map(
         chosen = sample_rows(len(embeddings), MOST_POINTS if packed else MOST_POOLED_POINTS)
         vectors, name = read_vectors(embeddings, chosen)
         ids = [embeddings.ids[row] for row in chosen]
-        attributes = embeddings.attrs
-    dataset, count = attributes["dataset"], len(embeddings)
-    # A name of one's own has no step.
-    model = "-".join(str(attributes[part]) for part in ("llm_version", "llm_step") if part in attributes)
+        dataset, model, count = embeddings.attrs["dataset"], embeddings.model, len(embeddings)
     coordinates, axes = project(vectors, projection, threads)
     points = described(records, labels, chosen).assign(id=ids, x=coordinates[:, 0], y=coordinates[:, 1])
     further = read_columns(columns, points["record"]) if columns else points[[]]

@@ -38,8 +38,8 @@ _IDENTITY = {"sha256": "SHA-256", "bytes": "size in bytes", "mtime_ns": "time of
 def _checkpoint(checkpoint: Mapping[str, Any]) -> list[str]:
     made_of = checkpoint["origin"]
     rows = [
-        ("LucaOne's name (llm_version)", checkpoint["llm_version"]),
-        ("training step (llm_step)", checkpoint["llm_step"]),
+        ("name (llm_version)", checkpoint["llm_version"]),
+        ("training step (llm_step)", "none" if checkpoint["llm_step"] is None else checkpoint["llm_step"]),
         ("parameters", checkpoint["parameters"]),
         ("SHA-256 of the network", checkpoint["network_sha256"]),
         ("SHA-256 of the file of converted weights", checkpoint["model"]["sha256"]),

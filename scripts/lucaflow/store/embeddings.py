@@ -70,6 +70,11 @@ class Embeddings(Mapping[str, Any]):
         self.ids: list[str] = self.file["ids"].asstr()[:].tolist()
         self._rows = dict(zip(self.ids, self.file["sequence"][:].tolist(), strict=True))
 
+    @property
+    def model(self) -> str:
+        """The name of the model with its step, as the folder of its results; a name of one's own has no step."""
+        return "-".join(str(self.attrs[part]) for part in ("llm_version", "llm_step") if part in self.attrs)
+
     def __getitem__(self, identifier: str) -> Any:
         found = {name: self.read(name, identifier) for name in self.outputs}
         (first, values), *others = found.items()

@@ -5,7 +5,7 @@ import os
 import pytest
 from workflow_runs import ROOT
 
-from lucaflow.config.datasets import read_datasets, requirements_of
+from lucaflow.config.datasets import read_datasets, requirements_of, stated_tasks
 from lucaflow.config.resolve import resolve
 from lucaflow.config.step_settings import normalize_settings
 from lucaflow.errors import ConfigError
@@ -158,3 +158,10 @@ def test_quotation_marks(tmp_path):
     text = '"dataset"\t"path"\tseq_type\n# the "old\n"# one"\np\t"a ""b"".fasta"\tprot\nq\t5".fasta\tprot\n'
     found = datasets(tmp_path, text)
     assert [str(dataset.path) for dataset in found.values()] == ['a "b".fasta', '5".fasta']
+
+
+def test_tasks_of_two_datasets_with_one_name_in_results(tmp_path):
+    rows = "dataset\tpath\tseq_type\ttasks\na\tx\tprot\tMy:1,Other\nb\tx\tprot\t{}\n"
+    assert stated_tasks(datasets(tmp_path, rows.format("My:1")).values()) == {"My-1": "My:1", "Other": "Other"}
+    with pytest.raises(ConfigError, match="'My-1' and 'My:1' would have the same results, My-1"):
+        stated_tasks(datasets(tmp_path, rows.format("My-1")).values())

@@ -254,6 +254,9 @@ def test_a_hugging_face_directory_needs_a_step_and_holds_one_model(tmp_path):
         ({"Heads": "x"}, "'Heads' is a name that LucaFlow uses in results/<dataset>"),
         ({"ours": "x", "Ours": "y"}, "'Ours' and 'ours' differ only in case"),
         ({"ours": 3}, r"checkpoints.path.ours: 3 is not of type 'string'"),
+        ({"ours": ""}, r"checkpoints.path.ours: '' should be non-empty"),
+        ({2024: "x"}, "2024 is not text; write it in quotation marks"),
+        ({"head-x": "x"}, "'head-x' is not a name"),
         ({"ours": "$DATA/x"}, "has a variable"),
     ],
 )

@@ -8,6 +8,7 @@ from lucaflow.downstream.inputs import HeadInput
 from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.models import TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest
+from lucaflow.downstream.scope import Scope
 from lucaflow.downstream.step_settings import predict_settings
 from lucaflow.downstream.structure import HeadStructure
 from lucaflow.records.readers import Columns
@@ -28,10 +29,13 @@ SETTINGS = {"llm_truncation_seq_length": 40, "threshold": 0.5, "topk": 3}
     ],
 )
 def test_a_threshold_is_for_probabilities_and_a_number_of_classes_for_classes(tmp_path, task_type, matters):
-    dataset = Dataset("p", tmp_path / "p.fasta", "prot", Columns(), MODEL, step_stated=False)
-    head = TrainedHead(Task("T", "protein", task_type, "luca_base", "1", "1"), READING, STRUCTURE, ("a", "b", "c"), "0")
+    dataset = Dataset("p", tmp_path / "p.fasta", "prot", Columns(), MODEL)
+    task = Task("T", "protein", task_type, "luca_base", "1", "1")
+    head = TrainedHead(task, READING, STRUCTURE, ("a", "b", "c"), "0", "0")
+
+    request = EmbeddingRequest.by(READING, 40)
 
     def settings(**changed):
-        return predict_settings(dataset, head, EmbeddingRequest.by(READING, 40), {"heads": {**SETTINGS, **changed}})
+        return predict_settings(dataset, head, Scope(), request, {"heads": {**SETTINGS, **changed}})
 
     assert {name for name in ("threshold", "topk") if settings(**{name: 1}) != settings()} == matters

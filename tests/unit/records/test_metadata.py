@@ -82,7 +82,8 @@ def test_a_record_that_several_rows_match_gets_none():
     assert metadata.find("sp|P1|A") == ("sp|P1|A", False)
     assert metadata.find("sp|P3|N3") == (None, True)
     assert metadata.find("sp|P3|other") == ("P3", False)
-    assert metadata.find("x|Q|B") == ("tr|P1|B", False)
+    assert metadata.find("B") == ("tr|P1|B", False)
+    assert metadata.find("x|P9|B") == (None, False), "another database may have another B"
     assert metadata.find("B2") == (None, False)
     assert metadata.find("e\u0301") == ("é", False)
     assert metadata.cells("P3") == (4, ["P3"])
@@ -130,3 +131,24 @@ def test_packed_semicolons_and_r(tmp_path):
     (tmp_path / "r.tsv").write_text("mass\tkind\nP1\t1\tx\nP2\t2\ty\n")
     found = read_metadata(MetadataFile(tmp_path / "r.tsv"), None, print)
     assert (found.names, found.cells("P2")) == (["mass", "kind"], (3, ["2", "y"]))
+
+
+def test_a_line_of_names_that_is_a_remark_and_one_that_is_missing(tmp_path):
+    """As QIIME writes it; without one, the first record would lose its row."""
+    files, _ = normalised(tmp_path, FASTA, "#SampleID\tcountry\nP1\tDE\nP2\tFR\n")
+    assert rows_of(files.columns) == [["record", "country"], ["1", "DE"], ["2", "FR"]]
+    with pytest.raises(InputError, match=r"the first line has the id of a record, 'sp.P1.ONE_X', in place of a name"):
+        normalised(tmp_path, FASTA, "P1\tDE\nP2\tFR\n")
+
+
+def test_sequences_stay_out_and_cells_of_several_lines_go_along(tmp_path):
+    """A word in capitals is no sequence."""
+    table = 'id,Sequence,place,notes\nP1,MK,MITOCHONDRION,"binds ATP,\nthen GTP"\nP2,ML,CYTOPLASMATIC,\n'
+    remarks = []
+    (tmp_path / "m.csv").write_text(table)
+    found = read_metadata(MetadataFile(tmp_path / "m.csv"), None, remarks.append)
+    assert (found.names, found.cells("P1")) == (["place", "notes"], (2, ["MITOCHONDRION", "binds ATP,\nthen GTP"]))
+    assert remarks == ["columns with sequences are left out of the further columns: Sequence"]
+    (tmp_path / "empty.csv").write_text(",,\n,,\n")
+    with pytest.raises(InputError, match="it has no row with a cell"):
+        read_metadata(MetadataFile(tmp_path / "empty.csv"), None, print)

@@ -41,5 +41,6 @@ def test_further_columns_find_their_records(records, at_once):
 def test_numbers_of_texts():
     assert numbers_of(pd.Series(["1", " -2.5", "", "NA", None])).fillna(0).tolist() == [1, -2.5, 0, 0, 0]
     assert numbers_of(pd.Series(["1", "x"])) is None
-    assert numbers_of(pd.Series(["1", "007"])) is None
+    for name in ("007", "1E5", "9007199254740993"):
+        assert numbers_of(pd.Series(["1", name])) is None
     assert numbers_of(pd.Series(["1", "inf"])) is None

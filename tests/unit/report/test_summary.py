@@ -44,7 +44,7 @@ def test_a_row_says_how_many_sequences_were_cut_and_how_many_are_in_windows(tmp_
     sizes = {"embeddings.h5": 1_000_000, "../records.tsv": 1, "shards/f/a.h5": 2_000_000, "shards/f/b.h5": 4_000_000}
     files = {name: {"bytes": size} for name, size in sizes.items()}
     write_json(report, {"fingerprint": "f", "truncated_sequences": 1, "windowed_sequences": 2, "files": files})
-    (row,) = summarise({"p": Counts(Counter(accepted=9))}, {"p": report}, [], tmp_path).to_dict("records")
+    (row,) = summarise({"p": Counts(Counter(accepted=9))}, {"p": [report]}, [], tmp_path).to_dict("records")
     assert (row["truncated"], row["windowed"], row["embeddings_mb"], row["shards_mb"]) == (1, 2, 1, 6)
 
 
