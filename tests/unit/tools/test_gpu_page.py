@@ -113,7 +113,7 @@ def test_parts_are_chosen_by_name():
 
 
 def test_make_gpu_installs_nothing():
-    command = ["make", "--dry-run", "gpu", "OUT=here.md", "PARTS=versions"]
+    command = ["make", "--no-print-directory", "--dry-run", "gpu", "OUT=here.md", "PARTS=versions"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (line,) = said.splitlines()
     assert line.endswith('tests/gpu/gpu_page.py --out "here.md" --parts "versions"')
