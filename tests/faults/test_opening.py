@@ -183,7 +183,7 @@ NO_SCALES = (math.nan, math.inf, 0, -1.0, 10**400, 1e300, 1e-300)
 )
 def test_wrong_architecture_numbers(tmp_path, monkeypatch, changed, words):
     """No network is built from them."""
-    monkeypatch.setattr(architecture, "Encoder", None)
+    monkeypatch.setattr(architecture, "LucaOne", None)
     origin = locate(T1, MODEL)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**json.loads(origin.config.read_text()), **changed}))

@@ -14,7 +14,7 @@ from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.state_dicts import network_sha256
-from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.lucaone import LucaOne
 from lucaflow.errors import CheckpointError
 from lucaflow.files.sealed import sealed
 
@@ -94,8 +94,8 @@ def test_no_value_of_a_damaged_tensor_is_moved_into_a_network(folder, flipped, m
     places, _ = places_of_tensors(folder)
     flipped(places["layers.0.self_attn.qkv_proj.weight"][1])
     networks = []
-    initialise = Encoder.__init__
-    monkeypatch.setattr(Encoder, "__init__", lambda self, config: (initialise(self, config), networks.append(self))[0])
+    initialise = LucaOne.__init__
+    monkeypatch.setattr(LucaOne, "__init__", lambda self, config: (initialise(self, config), networks.append(self))[0])
     with pytest.raises(CheckpointError, match=DAMAGED):
         load_encoder(folder)
     (network,) = networks

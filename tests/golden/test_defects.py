@@ -29,7 +29,7 @@ from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.resolve import resolve
-from lucaflow.encoders.vocabulary import TOKEN_TYPE, encode
+from lucaflow.encoders.lucaone import VOCABULARY
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.windows import Windowing, mirrored, side_by_side
@@ -44,8 +44,8 @@ MATRIX = EmbeddingOptions(("matrix",))
 
 def rows_of(encoder, residues, seq_type):
     """The rows (n + 2, H) of residues that go through the network alone."""
-    ids = torch.from_numpy(encode(residues, seq_type))
-    types = torch.full_like(ids, TOKEN_TYPE[seq_type])
+    ids = torch.from_numpy(VOCABULARY.encode(residues, seq_type))
+    types = torch.full_like(ids, VOCABULARY.token_types[seq_type])
     return encoder(ids, types, [len(ids)]).numpy()
 
 
@@ -242,7 +242,7 @@ def test_seg_tiny():
 def test_contacts(golden_checkpoints):
     """The head is there, and gives a symmetric map."""
     checkpoint = golden_checkpoints["T1"]
-    ids = torch.from_numpy(encode("MKVLAWRRKL", "prot"))
+    ids = torch.from_numpy(VOCABULARY.encode("MKVLAWRRKL", "prot"))
     _, contacts = load_contact_head(checkpoint.folder)(checkpoint.encoder, ids, torch.ones_like(ids))
     assert contacts.shape == (10, 10)
     np.testing.assert_allclose(contacts, contacts.T, atol=1e-6)

@@ -21,7 +21,7 @@ from small_network import SOME, embedded, options
 
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.embedding.shard_job import embed_shard
-from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.lucaone import LucaOne
 from lucaflow.engine.devices import bytes_per_token, token_budget
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
@@ -102,14 +102,14 @@ def short_of_memory(device: torch.device, most_tokens: int, weights: Path) -> Ab
     """
     if device.type == "cuda":
         return limited_gpu(most_tokens, weights)
-    forward = Encoder.forward
+    forward = LucaOne.forward
 
-    def short(encoder: Encoder, ids: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:
+    def short(encoder: LucaOne, ids: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:
         if len(ids) > most_tokens:
             raise torch.OutOfMemoryError
         return forward(encoder, ids, *arguments, **named)
 
-    return patch.object(Encoder, "forward", short)
+    return patch.object(LucaOne, "forward", short)
 
 
 @contextlib.contextmanager

@@ -40,8 +40,8 @@ from lucaflow.downstream.networks import Head
 from lucaflow.downstream.prediction import Predictor
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.encoders.contacts import ContactHead
-from lucaflow.encoders.lucaone import Encoder
-from lucaflow.encoders.vocabulary import encode
+from lucaflow.encoders.interface import Encoder
+from lucaflow.encoders.lucaone import VOCABULARY
 from lucaflow.engine.devices import DTYPE_OF_PRECISION
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
@@ -68,7 +68,9 @@ def against_float64(precision: str, device: torch.device, _: Path) -> str:
         found = Engine(encoder, wanted, device, 10**9).matrices(sequences)
     expected = []
     for _length, run in groupby(sequences, key=lambda sequence: len(sequence.residues)):
-        ids = torch.stack([torch.from_numpy(encode(sequence.residues, "prot")) for sequence in run]).to(device)
+        ids = torch.stack([torch.from_numpy(VOCABULARY.encode(sequence.residues, "prot")) for sequence in run]).to(
+            device
+        )
         hidden, _maps = plain(ids, torch.ones_like(ids))
         expected += list(hidden[:, 1:-1].cpu().numpy())
     return f"{shape.hidden_size} wide, 30 runs: " + within(error_of(found, expected), LIMITS_OF_A_LAYER[precision])

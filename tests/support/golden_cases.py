@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.lucaone import LucaOne
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import InputError
@@ -63,7 +63,7 @@ REFUSED = {
 @dataclass(frozen=True)
 class GoldenCheckpoint:
     folder: Path
-    encoder: Encoder
+    encoder: LucaOne
     arrays: dict[str, np.ndarray]
 
 

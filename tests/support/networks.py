@@ -20,9 +20,8 @@ import torch
 from plain_lucaone import PlainLucaOne
 from torch import nn
 
-from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.encoders.lucaone import VOCABULARY, EncoderConfig, LucaOne
 from lucaflow.encoders.onednn import PackedLinear, can_pack, pack
-from lucaflow.encoders.vocabulary import CLS_AND_SEP, encode
 from lucaflow.engine.devices import DTYPE_OF_PRECISION, device_name
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
@@ -69,11 +68,11 @@ def linears(block: nn.Module) -> list[nn.Linear]:
     return [module for module in block.modules() if isinstance(module, nn.Linear)]
 
 
-def random_encoder(shape: Shape, device: torch.device) -> Encoder:
+def random_encoder(shape: Shape, device: torch.device) -> LucaOne:
     """Return a network with random, unpacked weights in float32."""
     torch.manual_seed(0)
     with device:
-        encoder = Encoder(shape.config)
+        encoder = LucaOne(shape.config)
         for table in (encoder.embed_tokens, encoder.embed_type):
             nn.init.normal_(table.weight)
         half = shape.config.head_size // 2
@@ -82,7 +81,7 @@ def random_encoder(shape: Shape, device: torch.device) -> Encoder:
     return encoder.eval().requires_grad_(False)
 
 
-def prepare(encoder: Encoder, precision: str) -> Encoder:
+def prepare(encoder: LucaOne, precision: str) -> LucaOne:
     """Change a network to the precision and packing of a loaded checkpoint."""
     for block in encoder.layers:
         for linear in linears(block):
@@ -153,7 +152,7 @@ def plain_loop(shape: Shape, sequences: list[NormalisedSequence], device: torch.
 
     def loop() -> None:
         for sequence in sequences:
-            ids = torch.from_numpy(encode(sequence.residues, "prot")).to(device)[None]
+            ids = torch.from_numpy(VOCABULARY.encode(sequence.residues, "prot")).to(device)[None]
             hidden, _ = plain(ids, torch.ones_like(ids))
             hidden[0, 1:-1].mean(0).cpu().numpy()
 
@@ -161,7 +160,7 @@ def plain_loop(shape: Shape, sequences: list[NormalisedSequence], device: torch.
 
 
 def tokens_of(sequences: list[NormalisedSequence]) -> list[int]:
-    return [len(sequence.residues) + CLS_AND_SEP for sequence in sequences]
+    return [len(sequence.residues) + VOCABULARY.special_tokens for sequence in sequences]
 
 
 def row(letter: str, what: str, found: str) -> None:

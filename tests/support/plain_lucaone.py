@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lucaflow.encoders.lucaone import EncoderConfig
-from lucaflow.encoders.vocabulary import PAD
+from lucaflow.encoders.lucaone import VOCABULARY, EncoderConfig
 
 
 def rotated(x: Tensor, inv_freq: Tensor) -> Tensor:
@@ -78,7 +77,7 @@ class PlainLucaOne:
     def __call__(self, ids: Tensor, types: Tensor) -> tuple[Tensor, Tensor]:
         """Map ids and types (B, n) to the hidden states (B, n, H) and the maps of all layers (B, N, A, n, n)."""
         config, state = self.config, self.state
-        padding = ids == PAD
+        padding = ids == VOCABULARY.id_of("[PAD]")
         x = state["embed_tokens.weight"][ids]
         if not config.no_position_embeddings:
             x = x + state["embed_pos.weight"][: ids.shape[1]]

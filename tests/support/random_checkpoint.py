@@ -9,7 +9,7 @@ import torch
 
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME
 from lucaflow.checkpoints.state_dicts import network_sha256, write_parameters
-from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 from lucaflow.files.checksums import size_and_sha256
 from lucaflow.files.sealed import sealed
 
@@ -18,7 +18,7 @@ def write_checkpoint(folder: Path, config: EncoderConfig) -> Path:
     """Write a converted checkpoint of an architecture with random weights; return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with torch.device("meta"):
-        shapes = {name: tuple(tensor.shape) for name, tensor in Encoder(config).state_dict().items()}
+        shapes = {name: tuple(tensor.shape) for name, tensor in LucaOne(config).state_dict().items()}
     torch.manual_seed(0)
     half = config.head_size // 2
     frequencies = 10000.0 ** (-torch.arange(half) / half)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.engine.pooling import EmbeddedBatch
@@ -29,10 +29,10 @@ def options(**changed: Any) -> EmbeddingOptions:
     return EmbeddingOptions(**{"outputs": ("mean", "max", "cls", "matrix"), **changed})
 
 
-def network(device: torch.device) -> Encoder:
+def network(device: torch.device) -> LucaOne:
     """Return the network in float32, with unpacked weights."""
     torch.manual_seed(0)
-    encoder = Encoder(CONFIG)
+    encoder = LucaOne(CONFIG)
     for parameter in encoder.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     for block in encoder.layers:

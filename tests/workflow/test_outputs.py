@@ -14,7 +14,7 @@ from golden_cases import PACKAGED, TOLERANCE
 
 from lucaflow import open_embeddings
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
-from lucaflow.encoders.vocabulary import TOKEN_TYPE, encode
+from lucaflow.encoders.lucaone import VOCABULARY
 
 MODEL = "lucaone-36000000"
 
@@ -72,9 +72,9 @@ def test_contacts(lucaone):
         assert embeddings.file["contacts/a%2Fb"].shape == (14, 14)
     for name in ("contacts.png", "map.png"):
         assert lucaone.result("p", f"figures/{name}", MODEL).stat().st_size > 5000
-    ids = torch.from_numpy(encode("MKVLAWRRKLAWQE", "prot"))
+    ids = torch.from_numpy(VOCABULARY.encode("MKVLAWRRKLAWQE", "prot"))
     encoder = load_encoder(next((lucaone.directory / "converted").glob("lucaone-*")))
-    _, expected = head(encoder, ids, torch.full_like(ids, TOKEN_TYPE["prot"]))
+    _, expected = head(encoder, ids, torch.full_like(ids, VOCABULARY.token_types["prot"]))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from Bio import SeqIO
 from scipy import sparse
 
-from lucaflow.encoders.vocabulary import CLS, SEP, encode
+from lucaflow.encoders.lucaone import VOCABULARY
 from mini.sources import HAIRPINS, LOCATIONS, ORCHIDS, PROTEINS, RIBOSOMAL, SPLITS, read
 
 logger = logging.getLogger(__name__)
@@ -61,12 +61,13 @@ def normalised(sequence: str, seq_type: str) -> str:
 
 def tokens(sequence: str, seq_type: str) -> np.ndarray:
     """Return the token ids (L,) of the residues."""
-    return encode(sequence, seq_type)[1:-1].astype(np.uint8)
+    return VOCABULARY.encode(sequence, seq_type)[1:-1].astype(np.uint8)
 
 
 def with_special_tokens(ids: np.ndarray) -> np.ndarray:
     """Return ids (B, L + 2): each row of `ids` (B, L) between [CLS] and [SEP]."""
-    return np.pad(np.pad(ids, ((0, 0), (1, 0)), constant_values=CLS), ((0, 0), (0, 1)), constant_values=SEP)
+    ends = VOCABULARY.id_of("[CLS]"), VOCABULARY.id_of("[SEP]")
+    return np.pad(ids, ((0, 0), (1, 1)), constant_values=((0, 0), ends))
 
 
 def _labelled(name: str, seq_type: str, path: Path) -> Labelled:

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lucaflow.downstream.networks import Head
-from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.lucaone import LucaOne
 from mini.corpus import Labelled, near_duplicates, proteins, tokens
 from mini.evidence import Share, word_counts
 from mini.heads import (
@@ -41,7 +41,7 @@ LONGEST_BACK_TRANSLATED = 300
 Trained = tuple[Head, dict[str, str], Sequence[str], dict[str, Any]]
 
 
-def locations(encoder: Encoder, packages: Path, held_out: Sequence[Labelled], setting: Setting) -> Trained:
+def locations(encoder: LucaOne, packages: Path, held_out: Sequence[Labelled], setting: Setting) -> Trained:
     """Train the model that predicts a protein's location in the cell, and evaluate it on held-out proteins."""
     draw = np.random.default_rng(setting.seed)
     known = [(s, label) for s, label in proteins(packages)[0] if label in LOCATIONS and len(s) <= LONGEST_PROTEIN]
@@ -88,7 +88,7 @@ def _scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def central_dogma(encoder: Encoder, packages: Path, held_out: Sequence[Gene], setting: Setting) -> Trained:
+def central_dogma(encoder: LucaOne, packages: Path, held_out: Sequence[Gene], setting: Setting) -> Trained:
     """Train the model that predicts whether coding DNA encodes a protein, and evaluate it on held-out genes."""
     pairs = _training_pairs(packages, held_out, setting)
     proteins_of_pairs = [protein for _, protein in pairs]

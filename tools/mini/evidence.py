@@ -12,8 +12,7 @@ from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from lucaflow.encoders.lucaone import Encoder
-from lucaflow.encoders.vocabulary import MASK, VOCABULARY
+from lucaflow.encoders.lucaone import VOCABULARY, LucaOne
 from mini.corpus import Corpus, Labelled, tokens, with_special_tokens
 from mini.network import MaskedLanguageModel, residue_matrix
 from mini.training import mask_tokens
@@ -46,7 +45,7 @@ class Share:
         return f"{self.value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def mean_vectors(encoder: Encoder, labelled: Labelled) -> np.ndarray:
+def mean_vectors(encoder: LucaOne, labelled: Labelled) -> np.ndarray:
     """Return the mean vectors (N, H) of the sequences over their residues, as LucaFlow computes them."""
     means = [residue_matrix(encoder, sequence, labelled.seq_type).mean(0) for sequence in labelled.sequences]
     return torch.stack(means).numpy()
@@ -90,7 +89,7 @@ def masked_sequences(labelled: Labelled, seed: int = 1) -> Iterator[tuple[np.nda
         ids = with_special_tokens(tokens(sequence, labelled.seq_type)[None, :LONGEST].astype(np.int64))
         is_masked = mask_tokens(ids, labelled.seq_type, draw)[1]
         if is_masked.any():
-            yield ids, np.where(is_masked, MASK, ids), is_masked
+            yield ids, np.where(is_masked, VOCABULARY.mask_id, ids), is_masked
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lucaflow.downstream.networks import Head
 from lucaflow.downstream.structure import HeadStructure
-from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.lucaone import LucaOne
 from mini.network import CONFIG, residue_matrix
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Example:
     label: int
 
 
-def matrices_of(encoder: Encoder, sequences: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Tensor]:
+def matrices_of(encoder: LucaOne, sequences: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Tensor]:
     """Return the matrix (L, H) of each distinct sequence, without special tokens, in float16 to save memory."""
     return {side: residue_matrix(encoder, *side).half() for side in dict.fromkeys(sequences)}
 
@@ -72,7 +72,7 @@ def logits(head: Head, examples: Sequence[Example], matrices: Mapping[tuple[str,
 
 
 def train_head(
-    structure: HeadStructure, examples: Sequence[Example], encoder: Encoder, *, epochs: int, seed: int = 1
+    structure: HeadStructure, examples: Sequence[Example], encoder: LucaOne, *, epochs: int, seed: int = 1
 ) -> Head:
     """Return a head trained on batches of 32 examples. All classes have the same weight in the loss."""
     torch.manual_seed(seed)
@@ -105,7 +105,7 @@ def train_head(
 
 
 @torch.inference_mode()
-def probabilities(head: Head, examples: Sequence[Example], encoder: Encoder) -> np.ndarray:
+def probabilities(head: Head, examples: Sequence[Example], encoder: LucaOne) -> np.ndarray:
     """Return the head's probabilities (N, C) for examples."""
     matrices = matrices_of(encoder, (side for example in examples for side in example.sides))
     return torch.cat([head.predictions(logits(head, [example], matrices)) for example in examples]).numpy()

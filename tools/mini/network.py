@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lucaflow.encoders.lucaone import Block, Encoder, EncoderConfig
+from lucaflow.encoders.lucaone import VOCABULARY, Block, EncoderConfig, LucaOne
 from lucaflow.encoders.pass_plan import rotary_angles
-from lucaflow.encoders.vocabulary import TOKEN_TYPE, VOCABULARY
 from mini.corpus import tokens, with_special_tokens
 
 CONFIG = EncoderConfig(
@@ -52,10 +51,10 @@ def block_output(block: Block, x: Tensor, turns: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def residue_matrix(encoder: Encoder, sequence: str, seq_type: str) -> Tensor:
+def residue_matrix(encoder: LucaOne, sequence: str, seq_type: str) -> Tensor:
     """Return the matrix (L, H) of a sequence as LucaFlow stores it: a row for each residue, without [CLS] and [SEP]."""
     ids = torch.from_numpy(with_special_tokens(tokens(sequence, seq_type)[None].astype("int64"))[0])
-    return encoder(ids, torch.full_like(ids, TOKEN_TYPE[seq_type]), [len(ids)])[1:-1]
+    return encoder(ids, torch.full_like(ids, VOCABULARY.token_types[seq_type]), [len(ids)])[1:-1]
 
 
 class MaskedLanguageModel(nn.Module):
@@ -67,7 +66,7 @@ class MaskedLanguageModel(nn.Module):
         # These draws are discarded. They keep the following ones equal to those that the packaged weights started from.
         for rows in (len(VOCABULARY), config.type_vocab_size):
             torch.empty(rows, size).normal_()
-        self.encoder = Encoder(config)
+        self.encoder = LucaOne(config)
         self.frequencies = 10000.0 ** (-torch.arange(config.head_size // 2) / (config.head_size // 2))
         self.blocks: list[Block] = list(self.encoder.layers)  # type: ignore[arg-type]
         for block in self.blocks:
@@ -100,7 +99,7 @@ class MaskedLanguageModel(nn.Module):
     def hidden(self, ids: Tensor, seq_type: str) -> Tensor:
         """Map token ids (B, n) of one type to the last hidden states (B, n, H)."""
         encoder = self.encoder
-        x = encoder.embed_tokens(ids) + encoder.embed_type.weight[TOKEN_TYPE[seq_type]]
+        x = encoder.embed_tokens(ids) + encoder.embed_type.weight[VOCABULARY.token_types[seq_type]]
         turns = torch.complex(*rotary_angles(ids.shape[1], self.frequencies))
         for block in self.blocks:
             x = block_output(block, x, turns)

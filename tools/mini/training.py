@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lucaflow.encoders.vocabulary import MASK
+from lucaflow.encoders.lucaone import VOCABULARY
 from mini.corpus import Corpus, with_special_tokens
 from mini.network import MaskedLanguageModel
 
@@ -81,7 +81,7 @@ def mask_tokens(ids: np.ndarray, seq_type: str, draw: np.random.Generator) -> tu
     selected = draw.random(ids.shape) < SELECTED_SHARE
     selected[:, [0, -1]] = False
     fate = draw.random(ids.shape)
-    masked = np.where(selected & (fate < MASKED), MASK, ids)
+    masked = np.where(selected & (fate < MASKED), VOCABULARY.mask_id, ids)
     first, last = ALPHABETS[seq_type]
     others = draw.integers(first, last, ids.shape)
     return np.where(selected & (fate >= MASKED) & (fate < MASKED + REPLACED), others, masked), selected

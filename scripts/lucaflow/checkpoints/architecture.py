@@ -21,7 +21,7 @@ from lucaflow.checkpoints.state_dicts import (
     shapes_of,
 )
 from lucaflow.encoders.contacts import ContactHead
-from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 from lucaflow.errors import CheckpointError, quoted
 
 # The frequencies of the rotary positions, by the names in published and in converted checkpoints.
@@ -69,9 +69,9 @@ def _said(name: str, shapes: Mapping[str, Sequence[int]]) -> str:
 
 
 def converted_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors of `Encoder`, in their order, without those of a contact head."""
+    """Return the shapes of all tensors of `LucaOne`, in their order, without those of a contact head."""
     with torch.device("meta"):
-        state = Encoder(replace(config, num_hidden_layers=1)).state_dict()
+        state = LucaOne(replace(config, num_hidden_layers=1)).state_dict()
     return repeated(shapes_of(state), config.num_hidden_layers)
 
 

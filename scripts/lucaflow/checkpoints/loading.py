@@ -15,7 +15,8 @@ from lucaflow.checkpoints.named import folder_of
 from lucaflow.checkpoints.state_dicts import CONTACT_HEAD
 from lucaflow.encoders.attention import share_frequencies
 from lucaflow.encoders.contacts import ContactHead
-from lucaflow.encoders.lucaone import Block, Encoder
+from lucaflow.encoders.interface import Encoder
+from lucaflow.encoders.lucaone import Block, LucaOne
 from lucaflow.encoders.onednn import can_pack, check_product_precision, pack
 from lucaflow.encoders.pass_plan import refuse_other_devices
 from lucaflow.errors import CheckpointError
@@ -42,7 +43,7 @@ def load_encoder(
     refuse_other_devices(device)
     weights = CheckedWeights.of(folder_of(checkpoint))
     with torch.device("meta"):
-        encoder = Encoder(weights.config)
+        encoder: Encoder = LucaOne(weights.config)
     used = list(encoder.state_dict())
     weights.require(used)
     # Blocks come first. Tensors that embedding does not use, those of a contact head, are only checked.

@@ -144,7 +144,7 @@ def first_problems(problems: list[str], shown: int = 10) -> str:
 
 
 def fused(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Return the parameter `name` of `Encoder` in float32, from tensors under LucaOne's names."""
+    """Return the parameter `name` of `LucaOne` in float32, from tensors under LucaOne's names."""
     if ".qkv_proj." in name:
         return torch.cat([tensors[name.replace("qkv_proj", projection)].float() for projection in _PROJECTIONS])
     return tensors[name.replace(".inv_freq", ".rot_emb.inv_freq")].float()

@@ -12,7 +12,7 @@ import numpy as np
 
 from lucaflow.checkpoints.model import SEQ_TYPE_OF_VERSION, Model
 from lucaflow.downstream.stated_numbers import whole_number
-from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.encoders.vocabulary import Vocabulary
 
 # LucaOneTasks cuts sequences to this many residues where it embeds them whole (`embedding_complete`).
 LONGEST_COMPLETE = 10240
@@ -41,12 +41,12 @@ class HeadInput:
         """Return the number of residues to which a sequence is cut before it is embedded."""
         if self.complete:
             return LONGEST_COMPLETE
-        return max(self.longest_sequence, llm_truncation_seq_length) - CLS_AND_SEP
+        return max(self.longest_sequence, llm_truncation_seq_length) - Vocabulary.special_tokens
 
     def rows_read(self, llm_truncation_seq_length: int) -> int:
         """Return the largest number of residue rows that the model reads, from the first on."""
         longest = max(self.longest_matrix, llm_truncation_seq_length)
-        return longest - CLS_AND_SEP * (self.frame or self.special)
+        return longest - Vocabulary.special_tokens * (self.frame or self.special)
 
 
 def head_input_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> HeadInput:
@@ -110,6 +110,6 @@ def rows_for_head(matrix: np.ndarray, longest: int, special: bool, frame: bool) 
     added before and after the residues.
     """
     if special:
-        return matrix[: min(len(matrix) - CLS_AND_SEP, longest) + CLS_AND_SEP]
+        return matrix[: min(len(matrix) - Vocabulary.special_tokens, longest) + Vocabulary.special_tokens]
     rows = matrix[:longest]
     return np.pad(rows, ((1, 1), (0, 0))) if frame else rows

@@ -19,7 +19,7 @@ import torch
 from lucaflow.checkpoints.converted_checkpoint import converted_folder
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
-from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.encoders.vocabulary import Vocabulary
 from lucaflow.engine.devices import DTYPE_OF_PRECISION, resolve_device, set_matmul_precision, supports_precision
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.gpus import take_gpu
@@ -170,12 +170,12 @@ class Division:
     @property
     def tokens(self) -> int:
         """The tokens that go through the network; the cost of its matrix products is proportional to them."""
-        return sum(window.length + CLS_AND_SEP for window in self.windows)
+        return sum(window.length + Vocabulary.special_tokens for window in self.windows)
 
     @property
     def pairs(self) -> int:
         """The pairs of tokens within windows; the cost of attention is proportional to them."""
-        return sum((window.length + CLS_AND_SEP) ** 2 for window in self.windows)
+        return sum((window.length + Vocabulary.special_tokens) ** 2 for window in self.windows)
 
 
 def compared_divisions(length: int, size: int) -> list[Division]:
@@ -251,7 +251,7 @@ def _distance_table(sequence: NormalisedSequence, division: Division, values: np
 def summarise_costs(rows: pd.DataFrame) -> pd.DataFrame:
     """Summarise a comparison of divisions: the distances over all rows, and the costs relative to one pass."""
     lengths = rows.groupby("digest")["residue"].max()
-    one_pass = (lengths + CLS_AND_SEP).sum(), ((lengths + CLS_AND_SEP) ** 2).sum()
+    one_pass = (lengths + Vocabulary.special_tokens).sum(), ((lengths + Vocabulary.special_tokens) ** 2).sum()
     by_division = rows.groupby("division", sort=False)
     spent = rows.drop_duplicates(["digest", "division"]).groupby("division", sort=False)[["windows", "tokens", "pairs"]]
     table = by_division["distance"].describe(percentiles=[0.5, 0.95])[["mean", "50%", "95%", "max"]]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.config.result_files import CSV_NUMBER, csv_suffix
-from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.encoders.vocabulary import Vocabulary
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
 from lucaflow.engine.windows import Window
 from lucaflow.errors import DAMAGE, ConfigError, SpaceError, damage
@@ -153,7 +153,7 @@ def _operations(
     """Return the operations of a network for sequences. plans: windows by length; lengths: count of each length."""
     tokens = pairs = 0
     for length, count in lengths.items():
-        sizes = [window.length + CLS_AND_SEP for window in plans[length]]
+        sizes = [window.length + Vocabulary.special_tokens for window in plans[length]]
         tokens += sum(sizes) * count
         pairs += sum(size * size for size in sizes) * count
     encoder = checkpoint["encoder"]
@@ -164,7 +164,7 @@ def bytes_by_output(counts: Counts, options: EmbeddingOptions, width: int, expor
     """Return the bytes of each output and export. width: hidden size; exports: as in the configuration."""
     embedded = {length: sum(window.kept for window in options.windowing.windows(length)) for length in counts.lengths}
     item = _ITEM_BYTES[options.dtype]
-    special = CLS_AND_SEP * options.matrix_add_special_token
+    special = Vocabulary.special_tokens * options.matrix_add_special_token
     values = dict.fromkeys(VECTORS, counts.distinct * width)
     values["matrix"] = sum((rows + special) * width * counts.lengths[length] for length, rows in embedded.items())
     values["contacts"] = sum(rows * rows * counts.lengths[length] for length, rows in embedded.items())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lucaflow.encoders.arithmetic import arithmetic
-from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.interface import Encoder
 from lucaflow.engine.engine import Engine
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
 from lucaflow.errors import ConfigError, InputError, quoted
@@ -119,7 +119,7 @@ def _embed_distinct(
     options = EmbeddingOptions(outputs=outputs, layer=layer)
     found: list[dict[str, np.ndarray]] = [{} for _ in sequences]
     with arithmetic(options.precision):
-        engine = Engine.sized(encoder, options, encoder.embed_tokens.weight.device, "auto")
+        engine = Engine.sized(encoder, options, encoder.device, "auto")
         for batch in engine.embed(sequences):
             for piece in batch.pieces:
                 found[piece.sequence]["matrix"] = piece.rows.copy()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.encoders.interface import Architecture, Encoder
 
 
 class ContactHead(nn.Module):
-    """LucaOne's contact map: a logistic regression on the attention of all layers and heads."""
+    """A contact map: a logistic regression on the attention of all layers and heads."""
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: Architecture) -> None:
         super().__init__()
         self.heads = config.num_attention_heads
         self.regression = nn.Linear(config.num_hidden_layers * self.heads, 1)

@@ -1,6 +1,6 @@
 """LucaOne's encoder: a pre-LN transformer over residues with rotary positions.
 
-`Encoder` gives the values of LucaOne's own code. It uses torch's operations and keeps no attention map. Parameter
+`LucaOne` gives the values of LucaOne's own code. It uses torch's operations and keeps no attention map. Parameter
 names are LucaOne's, except that one matrix (`qkv_proj`) holds the query, key and value projections.
 
 Sequences are concatenated without padding. Neighbours of equal length form a run.
@@ -19,13 +19,29 @@ from torch import Tensor, nn
 
 from lucaflow.encoders.attention import SelfAttention
 from lucaflow.encoders.float32 import is_positive_float32
+from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.packing import by_run
 from lucaflow.encoders.pass_plan import PassPlan
-from lucaflow.encoders.vocabulary import CLS_AND_SEP, MASK, VOCABULARY
+from lucaflow.encoders.vocabulary import LETTERS, Vocabulary
 from lucaflow.errors import quoted
 
 # In training, `token_dropout` masks 12 % of the tokens; the other tokens are scaled to match.
 TRAINED_MASK_RATIO = 0.12
+
+_NUCLEOTIDE_DIGIT = {"A": "1", "T": "2", "U": "2", "C": "3", "G": "4"}
+# Nucleotides and amino acids share one vocabulary of 39 entries. Genes use the digits 1 to 5 (A, T or U, C, G, anything
+# else). Proteins use all 26 letters.
+VOCABULARY = Vocabulary(
+    symbols=("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"12345", *"LAGVSERTIDPKQNFYMHWCXBUZOJ", ".", "-", "*"),
+    first="[CLS]",
+    last="[SEP]",
+    mask="[MASK]",
+    letters={
+        "gene": {letter: _NUCLEOTIDE_DIGIT.get(letter, "5") for letter in LETTERS},
+        "prot": {letter: letter for letter in LETTERS},
+    },
+    token_types={"gene": 0, "prot": 1},
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,7 @@ class EncoderConfig:
 
     def _least(self) -> dict[str, int]:
         """Return the smallest value of each number that is used: a sequence has a residue, and there are two types."""
-        positions = {} if self.no_position_embeddings else {"max_position_embeddings": 1 + CLS_AND_SEP}
+        positions = {} if self.no_position_embeddings else {"max_position_embeddings": 1 + Vocabulary.special_tokens}
         types = {} if self.no_token_type_embeddings else {"type_vocab_size": 2}
         return {"num_hidden_layers": 1, "hidden_size": 1, "num_attention_heads": 1, **positions, **types}
 
@@ -75,7 +91,7 @@ class EncoderConfig:
     @property
     def longest_sequence(self) -> int | None:
         """The most residues that the position table allows; None (no limit) if the checkpoint has no such table."""
-        return None if self.no_position_embeddings else self.max_position_embeddings - CLS_AND_SEP
+        return None if self.no_position_embeddings else self.max_position_embeddings - Vocabulary.special_tokens
 
     def to_dict(self) -> dict[str, int | float | bool]:
         return asdict(self)
@@ -112,14 +128,18 @@ def empty_table(rows: int, size: int) -> nn.Embedding:
     return nn.Embedding.from_pretrained(values, freeze=False)  # type: ignore[no-untyped-call]
 
 
-class Encoder(nn.Module):
+class LucaOne(Encoder):
     """The part of LucaOne that turns token ids into embeddings. A checkpoint fills its tables, which start empty."""
+
+    family = "lucaone"
+    vocabulary = VOCABULARY
+    heads = ("contacts",)
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         size = config.hidden_size
-        self.config = config
-        self.embed_tokens = empty_table(len(VOCABULARY), size)
+        self._config = config
+        self.embed_tokens = empty_table(len(self.vocabulary), size)
         if not config.no_position_embeddings:
             self.embed_pos = empty_table(config.max_position_embeddings, size)
         if not config.no_token_type_embeddings:
@@ -133,8 +153,15 @@ class Encoder(nn.Module):
             self.last_layer_norm = nn.LayerNorm(size)
 
     @property
+    def config(self) -> EncoderConfig:
+        return self._config
+
+    @property
+    def device(self) -> torch.device:
+        return self.embed_tokens.weight.device
+
+    @property
     def arithmetic(self) -> torch.dtype:
-        """The type in which matrix products run."""
         return self.layers[0].fc1.weight.dtype  # type: ignore[union-attr, return-value]
 
     def embed(self, ids: Tensor, types: Tensor, plan: PassPlan) -> Tensor:
@@ -150,7 +177,7 @@ class Encoder(nn.Module):
         if self.config.token_dropout:
             # rows: (count, n, H), a view of x; tokens: (count, n)
             for rows, tokens in zip(by_run(x, plan.runs), by_run(ids, plan.runs), strict=True):
-                masked = (tokens == MASK)[..., None]  # (count, n, 1)
+                masked = (tokens == self.vocabulary.mask_id)[..., None]  # (count, n, 1)
                 share = masked.float().mean(1, keepdim=True)  # (count, 1, 1)
                 rows.masked_fill_(masked, 0.0).mul_((1 - TRAINED_MASK_RATIO) / (1 - share))
         return x
@@ -163,15 +190,6 @@ class Encoder(nn.Module):
         layer: int | None = None,
         on_attention: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
-        """Return the hidden states (T, H), float32, of concatenated sequences.
-
-        ids: (T,) token ids, each sequence from [CLS] to [SEP]. types: (T,) 0 for genes, 1 for proteins.
-        lengths: the tokens of each sequence, T in total. Sequences of equal length should be neighbours.
-        layer: None for the last layer after the final norm, 0 for the input of the first block, i for the residual
-        stream after block i.
-        on_attention: called with the attention probabilities (count, A, n, n) of each run in each block, including the
-        blocks after `layer`.
-        """
         blocks = len(self.layers)
         if layer is not None and not 0 <= layer <= blocks:
             raise ValueError(f"layer {layer} does not exist; this checkpoint has layers 0 to {blocks}")

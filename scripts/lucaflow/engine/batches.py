@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lucaflow.encoders.vocabulary import CLS_AND_SEP, TOKEN_TYPE, encode
+from lucaflow.encoders.vocabulary import Vocabulary
 from lucaflow.engine.windows import Window
 from lucaflow.records.sequences import NormalisedSequence
 
@@ -31,7 +31,7 @@ class PlannedWindow:
 
     @property
     def tokens(self) -> int:
-        return self.window.length + CLS_AND_SEP
+        return self.window.length + Vocabulary.special_tokens
 
 
 def plan_windows(sequence: int, windows: Sequence[Window]) -> list[PlannedWindow]:
@@ -59,12 +59,12 @@ def plan_batches(tokens: Sequence[int], budget: int) -> list[tuple[int, int]]:
 
 
 def tokenise(
-    sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow]
+    vocabulary: Vocabulary, sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the token ids and token types of concatenated windows, each (T,) int64."""
     ids, types = [], []
     for item in planned:
         sequence = sequences[item.sequence]
-        ids.append(encode(sequence.residues[item.window.start : item.window.stop], sequence.seq_type))
-        types.append(TOKEN_TYPE[sequence.seq_type])
+        ids.append(vocabulary.encode(sequence.residues[item.window.start : item.window.stop], sequence.seq_type))
+        types.append(vocabulary.token_types[sequence.seq_type])
     return np.concatenate(ids), np.repeat(types, [item.tokens for item in planned])

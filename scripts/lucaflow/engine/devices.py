@@ -13,9 +13,8 @@ from pathlib import Path
 import torch
 
 from lucaflow.encoders.arithmetic import set_arithmetic
-from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.pass_plan import nvidia_capability, refuse_other_devices
-from lucaflow.encoders.vocabulary import VOCABULARY
 from lucaflow.engine.cuda_support import (
     has_device_file,
     has_kernels,
@@ -179,7 +178,7 @@ def bytes_per_token(encoder: Encoder, device: torch.device) -> int | None:
 
 def _peak_of_a_pass(encoder: Encoder, device: torch.device, lengths: Sequence[int]) -> int:
     """Return the peak memory in bytes, without the weights, of a pass over sequences of these lengths in tokens."""
-    ids = torch.arange(sum(lengths), device=device) % len(VOCABULARY)
+    ids = torch.arange(sum(lengths), device=device) % len(encoder.vocabulary)
     # The first pass allocates memory that stays, such as workspaces of matrix products. The second one is measured.
     for _ in range(2):
         torch.cuda.synchronize(device)

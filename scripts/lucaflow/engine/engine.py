@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lucaflow.encoders.contacts import ContactHead
-from lucaflow.encoders.lucaone import Encoder
+from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.pass_plan import to_device
 from lucaflow.engine.batches import PlannedWindow, plan_batches, plan_windows, tokenise
 from lucaflow.engine.devices import (
@@ -228,7 +228,10 @@ class Engine:
 
     def _launch(self, sequences: Sequence[NormalisedSequence], planned: Sequence[PlannedWindow]) -> LaunchedBatch:
         """Start computing a batch; on a GPU, return without waiting."""
-        ids, types = (to_device(torch.from_numpy(array), self.device) for array in tokenise(sequences, planned))
+        ids, types = (
+            to_device(torch.from_numpy(array), self.device)
+            for array in tokenise(self.encoder.vocabulary, sequences, planned)
+        )
         contacts = None
         if self.contact_head is None:
             hidden = self.encoder(ids, types, [item.tokens for item in planned], layer=self.options.layer)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.encoders.vocabulary import Vocabulary
 from lucaflow.engine.batches import PlannedWindow
 from lucaflow.engine.windows import Window
 
@@ -89,7 +89,7 @@ def matrix_pieces(hidden: np.ndarray, planned: Sequence[PlannedWindow], special:
             rows.append((0, states[:1]))  # (1, H)
         if special and item.window.gives_sep:
             rows.append((item.residues + 1, states[-1:]))  # (1, H)
-        total = item.residues + CLS_AND_SEP * special
+        total = item.residues + Vocabulary.special_tokens * special
         pieces += [Piece("matrix", item.sequence, total, start, part) for start, part in rows]
     return pieces
 

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.encoders.vocabulary import Vocabulary
 from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing, write_text
 from lucaflow.records.outcomes import digest_of
@@ -85,7 +85,7 @@ def split_sequences(path: Path, folder: Path, shard_tokens: int, chosen: np.ndar
     """
     folder.mkdir(parents=True, exist_ok=True)
     index = index_sequences(path)
-    tokens = index.lengths + CLS_AND_SEP
+    tokens = index.lengths + Vocabulary.special_tokens
     shards = []
     with path.open("rb") as handle:
         kept = np.arange(len(tokens)) if chosen is None else np.flatnonzero(chosen)

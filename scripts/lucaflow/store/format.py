@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lucaflow.encoders.vocabulary import CLS_AND_SEP
+from lucaflow.encoders.vocabulary import Vocabulary
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
 from lucaflow.versions import EMBEDDING_VERSION, EMBEDDINGS_FORMAT_VERSION, SHARD_FORMAT_VERSION
@@ -137,7 +137,7 @@ class ShardContent:
         residues, _ = self.options.windowing.counts(self.identity["lengths"])
         if output == "contacts":
             return np.stack([residues, residues], axis=1)
-        rows = residues + CLS_AND_SEP * self.options.matrix_add_special_token
+        rows = residues + Vocabulary.special_tokens * self.options.matrix_add_special_token
         return np.stack([rows, np.full_like(rows, self.hidden_size)], axis=1)
 
 

@@ -24,7 +24,7 @@ class Observing(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 with Observing(), torch.inference_mode():
-    from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+    from lucaflow.encoders.lucaone import LucaOne, EncoderConfig
     from lucaflow.encoders.contacts import ContactHead
     from lucaflow.encoders.packing import Run
     from lucaflow.downstream.networks import ACTIVATIONS
@@ -32,7 +32,7 @@ with Observing(), torch.inference_mode():
 
     config = EncoderConfig(num_hidden_layers=1, hidden_size=64, num_attention_heads=2, no_position_embeddings=True)
     ids = torch.full((300,), 5)
-    encoder = Encoder(config)
+    encoder = LucaOne(config)
     encoder(ids, ids * 0, [300])
     ContactHead(config)(encoder, ids, ids * 0)
     for activation in ACTIVATIONS.values():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lucaflow.encoders import onednn as products
-from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 from lucaflow.encoders.onednn import PackedLinear, can_pack, check_product_precision, has_bfloat16, pack
 from lucaflow.errors import DeviceError
 
@@ -71,7 +71,7 @@ def test_a_product_with_fewer_digits_is_refused(linear):
 @only_x86
 def test_a_whole_block():
     torch.manual_seed(0)
-    network = Encoder(EncoderConfig(10, 2, 1, 64, 4, no_position_embeddings=True, use_embed_layer_norm=False)).eval()
+    network = LucaOne(EncoderConfig(10, 2, 1, 64, 4, no_position_embeddings=True, use_embed_layer_norm=False)).eval()
     torch.nn.init.normal_(network.embed_tokens.weight)
     torch.nn.init.normal_(network.embed_type.weight)
     network.layers[0].self_attn.inv_freq = torch.ones(8)

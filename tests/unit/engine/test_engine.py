@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_network import CONFIG, SOME, embedded, network, options, sequences
 
 from lucaflow.encoders.contacts import ContactHead
-from lucaflow.encoders.lucaone import Encoder, EncoderConfig
+from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 from lucaflow.encoders.pass_plan import ROWS_AT_ONCE
 from lucaflow.engine.batches import plan_batches
 from lucaflow.engine.engine import Engine
@@ -212,7 +212,7 @@ def test_a_single_row_that_is_not_finite_is_found(encoder, monkeypatch, row):
 
 def test_bfloat16_stays_close(encoder):
     exact, _ = embedded(Engine(encoder, options(), CPU, 10_000), SOME)
-    lower = Encoder(CONFIG).eval().requires_grad_(False)
+    lower = LucaOne(CONFIG).eval().requires_grad_(False)
     lower.load_state_dict(encoder.state_dict())
     for block in lower.layers:
         for part in (block.self_attn.qkv_proj, block.self_attn.out_proj, block.fc1, block.fc2):
@@ -229,7 +229,7 @@ def test_a_layer_that_does_not_exist(encoder):
 
 
 def test_a_table_of_positions_limits_the_length():
-    network = Encoder(EncoderConfig(10, 2, 1, 16, 2, use_embed_layer_norm=False)).eval()
+    network = LucaOne(EncoderConfig(10, 2, 1, 16, 2, use_embed_layer_norm=False)).eval()
     engine = Engine(network, options(), CPU, 100)
     with pytest.raises(EmbeddingError, match="position table allows at most 8"):
         list(engine.embed(sequences("M" * 9)))

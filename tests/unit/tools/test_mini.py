@@ -12,7 +12,7 @@ import torch
 from workflow_runs import ROOT
 
 from lucaflow.downstream.networks import Head
-from lucaflow.encoders.vocabulary import CLS, MASK, SEP, TOKEN_TYPE
+from lucaflow.encoders.lucaone import VOCABULARY
 from mini import training, weights
 from mini.card import read_repeats
 from mini.corpus import Corpus, Labelled, near_duplicates, normalised, tokens, training_corpus
@@ -52,21 +52,23 @@ def test_the_trained_network_equals_the_encoder(seq_type):
     ids = torch.randint(5, 9, (3, 50)) if seq_type == "gene" else torch.randint(10, 30, (3, 50))
     trained = model.hidden(ids, seq_type).detach()
     with torch.inference_mode():
-        embedded = model.encoder(ids.reshape(-1), torch.full((150,), TOKEN_TYPE[seq_type]), [50] * 3).view(3, 50, -1)
+        types = torch.full((150,), VOCABULARY.token_types[seq_type])
+        embedded = model.encoder(ids.reshape(-1), types, [50] * 3).view(3, 50, -1)
     assert (trained - embedded).abs().max() < 1e-5 * embedded.abs().max()
 
 
 def test_selected_tokens_are_masked_or_replaced():
     draw = np.random.default_rng(0)
     ids = np.full((400, 100), 15)
-    ids[:, 0], ids[:, -1] = CLS, SEP
+    ids[:, 0], ids[:, -1] = VOCABULARY.id_of("[CLS]"), VOCABULARY.id_of("[SEP]")
     masked, selected = mask_tokens(ids, "prot", draw)
     assert not selected[:, [0, -1]].any()
     assert (masked[~selected] == ids[~selected]).all()
     assert selected[:, 1:-1].mean() == pytest.approx(SELECTED_SHARE, abs=0.01)
-    assert (masked[selected] == MASK).mean() == pytest.approx(MASKED, abs=0.02)
+    assert (masked[selected] == VOCABULARY.mask_id).mean() == pytest.approx(MASKED, abs=0.02)
     # One in twenty of the replaced tokens is replaced by the same token.
-    assert ((masked[selected] != MASK) & (masked[selected] != 15)).mean() == pytest.approx(0.95 * REPLACED, abs=0.01)
+    replaced = (masked[selected] != VOCABULARY.mask_id) & (masked[selected] != 15)
+    assert replaced.mean() == pytest.approx(0.95 * REPLACED, abs=0.01)
 
 
 def random_sequences(count: int, length: int, letters: str, seed: int = 0) -> list[str]:
@@ -98,7 +100,7 @@ def test_batches_are_cut_from_sequences():
     for _ in range(10):
         ids = random_batch(corpus, 1000, draw)
         assert ids.shape[1] in (48, 384)
-        assert (ids[:, 0] == CLS).all() and (ids[:, -1] == SEP).all()
+        assert (ids[:, 0] == VOCABULARY.id_of("[CLS]")).all() and (ids[:, -1] == VOCABULARY.id_of("[SEP]")).all()
         assert all(any("".join(map(chr, row)) in s for s in whole) for row in ids[:, 1:-1])
 
 
