@@ -12,7 +12,7 @@ include: "input_functions/downstream.smk"
 wildcard_constraints:
     task="|".join(map(re.escape, HEADS)) or "(?!)",
     head=f"{PREFIX}[^/]+",
-    llm=r"(lucaone|lucaone-gene|lucaone-prot|mini)-\d+",
+    llm=NAME_WITH_STEP,
 
 
 checkpoint convert_head:

@@ -188,4 +188,4 @@ def assemble_settings(dataset):
 
 def note_of(model):
     """Return the note that is shown with every result of a model."""
-    return "for demonstration" if model.llm_version == "mini" else ""
+    return "for demonstration" if model.is_demonstration else ""

@@ -1,5 +1,6 @@
 """Input functions of rules/downstream.smk: the downstream models, and the embeddings they read."""
 
+from lucaflow.checkpoints.model import NAME_WITH_STEP
 from lucaflow.config.datasets import stated_tasks
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
 from lucaflow.downstream.models import HEAD_RECORD, locate_head, read_head, refuse_unfit, resolve_heads

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lucaflow.checkpoints.known_models import MODELS
 from lucaflow.checkpoints.layouts import Origin, is_huggingface, locate, locate_fetched, locate_own
-from lucaflow.checkpoints.model import DEFAULT_STEPS, Model, named_model
+from lucaflow.checkpoints.model import Model, default_model, named_model
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.json_files import parse_json
@@ -25,7 +26,7 @@ MODEL_NAME = "model.safetensors"
 def own_names(settings: Mapping[str, Any]) -> list[str]:
     """Return the names of one's own in the mapping `checkpoints.path`. settings: the section `checkpoints`."""
     mapping = settings["path"] if isinstance(settings["path"], Mapping) else {}
-    return [name for name in mapping if name not in DEFAULT_STEPS and not named_model(name)]
+    return [name for name in mapping if not default_model(name)]
 
 
 def own_place(model: Model, settings: Mapping[str, Any]) -> Path | None:
@@ -41,7 +42,7 @@ def source_of(model: Model, settings: Mapping[str, Any]) -> str:
     """Return the source of a model. settings: the section `checkpoints` of the configuration."""
     if own_place(model, settings):
         return "local"
-    return "packaged" if model.llm_version == "mini" else settings["source"]
+    return "packaged" if model.packaged else settings["source"]
 
 
 def is_fetched(model: Model, settings: Mapping[str, Any]) -> bool:
@@ -75,9 +76,9 @@ def folder_name(name: str, source: str, place: str) -> str:
 
 
 def _source_root(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
-    if source_of(model, settings) == "packaged":
-        return clone / "resources/mini"
-    return own_place(model, settings) or Path(settings["path"])
+    if place := own_place(model, settings):
+        return place
+    return clone / model.packaged if model.packaged else Path(settings["path"])
 
 
 def published_files(model: Model, settings: Mapping[str, Any], clone: Path) -> Origin:
@@ -137,7 +138,7 @@ def _not_converted(folder: Path) -> str:
     """Return what a folder is that holds no converted checkpoint, and what to do instead. It may be somebody's."""
     wanted = "Give the folder of a converted checkpoint, in checkpoints.directory"
     if not folder.exists():
-        return f"there is no {folder}. {wanted}, or a name: {', '.join(DEFAULT_STEPS)}."
+        return f"there is no {folder}. {wanted}, or a name: {', '.join(MODELS)}."
     if not folder.is_dir():
         return f"{folder} is a file. {wanted}."
     if not ((folder / "llm").is_dir() or is_huggingface(folder) or list(folder.glob("*.pth"))):

@@ -83,7 +83,7 @@ def locate_own(root: Path, model: Model) -> Origin:
 
 
 def _locate_lucaone(root: Path, model: Model) -> Origin:
-    layouts = [_NEW_LAYOUT] if model.llm_version != "lucaone" else [_NEW_LAYOUT, _OLD_LAYOUT]
+    layouts = [_NEW_LAYOUT, _OLD_LAYOUT] if model.known and model.known.older_name else [_NEW_LAYOUT]
     folders = [root / layout.format(version=model.llm_version, step=model.llm_step) for layout in layouts]
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:

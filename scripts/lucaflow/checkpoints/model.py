@@ -1,4 +1,4 @@
-"""Models by name: the versions of LucaOne with their training steps, and names of one's own."""
+"""Models by name: the versions of the table of models with their training steps, and names of one's own."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from lucaflow.checkpoints.known_models import MODELS, KnownModel
 from lucaflow.errors import ConfigError, quoted
 
-DEFAULT_STEPS = {"lucaone": 36000000, "lucaone-gene": 36800000, "lucaone-prot": 30000000, "mini": 1}
-SEQ_TYPE_OF_VERSION = {"lucaone-gene": "gene", "lucaone-prot": "prot"}
-_WITH_STEP = re.compile(rf"({'|'.join(map(re.escape, DEFAULT_STEPS))})-([1-9][0-9]*)")
+# The name of a model that has steps, as a regular expression.
+_VERSIONS_WITH_STEPS = "|".join(re.escape(known.version) for known in MODELS.values() if known.default_step)
+NAME_WITH_STEP = rf"({_VERSIONS_WITH_STEPS})-([1-9][0-9]*)"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A version of LucaOne and its number of training steps; or a name of one's own, without steps."""
+    """A version and its number of training steps; or a name without steps, of the table of models or one's own."""
 
     llm_version: str
     llm_step: int | None
@@ -24,6 +25,21 @@ class Model:
     @property
     def name(self) -> str:
         return self.llm_version if self.llm_step is None else f"{self.llm_version}-{self.llm_step}"
+
+    @property
+    def known(self) -> KnownModel | None:
+        """The row of the table of models; None for a name of one's own."""
+        return MODELS.get(self.llm_version)
+
+    @property
+    def packaged(self) -> str | None:
+        """The folder in the clone of a model that comes with it; None for another one."""
+        return self.known.packaged if self.known else None
+
+    @property
+    def is_demonstration(self) -> bool:
+        """Whether every result says that it is for demonstration."""
+        return self.known is not None and self.known.demonstration
 
 
 class RequestedModel(NamedTuple):
@@ -34,9 +50,15 @@ class RequestedModel(NamedTuple):
 
 
 def named_model(name: str) -> Model | None:
-    """Return the model of a name with its step, such as `lucaone-36000000`; None for another name."""
-    found = _WITH_STEP.fullmatch(name)
-    return Model(found[1], int(found[2])) if found else None
+    """Return the model of a full name, such as `lucaone-36000000`; None for another name."""
+    if found := re.fullmatch(NAME_WITH_STEP, name):
+        return Model(found[1], int(found[2]))
+    return Model(name, None) if name in MODELS and MODELS[name].default_step is None else None
+
+
+def default_model(name: str) -> Model | None:
+    """Return the model of a version or a full name; None for another name."""
+    return Model(name, MODELS[name].default_step) if name in MODELS else named_model(name)
 
 
 def requested_models(text: str, step: int | None, own: Collection[str]) -> tuple[RequestedModel, ...]:
@@ -59,20 +81,22 @@ def requested_models(text: str, step: int | None, own: Collection[str]) -> tuple
 
 
 def _requested(name: str, step: int | None, own: Collection[str]) -> RequestedModel:
-    with_step = named_model(name)
-    if name in own and name not in DEFAULT_STEPS and not with_step:
-        if step is not None:
-            raise ConfigError(f"llm_step: {quoted(name)}, a name in checkpoints.path, has no steps; leave it empty")
-        return RequestedModel(Model(name, None), True)
-    if with_step and step is not None:
-        raise ConfigError(f"llm_step: {quoted(name)} gives the step already; leave it empty")
-    if not with_step and name not in DEFAULT_STEPS:
-        known = ", ".join((*DEFAULT_STEPS, *sorted(set(own) - set(DEFAULT_STEPS))))
+    model = default_model(name) or (Model(name, None) if name in own else None)
+    if model is None:
+        known = ", ".join((*MODELS, *sorted(set(own) - set(MODELS))))
         raise ConfigError(
             f"llm_version: {quoted(name)} is not a model. Expected one or several, separated by commas, of {known}, or "
             "a version with its step, such as `lucaone-17600000`. checkpoints.path can name models of your own."
         )
-    model = with_step or Model(name, step or DEFAULT_STEPS[name])
-    if model.llm_version == "mini" and model.llm_step != DEFAULT_STEPS["mini"]:
-        raise ConfigError(f"llm_step: `mini` exists only with step {DEFAULT_STEPS['mini']}, not {model.llm_step}")
-    return RequestedModel(model, bool(with_step) or step is not None)
+    if step is not None:
+        if model.llm_step is None:
+            where = "" if model.known else ", a name in checkpoints.path,"
+            raise ConfigError(f"llm_step: {quoted(name)}{where} has no steps; leave it empty")
+        if model.name == name:
+            raise ConfigError(f"llm_step: {quoted(name)} gives the step already; leave it empty")
+        model = Model(model.llm_version, step)
+    if model.known and model.packaged and model.llm_step != model.known.default_step:
+        raise ConfigError(
+            f"llm_step: `{model.llm_version}` exists only with step {model.known.default_step}, not {model.llm_step}"
+        )
+    return RequestedModel(model, model.name == name or step is not None)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 
 from lucaflow.checkpoints.conversion import convert, is_converted
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, converted_folder, published_files
-from lucaflow.checkpoints.model import DEFAULT_STEPS, Model
+from lucaflow.checkpoints.model import Model, default_model
 from lucaflow.errors import CheckpointError
 from lucaflow.files.locks import locked
 
@@ -27,11 +26,11 @@ def folder_of(checkpoint: str | Path) -> Path:
     cannot be written.
     """
     folder = Path(checkpoint)
-    model = _model_named(checkpoint) if isinstance(checkpoint, str) else None
+    model = default_model(checkpoint) if isinstance(checkpoint, str) else None
     if model is None or (folder / CHECKPOINT_RECORD).is_file():
         return folder
-    if model.llm_version == "mini" and (_CLONE / "resources/mini").is_dir():
-        return _converted_mini(model)
+    if model.packaged and (_CLONE / model.packaged).is_dir():
+        return _converted_packaged(model)
     directories = dict.fromkeys([_DIRECTORY.absolute(), _CLONE / _DIRECTORY])
     records = [path for place in directories for path in sorted(place.glob(f"{model.name}-*/{CHECKPOINT_RECORD}"))]
     if len(records) != 1:
@@ -43,14 +42,8 @@ def folder_of(checkpoint: str | Path) -> Path:
     return records[0].parent
 
 
-def _model_named(name: str) -> Model | None:
-    """Return the model of a name, with or without its step; None if it is none."""
-    found = re.fullmatch(rf"({'|'.join(map(re.escape, DEFAULT_STEPS))})(?:-(\d+))?", name)
-    return Model(found[1], int(found[2] or DEFAULT_STEPS[found[1]])) if found else None
-
-
-def _converted_mini(model: Model) -> Path:
-    """Return the folder of `mini`, converted as the workflow does it in the clone, if it has not been."""
+def _converted_packaged(model: Model) -> Path:
+    """Return the folder of a packaged model, converted as the workflow does it in the clone, if it has not been."""
     folder = converted_folder(model, {"directory": _CLONE / _DIRECTORY}, _CLONE)
     origin = published_files(model, {}, _CLONE)
     if is_converted(origin, folder):
@@ -64,7 +57,7 @@ def _converted_mini(model: Model) -> Path:
     except OSError as error:
         raise CheckpointError(
             f"{folder} cannot be written ({error.strerror}), and holds no converted {model.name} yet. Run `snakemake "
-            "fetch` with model.llm_version: mini in a directory of yours, and give the folder that it makes in "
-            f"{_DIRECTORY}."
+            f"fetch` with model.llm_version: {model.llm_version} in a directory of yours, and give the folder that it "
+            f"makes in {_DIRECTORY}."
         ) from error
     return folder

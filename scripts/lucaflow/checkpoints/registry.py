@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lucaflow.checkpoints.known_models import MODELS
 from lucaflow.checkpoints.model import Model
-from lucaflow.errors import ConfigError
+from lucaflow.errors import ConfigError, quoted
 from lucaflow.schemas import unknown_keys, violations
 
 
@@ -67,7 +68,10 @@ def _listed(steps: Iterable[int | None]) -> str:
 def read_checkpoints(path: Path, schema: Mapping[str, Any]) -> Registry:
     """Read resources/checkpoints.tsv. Raises ConfigError that names file, line and value."""
     entries = []
-    for row in read_rows(path, schema):
+    for line, row in enumerate(read_rows(path, schema), start=2):
+        if row["version"] not in MODELS:
+            known = ", ".join(MODELS)
+            raise ConfigError(f"{path}, line {line}: version: {quoted(row['version'])} is not one of {known}.")
         model = Model(row["version"], int(row["step"]))
         entries.append((model, place_of(model.name, row)))
     return Registry(tuple(entries))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.converted_checkpoint import own_names
-from lucaflow.checkpoints.model import SEQ_TYPE_OF_VERSION, Model, RequestedModel, requested_models
+from lucaflow.checkpoints.known_models import MODELS
+from lucaflow.checkpoints.model import Model, RequestedModel, requested_models
 from lucaflow.errors import ConfigError, quoted, shown
 from lucaflow.files.usable import why_unusable
 from lucaflow.records.metadata import MetadataFile
@@ -192,10 +193,12 @@ def _problems_of_models(row: Mapping[str, str], config: Mapping[str, Any]) -> It
     except ConfigError as error:
         yield str(error)
         return
-    for version in dict.fromkeys(each.model.llm_version for each in requested):
-        only = SEQ_TYPE_OF_VERSION.get(version)
-        if only and row.get("seq_type", only) != only:
-            yield f"seq_type: {version} reads only {only} sequences, not {row['seq_type']}; use `lucaone`"
+    seq_type = row.get("seq_type")
+    for known in dict.fromkeys(each.model.known for each in requested if each.model.known):
+        if seq_type and seq_type not in known.seq_types:
+            readers = (other.version for other in MODELS.values() if seq_type in other.seq_types)
+            only = " and ".join(known.seq_types)
+            yield f"seq_type: {known.version} reads only {only} sequences, not {seq_type}; use `{next(readers)}`"
 
 
 def _problems_of_kind(row: Mapping[str, str]) -> Iterator[str]:

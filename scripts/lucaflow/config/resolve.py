@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.converted_checkpoint import own_place
+from lucaflow.checkpoints.converted_checkpoint import own_place, source_of
+from lucaflow.checkpoints.known_models import MODELS
 from lucaflow.checkpoints.layouts import is_huggingface
-from lucaflow.checkpoints.model import DEFAULT_STEPS, Model
+from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Registry
 from lucaflow.config.datasets import Dataset
 from lucaflow.engine.options import VECTORS
@@ -89,11 +90,9 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
     elsewhere = {
         model: stated
         for model, stated in models.items()
-        if model.llm_version != "mini" and not own_place(model, config["checkpoints"])
+        if not model.packaged and not own_place(model, config["checkpoints"])
     }
-    problems = [*_problems_of_own_places(config["checkpoints"])]
-    if "contacts" in config["embedding"]["outputs"] and any(model.llm_version == "mini" for model in models):
-        problems.append("embedding.outputs: `mini` has no contact head; remove `contacts`, or use another checkpoint")
+    problems = [*_problems_of_own_places(config["checkpoints"]), *_problems_of_networks(models, config)]
     if config["embedding"]["precision"] == "tfloat32" and config["compute"]["device"] == "cpu":
         problems.append(
             "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`"
@@ -125,7 +124,7 @@ def refuse_missing_checkpoint(
     stated: models whose step the user gives. A Hugging Face directory must hold one of them.
     """
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
-    if model.llm_version == "mini" or own_place(model, config["checkpoints"]):
+    if model.packaged or own_place(model, config["checkpoints"]):
         return
     why = f"task {task}: its model was trained on embeddings by {model.name}"
     if source != "local":
@@ -156,13 +155,31 @@ def _problems_of_own_places(settings: Mapping[str, Any]) -> Iterator[str]:
     settings: `checkpoints`.
     """
     places = settings["path"] if isinstance(settings["path"], Mapping) else {}
-    for version in (name for name in places if name in DEFAULT_STEPS and name != "mini"):
+    with_steps = {
+        name: known.default_step for name, known in MODELS.items() if known.default_step and not known.packaged
+    }
+    for version in (name for name in places if name in with_steps):
         place = Path(places[version])
         if place.is_dir() and not (place / "llm").is_dir():
             yield (
                 f"checkpoints.path: {place} does not say which step of {version} it holds. Write the step into the "
-                f"name, such as `{version}-{DEFAULT_STEPS[version]}`, or use a name of your own"
+                f"name, such as `{version}-{with_steps[version]}`, or use a name of your own"
             )
+
+
+def _problems_of_networks(models: Iterable[Model], config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a message for each output or layer that a network lacks, as the table of models tells before it is fetched.
+
+    A directory of one's own may hold another network than the one of that name.
+    """
+    layer, outputs = config["embedding"]["layer"], config["embedding"]["outputs"]
+    for known in dict.fromkeys(model.known for model in models if model.known):
+        if "contacts" in outputs and not known.contacts:
+            remedy = "remove `contacts`, or use another checkpoint"
+            yield f"embedding.outputs: `{known.version}` has no contact head; {remedy}"
+    for model in models:
+        if layer and model.known and source_of(model, config["checkpoints"]) != "local" and layer > model.known.layers:
+            yield f"embedding.layer: it is {layer}, but `{model.llm_version}` has layers 0 to {model.known.layers}"
 
 
 def _missing_checkpoints(models: Iterable[Model], source: str, registry: Registry) -> Iterator[str]:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from lucaflow.checkpoints.model import SEQ_TYPE_OF_VERSION, Model
+from lucaflow.checkpoints.known_models import OLDER_NAMES
+from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.stated_numbers import whole_number
 from lucaflow.encoders.vocabulary import Vocabulary
 
 # LucaOneTasks cuts sequences to this many residues where it embeds them whole (`embedding_complete`).
 LONGEST_COMPLETE = 10240
-_OLD_CHECKPOINT = re.compile(r"lucagplm/v2\.0/.*/checkpoint-step(\d+)$")
+_OLD_CHECKPOINT = re.compile(rf"lucagplm/({'|'.join(map(re.escape, OLDER_NAMES))})/.*/checkpoint-step(\d+)$")
 _NEW_CHECKPOINT = re.compile(r"lucaone/([a-z-]+)/checkpoint-step(\d+)$")
 
 
@@ -82,7 +83,7 @@ def _model_of(arguments: Mapping[str, Any]) -> Model:
     """Return the checkpoint that a model was trained on: by its path, or else by its version and step."""
     path = str(PurePosixPath(arguments.get("llm_dirpath") or ""))
     if found := _OLD_CHECKPOINT.search(path):
-        return Model("lucaone", int(found[1]))
+        return Model(OLDER_NAMES[found[1]], int(found[2]))
     if found := _NEW_CHECKPOINT.search(path):
         return _known(Model(found[1], int(found[2])))
     if path != ".":
@@ -93,11 +94,11 @@ def _model_of(arguments: Mapping[str, Any]) -> Model:
             "logs.txt does not state the checkpoint it was trained on: llm_dirpath is "
             f"{arguments.get('llm_dirpath')!r}, llm_version {version!r}, llm_step {arguments.get('llm_step')!r}"
         )
-    return _known(Model("lucaone" if version == "v2.0" else version, int(arguments["llm_step"])))
+    return _known(Model(OLDER_NAMES.get(version, version), int(arguments["llm_step"])))
 
 
 def _known(model: Model) -> Model:
-    if model.llm_version not in ("lucaone", "mini", *SEQ_TYPE_OF_VERSION):
+    if model.known is None or model.known.family != "lucaone":
         raise ValueError(f"it was trained on {model.name}, which is not a known checkpoint of LucaOne")
     return model
 

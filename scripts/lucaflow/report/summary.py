@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lucaflow.checkpoints.known_models import KnownModel
+from lucaflow.checkpoints.model import named_model
 from lucaflow.errors import DAMAGE, damage
 from lucaflow.files.json_files import DIGEST_LENGTH, parse_json, read_json
 from lucaflow.records.counts import Counts
@@ -17,7 +19,6 @@ if TYPE_CHECKING:  # only functions that make tables load it: rules and embeddin
 
 logger = logging.getLogger(__name__)
 
-DEMONSTRATION = "`mini` is a small network that comes with LucaFlow: for demonstration, not for science."
 _NOT_EMBEDDED = dict.fromkeys(
     (
         *("computed_sequences", "kept_sequences", "truncated", "windowed"),
@@ -121,6 +122,12 @@ def as_text(table: Path, scopes: Iterable[str] = ()) -> str:
         return f"\n{what}. Delete the file and run again to have it.\n"
 
 
+def _demonstrations(names: Iterable[str]) -> list[KnownModel]:
+    """Return the models for demonstration among the names of models."""
+    models = (named_model(name) for name in dict.fromkeys(names))
+    return [model.known for model in models if model and model.known and model.is_demonstration]
+
+
 def _as_text(table: Path, scopes: Iterable[str]) -> str:
     import pandas as pd
 
@@ -134,7 +141,7 @@ def _as_text(table: Path, scopes: Iterable[str]) -> str:
     remarks = "\n".join(f"  {dataset}: {text}" for dataset, text in notes if text)
     rows = rows.drop(columns=[name for name in _SELDOM if name in rows and set(rows[name]) <= {"0", ""}])
     text = rows.rename(columns=_SHORT_NAMES).replace("", "-").to_string(index=False)
-    warning = f"\n{DEMONSTRATION}\n" if rows["model"].str.startswith("mini-").any() else ""
+    warning = "".join(f"\n`{known.version}` is {known.scope}.\n" for known in _demonstrations(rows["model"]))
     maps = ", as a page figures/map.html," if any(path.is_file() for path in pages) else ""
     where = f"\nEmbeddings (embeddings.h5) and figures{maps} are in:\n{folders}\n" if folders else ""
     where = (f"\nHow the inputs were read:\n{remarks}\n" if remarks else "") + where

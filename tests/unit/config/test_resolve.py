@@ -208,6 +208,8 @@ def test_a_section_without_keys_says_nothing():
             {"embedding": {"precision": "tfloat32"}, "compute": {"device": "cpu"}},
             "`tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`",
         ),
+        ({"embedding": {"outputs": ["contacts"]}}, "embedding.outputs: `mini` has no contact head; remove `contacts`"),
+        ({"embedding": {"layer": 7}}, "embedding.layer: it is 7, but `mini` has layers 0 to 6"),
         ({"checkpoints": {"directory": __file__}}, "test_resolve.py is a file; give a directory"),
         (
             {"model": {"llm_version": "lucaone", "llm_step": 7}},

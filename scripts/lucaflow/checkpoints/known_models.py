@@ -1,0 +1,45 @@
+"""The table of models: what is known of each model by its name. No other module of the library knows a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A version that a user can name.
+
+    family: of its encoder; seq_types: of the sequences that it reads; default_step: the training steps if nobody says,
+    None for a model that has no steps in its name; layers, width: of the network; contacts: whether its checkpoints may
+    have a contact head; scope: what it is for; packaged: its folder in the clone, None for a model that is fetched;
+    demonstration: whether every result says that it is for demonstration; older_name: of LucaOneTasks.
+    """
+
+    version: str
+    family: str
+    seq_types: tuple[str, ...]
+    default_step: int | None
+    layers: int
+    width: int
+    scope: str
+    contacts: bool = True
+    packaged: str | None = None
+    demonstration: bool = False
+    older_name: str | None = None
+
+
+_LUCAONE = "sequences of nucleic acids and proteins"
+_KNOWN = (
+    KnownModel("lucaone", "lucaone", ("gene", "prot"), 36000000, 20, 2560, _LUCAONE, older_name="v2.0"),
+    KnownModel("lucaone-gene", "lucaone", ("gene",), 36800000, 20, 2560, "sequences of nucleic acids"),
+    KnownModel("lucaone-prot", "lucaone", ("prot",), 30000000, 20, 2560, "sequences of proteins"),
+    KnownModel(
+        "mini", "lucaone", ("gene", "prot"), 1, 6, 128,
+        "a small network that comes with LucaFlow: for demonstration, not for science",
+        contacts=False, packaged="resources/mini", demonstration=True,
+    ),
+)  # fmt: skip
+
+MODELS = {known.version: known for known in _KNOWN}
+# Versions by the names that LucaOneTasks had for them.
+OLDER_NAMES = {known.older_name: known.version for known in _KNOWN if known.older_name}

@@ -1,0 +1,46 @@
+"""The table of models is the only place that knows a model's name."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from workflow_runs import ROOT
+
+from lucaflow.checkpoints.known_models import MODELS
+from lucaflow.checkpoints.model import Model
+
+# Words that are more than the name of a model: an export, a stitching, a layout and a family of encoders.
+ALSO_OTHER_THINGS = {"lucaone"}
+
+
+def code_of(path):
+    """Return the code of a file without docstrings and comments."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                node.value.value = None
+        return ast.unparse(tree)
+    return re.sub(r"#.*", "", text)
+
+
+def test_no_other_module_knows_a_name():
+    names = "|".join(re.escape(name) for name in MODELS.keys() - ALSO_OTHER_THINGS)
+    # An example in a message is no test for a name.
+    as_a_value = re.compile(rf"""["'|(]({names})(-\d+)?["'|)](?!\), not)""")
+    files = [*ROOT.glob("scripts/**/*.py"), *ROOT.glob("rules/**/*.smk"), ROOT / "Snakefile"]
+    found = {path.name: as_a_value.findall(code_of(path)) for path in files if path.name != "known_models.py"}
+    assert {name: values for name, values in found.items() if values} == {}
+    assert as_a_value.search('model.llm_version == "mini"')
+
+
+@pytest.mark.parametrize(
+    ("name", "packaged", "demonstration"),
+    [("mini", "resources/mini", True), ("lucaone", None, False), ("ours", None, False)],
+)
+def test_what_a_name_tells(name, packaged, demonstration):
+    model = Model(name, None)
+    assert (model.packaged, model.is_demonstration) == (packaged, demonstration)
