@@ -202,7 +202,7 @@ def test_what_stands_in_the_way_is_said(protein, hub, published):
     run(protein, hub, "fetch", HF_HUB_OFFLINE="1").failed("HF_HUB_OFFLINE forbids fetching it", "`snakemake fetch`")
     run(protein, hub, "fetch").failed("there is no such repository")
     hub.publish({name: content for name, content in published.items() if name == "README.md"})
-    run(protein, hub, "fetch").failed("holds no weights of LucaOne. It holds: README.md")
+    run(protein, hub, "fetch").failed("holds no weights of lucaone-36000000. It holds: README.md")
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,14 @@ import pytest
 import torch
 from golden_cases import PACKAGED
 
-from lucaflow.checkpoints import architecture, conversion
+from lucaflow.checkpoints import conversion
 from lucaflow.checkpoints.conversion import convert, convert_in_subprocess, is_converted
 from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.checkpoints.layouts import Origin, locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.state_dicts import read_tensors
+from lucaflow.encoders.lucaone import LucaOne
 from lucaflow.errors import CheckpointError
 
 MODEL = Model("lucaone", 36000000)
@@ -183,7 +184,7 @@ NO_SCALES = (math.nan, math.inf, 0, -1.0, 10**400, 1e300, 1e-300)
 )
 def test_wrong_architecture_numbers(tmp_path, monkeypatch, changed, words):
     """No network is built from them."""
-    monkeypatch.setattr(architecture, "LucaOne", None)
+    monkeypatch.setattr(LucaOne, "__init__", None)
     origin = locate(T1, MODEL)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**json.loads(origin.config.read_text()), **changed}))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from lucaflow.checkpoints.architecture import expected_shapes
 from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME
 from lucaflow.checkpoints.loading import load_contact_head
-from lucaflow.encoders.lucaone import EncoderConfig
+from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 
 OF_ONE_SEQUENCE = ("contacts", "attentions", "layer_inputs")
 
@@ -80,5 +80,5 @@ def test_full_size_checkpoint_has_the_tensors_that_are_expected():
     )
     lines = (PACKAGED / "embedding/state_dict_keys.txt").read_text().splitlines()
     recorded = {line.split()[1]: line.split("  ")[2] for line in lines if line.startswith("E  ")}
-    assert {name: str(shape) for name, shape in expected_shapes(config).items()} == recorded
-    assert sum(np.prod(shape) for shape in expected_shapes(config).values()) == 1573640320
+    assert {name: str(shape) for name, shape in expected_shapes(LucaOne, config).items()} == recorded
+    assert sum(np.prod(shape) for shape in expected_shapes(LucaOne, config).values()) == 1573640320

@@ -68,16 +68,16 @@ def _said(name: str, shapes: Mapping[str, Sequence[int]]) -> str:
     return f"{name} has shape {tuple(shapes[name])}" if name in shapes else f"{name} is missing"
 
 
-def converted_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors of `LucaOne`, in their order, without those of a contact head."""
+def converted_shapes(network: type[LucaOne], config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors of a network, in their order, without those of a contact head."""
     with torch.device("meta"):
-        state = LucaOne(replace(config, num_hidden_layers=1)).state_dict()
+        state = network(replace(config, num_hidden_layers=1)).state_dict()
     return repeated(shapes_of(state), config.num_hidden_layers)
 
 
-def expected_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+def expected_shapes(network: type[LucaOne], config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all tensors that a checkpoint of this architecture must hold, by LucaOne's names."""
-    return published_shapes(converted_shapes(config))
+    return published_shapes(converted_shapes(network, config))
 
 
 def contact_head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
@@ -86,14 +86,14 @@ def contact_head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
         return {CONTACT_HEAD + name: shape for name, shape in shapes_of(ContactHead(config).state_dict()).items()}
 
 
-def check(tensors: Mapping[str, Tensor], config: EncoderConfig, path: Path) -> None:
+def check(tensors: Mapping[str, Tensor], network: type[LucaOne], config: EncoderConfig, path: Path) -> None:
     """Raise CheckpointError if the configuration in `path` does not fit the tensors beside it.
 
     The message names the first number that the weights do not confirm; or else up to ten tensors that are missing,
     unknown, unusable or of a wrong shape.
     """
     refuse_unconfirmed(config, shapes_of(tensors), path)
-    expected = expected_shapes(config)
+    expected = expected_shapes(network, config)
     if any(name.startswith(CONTACT_HEAD) for name in tensors):
         expected |= contact_head_shapes(config)
     problems = misfits(tensors, expected)

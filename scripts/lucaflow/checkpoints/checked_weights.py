@@ -14,8 +14,9 @@ from torch import Tensor
 from lucaflow.checkpoints.architecture import refuse_unconfirmed
 from lucaflow.checkpoints.checksums import damage_of_weights
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
+from lucaflow.checkpoints.published import network_of
 from lucaflow.checkpoints.state_dicts import HEADER, sha256_of_tensor
-from lucaflow.encoders.lucaone import EncoderConfig
+from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 from lucaflow.errors import CheckpointError
 
 _ANEW = f"Delete {CHECKPOINT_RECORD} and run `snakemake fetch`, which converts the checkpoint anew"
@@ -25,10 +26,11 @@ _ANEW = f"Delete {CHECKPOINT_RECORD} and run `snakemake fetch`, which converts t
 class CheckedWeights:
     """The tensors of a converted checkpoint.
 
-    config: its architecture; digests: the recorded SHA-256 of each tensor in the file, by name.
+    network: its family; config: its architecture; digests: the recorded SHA-256 of each tensor in the file, by name.
     """
 
     folder: Path
+    network: type[LucaOne]
     config: EncoderConfig
     digests: Mapping[str, str]
 
@@ -51,7 +53,8 @@ class CheckedWeights:
             )
         if _sha256_of_header(path) != digests.get(HEADER):
             raise damage_of_weights(folder, "the header")
-        weights = cls(folder, _config_of(record, folder), {key: digests[key] for key in digests if key != HEADER})
+        network, config = _architecture_of(record, folder)
+        weights = cls(folder, network, config, {key: digests[key] for key in digests if key != HEADER})
         with safe_open(path, "pt") as file:
             if differing := weights.digests.keys() ^ set(file.keys()):
                 raise damage_of_weights(folder, min(differing))
@@ -76,14 +79,12 @@ class CheckedWeights:
         return tensor
 
 
-def _config_of(record: Mapping[str, Any], folder: Path) -> EncoderConfig:
-    """Return the architecture in the record of a converted checkpoint. Raises CheckpointError if it is none."""
+def _architecture_of(record: Mapping[str, Any], folder: Path) -> tuple[type[LucaOne], EncoderConfig]:
+    """Return family and architecture in the record of a converted checkpoint. Raises CheckpointError for none."""
     try:
-        return EncoderConfig(**record["encoder"])
+        return network_of(record), EncoderConfig(**record["encoder"])
     except (ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder / CHECKPOINT_RECORD} does not describe a LucaOne model: {error}. {_ANEW}."
-        ) from error
+        raise CheckpointError(f"{folder / CHECKPOINT_RECORD} does not describe a network: {error}. {_ANEW}.") from error
 
 
 def _sha256_of_header(path: Path) -> str:

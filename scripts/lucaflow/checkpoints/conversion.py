@@ -12,33 +12,27 @@ import logging
 import math
 import multiprocessing
 import os
-import re
 import resource
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from lucaflow import __version__
 from lucaflow.checkpoints.architecture import check, converted_shapes
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.published import read_config, read_published
 from lucaflow.checkpoints.state_dicts import (
     CONTACT_HEAD,
-    canonical_name,
     fused,
     network_sha256,
-    read_tensors,
     write_parameters,
 )
-from lucaflow.encoders.lucaone import EncoderConfig
+from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import size_and_sha256
-from lucaflow.files.json_files import parse_json
 from lucaflow.files.sealed import sealed
 from lucaflow.files.space import human_bytes, require_space
 from lucaflow.files.writing import replacing, write_json
@@ -46,38 +40,8 @@ from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
 
 logger = logging.getLogger(__name__)
 
-# Parts of the training model that embedding does not use.
-_DROPPED = re.compile(r"(lm_head|hidden_layer_list|classifier_list)\.")
-
 # Bytes that torch uses besides the weights, including the stacks of its threads.
 _MEMORY_OF_TORCH = 8_000_000_000
-
-# Defaults for keys that a Hugging Face config.json leaves out; that port's defaults differ from LucaOne's.
-_HUGGINGFACE_DEFAULTS = {
-    "token_dropout": False,
-    "use_embed_layer_norm": False,
-    "no_position_embeddings": True,
-}
-
-
-def read_config(origin: Origin) -> EncoderConfig:
-    """Return the architecture described by config.json. Raises CheckpointError if it describes none."""
-    try:
-        stated = parse_json(origin.config)
-        defaults = _HUGGINGFACE_DEFAULTS if origin.layout == "huggingface" else {}
-        known = {field.name for field in fields(EncoderConfig)}
-        return EncoderConfig(**{key: value for key, value in {**defaults, **stated}.items() if key in known})
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{origin.config} does not describe a LucaOne model: {error}") from error
-
-
-def _add_tensors(tensors: dict[str, Tensor], path: Path, layout: str) -> None:
-    """Add the tensors of one file under LucaOne's names. Raises CheckpointError if a name occurs twice."""
-    for key, value in read_tensors(path).items():
-        name = canonical_name(key, layout)
-        if name in tensors:
-            raise CheckpointError(f"{path}: {key} occurs twice, as {name}. Fetch all files again from one source.")
-        tensors[name] = value
 
 
 def convert_in_subprocess(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
@@ -125,15 +89,11 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
     Origin files in the same directory of checkpoints are recorded relative to it, so that the directory can be moved.
     Raises CheckpointError if the files cannot be used, SpaceError if the disk cannot hold the result.
     """
-    config = read_config(origin)
-    tensors: dict[str, Tensor] = {}
-    for path in origin.weights:
-        logger.info("reading %s", path)
-        _add_tensors(tensors, path, origin.layout)
-    tensors = {key: value for key, value in tensors.items() if not _DROPPED.match(key)}
-    check(tensors, config, origin.config)
+    form, config = read_config(origin, model)
+    tensors = read_published(origin, form, config)
+    check(tensors, form.network, config, origin.config)
     contact = {key: tuple(tensors[key].shape) for key in sorted(tensors) if key.startswith(CONTACT_HEAD)}
-    shapes = converted_shapes(config)
+    shapes = converted_shapes(form.network, config)
     folder.mkdir(parents=True, exist_ok=True)
     size = 4 * sum(math.prod(shape) for shape in (shapes | contact).values())
     require_space(folder, size, f"converting {model.name}")
@@ -153,8 +113,9 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
             "layout": origin.layout,
             "origin": {_name_from(folder, path): size_and_sha256(path) for path in origin.files},
             "model": size_and_sha256(target),
-            "network_sha256": network_sha256(digests, shapes | contact, config.to_dict()),
+            "network_sha256": network_sha256(digests, shapes | contact, _structure(form.network, config)),
             "sha256_of_parts": digests,
+            "family": form.network.family,
             "encoder": config.to_dict(),
             "parameters": sum(math.prod(shape) for shape in shapes.values()),
             "contact_head": bool(contact),
@@ -165,6 +126,11 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
     )
     write_json(folder / CHECKPOINT_RECORD, record)
     return record
+
+
+def _structure(network: type[LucaOne], config: EncoderConfig) -> dict[str, Any]:
+    """Return what a network computes besides its tensors. LucaOne's has no family, as when it was the only one."""
+    return config.to_dict() if network is LucaOne else {**config.to_dict(), "family": network.family}
 
 
 def _name_from(folder: Path, path: Path) -> str:

@@ -66,7 +66,10 @@ def fetch(
         ):
             if not damaged_files(folder) and (folder / FETCHED_RECORD).is_file():
                 logger.info("%s: all files are complete and unchanged", name)
-            elif places[0].source == "huggingface":
+                return
+            if places[0].licence:
+                logger.info("%s: its licence is: %s", name, places[0].licence)
+            if places[0].source == "huggingface":
                 _fetch_from_hub(places[0], revision, folder, retries)
             else:
                 _fetch_from_servers([_moved(place, server) for place in places], folder, retries)

@@ -109,7 +109,7 @@ def look_up(place: Place, revision: str | None, retries: RetryPolicy) -> Reposit
         found = ", ".join(name if name.isprintable() else quoted(name) for name in sorted(listed)[:_SHOWN])
         more = f", and {len(listed) - _SHOWN} more files" if len(listed) > _SHOWN else ""
         raise CheckpointError(
-            f"{constants.ENDPOINT}/{place.url} holds no weights of LucaOne. It holds: {found or 'nothing'}{more}."
+            f"{constants.ENDPOINT}/{place.url} holds no weights of {place.name}. It holds: {found or 'nothing'}{more}."
         )
     _refuse_names(names, f"{constants.ENDPOINT}/{place.url}")
     return Repository(place.url, info.sha, tuple(listed[name] for name in names))

@@ -38,6 +38,13 @@ _KNOWN = (
         "a small network that comes with LucaFlow: for demonstration, not for science",
         contacts=False, packaged="resources/mini", demonstration=True,
     ),
+    *(
+        KnownModel(f"esm2_{size}_UR50D", "esm2", ("prot",), None, layers, width, "sequences of proteins")
+        for size, layers, width in (
+            ("t6_8M", 6, 320), ("t12_35M", 12, 480), ("t30_150M", 30, 640),
+            ("t33_650M", 33, 1280), ("t36_3B", 36, 2560), ("t48_15B", 48, 5120),
+        )
+    ),
 )  # fmt: skip
 
 MODELS = {known.version: known for known in _KNOWN}

@@ -57,7 +57,8 @@ def locate(root: Path, model: Model) -> Origin:
             f"checkpoint {model.name}: there is no directory {root}. Set checkpoints.path to the directory that "
             "holds llm/models/ (LucaOne's layout), or to a Hugging Face model directory."
         )
-    if (root / "llm").is_dir():
+    # Models without steps have no place in LucaOne's layout.
+    if (root / "llm").is_dir() and model.llm_step is not None:
         return _locate_lucaone(root / "llm", model)
     return _locate_huggingface(root, model)
 

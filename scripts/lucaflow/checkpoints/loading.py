@@ -16,7 +16,7 @@ from lucaflow.checkpoints.state_dicts import CONTACT_HEAD
 from lucaflow.encoders.attention import share_frequencies
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.interface import Encoder
-from lucaflow.encoders.lucaone import Block, LucaOne
+from lucaflow.encoders.lucaone import Block
 from lucaflow.encoders.onednn import can_pack, check_product_precision, pack
 from lucaflow.encoders.pass_plan import refuse_other_devices
 from lucaflow.errors import CheckpointError
@@ -43,7 +43,7 @@ def load_encoder(
     refuse_other_devices(device)
     weights = CheckedWeights.of(folder_of(checkpoint))
     with torch.device("meta"):
-        encoder: Encoder = LucaOne(weights.config)
+        encoder: Encoder = weights.network(weights.config)
     used = list(encoder.state_dict())
     weights.require(used)
     # Blocks come first. Tensors that embedding does not use, those of a contact head, are only checked.

@@ -54,6 +54,12 @@ class Registry:
             steps = offered.setdefault(place.source, [])
             if known.llm_version == model.llm_version and known.llm_step not in steps:
                 steps.append(known.llm_step)
+        if model.llm_step is None:
+            sources = " or ".join(f"`{name}`" for name, steps in offered.items() if steps)
+            return (
+                f"checkpoints.source: there is no {model.name} from `{source}`, but from {sources}. Set "
+                "checkpoints.source to this, or give a directory that holds it in checkpoints.path."
+            )
         available = "; ".join(f"{_listed(steps)} from `{name}`" for name, steps in offered.items() if steps)
         return (
             f"checkpoints.source: there is no {model.llm_version} with {model.llm_step} steps from `{source}`. "
@@ -72,7 +78,7 @@ def read_checkpoints(path: Path, schema: Mapping[str, Any]) -> Registry:
         if row["version"] not in MODELS:
             known = ", ".join(MODELS)
             raise ConfigError(f"{path}, line {line}: version: {quoted(row['version'])} is not one of {known}.")
-        model = Model(row["version"], int(row["step"]))
+        model = Model(row["version"], int(row["step"]) if row["step"] else None)
         entries.append((model, place_of(model.name, row)))
     return Registry(tuple(entries))
 

@@ -52,7 +52,7 @@ def embed(
     if unknown := set(wanted) - set(OUTPUTS):
         raise ConfigError(f"outputs: expected some of {', '.join(OUTPUTS)}, not {', '.join(sorted(map(str, unknown)))}")
     ids, texts = _ids_and_residues(sequences)
-    normalised = _normalise(ids, texts, seq_type)
+    normalised = _normalise(ids, texts, _readable_type(encoder, seq_type))
     distinct = sorted(dict.fromkeys(normalised), key=lambda sequence: -len(sequence.residues))
     found = dict(zip(distinct, _embed_distinct(encoder, distinct, wanted, layer), strict=True))
     results = [found[each][outputs] if isinstance(outputs, str) else dict(found[each]) for each in normalised]
@@ -92,11 +92,18 @@ def _not_sequences(value: Any, with_item: str = "") -> ConfigError:
     )
 
 
-def _normalise(ids: Sequence[Any] | None, texts: Sequence[Any], seq_type: str) -> list[NormalisedSequence]:
-    """Return the sequences, normalised with the workflow's default policies."""
+def _readable_type(encoder: Encoder, seq_type: str) -> str:
+    """Return `gene` or `prot`. Raises ConfigError for another type, or one that the encoder does not read."""
     if str(seq_type).lower() not in SEQ_TYPES:
         raise ConfigError(f"seq_type: expected `gene` (DNA and RNA) or `prot`, not {seq_type!r}")
-    seq_type = SEQ_TYPES[seq_type.lower()]
+    readable, seq_type = encoder.vocabulary.seq_types, SEQ_TYPES[seq_type.lower()]
+    if seq_type not in readable:
+        raise ConfigError(f"seq_type: this encoder reads only {' and '.join(readable)} sequences, not {seq_type}")
+    return seq_type
+
+
+def _normalise(ids: Sequence[Any] | None, texts: Sequence[Any], seq_type: str) -> list[NormalisedSequence]:
+    """Return the sequences, normalised with the workflow's default policies."""
     normaliser = Normaliser(Policies())
     found = []
     for number, text in enumerate(texts, start=1):

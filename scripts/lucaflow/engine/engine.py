@@ -110,11 +110,18 @@ class Engine:
     def plan(self, sequences: Sequence[NormalisedSequence]) -> list[PlannedWindow]:
         """Return the windows of all sequences, in order.
 
-        Raises EmbeddingError for a sequence that is too long for the checkpoint, or too long for contacts.
+        Raises EmbeddingError for a sequence of a type that the checkpoint does not read, or one that is too long for
+        the checkpoint or for contacts.
         """
-        longest = self.encoder.config.longest_sequence
+        longest, readable = self.encoder.config.longest_sequence, self.encoder.vocabulary.seq_types
         planned = []
         for index, sequence in enumerate(sequences):
+            if sequence.seq_type not in readable:
+                raise EmbeddingError(
+                    f"the sequence {sequence.digest} (column `digest` of records.tsv gives its id) is of type "
+                    f"`{sequence.seq_type}`, but this checkpoint reads only {' and '.join(readable)} sequences. "
+                    "Embed it with another model."
+                )
             windows = self.windowing.windows(len(sequence.residues))
             if self.contact_head and len(windows) > 1:
                 raise EmbeddingError(

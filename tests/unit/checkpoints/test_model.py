@@ -13,6 +13,7 @@ def test_models_side_by_side():
     assert [(each.model.name, each.step_stated) for each in found] == [
         ("lucaone-36000000", False), ("lucaone-17600000", True), ("mini-1", False), ("ours", True),
     ]  # fmt: skip
+    assert requested_models("esm2_t6_8M_UR50D", None, [])[0].model.name == "esm2_t6_8M_UR50D"
     assert requested_models("lucaone-gene", 17600000, [])[0].model.name == "lucaone-gene-17600000"
 
 
@@ -24,9 +25,10 @@ def test_models_side_by_side():
         ("lucaone-17600000", 17600000, "llm_step: 'lucaone-17600000' gives the step already"),
         ("lucaone,lucaone", None, "llm_version: 'lucaone-36000000' is given twice"),
         ("lucaone,lucaone-36000000", None, "is given twice"),
-        ("theirs", None, "llm_version: 'theirs' is not a model. Expected one or several.*mini, ours"),
+        ("theirs", None, "llm_version: 'theirs' is not a model. Expected one or several.*mini, .*ours"),
         ("lucaone,", None, "llm_version: '' is not a model"),
         ("mini-2", None, "`mini` exists only with step 1, not 2"),
+        ("esm2_t6_8M_UR50D", 2, "llm_step: 'esm2_t6_8M_UR50D' has no steps; leave it empty"),
         ("mini", 2, "`mini` exists only with step 1, not 2"),
     ],
 )

@@ -30,12 +30,19 @@ def registry():
         ("lucaone-gene", 36800000, "server"),
         ("lucaone-prot", 38200000, "huggingface"),
         ("lucaone-prot", 30000000, "server"),
+        ("esm2_t33_650M_UR50D", None, "huggingface"),
     ],
 )
 def test_what_can_be_had(registry, version, step, source):
     places = registry.places(Model(version, step), source)
-    assert all(place.name == f"{version}-{step}" for place in places)
+    assert all(place.name == Model(version, step).name for place in places)
     assert len(places) == (2 if source == "server" and step in (17600000, 5600000) else 1)
+
+
+def test_a_model_without_steps_from_elsewhere(registry):
+    said = "there is no esm2_t6_8M_UR50D from `server`, but from `huggingface`. Set checkpoints.source to this"
+    with pytest.raises(ConfigError, match=said):
+        registry.places(Model("esm2_t6_8M_UR50D", None), "server")
 
 
 def test_the_addresses_are_those_of_the_specification(registry):
