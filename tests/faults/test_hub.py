@@ -11,6 +11,7 @@ import loopback
 import pytest
 import torch
 from golden_cases import PACKAGED
+from hub import COMMIT, Hub
 from safetensors.torch import save_file
 
 from lucaflow.checkpoints.fetched_record import SUMS_NAME, read_sums
@@ -18,46 +19,8 @@ from lucaflow.checkpoints.hub import needed_files
 
 T1 = PACKAGED / "embedding/checkpoints/T1/llm/models/lucaone/lucaone/checkpoint-step36000000"
 REPOSITORY = "LucaGroup/LucaOne-default-step36M"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FOLDER = "resources/checkpoints/published/lucaone-36000000-huggingface"
 CONVERTED = "resources/checkpoints/lucaone-36000000-huggingface"
-
-
-def git_digest(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-class Hub:
-    """What the Hub answers about one repository."""
-
-    def __init__(self, server: loopback.Loopback) -> None:
-        self.server = server
-
-    def publish(self, files: dict[str, bytes], commit: str = COMMIT, **lies: str) -> None:
-        """Publish files; lies: digests that the Hub states instead of the true ones, by the name's first part."""
-        siblings = []
-        for name, content in files.items():
-            path = f"/{REPOSITORY}/resolve/{commit}/{name}"
-            sha256 = lies.get(name.split(".")[0]) or hashlib.sha256(content).hexdigest()
-            large = not name.endswith(".json")
-            tag = sha256 if large else git_digest(content)
-            sibling = {"rfilename": name, "size": len(content), "blobId": git_digest(content)}
-            if large:
-                sibling["lfs"] = {"sha256": sha256, "size": len(content), "pointerSize": 134}
-            siblings.append(sibling)
-            self.server.files[path] = content
-            self.server.headers[path] = {
-                "X-Repo-Commit": commit,
-                "ETag": f'"{tag}"',
-                "X-Linked-Size": str(len(content)),
-            }
-        about = json.dumps({"id": REPOSITORY, "sha": commit, "siblings": siblings, "tags": []}).encode()
-        for path in (REPOSITORY, f"{REPOSITORY}/revision/{commit}", f"{REPOSITORY}/revision/main"):
-            self.server.files[f"/api/models/{path}"] = about
-            self.server.headers[f"/api/models/{path}"] = {"Content-Type": "application/json"}
-
-    def asked_for(self, name: str) -> int:
-        return sum(path.endswith(name) for path, _ in self.server.asked)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +40,7 @@ def published(tmp_path_factory):
 @pytest.fixture
 def hub():
     with loopback.serving() as server:
-        yield Hub(server)
+        yield Hub(server, REPOSITORY)
 
 
 @pytest.fixture

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 
 import pytest
 from workflow_runs import ROOT
 
+from lucaflow.checkpoints.architecture import converted_shapes
 from lucaflow.checkpoints.known_models import MODELS
 from lucaflow.checkpoints.model import Model
+from lucaflow.encoders.esm2 import Esm2, architecture
 
+PAGE = (ROOT / "docs/checkpoints.md").read_text(encoding="utf-8")
 # Words that are more than the name of a model: an export, a stitching, a layout and a family of encoders.
 ALSO_OTHER_THINGS = {"lucaone"}
 
@@ -44,3 +48,16 @@ def test_no_other_module_knows_a_name():
 def test_what_a_name_tells(name, packaged, demonstration):
     model = Model(name, None)
     assert (model.packaged, model.is_demonstration) == (packaged, demonstration)
+
+
+def test_the_page_of_checkpoints_has_the_models():
+    """Also the parameters that the shapes give, to the digits that the page has."""
+    rows = re.findall(r"^\| `(.+)` \| (.+) \| (\d+) \| (\d+) \| ([\d.]+) (million|billion) \|", PAGE, re.MULTILINE)
+    assert [row[0] for row in rows] == list(MODELS)
+    for (version, reads, layers, width, number, unit), known in zip(rows, MODELS.values(), strict=True):
+        assert (int(layers), int(width)) == (known.layers, known.width), version
+        assert tuple({"genes": "gene", "proteins": "prot"}[word] for word in reads.split(", ")) == known.seq_types
+        if known.family == "esm2":
+            shapes = converted_shapes(Esm2, architecture(known.layers, known.width, 20))
+            parameters = sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith("inv_freq"))
+            assert parameters / {"million": 1e6, "billion": 1e9}[unit] == pytest.approx(float(number), rel=0.01)

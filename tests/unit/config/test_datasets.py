@@ -94,6 +94,10 @@ def test_a_table_of_datasets(tmp_path):
             "lucaone-prot reads only prot sequences",
         ),
         (
+            "dataset\tpath\tseq_type\tllm_version\np\tx\trna\tmini,esm2_t33_650M_UR50D\n",
+            "seq_type: esm2_t33_650M_UR50D reads only prot sequences, not gene; use `lucaone`",
+        ),
+        (
             "dataset\tpath\tseq_type\tllm_version\tllm_step\np\tx\tprot\tmini\t5\n",
             "`mini` exists only with step 1",
         ),
