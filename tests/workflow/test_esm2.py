@@ -41,8 +41,10 @@ def test_a_directory_of_ones_own(workflow):
     assert workflow.result("p", "embeddings.h5").is_file()
     workflow.config["model"] = {"llm_version": NAME}
     workflow.config["embedding"] = {"outputs": ["contacts"]}
-    workflow.run("--", "embeddings").succeeded()
+    workflow.run("--", f"results/p/{NAME}/figures/contacts.png").succeeded()
+    assert workflow.result("p", "figures/contacts.png", NAME).stat().st_size > 5000
     with open_embeddings(workflow.result("p", "embeddings.h5", NAME)) as embeddings:
+        assert embeddings["j"]["contacts"].shape == (10, 10)
         np.testing.assert_allclose(embeddings["b"]["contacts"][:], arrays[forward["contacts"]], **TOLERANCE)
 
 

@@ -35,23 +35,23 @@ def test_pairs_are_normalised_and_accounted_for(workflow):
 
 
 def test_what_the_disk_cannot_hold_is_refused_before_anything_is_embedded(workflow):
-    workflow.fasta("long.fasta", {"a": "ACGT" * 500_000})
+    workflow.fasta("long.fasta", {"a": "MKVL" * 500_000})
     workflow.fasta("p.fasta", {"a": "MKVLAW"})
     workflow.datasets(
-        {"dataset": "long", "path": "long.fasta", "seq_type": "gene"},
+        {"dataset": "long", "path": "long.fasta", "seq_type": "prot"},
         {"dataset": "p", "path": "p.fasta", "seq_type": "prot"},
     )
     workflow.config |= {
         "checkpoints": {
             "directory": "converted",
             "source": "local",
-            "path": str(PACKAGED / "embedding/checkpoints/T1"),
+            "path": {"ours": str(PACKAGED / "encoders/checkpoints/E1")},
         },
-        "model": {"llm_version": "lucaone"},
+        "model": {"llm_version": "ours"},
         "embedding": {"outputs": ["contacts"], "contacts_max_length": 2_000_000},
     }
     run = workflow.run("embeddings", "--keep-going")
     run.failed("the embeddings need 16.0 TB more", "Make room, run in another directory (--directory)")
     assert run.jobs["embed"] == 1
     assert not list((workflow.directory / "results/long").rglob("*.h5"))
-    assert json.loads(workflow.result("p", "preflight.json", "lucaone-36000000").read_text())["longest"] == 6
+    assert json.loads(workflow.result("p", "preflight.json", "ours").read_text())["longest"] == 6

@@ -12,10 +12,6 @@ import pytest
 import torch
 from golden_cases import PACKAGED, TOLERANCE
 
-from lucaflow import open_embeddings
-from lucaflow.checkpoints.loading import load_contact_head, load_encoder
-from lucaflow.encoders.lucaone import VOCABULARY
-
 MODEL = "lucaone-36000000"
 
 
@@ -58,24 +54,6 @@ def test_the_files_of_lucaoneapp(lucaone):
         found = torch.load(folder / output["file"], weights_only=True)
         assert found.dtype == torch.float32
         np.testing.assert_allclose(found, recorded[output["array"]], **TOLERANCE)
-
-
-def test_contacts(lucaone):
-    lucaone.fasta("p.fasta", {"a/b": "MKVLAWRRKLAWQE", "short": "MKV"})
-    lucaone.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
-    lucaone.config["embedding"] = {"outputs": ["matrix", "contacts"]}
-    lucaone.run().succeeded()
-    head = load_contact_head(next((lucaone.directory / "converted").glob("lucaone-*")))
-    with open_embeddings(lucaone.result("p", "embeddings.h5", MODEL)) as embeddings:
-        assert embeddings["short"]["contacts"].shape == (3, 3)
-        found = embeddings["a/b"]["contacts"]
-        assert embeddings.file["contacts/a%2Fb"].shape == (14, 14)
-    for name in ("contacts.png", "map.png"):
-        assert lucaone.result("p", f"figures/{name}", MODEL).stat().st_size > 5000
-    ids = torch.from_numpy(VOCABULARY.encode("MKVLAWRRKLAWQE", "prot"))
-    encoder = load_encoder(next((lucaone.directory / "converted").glob("lucaone-*")))
-    _, expected = head(encoder, ids, torch.full_like(ids, VOCABULARY.token_types["prot"]))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.long

@@ -10,8 +10,8 @@ class KnownModel:
     """A version that a user can name.
 
     family: of its encoder; seq_types: of the sequences that it reads; default_step: the training steps if nobody says,
-    None for a model that has no steps in its name; layers, width: of the network; contacts: whether its checkpoints may
-    have a contact head; scope: what it is for; packaged: its folder in the clone, None for a model that is fetched;
+    None for a model that has no steps in its name; layers, width: of the network; scope: what it is for; contacts:
+    whether its contact head is trained; packaged: its folder in the clone, None for a model that is fetched;
     demonstration: whether every result says that it is for demonstration; older_name: of LucaOneTasks.
     """
 
@@ -22,7 +22,7 @@ class KnownModel:
     layers: int
     width: int
     scope: str
-    contacts: bool = True
+    contacts: bool = False
     packaged: str | None = None
     demonstration: bool = False
     older_name: str | None = None
@@ -36,16 +36,31 @@ _KNOWN = (
     KnownModel(
         "mini", "lucaone", ("gene", "prot"), 1, 6, 128,
         "a small network that comes with LucaFlow: for demonstration, not for science",
-        contacts=False, packaged="resources/mini", demonstration=True,
+        packaged="resources/mini", demonstration=True,
     ),
     *(
-        KnownModel(f"esm2_{size}_UR50D", "esm2", ("prot",), None, layers, width, "sequences of proteins")
+        KnownModel(f"esm2_{size}_UR50D", "esm2", ("prot",), None, layers, width, "sequences of proteins", True)
         for size, layers, width in (
             ("t6_8M", 6, 320), ("t12_35M", 12, 480), ("t30_150M", 30, 640),
             ("t33_650M", 33, 1280), ("t36_3B", 36, 2560), ("t48_15B", 48, 5120),
         )
     ),
 )  # fmt: skip
+
+
+def has_trained_contacts(family: str) -> bool:
+    """Return whether the contact heads of a family are trained."""
+    return any(known.contacts for known in _KNOWN if known.family == family)
+
+
+def untrained_contacts(name: str) -> str:
+    """Return why a model gives no contacts, and what to do. name: of the model."""
+    trained = next(known.version for known in reversed(_KNOWN) if known.contacts and known.width < 2000)
+    return (
+        f"`contacts` needs a trained contact head, and {name} has none: no published recipe trains that of LucaOne, so "
+        f"its maps would be noise. Remove `contacts`, or use an ESM-2 for proteins, such as {trained}."
+    )
+
 
 MODELS = {known.version: known for known in _KNOWN}
 # Versions by the names that LucaOneTasks had for them.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.converted_checkpoint import own_place, source_of
-from lucaflow.checkpoints.known_models import MODELS
+from lucaflow.checkpoints.known_models import MODELS, untrained_contacts
 from lucaflow.checkpoints.layouts import is_huggingface
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Registry
@@ -175,8 +175,7 @@ def _problems_of_networks(models: Iterable[Model], config: Mapping[str, Any]) ->
     layer, outputs = config["embedding"]["layer"], config["embedding"]["outputs"]
     for known in dict.fromkeys(model.known for model in models if model.known):
         if "contacts" in outputs and not known.contacts:
-            remedy = "remove `contacts`, or use another checkpoint"
-            yield f"embedding.outputs: `{known.version}` has no contact head; {remedy}"
+            yield f"embedding.outputs: {untrained_contacts(known.version)}"
     for model in models:
         if layer and model.known and source_of(model, config["checkpoints"]) != "local" and layer > model.known.layers:
             yield f"embedding.layer: it is {layer}, but `{model.llm_version}` has layers 0 to {model.known.layers}"

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lucaflow.checkpoints.known_models import has_trained_contacts, untrained_contacts
 from lucaflow.config.result_files import CSV_NUMBER, csv_suffix
 from lucaflow.encoders.vocabulary import Vocabulary
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
@@ -233,9 +234,13 @@ def measured_rate(summary: Path, model: str) -> float | None:
 
 
 def check_checkpoint(options: EmbeddingOptions, checkpoint: Mapping[str, Any]) -> None:
-    """Raise ConfigError if the options need a contact head or layer that the checkpoint's record does not list."""
+    """Raise ConfigError if the options need contacts or a layer that a checkpoint lacks. checkpoint: its record."""
     options.require_layer(checkpoint["encoder"]["num_hidden_layers"])
-    if "contacts" in options.outputs and not checkpoint["contact_head"]:
+    if "contacts" not in options.outputs:
+        return
+    if not has_trained_contacts(checkpoint["family"]):
+        raise ConfigError(f"embedding.outputs: {untrained_contacts('this checkpoint')}")
+    if not checkpoint["contact_head"]:
         raise ConfigError("this checkpoint has no contact head. Remove `contacts` from embedding.outputs.")
 
 

@@ -194,7 +194,10 @@ def test_a_section_without_keys_says_nothing():
             "figures.tsne: a map needs vectors",
         ),
         ({"export": ["lucaone"], "embedding": {"outputs": ["contacts"]}}, "`lucaone` holds matrices or vectors"),
-        ({"embedding": {"outputs": ["mean", "contacts"]}}, "`mini` has no contact head; remove `contacts`"),
+        (
+            {"embedding": {"outputs": ["mean", "contacts"]}},
+            "`contacts` needs a trained contact head, and mini has none",
+        ),
         (
             {"model": {"llm_version": "lucaone-prot"}},
             "there is no lucaone-prot with 30000000 steps from `huggingface`. Available steps of "
@@ -208,7 +211,7 @@ def test_a_section_without_keys_says_nothing():
             {"embedding": {"precision": "tfloat32"}, "compute": {"device": "cpu"}},
             "`tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`",
         ),
-        ({"embedding": {"outputs": ["contacts"]}}, "embedding.outputs: `mini` has no contact head; remove `contacts`"),
+        ({"embedding": {"outputs": ["contacts"]}}, "or use an ESM-2 for proteins, such as esm2_t33_650M_UR50D"),
         ({"embedding": {"layer": 7}}, "embedding.layer: it is 7, but `mini` has layers 0 to 6"),
         ({"checkpoints": {"directory": __file__}}, "test_resolve.py is a file; give a directory"),
         (

@@ -96,9 +96,11 @@ def test_a_job_asks_for_the_space_of_the_whole_dataset(dataset):
 
 
 def test_options_that_a_checkpoint_does_not_have():
-    record = {"encoder": {"hidden_size": 4, "num_hidden_layers": 2}, "contact_head": False}
+    record = {"encoder": {"hidden_size": 4, "num_hidden_layers": 2}, "contact_head": False, "family": "esm2"}
     check_checkpoint(EmbeddingOptions(layer=2), record)
     with pytest.raises(ConfigError, match="layers 0 to 2"):
         check_checkpoint(EmbeddingOptions(layer=3), record)
     with pytest.raises(ConfigError, match="no contact head"):
         check_checkpoint(EmbeddingOptions(outputs=("contacts",)), record)
+    with pytest.raises(ConfigError, match="no published recipe trains that of LucaOne"):
+        check_checkpoint(EmbeddingOptions(outputs=("contacts",)), {**record, "contact_head": True, "family": "lucaone"})
