@@ -32,7 +32,8 @@ _LUCAONE = "sequences of nucleic acids and proteins"
 _KNOWN = (
     KnownModel("lucaone", "lucaone", ("gene", "prot"), 36000000, 20, 2560, _LUCAONE, older_name="v2.0"),
     KnownModel("lucaone-gene", "lucaone", ("gene",), 36800000, 20, 2560, "sequences of nucleic acids"),
-    KnownModel("lucaone-prot", "lucaone", ("prot",), 30000000, 20, 2560, "sequences of proteins"),
+    KnownModel("lucaone-prot", "lucaone", ("prot",), 38200000, 20, 2560, "sequences of proteins"),
+    KnownModel("lucaone-mask", "lucaone", ("gene", "prot"), 36000000, 20, 2560, f"{_LUCAONE}, trained on masks alone"),
     KnownModel(
         "mini", "lucaone", ("gene", "prot"), 1, 6, 128,
         "a small network that comes with LucaFlow: for demonstration, not for science",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from lucaflow.checkpoints.known_models import MODELS
 from lucaflow.checkpoints.model import Model
 from lucaflow.errors import ConfigError, quoted
 from lucaflow.schemas import unknown_keys, violations
+
+# As in `CC BY-NC-SA 4.0` and `Cambrian Non-Commercial`.
+_NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class Place:
     files: tuple[PublishedFile, ...]
     licence: str = ""
     note: str = ""
+
+    @property
+    def forbids_commercial_use(self) -> bool:
+        return _NON_COMMERCIAL.search(self.licence) is not None
 
 
 @dataclass(frozen=True)

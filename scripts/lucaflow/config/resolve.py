@@ -103,6 +103,7 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems.append(f"checkpoints.directory: {directory} is a file; give a directory, which need not exist yet")
     if source != "local":
         problems += _missing_checkpoints(elsewhere, source, registry)
+        problems += _problems_of_licences(elsewhere, config["checkpoints"], registry)
     elif elsewhere and not path:
         problems.append(
             "checkpoints.path: expected the directory of the checkpoint, since checkpoints.source is `local`"
@@ -188,6 +189,20 @@ def _missing_checkpoints(models: Iterable[Model], source: str, registry: Registr
             registry.places(model, source)
         except ConfigError as error:
             yield str(error)
+
+
+def _problems_of_licences(models: Iterable[Model], settings: Mapping[str, Any], registry: Registry) -> Iterator[str]:
+    """Yield a message for each model whose licence forbids commercial use, and was not accepted by its name.
+
+    settings: `checkpoints`.
+    """
+    wanted = [place for model, place in registry.entries if model in set(models) and place.source == settings["source"]]
+    for name, licence in sorted({(place.name, place.licence) for place in wanted if place.forbids_commercial_use}):
+        if licence != settings["accept_licence"]:
+            yield (
+                f"checkpoints.accept_licence: the licence of {name}, {licence}, forbids commercial use. If you accept "
+                f"it, set checkpoints.accept_licence to {quoted(licence)}"
+            )
 
 
 def _output_problems(config: Mapping[str, Any]) -> Iterator[str]:

@@ -1,13 +1,15 @@
 """The configuration: its defaults, and all wrong keys, values and choices in one error."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from workflow_runs import ROOT
 
-from lucaflow.checkpoints.registry import read_checkpoints
+from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.registry import Registry, read_checkpoints
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import refuse_unavailable, resolve
 from lucaflow.errors import ConfigError
@@ -25,6 +27,7 @@ def test_defaults_are_those_of_the_contract():
     assert DEFAULTS["datasets"] == "config/datasets.tsv"
     assert DEFAULTS["checkpoints"] == {
         "directory": "resources/checkpoints", "source": "huggingface", "path": None, "revision": None, "server": None,
+        "accept_licence": None,
     }  # fmt: skip
     assert DEFAULTS["model"] == {"llm_version": "lucaone", "llm_step": None}
     assert DEFAULTS["embedding"]["outputs"] == ["mean"]
@@ -199,7 +202,7 @@ def test_a_section_without_keys_says_nothing():
             "`contacts` needs a trained contact head, and mini has none",
         ),
         (
-            {"model": {"llm_version": "lucaone-prot"}},
+            {"model": {"llm_version": "lucaone-prot", "llm_step": 30000000}},
             "there is no lucaone-prot with 30000000 steps from `huggingface`. Available steps of "
             "lucaone-prot: 38200000 from `huggingface`; 30000000 from `server`",
         ),
@@ -230,6 +233,23 @@ def test_a_named_choice_runs_or_raises(tmp_path, config, words):
     table.write_text("dataset\tpath\tseq_type\nd\td.fasta\tprot\n")
     with pytest.raises(ConfigError, match=words):
         refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), REGISTRY)
+
+
+def test_a_licence_that_forbids_commercial_use_must_be_accepted(tmp_path):
+    table = tmp_path / "d.tsv"
+    table.write_text("dataset\tpath\tseq_type\nd\td.fasta\tprot\n")
+    name = "esm2_t6_8M_UR50D"
+    (place,) = REGISTRY.places(Model(name, None), "huggingface")
+    registry = Registry(((Model(name, None), replace(place, licence="CC BY-NC-SA 4.0")),))
+    resolved = resolve({"model": {"llm_version": name}}, CONFIG)
+    for accepted in (None, "MIT"):
+        resolved["checkpoints"]["accept_licence"] = accepted
+        with pytest.raises(ConfigError, match=f"the licence of {name}, CC BY-NC-SA 4.0, forbids commercial use"):
+            refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), registry)
+    resolved["checkpoints"]["accept_licence"] = "CC BY-NC-SA 4.0"
+    refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), registry)
+    resolved["checkpoints"]["accept_licence"] = None
+    refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), REGISTRY)
 
 
 def test_a_hugging_face_directory_needs_a_step_and_holds_one_model(tmp_path):
