@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import asdict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,7 +55,7 @@ def stage_write(folder: Path, dtype: str) -> None:
     state["lm_head.weight"] = state["embed_tokens.weight"]
     folder.mkdir()
     torch.save(state, folder / "pytorch.pth")
-    (folder / "config.json").write_text(json.dumps(FULL.config.to_dict()))
+    (folder / "config.json").write_text(json.dumps(asdict(FULL.config)))
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,7 @@ def write_medium(root: Path) -> None:
         names = published_shapes({name: tuple(tensor.shape)})
         state |= dict(zip(names, (part.clone() for part in tensor.chunk(len(names))), strict=True))
     torch.save(state, weights)
-    weights.with_name("config.json").write_text(json.dumps(networks.MEDIUM.config.to_dict()))
+    weights.with_name("config.json").write_text(json.dumps(asdict(networks.MEDIUM.config)))
 
 
 def embed_one_at_a_time(name: str, count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -32,8 +33,8 @@ def write_checkpoint(folder: Path, config: EncoderConfig) -> Path:
         return random[: torch.Size(shape).numel()].view(shape) if len(shape) > 1 else torch.ones(shape)
 
     model = folder / MODEL_NAME
-    digests = write_parameters(model, shapes, tensor_of, {"encoder": json.dumps(config.to_dict(), sort_keys=True)})
-    network = network_sha256(digests, shapes, config.to_dict())
+    digests = write_parameters(model, shapes, tensor_of, {"encoder": json.dumps(asdict(config), sort_keys=True)})
+    network = network_sha256(digests, shapes, asdict(config))
     record = {"model": size_and_sha256(model), "network_sha256": network, "sha256_of_parts": digests}
-    (folder / CHECKPOINT_RECORD).write_text(json.dumps(sealed({**record, "encoder": config.to_dict()})))
+    (folder / CHECKPOINT_RECORD).write_text(json.dumps(sealed({**record, "encoder": asdict(config)})))
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -34,7 +35,7 @@ def save(model: MaskedLanguageModel, root: Path) -> None:
     folder, logs = root / "llm/models/lucaone/mini/checkpoint-step1", root / "llm/logs/lucaone/mini"
     folder.mkdir(parents=True, exist_ok=True)
     logs.mkdir(parents=True, exist_ok=True)
-    architecture = CONFIG.to_dict()
+    architecture = asdict(CONFIG)
     torch.save(published_state(model), folder / "pytorch.pth")
     (folder / "config.json").write_text(json.dumps({"model_type": "lucaone", **architecture}, indent=2) + "\n")
     (logs / "logs.txt").write_text(json.dumps({"model_type": "lucaone", "tokenization": False, **architecture}) + "\n")

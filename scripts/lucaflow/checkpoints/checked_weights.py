@@ -14,9 +14,9 @@ from torch import Tensor
 from lucaflow.checkpoints.architecture import refuse_unconfirmed
 from lucaflow.checkpoints.checksums import damage_of_weights
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
-from lucaflow.checkpoints.published import network_of
 from lucaflow.checkpoints.state_dicts import HEADER, sha256_of_tensor
-from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
+from lucaflow.encoders.families import recorded_family
+from lucaflow.encoders.interface import Encoder
 from lucaflow.errors import CheckpointError
 
 _ANEW = f"Delete {CHECKPOINT_RECORD} and run `snakemake fetch`, which converts the checkpoint anew"
@@ -30,8 +30,8 @@ class CheckedWeights:
     """
 
     folder: Path
-    network: type[LucaOne]
-    config: EncoderConfig
+    network: type[Encoder]
+    config: Any
     digests: Mapping[str, str]
 
     @classmethod
@@ -59,7 +59,7 @@ class CheckedWeights:
             if differing := weights.digests.keys() ^ set(file.keys()):
                 raise damage_of_weights(folder, min(differing))
             shapes = {name: file.get_slice(name).get_shape() for name in weights.digests}
-        refuse_unconfirmed(weights.config, shapes, folder / CHECKPOINT_RECORD, _ANEW)
+        refuse_unconfirmed(network, config, shapes, folder / CHECKPOINT_RECORD, _ANEW)
         return weights
 
     def require(self, names: Iterable[str]) -> None:
@@ -79,10 +79,11 @@ class CheckedWeights:
         return tensor
 
 
-def _architecture_of(record: Mapping[str, Any], folder: Path) -> tuple[type[LucaOne], EncoderConfig]:
+def _architecture_of(record: Mapping[str, Any], folder: Path) -> tuple[type[Encoder], Any]:
     """Return family and architecture in the record of a converted checkpoint. Raises CheckpointError for none."""
     try:
-        return network_of(record), EncoderConfig(**record["encoder"])
+        network = recorded_family(record)
+        return network, network.architecture(**record["encoder"])
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{folder / CHECKPOINT_RECORD} does not describe a network: {error}. {_ANEW}.") from error
 

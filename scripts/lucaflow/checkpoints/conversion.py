@@ -15,22 +15,20 @@ import os
 import resource
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lucaflow import __version__
-from lucaflow.checkpoints.architecture import check, converted_shapes
+from lucaflow.checkpoints.architecture import check, converted_shapes, head_shapes
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.published import read_config, read_published
-from lucaflow.checkpoints.state_dicts import (
-    CONTACT_HEAD,
-    fused,
-    network_sha256,
-    write_parameters,
-)
-from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
+from lucaflow.checkpoints.state_dicts import fused, network_sha256, write_parameters
+from lucaflow.encoders.contacts import CONTACT_HEAD
+from lucaflow.encoders.interface import Encoder
+from lucaflow.encoders.lucaone import LucaOne
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import size_and_sha256
 from lucaflow.files.sealed import sealed
@@ -89,21 +87,21 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
     Origin files in the same directory of checkpoints are recorded relative to it, so that the directory can be moved.
     Raises CheckpointError if the files cannot be used, SpaceError if the disk cannot hold the result.
     """
-    form, config = read_config(origin, model)
-    tensors = read_published(origin, form, config)
-    check(tensors, form.network, config, origin.config)
-    contact = {key: tuple(tensors[key].shape) for key in sorted(tensors) if key.startswith(CONTACT_HEAD)}
-    shapes = converted_shapes(form.network, config)
+    network, config = read_config(origin, model)
+    tensors = read_published(origin, network)
+    check(tensors, network, config, origin.config)
+    heads = dict(sorted(head_shapes(network, config, tensors).items()))
+    shapes = converted_shapes(network, config)
     folder.mkdir(parents=True, exist_ok=True)
-    size = 4 * sum(math.prod(shape) for shape in (shapes | contact).values())
+    size = 4 * sum(math.prod(shape) for shape in (shapes | heads).values())
     require_space(folder, size, f"converting {model.name}")
     target = folder / MODEL_NAME
     with replacing(target) as temporary:
         digests = write_parameters(
             temporary,
-            shapes | contact,
-            lambda name: tensors[name].float() if name in contact else fused(name, tensors),
-            {"encoder": json.dumps(config.to_dict(), sort_keys=True)},
+            shapes | heads,
+            lambda name: tensors[name].float() if name in heads else fused(name, tensors),
+            {"encoder": json.dumps(asdict(config), sort_keys=True)},
         )
     record = sealed(
         {
@@ -113,12 +111,12 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
             "layout": origin.layout,
             "origin": {_name_from(folder, path): size_and_sha256(path) for path in origin.files},
             "model": size_and_sha256(target),
-            "network_sha256": network_sha256(digests, shapes | contact, _structure(form.network, config)),
+            "network_sha256": network_sha256(digests, shapes | heads, _structure(network, config)),
             "sha256_of_parts": digests,
-            "family": form.network.family,
-            "encoder": config.to_dict(),
+            "family": network.family,
+            "encoder": asdict(config),
             "parameters": sum(math.prod(shape) for shape in shapes.values()),
-            "contact_head": bool(contact),
+            "contact_head": any(name.startswith(f"{CONTACT_HEAD}.") for name in heads),
             "converter_version": CHECKPOINT_CONVERSION_VERSION,
             "lucaflow_version": __version__,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -128,9 +126,9 @@ def convert(origin: Origin, model: Model, folder: Path) -> dict[str, Any]:
     return record
 
 
-def _structure(network: type[LucaOne], config: EncoderConfig) -> dict[str, Any]:
+def _structure(network: type[Encoder], config: Any) -> dict[str, Any]:
     """Return what a network computes besides its tensors. LucaOne's has no family, as when it was the only one."""
-    return config.to_dict() if network is LucaOne else {**config.to_dict(), "family": network.family}
+    return asdict(config) if network is LucaOne else {**asdict(config), "family": network.family}
 
 
 def _name_from(folder: Path, path: Path) -> str:

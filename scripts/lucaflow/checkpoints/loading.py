@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from lucaflow.checkpoints.checked_weights import CheckedWeights
 from lucaflow.checkpoints.named import folder_of
-from lucaflow.checkpoints.state_dicts import CONTACT_HEAD
 from lucaflow.encoders.attention import share_frequencies
-from lucaflow.encoders.contacts import ContactHead
+from lucaflow.encoders.contacts import CONTACT_HEAD, ContactHead
 from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.lucaone import Block
 from lucaflow.encoders.onednn import can_pack, check_product_precision, pack
@@ -66,12 +66,12 @@ def _fill(encoder: Encoder, tensors: dict[str, Future[Tensor]], device: torch.de
     packs = device.type == "cpu" and can_pack()
     for number, block in enumerate(encoder.layers):
         _fill_part(block, tensors, list(block.state_dict()), f"layers.{number}.", device, arithmetic)
-        if isinstance(block, Block):
-            linear = block.self_attn.out_proj
-            if packs:
-                pack(block)
-            if number == 0 and arithmetic == torch.float32:
-                check_product_precision(linear, block.self_attn.out_proj)
+        linears = {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
+        if packs and isinstance(block, Block):
+            pack(block)
+        if linears and number == 0 and arithmetic == torch.float32:
+            smallest = min(linears, key=lambda name: linears[name].weight.numel())
+            check_product_precision(linears[smallest], block.get_submodule(smallest))
     _fill_part(encoder, tensors, others, "", device, arithmetic)
 
 
@@ -99,14 +99,13 @@ def _fill_part(
 def load_contact_head(folder: Path, device: torch.device | str = "cpu") -> ContactHead:
     """Load the contact head of a converted checkpoint. Raises CheckpointError if it has none."""
     weights = CheckedWeights.of(folder)
+    prefix = f"{CONTACT_HEAD}."
     state = {
-        name.removeprefix(CONTACT_HEAD): weights.tensor(name).clone()
-        for name in weights.digests
-        if name.startswith(CONTACT_HEAD)
+        name.removeprefix(prefix): weights.tensor(name).clone() for name in weights.digests if name.startswith(prefix)
     }
     if not state:
         raise CheckpointError(f"the checkpoint in {folder} has no contact head. Remove `contacts` from the outputs.")
-    head = ContactHead(weights.config)
+    head = cast(ContactHead, weights.network.heads[CONTACT_HEAD](weights.config))
     head.load_state_dict(state)
     return head.to(device).eval().requires_grad_(False)
 

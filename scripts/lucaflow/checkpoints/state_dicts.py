@@ -21,8 +21,6 @@ from lucaflow.errors import CheckpointError
 from lucaflow.files.json_files import digest_of_settings
 from lucaflow.files.space import human_bytes
 
-# Prefix of the contact head's parameters, in published and in converted checkpoints.
-CONTACT_HEAD = "contact_head."
 # Key of the header among the SHA-256 of the parts of a safetensors file. No tensor may have this name.
 HEADER = "__metadata__"
 
@@ -82,14 +80,6 @@ def _refuse_compressed(path: Path) -> None:
         )
 
 
-def canonical_name(key: str, layout: str) -> str:
-    """Return LucaOne's name of a parameter, without the prefixes from training or from the Hugging Face port."""
-    key = key.removeprefix("module.")
-    if layout == "huggingface":
-        key = re.sub(r"^(embeddings|encoder)\.", "", key.removeprefix("lucaone."))
-    return key
-
-
 def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
@@ -144,7 +134,7 @@ def first_problems(problems: list[str], shown: int = 10) -> str:
 
 
 def fused(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Return the parameter `name` of `LucaOne` in float32, from tensors under LucaOne's names."""
+    """Return the parameter `name` of a network of LucaFlow in float32, from tensors under the published names."""
     if ".qkv_proj." in name:
         return torch.cat([tensors[name.replace("qkv_proj", projection)].float() for projection in _PROJECTIONS])
     return tensors[name.replace(".inv_freq", ".rot_emb.inv_freq")].float()

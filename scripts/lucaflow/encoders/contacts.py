@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from lucaflow.encoders.interface import Architecture, Encoder
 
+# The first part of the names of its tensors, by which a family has it among its heads.
+CONTACT_HEAD = "contact_head"
+
 
 class ContactHead(nn.Module):
     """A contact map: a logistic regression on the attention of all layers and heads."""

@@ -1,6 +1,7 @@
-"""What does the engine need of an encoder?
+"""What does LucaFlow need of a family of encoders?
 
-A family of encoders is a subclass of `Encoder`. The engine, the store and downstream models know no other property.
+A family is a subclass of `Encoder` in a file of its own, and its name in `families`. The engine, the store and
+downstream models know no other property of it; how it is published, only the conversion knows.
 
 Letters in shapes: T tokens of all sequences, H hidden size, A attention heads, n tokens of a sequence, `count`
 sequences of a run.
@@ -9,8 +10,9 @@ sequences of a run.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +21,12 @@ from lucaflow.encoders.vocabulary import Vocabulary
 
 
 class Architecture(Protocol):
-    """The numbers of a network that all families have.
+    """The numbers of a network that all families have, in a dataclass. A family may have further ones.
 
     longest_sequence: the most residues that the network can read; None if nothing limits them.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def hidden_size(self) -> int: ...
@@ -34,17 +38,36 @@ class Architecture(Protocol):
     def longest_sequence(self) -> int | None: ...
 
 
+class ConfirmedNumber(NamedTuple):
+    """A number of an architecture, by its key, as the weights say it; says: that, in words."""
+
+    key: str
+    says: str
+    number: int
+
+
 class Encoder(nn.Module, ABC):
     """A network that turns token ids into embeddings, for sequences that are concatenated without padding.
 
-    family: its name in the table of models; vocabulary: how it reads sequences; heads: what else a checkpoint of this
-    family may hold, of `contacts`; layers: its blocks, whose parameters follow `layers.<number>.` in their names.
+    family: its name in the table of models; title: in messages, with an article; vocabulary: how it reads sequences;
+    architecture: the dataclass of its numbers, from which a network is made; heads: networks that a checkpoint of this
+    family may hold besides, made from the same numbers, by the first part of the names of their tensors; layers: its
+    blocks, whose parameters follow `layers.<number>.` in their names.
+    model_types: what `model_type` in a Hugging Face config.json says of a checkpoint of this family.
     """
 
     family: ClassVar[str]
+    title: ClassVar[str]
     vocabulary: ClassVar[Vocabulary]
-    heads: ClassVar[tuple[str, ...]]
+    architecture: ClassVar[type[Any]]
+    heads: ClassVar[Mapping[str, type[nn.Module]]] = {}
+    model_types: ClassVar[tuple[str, ...]] = ()
     layers: nn.ModuleList
+
+    def __init__(self, config: Any) -> None:
+        """Build the network without values. config: of the class `architecture`."""
+        super().__init__()
+        self._config = config
 
     @property
     @abstractmethod
@@ -80,3 +103,35 @@ class Encoder(nn.Module, ABC):
         on_attention: called with the attention probabilities (count, A, n, n) of each run in each block, including the
         blocks after `layer`.
         """
+
+    @classmethod
+    @abstractmethod
+    def config_of(cls, stated: Mapping[str, Any], layout: str, folder: Path) -> Any:
+        """Return the architecture of a published checkpoint, of the class `architecture`.
+
+        stated: content of its config.json; layout: `lucaone` or `huggingface`; folder: of its files. Raises ValueError
+        that names a key of another network, TypeError for a value of another type.
+        """
+
+    @classmethod
+    def name_of_tensor(cls, published: str) -> str | None:
+        """Return the name in the network of a published tensor; None for one that is not used.
+
+        Query, key and value are separate (`q_proj`, `k_proj`, `v_proj` for `qkv_proj`), and rotary frequencies are
+        `rot_emb.inv_freq` for `inv_freq`.
+        """
+        return published
+
+    @classmethod
+    def completed(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return all tensors of the network from those of the files, which are by its names already."""
+        return tensors
+
+    @classmethod
+    def confirmed_numbers(cls, _config: Any, shapes: Mapping[str, Sequence[int]]) -> Iterator[ConfirmedNumber]:
+        """Yield each number of the architecture that the weights confirm besides the shapes of single tensors.
+
+        shapes: of all tensors, by name. The number is -1 if the tensor that should confirm it is missing.
+        """
+        layers = len({name.split(".")[1] for name in shapes if name.startswith("layers.")})
+        yield ConfirmedNumber("num_hidden_layers", f"the weights hold {layers} layers", layers)

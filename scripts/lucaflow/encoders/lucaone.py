@@ -11,15 +11,19 @@ sequences of a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lucaflow.encoders.attention import SelfAttention
+from lucaflow.encoders.contacts import CONTACT_HEAD, ContactHead
 from lucaflow.encoders.float32 import is_positive_float32
-from lucaflow.encoders.interface import Encoder
+from lucaflow.encoders.interface import ConfirmedNumber, Encoder
 from lucaflow.encoders.packing import by_run
 from lucaflow.encoders.pass_plan import PassPlan
 from lucaflow.encoders.vocabulary import LETTERS, Vocabulary
@@ -42,6 +46,17 @@ VOCABULARY = Vocabulary(
     },
     token_types={"gene": 0, "prot": 1},
 )
+
+# Parts of the training model that embedding does not use.
+_DROPPED = re.compile(r"(lm_head|hidden_layer_list|classifier_list)\.")
+# Defaults for keys that a Hugging Face config.json leaves out; that port's defaults differ from LucaOne's.
+_HUGGINGFACE_DEFAULTS = {
+    "token_dropout": False,
+    "use_embed_layer_norm": False,
+    "no_position_embeddings": True,
+}
+# The frequencies of the rotary positions, by the names in published and in converted checkpoints.
+_FREQUENCIES = ("layers.0.self_attn.rot_emb.inv_freq", "layers.0.self_attn.inv_freq")
 
 
 @dataclass(frozen=True)
@@ -93,9 +108,6 @@ class EncoderConfig:
         """The most residues that the position table allows; None (no limit) if the checkpoint has no such table."""
         return None if self.no_position_embeddings else self.max_position_embeddings - Vocabulary.special_tokens
 
-    def to_dict(self) -> dict[str, int | float | bool]:
-        return asdict(self)
-
 
 class Block(nn.Module):
     """One layer. In spite of its name, `post_layer_norm` is the second pre-norm."""
@@ -132,13 +144,14 @@ class LucaOne(Encoder):
     """The part of LucaOne that turns token ids into embeddings. A checkpoint fills its tables, which start empty."""
 
     family = "lucaone"
+    title = "a LucaOne"
     vocabulary = VOCABULARY
-    heads = ("contacts",)
+    architecture = EncoderConfig
+    heads = {CONTACT_HEAD: ContactHead}  # noqa: RUF012
 
     def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         size = config.hidden_size
-        self._config = config
         self.embed_tokens = empty_table(len(self.vocabulary), size)
         if not config.no_position_embeddings:
             self.embed_pos = empty_table(config.max_position_embeddings, size)
@@ -202,3 +215,35 @@ class LucaOne(Encoder):
                 if number == layer and on_attention:
                     requested = x.clone()  # (T, H)
         return self.last_layer_norm(x) if layer is None and self.config.use_last_layer_norm else requested
+
+    @classmethod
+    def config_of(cls, stated: Mapping[str, Any], layout: str, _folder: Path) -> EncoderConfig:
+        defaults = _HUGGINGFACE_DEFAULTS if layout == "huggingface" else {}
+        known = {field.name for field in fields(EncoderConfig)}
+        return EncoderConfig(**{key: value for key, value in {**defaults, **stated}.items() if key in known})
+
+    @classmethod
+    def name_of_tensor(cls, published: str) -> str | None:
+        """Return LucaOne's name of a tensor, without the prefixes from training or from the Hugging Face port."""
+        name = published.removeprefix("module.").removeprefix("lucaone.")
+        name = re.sub(r"^(embeddings|encoder)\.", "", name)
+        return None if _DROPPED.match(name) else name
+
+    @classmethod
+    def confirmed_numbers(cls, config: EncoderConfig, shapes: Mapping[str, Sequence[int]]) -> Iterator[ConfirmedNumber]:
+        yield from super().confirmed_numbers(config, shapes)
+        tables = [("hidden_size", "embed_tokens.weight", 1)]
+        tables += [] if config.no_position_embeddings else [("max_position_embeddings", "embed_pos.weight", 0)]
+        tables += [] if config.no_token_type_embeddings else [("type_vocab_size", "embed_type.weight", 0)]
+        for key, name, axis in tables:
+            shape = tuple(shapes.get(name, ()))
+            yield ConfirmedNumber(key, _said(name, shapes), shape[axis] if len(shape) == 2 else -1)
+        name = next((name for name in _FREQUENCIES if name in shapes), _FREQUENCIES[0])
+        width = 2 * shapes[name][0] if len(shapes.get(name, ())) == 1 else 0
+        heads = config.hidden_size // width if width and config.hidden_size % width == 0 else -1
+        says = f"{_said(name, shapes)}{f', as for {heads} heads' if heads > 0 else ''}"
+        yield ConfirmedNumber("num_attention_heads", says, heads)
+
+
+def _said(name: str, shapes: Mapping[str, Sequence[int]]) -> str:
+    return f"{name} has shape {tuple(shapes[name])}" if name in shapes else f"{name} is missing"
