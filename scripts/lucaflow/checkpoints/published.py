@@ -45,12 +45,17 @@ def read_published(origin: Origin, family: type[Encoder]) -> dict[str, Tensor]:
     Raises CheckpointError if a file is damaged, or if a name occurs twice.
     """
     tensors: dict[str, Tensor] = {}
+    left_out: set[str] = set()
     for path in origin.weights:
         logger.info("reading %s", path)
         for key, value in read_tensors(path).items():
             name = family.name_of_tensor(key)
             if name in tensors:
                 raise CheckpointError(f"{path}: {key} occurs twice, as {name}. Fetch all files again from one source.")
-            if name is not None:
+            if name is None:
+                left_out.add(key.partition(".")[0])
+            else:
                 tensors[name] = value
+    if left_out:
+        logger.info("left out, since embedding does not use them: %s", ", ".join(sorted(left_out)))
     return family.completed(tensors)

@@ -47,14 +47,14 @@ VOCABULARY = Vocabulary(
     token_types={"gene": 0, "prot": 1},
 )
 
-# Parts of the training model that embedding does not use.
-_DROPPED = re.compile(r"(lm_head|hidden_layer_list|classifier_list)\.")
+# The encoder's tensors, after the prefixes of training (`module.`) and of Hugging Face directories (such as
+# `lucaone.encoder.`). All others belong to heads, of the language model or of a task.
+_OF_ENCODER = re.compile(
+    r"(?:module\.)?(?:(?:\w+\.)?(?:embeddings|encoder)\.)?"
+    r"(?P<name>(?:embed_(?:tokens|pos|type|layer_norm)|layers|last_layer_norm|contact_head)\..*)"
+)
 # Defaults for keys that a Hugging Face config.json leaves out; that port's defaults differ from LucaOne's.
-_HUGGINGFACE_DEFAULTS = {
-    "token_dropout": False,
-    "use_embed_layer_norm": False,
-    "no_position_embeddings": True,
-}
+_HUGGINGFACE_DEFAULTS = {"use_embed_layer_norm": False, "no_position_embeddings": True}
 # The frequencies of the rotary positions, by the names in published and in converted checkpoints.
 _FREQUENCIES = ("layers.0.self_attn.rot_emb.inv_freq", "layers.0.self_attn.inv_freq")
 
@@ -218,16 +218,18 @@ class LucaOne(Encoder):
 
     @classmethod
     def config_of(cls, stated: Mapping[str, Any], layout: str, _folder: Path) -> EncoderConfig:
-        defaults = _HUGGINGFACE_DEFAULTS if layout == "huggingface" else {}
         known = {field.name for field in fields(EncoderConfig)}
-        return EncoderConfig(**{key: value for key, value in {**defaults, **stated}.items() if key in known})
+        numbers = {key: value for key, value in stated.items() if key in known}
+        if layout == "huggingface":
+            # Whatever is stated there, that port scales rows by no dropout of tokens outside of training.
+            numbers = {**_HUGGINGFACE_DEFAULTS, **numbers, "token_dropout": False}
+        return EncoderConfig(**numbers)
 
     @classmethod
     def name_of_tensor(cls, published: str) -> str | None:
-        """Return LucaOne's name of a tensor, without the prefixes from training or from the Hugging Face port."""
-        name = published.removeprefix("module.").removeprefix("lucaone.")
-        name = re.sub(r"^(embeddings|encoder)\.", "", name)
-        return None if _DROPPED.match(name) else name
+        """Return LucaOne's name of a tensor, without the prefixes from training or from a Hugging Face directory."""
+        found = _OF_ENCODER.fullmatch(published)
+        return found["name"] if found else None
 
     @classmethod
     def confirmed_numbers(cls, config: EncoderConfig, shapes: Mapping[str, Sequence[int]]) -> Iterator[ConfirmedNumber]:

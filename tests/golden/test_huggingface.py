@@ -1,0 +1,65 @@
+"""Encoders in Hugging Face directories of LucaOne give what its port recorded, whatever head is beside them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from golden_cases import golden_folder
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import gelu, layer_norm
+
+from lucaflow.checkpoints.conversion import convert
+from lucaflow.checkpoints.layouts import locate
+from lucaflow.checkpoints.loading import load_encoder
+from lucaflow.checkpoints.model import Model
+
+GOLDEN = golden_folder("language_model")
+CASES = json.loads((GOLDEN / "hf_manifest.json").read_text())
+
+
+def cases_of(kind, **wanted):
+    found = [case for case in CASES if case["kind"] == kind and wanted.items() <= case.items()]
+    there = [case for case in found if (GOLDEN / "checkpoints" / case["checkpoint"]).is_dir()]
+    return [pytest.param(case, id=f"{case['name']}-{case['logits']}") for case in there]
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    with np.load(GOLDEN / "hf.npz") as file:
+        return dict(file)
+
+
+def hidden_states(case, tmp_path) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the last hidden states (L + 2, H) of a case's encoder, and all tensors of its directory."""
+    published, model = GOLDEN / "checkpoints" / case["checkpoint"], Model("ours", None)
+    convert(locate(published, model), model, tmp_path)
+    encoder = load_encoder(tmp_path)
+    ids = torch.from_numpy(encoder.vocabulary.encode(case["sequence"], case["seq_type"]))
+    ids[[1 + position for position in case.get("masked", [])]] = encoder.vocabulary.mask_id
+    types = torch.full_like(ids, encoder.vocabulary.token_types[case["seq_type"]])
+    return encoder(ids, types, [len(ids)]), load_file(published / "model.safetensors")
+
+
+@pytest.mark.parametrize("case", cases_of("hf_mlm"))
+def test_masked_language_models(case, arrays, tmp_path):
+    """Token_dropout does nothing in this port, also where config.json says true."""
+    x, state = hidden_states(case, tmp_path)
+    head = {name.removeprefix("lm_head."): value for name, value in state.items() if name.startswith("lm_head.")}
+    x = gelu(x @ head["dense.weight"].T + head["dense.bias"])
+    x = layer_norm(x, x.shape[-1:], head["layer_norm.weight"], head["layer_norm.bias"], eps=1e-5)
+    found = x @ head["decoder.weight"].T + head["bias"]
+    np.testing.assert_allclose(found.numpy(), arrays[case["logits"]], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "case", [*cases_of("hf_token"), *cases_of("hf_sequence", pooling="cls"), *cases_of("hf_sequence", pooling="mean")]
+)
+def test_classification_models(case, arrays, tmp_path):
+    x, state = hidden_states(case, tmp_path)
+    rows = {"cls": x[:1], "mean": x.mean(0, keepdim=True)}.get(case.get("pooling"), x[1:-1])
+    found = rows @ state["classifier.weight"].T + state["classifier.bias"]
+    np.testing.assert_allclose(found.numpy().squeeze(), arrays[case["logits"]].squeeze(), atol=1e-4)
