@@ -37,7 +37,7 @@ from lucaflow.versions import (
 )
 
 # Bytes. Larger files are identified by size and modification time: reading them to plan a run would take too long.
-_LARGEST_HASHED_FILE = 100_000_000
+LARGEST_HASHED_FILE = 100_000_000
 
 
 @cache
@@ -50,7 +50,7 @@ def file_identity(path: Path) -> dict[str, Any]:
         return {"unreadable": reason}
     try:
         state = path.stat()
-        if state.st_size > _LARGEST_HASHED_FILE:
+        if state.st_size > LARGEST_HASHED_FILE:
             return {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
         return {"sha256": sha256_of(path)}
     except OSError as error:
