@@ -31,6 +31,7 @@ checkpoint convert_head:
         mem_mb=4000,
     params:
         head=head_of,
+        name=name_of_head,
         settings=settings_of_head,
     message:
         "Converting the downstream model {wildcards.head}"

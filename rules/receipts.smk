@@ -168,12 +168,12 @@ def dataset_settings(dataset, step):
         return step_settings.export_settings(of.partition("-")[0], OPTIONS, config)
     if name == "plan":
         digests = {model: sha256_of(model) for model in models_for_heads(dataset)}
-        needs = [request_of(task) for task in dataset.tasks]
+        needs = [request_of(task) for task in tasks_to_embed_for(dataset)]
         return downstream_settings.heads_settings(needs, digests, own_embeddings(dataset), config)
     if name == "predict":
         scope = HEADS[of].scope
         return downstream_settings.predict_settings(
-            dataset, converted_head(of), scope, request_of(of), config
+            dataset, converted_head(of), scope, request_of(of), config, made_elsewhere_for(dataset, step)
         )
     if name == "assemble":
         return assemble_settings(dataset)

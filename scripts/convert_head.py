@@ -18,7 +18,15 @@ from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
 from lucaflow.downstream.conversion import convert_head
-from lucaflow.downstream.models import HEAD_RECORD, HeadOrigin, TrainedHead, locate_head, read_head
+from lucaflow.downstream.models import (
+    HEAD_RECORD,
+    HeadOrigin,
+    TrainedHead,
+    is_embedded_for,
+    locate_head,
+    read_head,
+    refuse_other_model,
+)
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.locks import locked
@@ -67,9 +75,15 @@ def convert(head: HeadOrigin, folder: Path) -> TrainedHead:
 
 
 def refuse_without_checkpoint(head: TrainedHead) -> None:
-    """Raise ConfigError or CheckpointError if the checkpoint that the model was trained on is not available."""
+    """Raise ConfigError or CheckpointError if the checkpoint that the model was trained on is not available.
+
+    Where all embeddings for it were made elsewhere it is not needed; an error is raised if these are by another model.
+    """
     config, model = snakemake.config, head.reading.model
     datasets = read_datasets(Path(config["datasets"]), schema("datasets"), config)
+    refuse_other_model(snakemake.params.name, model, datasets.values())
+    if not is_embedded_for(snakemake.params.name, datasets.values()):
+        return
     registry = read_checkpoints(CLONE / "resources/checkpoints.tsv", schema("checkpoints"))
     refuse_missing_checkpoint(head.task.name, model, config, stated_models(config, datasets.values()), registry)
     if not (converted_folder(model, config["checkpoints"], CLONE) / CHECKPOINT_RECORD).is_file():

@@ -54,7 +54,8 @@ def own_embeddings() -> list[OwnEmbeddings]:
     """Return the embeddings that the dataset has anyway, one for each of its models."""
     dataset = snakemake.params.dataset
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
-    return [OwnEmbeddings(model, options) for model in dataset.models if dataset.is_embedded]
+    may_read = dataset.is_embedded and not dataset.made_elsewhere
+    return [OwnEmbeddings(model, options) for model in dataset.models if may_read]
 
 
 def required_space(group: Group, lengths: np.ndarray, record: dict, sequences: Path, free: int) -> int:

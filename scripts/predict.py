@@ -14,8 +14,10 @@ from lucaflow import __version__
 from lucaflow.config.step_settings import file_identity
 from lucaflow.downstream.conversion import load_head
 from lucaflow.downstream.evaluation import METRIC_COLUMNS, compare, evaluate, read_predictions, truths
+from lucaflow.downstream.made_elsewhere import find_files
+from lucaflow.downstream.matrix_folder import MatrixFolder, show_problems, widths_read
 from lucaflow.downstream.models import TrainedHead, read_head
-from lucaflow.downstream.prediction import Predictor, Sides, predict, read_sides, sources_of
+from lucaflow.downstream.prediction import Predictor, ShardReading, Sides, predict, read_sides, sources_of
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
 from lucaflow.downstream.tables import GROUND_TRUTH, Formatter, LabelledSource, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_matmul_precision
@@ -27,6 +29,7 @@ from lucaflow.files.writing import write_json, write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.report.pages import page, paragraph, title_of_page, whole_page
 from lucaflow.report.predictions import agreement, as_html, comparison_of, described, draw
+from lucaflow.report.provenance import near
 from lucaflow.store.assembly import AcceptedRecords, read_accepted
 from lucaflow.store.verification import remove_stale_shards
 
@@ -72,14 +75,15 @@ def predict_all(records: Path) -> dict[str, Any]:
     plan = Plan.read(Path(snakemake.input.plan))
     request = EmbeddingRequest.by(trained.reading, settings["llm_truncation_seq_length"])
     topk = settings["topk"] if trained.task.task_type == "multi_class" else None
-    longest = trained.reading.rows_read(settings["llm_truncation_seq_length"])
     accepted, sides = read_accepted(records), read_sides(records, trained.task)
     started = time.monotonic()
     predictor = Predictor(load_head(folder, device), device)
-    found = predict(
-        predictor, trained, request, longest, sources(plan, request), accepted, sides, topk,
-    )  # fmt: skip
+    reading = reading_of(plan, trained, request, accepted, sides)
+    found = predict(predictor, trained, reading, accepted, sides, topk)
     seconds = time.monotonic() - started
+    if isinstance(reading, MatrixFolder):
+        require_the_folder_that_was_planned(reading)
+        show_problems(reading, dataset.name, output(".failed.csv").name)
     formatter = Formatter(trained.task, trained.labels, settings["threshold"], topk)
     tables = output(".csv"), output(".failed.csv")
     source = labelled_source(records)
@@ -94,7 +98,7 @@ def predict_all(records: Path) -> dict[str, Any]:
         "head_sha256": trained.sha256,
         "model": request.model.name,
         "note": snakemake.params.note,
-        **of_training(trained, accepted, sides),
+        **described_model(trained, accepted, sides, reading),
         **counts,
         "device": device_name(device),
         "lucaflow_version": __version__,
@@ -118,24 +122,46 @@ def labelled_source(records: Path) -> LabelledSource:
     return LabelledSource(dataset.path, columns, records, Path(snakemake.input.labels), invalid_characters)
 
 
-def of_training(trained: TrainedHead, accepted: AcceptedRecords, sides: Sides) -> dict[str, Any]:
-    """Return what the model was trained on, with warnings of sequences that are unlike these; show them."""
+def described_model(
+    trained: TrainedHead, accepted: AcceptedRecords, sides: Sides, reading: ShardReading | MatrixFolder
+) -> dict[str, Any]:
+    """Return what the model was trained on, with warnings of sequences that are unlike these; show them.
+
+    Also what it read, and that it could not be checked, if that was made elsewhere.
+    """
     scope, task = snakemake.params.scope, trained.task
     lengths = accepted.lengths[accepted.sequence_rows].reshape(sides.types.shape)[sides.readable]
-    warnings = scope.warnings(task.name, task.seq_types, lengths)
+    elsewhere = isinstance(reading, MatrixFolder)
+    warnings = [f"embeddings from {near(str(reading.files.folder))}, made elsewhere, not checked"] if elsewhere else []
+    warnings += scope.warnings(task.name, task.seq_types, lengths)
     for warning in warnings:
         logger.warning("%s: %s", snakemake.params.dataset.name, warning)
     about = {"trained_on": asdict(scope), "scope": snakemake.params.trained_on, "warnings": warnings}
+    about |= {"embeddings": reading.about()} if elsewhere else {}
     return about | ({"classes": dict(scope.classes)} if scope.classes else {})
 
 
-def sources(plan: Plan, request: EmbeddingRequest) -> Any:
-    """Return where the embeddings that the task reads are stored."""
+def reading_of(
+    plan: Plan, trained: TrainedHead, request: EmbeddingRequest, accepted: AcceptedRecords, sides: Sides
+) -> ShardReading | MatrixFolder:
+    """Return how the task reads embeddings: from shards, or from a folder of matrices that were made elsewhere."""
+    longest = trained.reading.rows_read(snakemake.config["heads"]["llm_truncation_seq_length"])
+    if folder := snakemake.params.dataset.made_elsewhere:
+        files = find_files(Path(snakemake.input.records), folder)
+        widths = widths_read(trained.structure, accepted.sequence_rows, sides, len(accepted.digests))
+        return MatrixFolder(files, request, trained.reading, longest, accepted, widths)
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
     is_own = plan.reads_own_shards and request.model in snakemake.params.dataset.models
     own = OwnEmbeddings(request.model, options) if is_own else None
     own_shards = [Path(path) for path in snakemake.input.own]
-    return sources_of(request, plan, Path(snakemake.input.plan).parent, own, own_shards)
+    sources = sources_of(request, plan, Path(snakemake.input.plan).parent, own, own_shards)
+    return ShardReading(sources, request, trained.reading, longest, accepted)
+
+
+def require_the_folder_that_was_planned(reading: MatrixFolder) -> None:
+    """Raise InputError if files of the folder have changed since the job was planned."""
+    if reading.files.identity() != snakemake.params.settings["embeddings"]:
+        raise InputError(f"{reading.files.folder}: its files changed while they were used. Run again.")
 
 
 def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any]) -> None:

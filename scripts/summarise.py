@@ -37,7 +37,8 @@ def main() -> None:
     write_text(Path(snakemake.output.validation), page(validation(counts, verified), "Checks of the records and files"))
     predictions = [read_json(path) for path in predicted]
     models = {path.parent.name for paths in verified.values() for path in paths}
-    models |= {about["model"] for about in predictions}
+    # Those of embeddings that were made elsewhere computed nothing in this run.
+    models |= {about["model"] for about in predictions if "embeddings" not in about}
     shows = first_picture(verified, predicted)
     write_text(Path(snakemake.output.overview), overview(table.parents[1], counts, sorted(models), predictions, shows))
     write_runs(predictions)

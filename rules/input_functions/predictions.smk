@@ -47,6 +47,26 @@ def own_shards_for_heads(wildcards):
     return shards_of(dataset.with_model(model.name)) if reads else []
 
 
+def made_elsewhere_for(dataset, step):
+    """Return what identifies the embeddings that were made elsewhere, if a step that predicts reads these, or None.
+
+    While their folder is out of reach, predictions from it stay.
+    """
+    folder = dataset.made_elsewhere
+    if folder is None:
+        return None
+    # Imported here, because most runs need none of it.
+    from lucaflow.downstream.made_elsewhere import find_files
+
+    if not folder.is_dir():
+        recorded = receipts.recorded_settings(receipt_file(dataset, step)) or {}
+        found = recorded.get("embeddings") or {}
+        if found.get("folder") == str(folder):
+            return found
+    records = Path(MOVED(checkpoints.normalize.get(dataset=dataset.name).output.records))
+    return find_files(records, folder).identity()
+
+
 def note_of_task(wildcards):
     """Return the note that is shown with every prediction of a model."""
     return "for demonstration" if HEADS[wildcards.task].source == "packaged" else ""

@@ -8,7 +8,10 @@ import shutil
 
 import loopback
 import pytest
+import torch
 from golden_cases import PACKAGED
+
+from lucaflow import open_embeddings
 
 DOWNSTREAM = PACKAGED / "downstream"
 PAIRS = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b,label\n"
@@ -293,3 +296,48 @@ def test_without_outputs_a_dataset_is_embedded_for_its_tasks_alone(workflow):
     workflow.config |= {"export": ["npy"], "figures": {"tsne": True}}
     said = workflow.run("--dry-run").failed("export: nothing is stored", "figures.tsne: a map needs").output
     assert "Traceback" not in said
+
+
+def test_embeddings_that_another_program_made(workflow):
+    """LucaOneApp's files give the predictions of our own embeddings, without any encoder; content decides what runs."""
+    sequences = {"a": "MKVLAW", "b": PROTEIN, "c": "MKVLAWW", "d": "MACDEFGH"}
+    workflow.fasta("p.fasta", {"sp|P1|A x": sequences["a"], **{name: sequences[name] for name in "bcd"}})
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot", "tasks": "MiniProtLoc"})
+    workflow.config["embedding"] = {"outputs": ["matrix"], "matrix_add_special_token": True}
+    workflow.run().succeeded()
+    usual = (workflow.directory / "results/p/predictions/MiniProtLoc.csv").read_bytes()
+    folder = workflow.directory / "theirs"
+    folder.mkdir()
+    with open_embeddings(workflow.result("p", "embeddings.h5")) as embeddings:
+        for identifier, name in zip(embeddings.ids, ("sp_P1_Ax", "b", "c", "d"), strict=True):
+            matrix = embeddings.matrix(identifier)
+            # As LucaOneApp writes it by default, and as it does with special tokens or `save_type: tensor`.
+            saved = {"b": matrix, "c": torch.from_numpy(matrix)}.get(name, matrix[1:-1])
+            torch.save(saved, folder / f"matrix_{name}.pt")
+    workflow.config |= {"embedding": {"outputs": []}, "heads": {"embeddings": "theirs"}}
+    workflow.config["checkpoints"] = {"directory": "converted"}
+    shutil.rmtree(workflow.directory / "results")
+    run = workflow.run().succeeded()
+    assert "p: its tasks read embeddings from theirs, made elsewhere; nothing is embedded for them." in run.output
+    assert needed(run) == {"predict": 1, "plan_heads": 1}
+    assert not run.jobs["convert_checkpoint"]
+    note = "embeddings from theirs, made elsewhere, not checked"
+    assert f"results/p/predictions/: 4 of MiniProtLoc (for demonstration, {note})" in run.output
+    results = workflow.directory / "results"
+    assert (results / "p/predictions/MiniProtLoc.csv").read_bytes() == usual
+    assert note in (results / "summary.tsv").read_text()
+    assert note in (results / "p/predictions/MiniProtLoc.html").read_text()
+    assert "mini-1 by the configuration, from theirs: made elsewhere" in (results / "p/run.html").read_text()
+    # A shortened matrix, one that is gone, and one that has nothing to do with the dataset.
+    torch.save(torch.zeros(3, 128), folder / "matrix_b.pt")
+    (folder / "matrix_d.pt").unlink()
+    torch.save(torch.zeros(3, 128), folder / "matrix_other.pt")
+    run = workflow.run().succeeded()
+    assert {rule: count for rule, count in run.jobs.items() if count} == {"predict": 1, "summarise": 1}
+    assert "p: 2 of 4 sequences have no usable matrix; their records are in MiniProtLoc.failed.csv." in run.output
+    assert [row["seq_id"] for row in table(workflow, "p", "MiniProtLoc")] == ["sp|P1|A", "c"]
+    assert [(row["seq_id"], row["reason"]) for row in table(workflow, "p", "MiniProtLoc", ".failed")] == [
+        ("b", "theirs/matrix_b.pt has 3 rows, expected 28, or 30 with [CLS] and [SEP]: the sequence was shortened, as "
+              "LucaOneApp does without a word where memory is short, or it is another one. Embed it again"),
+        ("d", "there is no matrix_d.pt in theirs"),
+    ]  # fmt: skip

@@ -19,7 +19,7 @@ from lucaflow.records.metadata import MetadataFile
 from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.records.seq_types import SEQ_TYPES
-from lucaflow.schemas import expanded, unknown_keys, violations, with_defaults
+from lucaflow.schemas import expanded, nearest, unknown_keys, violations, with_defaults
 
 # Names that LucaFlow uses in results/.
 _RESERVED = ("receipts", "settings", "sha256sums", "summary.tsv", "summary.html", "overview.html", "validation.html")
@@ -48,6 +48,8 @@ class Dataset:
     is_embedded: bool = field(default=True, repr=False)
     # All models that embed it, and whether the step of each was given.
     requested: tuple[RequestedModel, ...] = field(default=(), repr=False)
+    # A folder of matrices that another program has made, which its tasks read.
+    made_elsewhere: Path | None = field(default=None, repr=False)
 
     @property
     def is_pairs(self) -> bool:
@@ -83,7 +85,26 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
         raise ConfigError("the table of datasets cannot be used:\n  " + "\n  ".join(problems))
     if not datasets:
         raise ConfigError(f"{path}: the table holds no datasets. Add a row for each file; see config/README.md.")
+    _refuse_idle_folders(config["heads"]["embeddings"], datasets)
     return datasets
+
+
+def _refuse_idle_folders(folders: Any, datasets: Mapping[str, Dataset]) -> None:
+    """Raise ConfigError if a folder of embeddings is named for a dataset that does not read it.
+
+    folders: `heads.embeddings` in the configuration.
+    """
+    problems = []
+    for name in folders if isinstance(folders, Mapping) else ():
+        if name not in datasets:
+            meant = nearest(shown(name), datasets)
+            problems.append(f"there is no dataset {quoted(name)}" + (f"; did you mean {meant}?" if meant else ""))
+        elif not datasets[name].tasks:
+            problems.append(f"{name} has no tasks, which would read them; add `tasks` in the table of datasets")
+    if folders and not problems and not any(dataset.tasks for dataset in datasets.values()):
+        problems.append("no dataset has tasks, which would read them; add `tasks` in the table of datasets")
+    if problems:
+        raise ConfigError("heads.embeddings: " + "\n  ".join(problems))
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -162,7 +183,14 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         tasks=tuple(name.replace(":", "-") for name in _tasks(row)),
         stated_tasks=_tasks(row),
         is_embedded=bool(config["embedding"]["outputs"]) and row["kind"] != "pair",
+        made_elsewhere=_made_elsewhere(row, config["heads"]["embeddings"]),
     )
+
+
+def _made_elsewhere(row: Mapping[str, str], folders: Any) -> Path | None:
+    """Return the folder of a dataset's embeddings that were made elsewhere. folders: `heads.embeddings`."""
+    folder = folders.get(row["dataset"]) if isinstance(folders, Mapping) else folders
+    return Path(folder) if folder and _tasks(row) else None
 
 
 def _tasks(row: Mapping[str, str]) -> tuple[str, ...]:

@@ -129,6 +129,27 @@ def refuse_unfit(datasets: Iterable[Dataset], heads: Mapping[str, HeadOrigin]) -
         )
 
 
+def refuse_other_model(name: str, model: Model, datasets: Iterable[Dataset]) -> None:
+    """Raise ConfigError for datasets whose embeddings were made elsewhere, by another model than a task reads.
+
+    name: of the task; model: that its downstream model was trained on.
+    """
+    for dataset in datasets:
+        if name in dataset.tasks and dataset.made_elsewhere and model not in dataset.models:
+            stated = ", ".join(each.name for each in dataset.models)
+            raise ConfigError(
+                f"heads.embeddings: {dataset.made_elsewhere} has embeddings by {stated} for {dataset.name}, as "
+                f"llm_version and llm_step say, but {name} reads those by {model.name}. If they are by this model, "
+                f"write `{model.name}` as llm_version, without llm_step; if not, leave the folder out of "
+                "heads.embeddings, and the right ones are computed."
+            )
+
+
+def is_embedded_for(name: str, datasets: Iterable[Dataset]) -> bool:
+    """Return whether a dataset is embedded for a task. name: of the task."""
+    return any(name in dataset.tasks and not dataset.made_elsewhere for dataset in datasets)
+
+
 @dataclass(frozen=True)
 class HeadFiles:
     """The files of a downstream model below a LucaOneTasks root."""

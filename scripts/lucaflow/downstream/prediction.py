@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -74,6 +74,19 @@ class Batch(NamedTuple):
 
     rows: np.ndarray
     matrices: list[np.ndarray]
+
+
+class Reading(Protocol):
+    """Where a downstream model reads embeddings. problems: why a distinct sequence has none, by its row, once read."""
+
+    @property
+    def problems(self) -> Mapping[int, str]: ...
+
+    def batches(self, needed: np.ndarray, budget: int) -> Iterator[Batch]:
+        """Yield the embeddings of distinct sequences, each once, in batches of at most `budget` rows.
+
+        needed: (U,) whether a sequence is to be read.
+        """
 
 
 class Sides(NamedTuple):
@@ -184,6 +197,27 @@ def read_batches(
         )
 
 
+@dataclass(frozen=True)
+class ShardReading:
+    """The shards of a dataset, as a downstream model reads them. They hold every sequence, or it is an error.
+
+    longest: the largest number of residue rows that the model reads.
+    """
+
+    sources: Sequence[ShardSource]
+    request: EmbeddingRequest
+    head_input: HeadInput
+    longest: int
+    accepted: AcceptedRecords
+    problems: Mapping[int, str] = field(default_factory=dict)
+
+    def batches(self, needed: np.ndarray, budget: int) -> Iterator[Batch]:
+        """Yield embeddings as `read_batches` does."""
+        return read_batches(
+            self.sources, self.request, self.head_input, self.longest, self.accepted, needed, budget
+        )  # fmt: skip
+
+
 class OutputRows:
     """The outputs that are kept for each row: all of them, or only the most probable classes.
 
@@ -218,11 +252,15 @@ class OutputRows:
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions for accepted records. place: (R,) the row of each record in `output_rows`."""
+    """The predictions for accepted records.
+
+    place: (R,) the row of each record in `output_rows`; problems: why a record has no embedding, by its index.
+    """
 
     sides: Sides
     output_rows: OutputRows
     place: np.ndarray
+    problems: Mapping[int, str] = field(default_factory=dict)
 
     def of(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the values (k,) and their classes (k,) of a record."""
@@ -230,25 +268,41 @@ class Predictions:
 
 
 def predict(
-    predictor: Predictor, trained: TrainedHead, request: EmbeddingRequest, longest: int, sources: Sequence[ShardSource],
-    accepted: AcceptedRecords, sides: Sides, topk: int | None,
+    predictor: Predictor, trained: TrainedHead, reading: Reading, accepted: AcceptedRecords, sides: Sides,
+    topk: int | None,
 ) -> Predictions:  # fmt: skip
     """Return predictions for all accepted records that the task reads: R sequences or pairs, of U distinct sequences.
 
-    longest: the largest number of residue rows that the model reads; topk: number of classes kept, None for the best.
+    topk: number of classes kept, None for the best.
     """
     rows = accepted.sequence_rows.reshape(-1, sides.types.shape[1])
     needed = np.zeros(len(accepted.digests), dtype=bool)
     needed[rows[sides.readable]] = True
-    batches = read_batches(sources, request, trained.reading, longest, accepted, needed, predictor.budget)
+    batches = reading.batches(needed, predictor.budget)
     of_pairs = rows.shape[1] == 2
     count = len(rows) if of_pairs else len(needed)
     output_rows = OutputRows(count, trained.task.task_type, predictor.outputs, topk)
     if of_pairs:
-        predict_pairs(predictor, batches, rows, sides.readable, output_rows)
+        predict_pairs(predictor, batches, rows, sides.readable, output_rows, reading)
     else:
         predict_singles(predictor, batches, output_rows)
-    return Predictions(sides, output_rows, np.arange(len(rows)) if of_pairs else rows[:, 0])
+    problems = _problems_of_records(rows, sides.readable, reading.problems)
+    return Predictions(sides, output_rows, np.arange(len(rows)) if of_pairs else rows[:, 0], problems)
+
+
+def _problems_of_records(rows: np.ndarray, readable: np.ndarray, problems: Mapping[int, str]) -> dict[int, str]:
+    """Return why records have no embedding, by their index. rows: (R, S) of their sequences; problems: of sequences."""
+    found = {}
+    for index in np.flatnonzero(readable & _is_among(rows, problems)).tolist():
+        names = ("side a: ", "side b: ") if rows.shape[1] == 2 else ("",)
+        of_sides = zip(names, rows[index].tolist(), strict=True)
+        found[index] = "; ".join(f"{side}{problems[row]}" for side, row in of_sides if row in problems)
+    return found
+
+
+def _is_among(rows: np.ndarray, problems: Mapping[int, str]) -> np.ndarray:
+    """Return whether a sequence of each record (R, S) has a problem (R,)."""
+    return np.asarray(np.isin(rows, list(problems)).any(axis=1))
 
 
 def predict_singles(predictor: Predictor, batches: Iterator[Batch], output_rows: OutputRows) -> None:
@@ -262,9 +316,13 @@ def predict_singles(predictor: Predictor, batches: Iterator[Batch], output_rows:
 
 
 def predict_pairs(
-    predictor: Predictor, batches: Iterator[Batch], pairs: np.ndarray, readable: np.ndarray, output_rows: OutputRows
-) -> None:
-    """Predict for pairs. pairs: (R, 2) rows of the distinct sequences; readable: (R,) whether the task reads a pair."""
+    predictor: Predictor, batches: Iterator[Batch], pairs: np.ndarray, readable: np.ndarray, output_rows: OutputRows,
+    reading: Reading,
+) -> None:  # fmt: skip
+    """Predict for pairs.
+
+    batches: of `reading`; pairs: (R, 2) rows of the distinct sequences; readable: (R,) whether the task reads a pair.
+    """
     structure = predictor.head.structure
     towers = range(len(structure.inputs))
     needed = [np.zeros(int(pairs.max()) + 1, dtype=bool) for _ in towers]
@@ -282,7 +340,7 @@ def predict_pairs(
                     vectors[tower][place[tower][batch.rows[chosen]]] = found
 
     consume_in_background(consume, batches)
-    rows = np.flatnonzero(readable)
+    rows = np.flatnonzero(readable & ~_is_among(pairs, reading.problems))
     for start in range(0, len(rows), _PAIRS_PER_BATCH):
         part = rows[start : start + _PAIRS_PER_BATCH]
         by_side = [structure.tower_of(side) for side in range(2)]

@@ -50,9 +50,17 @@ def heads_settings(
 
 
 def predict_settings(
-    dataset: Dataset, head: TrainedHead, scope: Scope, request: EmbeddingRequest, config: Mapping[str, Any]
+    dataset: Dataset,
+    head: TrainedHead,
+    scope: Scope,
+    request: EmbeddingRequest,
+    config: Mapping[str, Any],
+    embeddings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the settings that a dataset's predictions depend on, besides its records and their embeddings."""
+    """Return the settings that a dataset's predictions depend on, besides its records and the embeddings of LucaFlow.
+
+    embeddings: what identifies those that were made elsewhere, if the models read these.
+    """
     used = {
         "threshold": head.task.task_type in ("binary_class", "multi_label"),
         "topk": head.task.task_type == "multi_class",
@@ -71,4 +79,5 @@ def predict_settings(
         "wanted": asdict(request),
         "rows_read": head.reading.rows_read(settings["llm_truncation_seq_length"]),
         **{name: settings[name] for name, matters in used.items() if matters},
+        **({"embeddings": dict(embeddings)} if embeddings else {}),
     }

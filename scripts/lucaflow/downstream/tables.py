@@ -156,7 +156,7 @@ def write_predictions(
             if entry.status == "accepted":
                 index += 1
                 values, classes = found.of(index)
-                reason = _unpredictable(
+                reason = found.problems.get(index) or _unpredictable(
                     found.sides.types[index], bool(found.sides.readable[index]), values, formatter.task
                 )
                 if not reason:

@@ -57,11 +57,19 @@ def _checkpoint(checkpoint: Mapping[str, Any]) -> list[str]:
 def _models_of(predictions: Sequence[Mapping[str, Any]]) -> list[str]:
     columns = {
         "task": [about["task"] for about in predictions],
-        "reads embeddings of": [about["model"] for about in predictions],
+        "reads embeddings of": [_embeddings_of(about) for about in predictions],
         "SHA-256 of the network": [about["head_sha256"] for about in predictions],
         "computed on": [about["device"] for about in predictions],
     }
     return [heading("Downstream models"), table(columns)]
+
+
+def _embeddings_of(about: Mapping[str, Any]) -> str:
+    """Return the model whose embeddings a task read. about: <task>.json."""
+    if "embeddings" not in about:
+        return str(about["model"])
+    folder = near(about["embeddings"]["folder"])
+    return f"{about['model']} by the configuration, from {folder}: made elsewhere, not checked"
 
 
 def _flat(config: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:

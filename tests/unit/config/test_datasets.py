@@ -45,6 +45,34 @@ def test_how_long_a_sequence_may_be_for_contacts(tmp_path, embedding, longest):
     assert requirements_of(with_files, pairs) == Requirements()
 
 
+THREE = "dataset\tpath\tseq_type\ttasks\np\tx\tprot\tMiniProtLoc\nq\tx\tprot\tMiniProtLoc\nr\tx\tprot\t\n"
+
+
+def test_a_folder_of_embeddings_is_for_all_datasets_with_tasks_or_for_those_it_is_named_for(tmp_path):
+    def folders(embeddings):
+        found = datasets(tmp_path, THREE, heads={"embeddings": embeddings}).values()
+        return [str(d.made_elsewhere) if d.made_elsewhere else None for d in found]
+
+    assert folders(None) == [None, None, None]
+    assert folders("/data/a") == ["/data/a", "/data/a", None]
+    assert folders({"q": "b"}) == [None, "b", None]
+
+
+@pytest.mark.parametrize(
+    ("table", "embeddings", "words"),
+    [
+        (THREE, {"qq": "a"}, "heads.embeddings: there is no dataset 'qq'; did you mean q"),
+        (THREE, {"q": "a", "r": "a"}, "heads.embeddings: r has no tasks, which would read them"),
+        (THREE.replace("MiniProtLoc", ""), "a", "heads.embeddings: no dataset has tasks, which would read them"),
+        (THREE, {"q": ""}, "heads.embeddings"),
+        (THREE, ["a", "b"], "heads.embeddings"),
+    ],
+)
+def test_a_folder_of_embeddings_that_nobody_reads(tmp_path, table, embeddings, words):
+    with pytest.raises(ConfigError, match=words):
+        datasets(tmp_path, table, heads={"embeddings": embeddings})
+
+
 def test_a_table_of_datasets(tmp_path):
     text = (
         "# a comment\ndataset\tpath\tseq_type\theader\tid_column\tllm_version\tllm_step\n"

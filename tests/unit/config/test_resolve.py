@@ -101,7 +101,13 @@ def test_wrong_keys_and_values(config, words):
         resolve(config, CONFIG)
 
 
-PATHS = [("datasets",), ("checkpoints", "directory"), ("checkpoints", "path"), ("heads", "path")]
+PATHS = [
+    ("datasets",),
+    ("checkpoints", "directory"),
+    ("checkpoints", "path"),
+    ("heads", "path"),
+    ("heads", "embeddings"),
+]
 
 
 def with_path(key, path):

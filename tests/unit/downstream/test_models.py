@@ -6,9 +6,10 @@ import pytest
 from golden_cases import PACKAGED
 from workflow_runs import ROOT
 
+from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import resolve
-from lucaflow.downstream.models import choose_task, refuse_unfit, resolve_heads
+from lucaflow.downstream.models import choose_task, is_embedded_for, refuse_other_model, refuse_unfit, resolve_heads
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.errors import CheckpointError, ConfigError
 from lucaflow.schemas import read_yaml
@@ -38,6 +39,30 @@ def test_a_task_that_cannot_be_had(tmp_path, tasks, heads, words):
         published = read_tasks(ROOT / "resources/tasks.tsv", SCHEMAS["tasks"])
         names = {name: name for dataset in datasets.values() for name in dataset.tasks}
         refuse_unfit(datasets.values(), resolve_heads(names, config["heads"], published, tmp_path, ROOT))
+
+
+def test_embeddings_made_elsewhere_are_by_the_model_that_the_configuration_names(tmp_path):
+    """Nothing in the files says it; LucaOne embeds with another step by default than the published models read."""
+    table = tmp_path / "datasets.tsv"
+    table.write_text(
+        "dataset\tpath\tseq_type\ttasks\tllm_version\np\tx\tprot\tProtLoc\t\nq\tx\tprot\tProtLoc\tlucaone-5600000\n"
+    )
+
+    def read(**embeddings):
+        config = resolve({"heads": {"embeddings": embeddings}}, SCHEMAS["config"])
+        return read_datasets(table, SCHEMAS["datasets"], config).values()
+
+    wanted = Model("lucaone", 5600000)
+    refuse_other_model("ProtLoc", wanted, read(q="there"))
+    assert is_embedded_for("ProtLoc", read(q="there"))
+    with pytest.raises(ConfigError) as error:
+        refuse_other_model("ProtLoc", wanted, read(p="here", q="there"))
+    assert str(error.value) == (
+        "heads.embeddings: here has embeddings by lucaone-36000000 for p, as llm_version and llm_step say, but ProtLoc "
+        "reads those by lucaone-5600000. If they are by this model, write `lucaone-5600000` as llm_version, without "
+        "llm_step; if not, leave the folder out of heads.embeddings, and the right ones are computed."
+    )
+    assert not is_embedded_for("ProtLoc", read(p="here", q="there"))
 
 
 def test_of_several_runs_and_steps_the_newest_is_taken(tmp_path):
