@@ -98,7 +98,8 @@ def _refuse_idle_folders(folders: Any, datasets: Mapping[str, Dataset]) -> None:
     for name in folders if isinstance(folders, Mapping) else ():
         if name not in datasets:
             meant = nearest(shown(name), datasets)
-            problems.append(f"there is no dataset {quoted(name)}" + (f"; did you mean {meant}?" if meant else ""))
+            hint = f"did you mean {meant}?" if meant else f"the table has {shown(', '.join(datasets))}"
+            problems.append(f"there is no dataset {quoted(name)}; {hint}")
         elif not datasets[name].tasks:
             problems.append(f"{name} has no tasks, which would read them; add `tasks` in the table of datasets")
     if folders and not problems and not any(dataset.tasks for dataset in datasets.values()):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from os import scandir
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from lucaflow.config.step_settings import LARGEST_HASHED_FILE
@@ -43,6 +44,9 @@ class MatrixFiles:
         """
         try:
             states = {name: (self.folder / name).stat() for name in sorted(self.names.values())}
+            # Opening a named pipe would wait.
+            if special := next((name for name, state in states.items() if not S_ISREG(state.st_mode)), None):
+                return {"folder": str(self.folder), "unreadable": special}
             is_large = sum(state.st_size for state in states.values()) > LARGEST_HASHED_FILE
             content = {
                 name: [state.st_size, state.st_mtime_ns] if is_large else sha256_of(self.folder / name)
@@ -126,10 +130,12 @@ def _why_none(folder: Path, possible: list[str], names: list[str], owners: Mappi
     if len(names) > 1:
         return f"{shown(' and '.join(names))} in {folder} may both be its embedding; remove one"
     if len(owners[names[0]]) > 1:
-        ids = " and ".join(quoted(identifier) for identifier in list(owners[names[0]].values())[:2])
+        ids = list(dict.fromkeys(owners[names[0]].values()))
+        both = " and ".join(map(quoted, ids[:2])) + ", whose sequences differ"
+        of = both if ids[1:] else f"either of two sequences called {quoted(ids[0])}"
         return (
-            f"{shown(names[0])} may be of {ids}, whose sequences differ: LucaOneApp gives them one file, and "
-            "keeps the first. Rename one of them and embed both again"
+            f"{shown(names[0])} may be of {of}: LucaOneApp gives them one file, and keeps the first. Rename one of "
+            "them and embed both again"
         )
     return ""
 

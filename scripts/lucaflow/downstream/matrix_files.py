@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from io import BytesIO
@@ -15,6 +16,8 @@ from lucaflow.errors import shown
 
 _TYPES_OF_TORCH = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _TYPES_OF_NUMPY = ("f2", "f4", "f8")
+# What a pickle wants to call, in torch's message.
+_NAMED_CODE = re.compile(r"GLOBAL (\S+)")
 # torch's restricted loader reads what torch writes by itself.
 _PROTOCOL_MARKS = (b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
@@ -64,7 +67,7 @@ def _parse_torch(content: bytes) -> Matrix:
             found = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
     # For damaged files torch raises many kinds of errors.
     except Exception as error:
-        raise _unusable(error, "is damaged, or holds more than one array") from error
+        raise _unusable(error, "is damaged, or holds something else than an array") from error
     if isinstance(found, _PickledArray):
         return found.matrix()
     if not isinstance(found, torch.Tensor):
@@ -83,10 +86,12 @@ def _unusable(error: Exception, what: str) -> Exception:
     """Return the error for a file that cannot be read: that of its content, or of a lack of memory."""
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
         return MemoryError(str(error))
-    # What torch advises, to run the code in the file, is left out.
-    text = str(error).partition("WeightsUnpickler error:")[2] or str(error)
-    cause = text.strip().partition("\n")[0].partition(" was not an allowed global")[0]
-    return ValueError(f"{what}; no code in it was run ({shown(cause) or type(error).__name__})")
+    text = str(error)
+    if named := _NAMED_CODE.search(text):
+        return ValueError(f"holds code ({shown(named[1])}), not an array alone; no code in it was run")
+    # torch's own message advises to run the code in the file.
+    cause = "" if text.startswith("Weights only") else shown(text.partition(". ")[0].strip())
+    return ValueError(f"{what}; no code in it was run ({cause or type(error).__name__})")
 
 
 def _refuse_unreadable_archive(content: bytes) -> None:

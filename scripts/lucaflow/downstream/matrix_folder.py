@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ from lucaflow.files.usable import why_unusable
 from lucaflow.store.assembly import AcceptedRecords
 
 logger = logging.getLogger(__name__)
+
+_MOST_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class MatrixFolder:
             if found:
                 yield Batch(np.array(list(found)), list(found.values()))
         if len(self.problems) == needed.sum() > 0:
-            raise nothing_usable(self.files.folder, self.problems.values())
+            raise nothing_usable(self.files.folder, dict(sorted(self.problems.items())).values())
 
     def about(self) -> dict[str, Any]:
         """Return what was read, for the record of predictions."""
@@ -149,7 +151,7 @@ def widths_read(structure: HeadStructure, sequence_rows: np.ndarray, sides: Side
 def show_problems(folder: MatrixFolder, dataset: str, table: str) -> None:
     """Say how many sequences have no usable matrix, and why the first have none. table: that lists them all."""
     if folder.problems:
-        first: Sequence[str] = list(folder.problems.values())[:3]
+        first = list(dict.fromkeys(problem for _, problem in sorted(folder.problems.items())))[:_MOST_SHOWN]
         logger.warning(
             "%s: %d of %d sequences have no usable matrix; their records are in %s. Such as:\n  %s",
             dataset, len(folder.problems), len(folder.problems) + sum(folder.types.values()), table, "\n  ".join(first),

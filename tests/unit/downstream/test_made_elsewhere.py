@@ -53,10 +53,12 @@ def test_each_sequence_has_the_file_of_a_record_or_a_reason(tmp_path):
         ("equal", "", "d7"),
         ("equal", "", "d7"),
         ("lost", "", "d8"),
+        ("pair", "", "gene"),
+        ("pair", "", "protein"),
     )
     folder = folder_of(
         tmp_path, "matrix_P1first.pt", "matrix_P2.npy", "matrix_same.pt", "matrix_a_b.pt", "matrix_two.pt",
-        "matrix_twofiles.npy", "matrix_equal.pt", "matrix_gone.pt", "vector_lost.pt",
+        "matrix_twofiles.npy", "matrix_equal.pt", "matrix_gone.pt", "vector_lost.pt", "matrix_pair.pt",
     )  # fmt: skip
     found = find_files(records, folder)
     assert found.names == {
@@ -66,7 +68,9 @@ def test_each_sequence_has_the_file_of_a_record_or_a_reason(tmp_path):
         "matrix_a_b.pt may be of 'a/b' and 'a_b', whose sequences differ: LucaOneApp gives them one file, and keeps "
         "the first. Rename one of them and embed both again"
     )
-    assert found.problems == {
+    of_pair = "matrix_pair.pt may be of either of two sequences called 'pair': LucaOneApp gives them one file"
+    assert {found.problems[digest].partition(",")[0] for digest in ("gene", "protein")} == {of_pair}
+    assert {digest: found.problems[digest] for digest in ("d4", "d5", "d6", "d8")} == {
         "d4": clash,
         "d5": clash,
         "d6": f"matrix_twofiles.npy and matrix_two.pt in {folder} may both be its embedding; remove one",
@@ -98,5 +102,8 @@ def test_what_identifies_the_files(tmp_path, monkeypatch, large):
     touched = find_files(records, folder).identity()
     (folder / "matrix_P1.pt").write_text("changed, and longer")
     assert find_files(records, folder).identity() != touched
+    (folder / "matrix_P1.pt").unlink()
+    os.mkfifo(folder / "matrix_P1.pt")
+    assert find_files(records, folder).identity()["unreadable"] == "matrix_P1.pt", "without waiting for its content"
     (folder / "matrix_P1.pt").unlink()
     assert find_files(records, folder).identity()["unreadable"] == "FileNotFoundError"

@@ -83,7 +83,9 @@ def test_code_is_refused_and_not_run(tmp_path):
     }.items():
         with pytest.raises(ValueError, match="no code in it was run") as error:
             parse_matrix(name, content)
-        assert "safe_globals" not in str(error.value)
+        if name.endswith(".pt") and name != "bare.pt":
+            assert str(error.value) == "holds code (io.open), not an array alone; no code in it was run"
+        assert "weights_only" not in str(error.value), "torch advises to run the code"
     assert not mark.exists()
 
 
