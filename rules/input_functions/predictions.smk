@@ -63,8 +63,8 @@ def made_elsewhere_for(dataset, step):
         found = recorded.get("embeddings") or {}
         if found.get("folder") == str(folder):
             return found
-    records = Path(MOVED(checkpoints.normalize.get(dataset=dataset.name).output.records))
-    return find_files(records, folder).identity()
+    records = checkpoints.normalize.get(dataset=dataset.name).output.records
+    return find_files(Path(records), folder).identity()
 
 
 def note_of_task(wildcards):
