@@ -1,7 +1,8 @@
 """From a published checkpoint to one that every job can map into memory.
 
-Requires: the Hugging Face Hub, LucaOne's server, or a checkpoint in LucaOne's layout or a Hugging Face directory.
-Produces: the published files with SHA256SUMS where they are fetched, model.safetensors, checkpoint.json.
+Requires: the Hugging Face Hub, LucaOne's server, a checkpoint in LucaOne's layout or a Hugging Face directory, or a
+downstream model in LucaOneTasks' layout. Produces: the published files with SHA256SUMS where they are fetched,
+model.safetensors, checkpoint.json.
 
 These files are not outputs, which Snakemake would remove when a job fails or with --delete-all-output: other runs may use
 them. The output of each rule is the record that its files are complete.
@@ -12,8 +13,7 @@ include: "input_functions/checkpoints.smk"
 
 
 wildcard_constraints:
-    # Downstream models are kept beside checkpoints.
-    folder=f"(?!{PREFIX})[^/]+",
+    folder="[^/]+",
     published="[^/]+",
 
 
@@ -56,11 +56,11 @@ checkpoint convert_checkpoint:
     resources:
         mem_mb=16000,
     params:
-        llm_version=version_of_folder,
-        llm_step=step_of_folder,
+        source=source_of,
+        task=task_of,
         digests=digests_of_packaged,
-        settings=origin_of_folder,
+        settings=settings_of_conversion,
     message:
-        "Converting the checkpoint {wildcards.folder}"
+        "Converting {wildcards.folder}"
     script:
         "../scripts/convert_checkpoint.py"

@@ -1,8 +1,7 @@
 """Downstream models, and the embeddings they were trained on.
 
-Requires: a downstream model (LucaOne's server, a LucaOneTasks root, or packaged), normalised sequences, the checkpoint
-that the model names. Produces: the converted model beside the checkpoints, and results/{dataset}/heads, where no other
-embedding serves.
+Requires: converted downstream models, normalised sequences, and the encoders that the models name.
+Produces: results/{dataset}/heads, where no other embedding serves.
 """
 
 
@@ -11,32 +10,7 @@ include: "input_functions/downstream.smk"
 
 wildcard_constraints:
     task="|".join(map(re.escape, HEADS)) or "(?!)",
-    head=f"{PREFIX}[^/]+",
     llm=NAME_WITH_STEP,
-
-
-checkpoint convert_head:
-    input:
-        fetched=once_head_is_fetched,
-        current=unless_head_converted,
-    output:
-        receipt=update(f"{CHECKPOINTS}/{{head}}/receipts/convert.json"),
-    log:
-        "logs/convert_head/{head}.log",
-    retries: 0
-    localrule: True
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=4000,
-    params:
-        head=head_of,
-        name=name_of_head,
-        settings=settings_of_head,
-    message:
-        "Converting the downstream model {wildcards.head}"
-    script:
-        "../scripts/convert_head.py"
 
 
 checkpoint plan_heads:

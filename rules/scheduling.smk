@@ -29,7 +29,6 @@ JobScheduler._schedule_reevalutation = look_again
 OF_MODELS = (
     "fetch_checkpoint",
     "convert_checkpoint",
-    "convert_head",
     "plan_heads",
     "predict",
     "predict_and_evaluate",

@@ -1,74 +1,52 @@
-"""Convert a published checkpoint to safetensors once."""
+"""Convert a published encoder or downstream model to safetensors once."""
 
-import logging
 from pathlib import Path
+from typing import Any
 
-from lucaflow.checkpoints.checksums import remove_damaged
-from lucaflow.checkpoints.conversion import convert_in_subprocess, is_converted
-from lucaflow.checkpoints.converted_checkpoint import (
-    CHECKPOINT_RECORD,
-    MODEL_NAME,
-    holds_recorded_weights,
-    is_fetched,
-    published_files,
-    published_folder,
-    read_record,
-)
-from lucaflow.checkpoints.fetched_record import LOCK_NAME
-from lucaflow.checkpoints.layouts import Origin
-from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.conversion_job import convert_source
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, encoder_source, read_record
+from lucaflow.checkpoints.registry import read_checkpoints
+from lucaflow.config.datasets import read_datasets
+from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
+from lucaflow.downstream.models import HeadOrigin, TrainedHead, is_embedded_for, read_head, refuse_other_model
 from lucaflow.errors import CheckpointError
-from lucaflow.files.checksums import sha256_of
-from lucaflow.files.locks import locked
-from lucaflow.files.receipts import receipt_path, write_receipt
-from lucaflow.files.space import explaining_a_full_disk
+from lucaflow.files.receipts import write_receipt
 from lucaflow.logs import reporting_to
-from lucaflow.versions import CHECKPOINT_CONVERSION_VERSION
-
-logger = logging.getLogger("lucaflow")
+from lucaflow.schemas import read_yaml
 
 
-def main(folder: Path) -> None:
-    """Check the published files against their checksums, if there are any, and convert them into `folder`."""
-    settings, clone = snakemake.config["checkpoints"], Path(snakemake.scriptdir).parent
-    model = Model(snakemake.params.llm_version, snakemake.params.llm_step)
-    if not is_fetched(model, settings):
-        convert_once(model, published_files(model, settings, clone), folder)
+def refuse_without_checkpoint(head: TrainedHead) -> None:
+    """Raise ConfigError or CheckpointError if the encoder that a downstream model was trained on is not available.
+
+    Where all embeddings for it were made elsewhere it is not needed. These must be by that encoder.
+    """
+    config, model, clone = snakemake.config, head.reading.model, Path(snakemake.scriptdir).parent
+    datasets = read_datasets(Path(config["datasets"]), schema("datasets"), config)
+    refuse_other_model(snakemake.params.task, model, datasets.values())
+    if not is_embedded_for(snakemake.params.task, datasets.values()):
         return
-    # The name of the folder tells the source and its revision.
-    if holds_recorded_weights(folder, CHECKPOINT_RECORD, CHECKPOINT_CONVERSION_VERSION):
-        logger.info("%s was converted by an earlier run", model.name)
-        return
-    published = published_folder(model, settings)
-    with locked(published / LOCK_NAME, f"fetching {model.name}"):
-        remove_damaged(published)
+    registry = read_checkpoints(clone / "resources/checkpoints.tsv", schema("checkpoints"))
+    refuse_missing_checkpoint(head.task.name, model, config, stated_models(config, datasets.values()), registry)
+    source = encoder_source(model, config["checkpoints"], clone)
+    if not (source.is_fetched or (source.folder / CHECKPOINT_RECORD).is_file()):
         try:
-            convert_once(model, published_files(model, settings, clone), folder)
+            source.located()
         except CheckpointError as error:
-            hint = f"If the fetched files are damaged, delete {published} and run `snakemake fetch`."
-            raise CheckpointError(f"{error} {hint}") from error
+            raise CheckpointError(
+                f"task {head.task.name} was trained on embeddings by {model.name}. {error}"
+            ) from error
 
 
-def convert_once(model: Model, origin: Origin, folder: Path) -> None:
-    """Convert the files, unless another run has converted them."""
-    for path in origin.files:
-        expected = snakemake.params.digests.get(path.name)
-        if expected and (found := sha256_of(path)) != expected:
-            raise CheckpointError(f"{path} has SHA-256 {found}, expected {expected}. Fetch it again.")
-    with locked(folder / ".lock", f"converting {model.name}"), explaining_a_full_disk(folder, "Nothing was converted"):
-        if is_converted(origin, folder):
-            logger.info("%s was converted by another run", model.name)
-            return
-        receipt_path(folder, "convert").unlink(missing_ok=True)
-        record = convert_in_subprocess(origin, model, folder)
-    logger.info("converted %s: %d parameters, sha256 %s", model.name, record["parameters"], record["network_sha256"])
+def schema(name: str) -> Any:
+    return read_yaml(Path(snakemake.scriptdir).parent / f"config/schemas/{name}.schema.yaml")
 
 
 if __name__ == "__main__":
-    receipt = Path(snakemake.output.receipt)
-    converted = receipt.parents[1]
+    source = snakemake.params.source
     with reporting_to(snakemake.log[0]):
-        main(converted)
-        weights = {converted / MODEL_NAME: read_record(converted)["model"]}
-        outputs = [converted / CHECKPOINT_RECORD, *weights]
-        write_receipt(receipt, snakemake.params.settings, outputs, known=weights)
+        convert_source(source, snakemake.params.digests)
+        if isinstance(source, HeadOrigin):
+            refuse_without_checkpoint(read_head(source.folder))
+        weights = {source.folder / MODEL_NAME: read_record(source.folder)["model"]}
+        outputs = [source.folder / CHECKPOINT_RECORD, *weights]
+        write_receipt(Path(snakemake.output.receipt), snakemake.params.settings, outputs, known=weights)

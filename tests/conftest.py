@@ -55,7 +55,7 @@ def golden_checkpoints(manifest: dict[str, Any], tmp_path_factory: pytest.TempPa
     for name, entry in manifest["checkpoints"].items():
         model = Model(entry["llm_version"], int(entry["llm_step"]))
         folder = tmp_path_factory.mktemp(name)
-        convert(locate(GOLDEN / entry["llm_dir"], model), model, folder)
+        convert(locate(GOLDEN / entry["llm_dir"], model), folder)
         arrays = dict(np.load(GOLDEN / entry["arrays"]))
         loaded[name] = GoldenCheckpoint(folder, load_encoder(folder), arrays)
     return loaded

@@ -3,11 +3,10 @@
 from lucaflow.checkpoints.model import NAME_WITH_STEP
 from lucaflow.config.datasets import stated_tasks
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
-from lucaflow.downstream.models import HEAD_RECORD, is_embedded_for, locate_head, read_head
+from lucaflow.downstream.models import is_embedded_for, read_head
 from lucaflow.downstream.models import refuse_other_model, refuse_unfit, resolve_heads
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
-from lucaflow.versions import HEAD_CONVERSION_VERSION
 
 try:
     HEADS = resolve_heads(
@@ -45,20 +44,6 @@ if workflow.is_main_process:
                 logger.warning(f"heads.embeddings: {shown(dataset.made_elsewhere)}: there is no such folder.")
 
 
-def head_in(folder):
-    """Return the downstream model whose converted files are kept in a folder, by the folder's name."""
-    return next(head for head in HEADS.values() if head.folder.name == folder)
-
-
-def head_of(wildcards):
-    return head_in(wildcards.head)
-
-
-def name_of_head(wildcards):
-    """Return the name of the task whose converted model is kept in a folder."""
-    return next(name for name, head in HEADS.items() if head.folder.name == wildcards.head)
-
-
 def head_folder(wildcards):
     """Return the folder of a task's converted model."""
     return str(HEADS[wildcards.task].folder)
@@ -77,44 +62,8 @@ def tasks_to_embed_for(dataset):
 def converted_head(task):
     """Return a task's model as its record describes it, once it is converted."""
     folder = HEADS[task].folder
-    checkpoints.convert_head.get(head=folder.name)
+    checkpoints.convert_checkpoint.get(folder=folder.name)
     return read_head(folder)
-
-
-def once_head_is_fetched(wildcards):
-    """Wait for the files of a downstream model, if they are fetched and its conversion needs them. Adds no input."""
-    head = head_of(wildcards)
-    if head.is_fetched and not converted.is_unrecorded(head.folder, HEAD_RECORD, HEAD_CONVERSION_VERSION):
-        wait_for_files(head.root, head.folder, origin_of_head(head))
-    return []
-
-
-def origin_of_head(head):
-    """Return what identifies the files that a downstream model is converted from.
-
-    While the files are out of reach, an existing conversion is used; without either, the job raises the full error.
-    """
-    if head.is_fetched:
-        return downstream_settings.fetched_head_settings(head)
-    try:
-        return downstream_settings.head_settings(locate_head(head.root, head.task))
-    except LucaFlowError:
-        recorded = receipts.recorded_settings(receipt_of_converted(head.folder)) if head.recorded else None
-        return recorded or downstream_settings.head_settings(None)
-
-
-def settings_of_head(wildcards):
-    return origin_of_head(head_of(wildcards))
-
-
-def unless_head_converted(wildcards):
-    """Let a downstream model be converted again if its receipt is for other files. Adds no input."""
-    folder = head_of(wildcards).folder
-    receipt = receipt_of_converted(folder)
-    force_unless_current(
-        [str(receipt)], receipt, settings_of_head(wildcards), [folder / HEAD_RECORD], missing=True
-    )
-    return []
 
 
 def request_of(task):

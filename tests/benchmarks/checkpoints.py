@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from networks import FULL
 
-from lucaflow.checkpoints.conversion import convert_in_subprocess
-from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME
+from lucaflow.checkpoints.conversion_job import convert_in_subprocess
+from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME, EncoderSource
 from lucaflow.checkpoints.fetching import fetch
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.loading import load_encoder
@@ -77,8 +77,8 @@ def stage_fetch(folder: Path, address: str) -> None:
 
 def stage_convert(folder: Path, _: str) -> None:
     published = folder / "published"
-    origin = Origin("lucaone", published / "config.json", (published / "pytorch.pth",))
-    convert_in_subprocess(origin, Model("lucaone", 1), folder / "converted")
+    origin = Origin(Model("lucaone", 1), "lucaone", published / "config.json", (published / "pytorch.pth",))
+    convert_in_subprocess(EncoderSource.converter, origin, folder / "converted")
 
 
 def stage_load(folder: Path, _: str) -> None:

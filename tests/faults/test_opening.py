@@ -16,9 +16,10 @@ import pytest
 import torch
 from golden_cases import PACKAGED
 
-from lucaflow.checkpoints import conversion
-from lucaflow.checkpoints.conversion import convert, convert_in_subprocess, is_converted
-from lucaflow.checkpoints.converted_checkpoint import read_record
+from lucaflow.checkpoints import conversion_job
+from lucaflow.checkpoints.conversion import convert
+from lucaflow.checkpoints.conversion_job import convert_in_subprocess
+from lucaflow.checkpoints.converted_checkpoint import EncoderSource, is_converted, read_record
 from lucaflow.checkpoints.layouts import Origin, locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
@@ -73,9 +74,9 @@ def test_a_pickle_that_would_do_something(tmp_path, write):
     path = tmp_path / "pytorch.pth"
     write(path, mark)
     mark.unlink(missing_ok=True)
-    origin = Origin("lucaone", T1 / "llm/models/lucaone/lucaone/checkpoint-step36000000/config.json", (path,))
+    origin = Origin(MODEL, "lucaone", T1 / "llm/models/lucaone/lucaone/checkpoint-step36000000/config.json", (path,))
     with pytest.raises(CheckpointError, match="no code in it was run"):
-        convert_in_subprocess(origin, MODEL, tmp_path / "out")
+        convert_in_subprocess(EncoderSource.converter, origin, tmp_path / "out")
     assert not mark.exists()
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").glob("*.safetensors"))
 
@@ -115,9 +116,9 @@ def test_an_archive_whose_members_share_their_bytes(tmp_path):
 
 def test_a_process_that_takes_too_much_memory_is_ended_and_named(tmp_path, monkeypatch):
     """The bound is put below what the process has already."""
-    monkeypatch.setattr(conversion, "_MEMORY_OF_TORCH", 50_000_000)
+    monkeypatch.setattr(conversion_job, "_MEMORY_OF_TORCH", 50_000_000)
     with pytest.raises(CheckpointError, match=r"the process that read pytorch.pth in .* was ended .* memory"):
-        convert_in_subprocess(locate(T1, MODEL), MODEL, tmp_path)
+        convert_in_subprocess(EncoderSource.converter, locate(T1, MODEL), tmp_path)
 
 
 HEADER = {"x": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}
@@ -189,7 +190,7 @@ def test_wrong_architecture_numbers(tmp_path, monkeypatch, changed, words):
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**json.loads(origin.config.read_text()), **changed}))
     with pytest.raises(CheckpointError, match=rf"config.json .*{words}"):
-        convert(Origin("lucaone", config, origin.weights), MODEL, tmp_path / "out")
+        convert(Origin(MODEL, "lucaone", config, origin.weights), tmp_path / "out")
 
 
 def changed_state(folder: Path, change) -> Origin:
@@ -198,7 +199,7 @@ def changed_state(folder: Path, change) -> Origin:
     state = torch.load(origin.weights[0], weights_only=True)
     change(state)
     torch.save(state, folder / "pytorch.pth")
-    return Origin("lucaone", origin.config, (folder / "pytorch.pth",))
+    return Origin(MODEL, "lucaone", origin.config, (folder / "pytorch.pth",))
 
 
 FC1 = "layers.0.fc1.weight"
@@ -223,7 +224,7 @@ FC1 = "layers.0.fc1.weight"
 )
 def test_tensors_that_cannot_be_used(tmp_path, change, words):
     with pytest.raises(CheckpointError, match=words):
-        convert(changed_state(tmp_path, change), MODEL, tmp_path / "out")
+        convert(changed_state(tmp_path, change), tmp_path / "out")
 
 
 def test_a_shape_that_is_larger_than_what_the_file_holds(tmp_path):
@@ -233,15 +234,15 @@ def test_a_shape_that_is_larger_than_what_the_file_holds(tmp_path):
         state["embed_tokens.weight"] = torch.zeros(1).expand(39, 10**12)
 
     with pytest.raises(CheckpointError, match=r"embed_tokens.weight has shape .* 156.0 TB, but the file holds 4 bytes"):
-        convert(changed_state(tmp_path, expand), MODEL, tmp_path / "out")
+        convert(changed_state(tmp_path, expand), tmp_path / "out")
 
 
 def test_parameters_are_tensors_too(tmp_path):
     def as_parameter(state):
         state[FC1] = torch.nn.Parameter(state[FC1])
 
-    record = convert(changed_state(tmp_path, as_parameter), MODEL, tmp_path / "out")
-    assert record["model"] == convert(locate(T1, MODEL), MODEL, tmp_path / "plain")["model"]
+    record = convert(changed_state(tmp_path, as_parameter), tmp_path / "out")
+    assert record["model"] == convert(locate(T1, MODEL), tmp_path / "plain")["model"]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -272,7 +273,7 @@ def test_damaged_files_are_refused_by_name(tmp_path):
 
 
 def test_a_flipped_byte_in_a_converted_checkpoint(tmp_path):
-    convert(locate(T1, MODEL), MODEL, tmp_path)
+    convert(locate(T1, MODEL), tmp_path)
     assert is_converted(locate(T1, MODEL), tmp_path)
     path = tmp_path / "model.safetensors"
     content = bytearray(path.read_bytes())
@@ -285,5 +286,8 @@ def test_a_flipped_byte_in_a_converted_checkpoint(tmp_path):
 
 def test_a_conversion_in_another_process_is_the_same(tmp_path):
     origin = locate(T1, MODEL)
-    apart, here = (way(origin, MODEL, tmp_path / name) for name, way in (("a", convert_in_subprocess), ("b", convert)))
+    apart, here = (
+        convert_in_subprocess(EncoderSource.converter, origin, tmp_path / "a"),
+        convert(origin, tmp_path / "b"),
+    )
     assert apart["model"] == here["model"] == read_record(tmp_path / "a")["model"]

@@ -8,12 +8,15 @@ import pytest
 from golden_cases import PACKAGED
 from safetensors import safe_open
 
-from lucaflow.checkpoints.conversion import convert, is_converted
-from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
+from lucaflow.checkpoints.conversion import convert
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, is_converted, read_record
 from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.state_dicts import network_sha256
+from lucaflow.downstream.conversion import convert as convert_head
+from lucaflow.downstream.conversion import load_head
+from lucaflow.downstream.models import choose_task, locate_head
 from lucaflow.encoders.lucaone import LucaOne
 from lucaflow.errors import CheckpointError
 from lucaflow.files.sealed import sealed
@@ -26,7 +29,7 @@ DAMAGED = r"model.safetensors is damaged: its SHA-256 is [0-9a-f]{64}, expected 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("converted")
-    convert(locate(T1, MODEL), MODEL, folder)
+    convert(locate(T1, MODEL), folder)
     return folder
 
 
@@ -156,6 +159,32 @@ def test_a_tensor_that_only_the_record_has(folder):
     change_record(folder, lambda record: record["sha256_of_parts"].update({"layers.9.fc1.weight": "0" * 64}))
     with pytest.raises(CheckpointError, match=r"checkpoint.json is damaged: its SHA-256 of layers.9.fc1.weight"):
         load_encoder(folder)
+
+
+def test_a_byte_of_a_downstream_model(tmp_path):
+    """Of each tensor, of the header, and of the record: what it says of classes and lengths is not in the weights."""
+    task, _ = choose_task(PACKAGED / "downstream", "ProtLoc", None)
+    convert_head(locate_head(PACKAGED / "downstream", task), tmp_path)
+    load_head(tmp_path)
+    path = tmp_path / MODEL_NAME
+    content = path.read_bytes()
+    places, start = places_of_tensors(tmp_path)
+    for place in (0, start - 1, *(last for _, last in places.values())):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(CheckpointError, match=DAMAGED):
+            load_head(tmp_path)
+    path.write_bytes(content)
+    record = tmp_path / CHECKPOINT_RECORD
+    record.write_text(record.read_text().replace("protloc_c03", "protloc_c04"))
+    with pytest.raises(CheckpointError, match="its content does not have the SHA-256 that it holds"):
+        load_head(tmp_path)
+
+
+def test_a_downstream_model_is_no_encoder(tmp_path):
+    task, _ = choose_task(PACKAGED / "downstream", "ProtLoc", None)
+    convert_head(locate_head(PACKAGED / "downstream", task), tmp_path)
+    with pytest.raises(CheckpointError, match="its family is 'lucaonetasks', expected one of lucaone, esm2"):
+        load_encoder(tmp_path)
 
 
 def test_a_whole_file_is_loaded(folder):

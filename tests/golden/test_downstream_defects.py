@@ -18,7 +18,8 @@ from lucaflow.checkpoints.conversion import convert
 from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.loading import load_encoder
 from lucaflow.checkpoints.model import Model
-from lucaflow.downstream.conversion import convert_head, load_head
+from lucaflow.downstream.conversion import convert as convert_head
+from lucaflow.downstream.conversion import load_head
 from lucaflow.downstream.inputs import rows_for_head
 from lucaflow.downstream.models import choose_task, locate_head, read_head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest
@@ -36,7 +37,7 @@ TRUNCATION = 40
 def encoder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder")
     model = Model("lucaone", 5600000)
-    convert(locate(GOLDEN, model), model, folder)
+    convert(locate(GOLDEN, model), folder)
     return load_encoder(folder)
 
 
@@ -90,8 +91,8 @@ def test_d7_weights_of_a_loss_do_not_matter(tmp_path):
     log = next(root.glob("logs/ProtLoc/**/logs.txt"))
     arguments, end = json.JSONDecoder().raw_decode(log.read_text())
     log.write_text(json.dumps({**arguments, "weight": "2,50,1,5,8,10"}, indent=2) + log.read_text()[end:])
-    again = convert_head(locate_head(root, choose_task(root, "ProtLoc", None)[0]), tmp_path / "head")
-    assert again.labels == tuple(f"protloc_c{index:02}" for index in range(6))
+    convert_head(locate_head(root, choose_task(root, "ProtLoc", None)[0]), tmp_path / "head")
+    assert read_head(tmp_path / "head").labels == tuple(f"protloc_c{index:02}" for index in range(6))
 
 
 def test_d13_a_matrix_that_is_cut_keeps_its_first_rows():

@@ -48,7 +48,7 @@ def converted(tmp_path_factory):
         published = config.parent
         model = Model(published.name, None)
         folders[published.name] = tmp_path_factory.mktemp(published.name)
-        convert(locate(published, model), model, folders[published.name])
+        convert(locate(published, model), folders[published.name])
     return folders
 
 

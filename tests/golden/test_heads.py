@@ -7,7 +7,7 @@ import pytest
 import torch
 from golden_cases import PACKAGED, golden_folder
 
-from lucaflow.downstream.conversion import convert_head, load_head
+from lucaflow.downstream.conversion import convert, load_head
 from lucaflow.downstream.inputs import rows_for_head
 from lucaflow.downstream.models import choose_task, locate_head
 from lucaflow.downstream.pooling import POOLINGS, pooler
@@ -27,7 +27,7 @@ RUNS = sorted({run for task in MANIFEST["tasks"].values() for run in task["runs"
 def trained(request, tmp_path_factory):
     """A converted head, and what was recorded."""
     folder = tmp_path_factory.mktemp("head")
-    convert_head(locate_head(GOLDEN, choose_task(GOLDEN, request.param, None)[0]), folder)
+    convert(locate_head(GOLDEN, choose_task(GOLDEN, request.param, None)[0]), folder)
     return load_head(folder), dict(np.load(GOLDEN / f"vectors/{request.param}.npz"))
 
 

@@ -196,7 +196,7 @@ def recorded(device: torch.device, folder: Path) -> str:
         case = cases[f"{name}/forward/batch-padded"]
         model, converted = Model(entry["llm_version"], int(entry["llm_step"])), folder / name
         converted.mkdir()
-        convert(locate(GOLDEN / entry["llm_dir"], model), model, converted)
+        convert(locate(GOLDEN / entry["llm_dir"], model), converted)
         ids = torch.tensor(case["inputs"]["input_ids"])
         types = torch.tensor(case["inputs"]["token_type_ids"] or torch.zeros_like(ids).tolist())
         lengths = case["inputs"].get("valid_lengths", [ids.shape[1]] * len(ids))

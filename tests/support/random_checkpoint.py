@@ -13,6 +13,9 @@ from lucaflow.checkpoints.state_dicts import network_sha256, write_parameters
 from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 from lucaflow.files.checksums import size_and_sha256
 from lucaflow.files.sealed import sealed
+from lucaflow.versions import CONVERSION_VERSION
+
+OF_A_CONVERSION = {"family": LucaOne.family, "origin": {}, "converter_version": CONVERSION_VERSION}
 
 
 def write_checkpoint(folder: Path, config: EncoderConfig) -> Path:
@@ -36,5 +39,6 @@ def write_checkpoint(folder: Path, config: EncoderConfig) -> Path:
     digests = write_parameters(model, shapes, tensor_of, {"encoder": json.dumps(asdict(config), sort_keys=True)})
     network = network_sha256(digests, shapes, asdict(config))
     record = {"model": size_and_sha256(model), "network_sha256": network, "sha256_of_parts": digests}
-    (folder / CHECKPOINT_RECORD).write_text(json.dumps(sealed({**record, "encoder": asdict(config)})))
+    record |= {**OF_A_CONVERSION, "encoder": asdict(config)}
+    (folder / CHECKPOINT_RECORD).write_text(json.dumps(sealed(record)))
     return folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,28 +11,24 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
-from lucaflow.checkpoints.architecture import refuse_unconfirmed
 from lucaflow.checkpoints.checksums import damage_of_weights
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, read_record
 from lucaflow.checkpoints.state_dicts import HEADER, sha256_of_tensor
-from lucaflow.encoders.families import recorded_family
-from lucaflow.encoders.interface import Encoder
 from lucaflow.errors import CheckpointError
 
-_ANEW = f"Delete {CHECKPOINT_RECORD} and run `snakemake fetch`, which converts the checkpoint anew"
+ANEW = f"Delete {CHECKPOINT_RECORD} and run `snakemake fetch`, which converts the checkpoint anew"
 
 
 @dataclass(frozen=True)
 class CheckedWeights:
-    """The tensors of a converted checkpoint.
+    """The tensors of a converted model, an encoder or a downstream model.
 
-    network: its family; config: its architecture; digests: the recorded SHA-256 of each tensor in the file, by name.
+    record: content of checkpoint.json; shapes: of each tensor in the file, by name.
     """
 
     folder: Path
-    network: type[Encoder]
-    config: Any
-    digests: Mapping[str, str]
+    record: Mapping[str, Any]
+    shapes: Mapping[str, Sequence[int]]
 
     @classmethod
     def of(cls, folder: Path) -> CheckedWeights:
@@ -53,39 +49,26 @@ class CheckedWeights:
             )
         if _sha256_of_header(path) != digests.get(HEADER):
             raise damage_of_weights(folder, "the header")
-        network, config = _architecture_of(record, folder)
-        weights = cls(folder, network, config, {key: digests[key] for key in digests if key != HEADER})
         with safe_open(path, "pt") as file:
-            if differing := weights.digests.keys() ^ set(file.keys()):
+            if differing := (digests.keys() - {HEADER}) ^ set(file.keys()):
                 raise damage_of_weights(folder, min(differing))
-            shapes = {name: file.get_slice(name).get_shape() for name in weights.digests}
-        refuse_unconfirmed(network, config, shapes, folder / CHECKPOINT_RECORD, _ANEW)
-        return weights
+            return cls(folder, record, {name: file.get_slice(name).get_shape() for name in digests if name != HEADER})
 
     def require(self, names: Iterable[str]) -> None:
         """Raise CheckpointError unless the file has all of these tensors."""
-        if missing := set(names) - self.digests.keys():
+        if missing := set(names) - self.shapes.keys():
             raise CheckpointError(
                 f"{self.folder / MODEL_NAME} has no {min(missing)}, which the network in {CHECKPOINT_RECORD} needs. "
-                f"{_ANEW}."
+                f"{ANEW}."
             )
 
     def tensor(self, name: str) -> Tensor:
         """Return a memory-mapped tensor. Raises CheckpointError if it does not have its recorded SHA-256."""
         with safe_open(self.folder / MODEL_NAME, "pt") as file:
             tensor = file.get_tensor(name)
-        if sha256_of_tensor(tensor) != self.digests[name]:
+        if sha256_of_tensor(tensor) != self.record["sha256_of_parts"][name]:
             raise damage_of_weights(self.folder, name)
         return tensor
-
-
-def _architecture_of(record: Mapping[str, Any], folder: Path) -> tuple[type[Encoder], Any]:
-    """Return family and architecture in the record of a converted checkpoint. Raises CheckpointError for none."""
-    try:
-        network = recorded_family(record)
-        return network, network.architecture(**record["encoder"])
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{folder / CHECKPOINT_RECORD} does not describe a network: {error}. {_ANEW}.") from error
 
 
 def _sha256_of_header(path: Path) -> str:

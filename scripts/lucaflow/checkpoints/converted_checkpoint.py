@@ -1,26 +1,134 @@
-"""Where are published and converted checkpoints kept, and what does the record of a converted one say?"""
+"""Where are published and converted checkpoints kept, and what does the record of a converted one say?
+
+The same for encoders and downstream models: a folder with `model.safetensors`, and with `checkpoint.json`, the record.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from lucaflow.checkpoints.known_models import MODELS
 from lucaflow.checkpoints.layouts import Origin, is_huggingface, locate, locate_fetched, locate_own
 from lucaflow.checkpoints.model import Model, default_model, named_model
+from lucaflow.checkpoints.registry import Place, Registry
 from lucaflow.errors import CheckpointError
-from lucaflow.files.checksums import sha256_of
+from lucaflow.files.checksums import sha256_of, size_and_sha256
 from lucaflow.files.json_files import parse_json
 from lucaflow.files.receipts import receipt_path
 from lucaflow.files.sealed import refuse_changed
+from lucaflow.versions import CONVERSION_VERSION
 
 # Values of `checkpoints.source` that mean a download.
 FETCHED_SOURCES = ("huggingface", "server")
 CHECKPOINT_RECORD = "checkpoint.json"
 MODEL_NAME = "model.safetensors"
+
+
+class PublishedFiles(Protocol):
+    """The files that a model is converted from.
+
+    name: of the model, for messages; root: the folder that holds them all, perhaps in folders; stated: what the record
+    says of the model besides its files, such as its name.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def root(self) -> Path: ...
+    @property
+    def files(self) -> tuple[Path, ...]: ...
+    @property
+    def stated(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class ModelSource(ABC):
+    """Where the files of an encoder or a downstream model come from, and where it is converted to.
+
+    source: `packaged`, `local`, `server` or `huggingface`; root: the folder of its published files, once they are
+    there; folder: of the converted model; converter: the module whose `convert` makes it of the files. That needs
+    torch, which is not loaded to plan a run.
+    """
+
+    source: str
+    root: Path
+    folder: Path
+    converter: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the model, for messages."""
+
+    @property
+    @abstractmethod
+    def fetched_settings(self) -> dict[str, Any]:
+        """The settings that decide which files are fetched."""
+
+    @abstractmethod
+    def places(self, registry: Registry) -> tuple[Place, ...]:
+        """Return the places of the files of a fetched or packaged model. registry: those of encoders."""
+
+    @abstractmethod
+    def located(self) -> PublishedFiles:
+        """Return the published files. Raises CheckpointError if some are missing."""
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the files are downloaded, rather than local or packaged."""
+        return self.source in FETCHED_SOURCES
+
+
+@dataclass(frozen=True)
+class EncoderSource(ModelSource):
+    """Where an encoder comes from.
+
+    revision: of a repository on the Hub; has_own_place: whether the mapping `checkpoints.path` has a folder for it.
+    """
+
+    model: Model
+    revision: str | None
+    has_own_place: bool
+
+    converter = "lucaflow.checkpoints.conversion"
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def fetched_settings(self) -> dict[str, Any]:
+        return {**asdict(self.model), "source": self.source, "revision": self.revision}
+
+    def places(self, registry: Registry) -> tuple[Place, ...]:
+        return registry.places(self.model, self.source)
+
+    def located(self) -> Origin:
+        if self.has_own_place:
+            return locate_own(self.root, self.model)
+        return locate_fetched(self.root, self.model, self.source) if self.is_fetched else locate(self.root, self.model)
+
+
+def encoder_source(model: Model, settings: Mapping[str, Any], clone: Path) -> EncoderSource:
+    """Return where an encoder comes from. settings: the section `checkpoints` of the configuration.
+
+    Copies of a model from two sources never share a folder. The folder of a fetched one is named without any path, so
+    that the directory can be moved to another machine.
+    """
+    directory, source, own = Path(settings["directory"]), source_of(model, settings), own_place(model, settings)
+    if source in FETCHED_SOURCES:
+        revision = settings["revision"] if source == "huggingface" else None
+        name = folder_name(model.name, source, revision) if revision else f"{model.name}-{source}"
+        return EncoderSource(source, directory / "published" / name, directory / name, model, revision, False)
+    root = own or (clone / model.packaged if model.packaged else Path(settings["path"]))
+    folder = directory / folder_name(model.name, source, str(root.resolve()))
+    return EncoderSource(source, root, folder, model, None, own is not None)
 
 
 def own_names(settings: Mapping[str, Any]) -> list[str]:
@@ -45,49 +153,14 @@ def source_of(model: Model, settings: Mapping[str, Any]) -> str:
     return "packaged" if model.packaged else settings["source"]
 
 
-def is_fetched(model: Model, settings: Mapping[str, Any]) -> bool:
-    """Return whether a model is downloaded, rather than local or packaged."""
-    return source_of(model, settings) in FETCHED_SOURCES
-
-
-def published_folder(model: Model, settings: Mapping[str, Any]) -> Path:
-    """Return the folder for the published files of a downloaded checkpoint."""
-    return Path(settings["directory"]) / "published" / _name_of_fetched(model, settings)
-
-
 def converted_folder(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
-    """Return the folder of a converted checkpoint. Copies of a model from two sources never share a folder."""
-    directory, source = Path(settings["directory"]), source_of(model, settings)
-    if is_fetched(model, settings):
-        return directory / _name_of_fetched(model, settings)
-    return directory / folder_name(model.name, source, str(_source_root(model, settings, clone).resolve()))
-
-
-def _name_of_fetched(model: Model, settings: Mapping[str, Any]) -> str:
-    """Return a folder name without any path, so that the directory can be moved to another machine."""
-    source = source_of(model, settings)
-    revision = settings["revision"] if source == "huggingface" else None
-    return folder_name(model.name, source, revision) if revision else f"{model.name}-{source}"
+    """Return the folder of a converted encoder. settings: the section `checkpoints` of the configuration."""
+    return encoder_source(model, settings, clone).folder
 
 
 def folder_name(name: str, source: str, place: str) -> str:
     """Return the name of a folder for a converted model. place: tells it from others of the same source."""
     return f"{name}-{source}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
-
-
-def _source_root(model: Model, settings: Mapping[str, Any], clone: Path) -> Path:
-    if place := own_place(model, settings):
-        return place
-    return clone / model.packaged if model.packaged else Path(settings["path"])
-
-
-def published_files(model: Model, settings: Mapping[str, Any], clone: Path) -> Origin:
-    """Find the downloaded, local or packaged files to convert. Raises CheckpointError if some are missing."""
-    if place := own_place(model, settings):
-        return locate_own(place, model)
-    if not is_fetched(model, settings):
-        return locate(_source_root(model, settings, clone), model)
-    return locate_fetched(published_folder(model, settings), model, source_of(model, settings))
 
 
 def model_of_folder(name: str) -> Model:
@@ -96,24 +169,41 @@ def model_of_folder(name: str) -> Model:
     return named_model(stem) or Model(stem, None)
 
 
-def is_unrecorded(folder: Path, record_name: str, converter_version: int) -> bool:
+def is_converted(files: PublishedFiles, folder: Path) -> bool:
+    """Return whether a folder holds an undamaged conversion of the same files. All of them are read."""
+    try:
+        record = read_record(folder)
+    except CheckpointError:
+        return False
+    weights = folder / MODEL_NAME
+    return (
+        record["converter_version"] == CONVERSION_VERSION
+        and files.stated.items() <= record.items()
+        and sorted((Path(name).name, entry["sha256"]) for name, entry in record["origin"].items())
+        == sorted((path.name, sha256_of(path)) for path in files.files)
+        and weights.is_file()
+        and size_and_sha256(weights) == record["model"]
+    )
+
+
+def is_unrecorded(folder: Path) -> bool:
     """Return whether a folder holds a conversion by this version of the converter whose receipt was removed.
 
-    record_name: of the record in the folder. The weights are not read, so they may be damaged.
+    The weights are not read, so they may be damaged.
     """
     try:
-        record, size = parse_json(folder / record_name), (folder / MODEL_NAME).stat().st_size
-        complete = record["converter_version"] == converter_version and record["model"]["bytes"] == size
+        record, size = parse_json(folder / CHECKPOINT_RECORD), (folder / MODEL_NAME).stat().st_size
+        complete = record["converter_version"] == CONVERSION_VERSION and record["model"]["bytes"] == size
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return complete and not receipt_path(folder, "convert").exists()
 
 
-def holds_recorded_weights(folder: Path, record_name: str, converter_version: int) -> bool:
+def holds_recorded_weights(folder: Path) -> bool:
     """Return whether `is_unrecorded`, and the weights have the SHA-256 in the record. The weights are read."""
-    if not is_unrecorded(folder, record_name, converter_version):
+    if not is_unrecorded(folder):
         return False
-    return bool(sha256_of(folder / MODEL_NAME) == parse_json(folder / record_name)["model"]["sha256"])
+    return bool(sha256_of(folder / MODEL_NAME) == parse_json(folder / CHECKPOINT_RECORD)["model"]["sha256"])
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -121,9 +211,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     path = folder / CHECKPOINT_RECORD
     try:
         record = parse_json(path)
-        record["model"]["sha256"], record["model"]["bytes"], record["encoder"]
+        record["model"]["sha256"], record["model"]["bytes"]
         refuse_changed(record)
-        record["network_sha256"]
+        record["network_sha256"], record["family"], record["origin"], record["converter_version"]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CheckpointError(_not_converted(folder)) from error
     except (OSError, ValueError, KeyError, TypeError) as error:

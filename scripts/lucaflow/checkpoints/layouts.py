@@ -6,8 +6,9 @@ with `model.safetensors` and `checkpoint.json`; all later steps read only these 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError, quoted
@@ -30,8 +31,9 @@ _HUGGINGFACE_WEIGHTS = (
 
 @dataclass(frozen=True)
 class Origin:
-    """The published files of a checkpoint. layout: `lucaone` or `huggingface`."""
+    """The published files of an encoder. layout: `lucaone` or `huggingface`."""
 
+    model: Model
     layout: str
     config: Path
     weights: tuple[Path, ...]
@@ -39,6 +41,19 @@ class Origin:
     @property
     def files(self) -> tuple[Path, ...]:
         return (self.config, *self.weights)
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def root(self) -> Path:
+        return self.config.parent
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """What the record of the converted model says of it."""
+        return {**asdict(self.model), "layout": self.layout}
 
 
 def is_huggingface(root: Path) -> bool:
@@ -70,7 +85,7 @@ def locate_own(root: Path, model: Model) -> Origin:
     means the only checkpoint. Raises CheckpointError as `locate`.
     """
     if (root / _LUCAONE_WEIGHTS).is_file():
-        return _require(Origin("lucaone", root / "config.json", (root / _LUCAONE_WEIGHTS,)), model)
+        return _require(Origin(model, "lucaone", root / "config.json", (root / _LUCAONE_WEIGHTS,)))
     if model.llm_step is not None or not (root / "llm").is_dir():
         return locate(root, model)
     found = sorted((root / "llm").rglob(_LUCAONE_WEIGHTS))
@@ -80,7 +95,7 @@ def locate_own(root: Path, model: Model) -> Origin:
             f"checkpoint {model.name}: expected one checkpoint in {root / 'llm'}, found {folders}. Give the folder of "
             "one of them in checkpoints.path, or name it by its version and step."
         )
-    return _require(Origin("lucaone", found[0].with_name("config.json"), (found[0],)), model)
+    return _require(Origin(model, "lucaone", found[0].with_name("config.json"), (found[0],)))
 
 
 def _locate_lucaone(root: Path, model: Model) -> Origin:
@@ -94,7 +109,7 @@ def _locate_lucaone(root: Path, model: Model) -> Origin:
             f"Available for {model.llm_version}: {', '.join(steps) or 'nothing'}. "
             "Set model.llm_version and model.llm_step to an available checkpoint, or correct checkpoints.path."
         )
-    return _require(Origin("lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)), model)
+    return _require(Origin(model, "lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)))
 
 
 def _locate_huggingface(folder: Path, model: Model) -> Origin:
@@ -102,7 +117,7 @@ def _locate_huggingface(folder: Path, model: Model) -> Origin:
     for name in _HUGGINGFACE_WEIGHTS:
         if (folder / name).is_file():
             weights = _parts_of_index(folder / name) if name.endswith(".index.json") else (folder / name,)
-            return _require(Origin("huggingface", config, weights), model)
+            return _require(Origin(model, "huggingface", config, weights))
     raise CheckpointError(
         f"checkpoint {model.name}: no weights in {folder}. It holds: "
         f"{', '.join(sorted(path.name for path in folder.iterdir())) or 'nothing'}. Expected llm/models/... "
@@ -130,15 +145,15 @@ def locate_fetched(folder: Path, model: Model, source: str) -> Origin:
     """Find the files of a fetched checkpoint in its folder. source: `huggingface` or `server`."""
     if source == "huggingface":
         return _locate_huggingface(folder, model)
-    return _require(Origin("lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)), model)
+    return _require(Origin(model, "lucaone", folder / "config.json", (folder / _LUCAONE_WEIGHTS,)))
 
 
-def _require(origin: Origin, model: Model) -> Origin:
+def _require(origin: Origin) -> Origin:
     missing = [path for path in origin.files if not path.is_file()]
     if missing:
         present = sorted(path.name for path in origin.config.parent.iterdir())
         raise CheckpointError(
-            f"checkpoint {model.name}: no {', '.join(path.name for path in missing)} in {origin.config.parent}. "
+            f"checkpoint {origin.model.name}: no {', '.join(path.name for path in missing)} in {origin.config.parent}. "
             f"It holds: {', '.join(present) or 'nothing'}. Fetch the missing files, or correct checkpoints.path."
         )
     return origin

@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from lucaflow.checkpoints.checked_weights import CheckedWeights
+from lucaflow.checkpoints.architecture import refuse_unconfirmed
+from lucaflow.checkpoints.checked_weights import ANEW, CheckedWeights
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD
 from lucaflow.checkpoints.named import folder_of
 from lucaflow.encoders.attention import share_frequencies
 from lucaflow.encoders.contacts import CONTACT_HEAD, ContactHead
+from lucaflow.encoders.families import recorded_family
 from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.lucaone import Block
 from lucaflow.encoders.onednn import can_pack, check_product_precision, pack
@@ -42,12 +45,13 @@ def load_encoder(
     device = torch.device(device)
     refuse_other_devices(device)
     weights = CheckedWeights.of(folder_of(checkpoint))
+    network, config = _architecture_of(weights)
     with torch.device("meta"):
-        encoder: Encoder = weights.network(weights.config)
+        encoder = network(config)
     used = list(encoder.state_dict())
     weights.require(used)
     # Blocks come first. Tensors that embedding does not use, those of a contact head, are only checked.
-    names = dict.fromkeys([*(name for name in used if name.startswith("layers.")), *weights.digests])
+    names = dict.fromkeys([*(name for name in used if name.startswith("layers.")), *weights.shapes])
     with ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="checksum") as pool:
         tensors = {name: pool.submit(weights.tensor, name) for name in names}
         try:
@@ -58,6 +62,18 @@ def load_encoder(
             pool.shutdown(cancel_futures=True)
     share_frequencies(encoder)
     return encoder.eval().requires_grad_(False)
+
+
+def _architecture_of(weights: CheckedWeights) -> tuple[type[Encoder], Any]:
+    """Return the family of a converted encoder, and its numbers. Raises CheckpointError if the weights confirm none."""
+    path = weights.folder / CHECKPOINT_RECORD
+    try:
+        network = recorded_family(weights.record["family"])
+        config = network.architecture(**weights.record["encoder"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} does not describe a network: {error}. {ANEW}.") from error
+    refuse_unconfirmed(network, config, weights.shapes, path, ANEW)
+    return network, config
 
 
 def _fill(encoder: Encoder, tensors: dict[str, Future[Tensor]], device: torch.device, arithmetic: torch.dtype) -> None:
@@ -99,13 +115,14 @@ def _fill_part(
 def load_contact_head(folder: Path, device: torch.device | str = "cpu") -> ContactHead:
     """Load the contact head of a converted checkpoint. Raises CheckpointError if it has none."""
     weights = CheckedWeights.of(folder)
+    network, config = _architecture_of(weights)
     prefix = f"{CONTACT_HEAD}."
     state = {
-        name.removeprefix(prefix): weights.tensor(name).clone() for name in weights.digests if name.startswith(prefix)
+        name.removeprefix(prefix): weights.tensor(name).clone() for name in weights.shapes if name.startswith(prefix)
     }
     if not state:
         raise CheckpointError(f"the checkpoint in {folder} has no contact head. Remove `contacts` from the outputs.")
-    head = cast(ContactHead, weights.network.heads[CONTACT_HEAD](weights.config))
+    head = cast(ContactHead, network.heads[CONTACT_HEAD](config))
     head.load_state_dict(state)
     return head.to(device).eval().requires_grad_(False)
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
-from lucaflow.checkpoints.conversion import convert, is_converted
-from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, converted_folder, published_files
+from lucaflow.checkpoints.conversion_job import convert_in_this_process, convert_once
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, encoder_source, is_converted
 from lucaflow.checkpoints.model import Model, default_model
 from lucaflow.errors import CheckpointError
-from lucaflow.files.locks import locked
-
-logger = logging.getLogger(__name__)
 
 # The clone that this file is in, and the default of checkpoints.directory below a working directory.
 _CLONE = Path(__file__).resolve().parents[3]
@@ -44,16 +40,12 @@ def folder_of(checkpoint: str | Path) -> Path:
 
 def _converted_packaged(model: Model) -> Path:
     """Return the folder of a packaged model, converted as the workflow does it in the clone, if it has not been."""
-    folder = converted_folder(model, {"directory": _CLONE / _DIRECTORY}, _CLONE)
-    origin = published_files(model, {}, _CLONE)
-    if is_converted(origin, folder):
+    source = encoder_source(model, {"directory": _CLONE / _DIRECTORY}, _CLONE)
+    folder = source.folder
+    if is_converted(source.located(), folder):
         return folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / ".lock", f"converting {model.name}"):
-            if not is_converted(origin, folder):
-                logger.info("converting %s into %s", model.name, folder)
-                convert(origin, model, folder)
+        convert_once(source, convert_in_this_process)
     except OSError as error:
         raise CheckpointError(
             f"{folder} cannot be written ({error.strerror}), and holds no converted {model.name} yet. Run `snakemake "

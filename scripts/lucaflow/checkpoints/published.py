@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from lucaflow.checkpoints.layouts import Origin
-from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.state_dicts import read_tensors
 from lucaflow.encoders.families import published_family
 from lucaflow.encoders.interface import Encoder
@@ -19,10 +18,10 @@ from lucaflow.files.json_files import parse_json
 logger = logging.getLogger(__name__)
 
 
-def read_config(origin: Origin, model: Model | None = None) -> tuple[type[Encoder], Any]:
+def read_config(origin: Origin) -> tuple[type[Encoder], Any]:
     """Return the family of a checkpoint, and the architecture described by config.json.
 
-    model: its name, which may say its family. Raises CheckpointError if the file describes none, or another family.
+    Raises CheckpointError if the file describes none, or another family than that of the model's name.
     """
     family: type[Encoder] = LucaOne
     try:
@@ -31,10 +30,11 @@ def read_config(origin: Origin, model: Model | None = None) -> tuple[type[Encode
         config = family.config_of(stated, origin.layout, origin.config.parent)
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{origin.config} does not describe {family.title} model: {error}") from error
-    if model and model.known and model.known.family != family.family:
+    known = origin.model.known
+    if known and known.family != family.family:
         raise CheckpointError(
-            f"{origin.config} describes {family.title} model, but {model.name} is of another family, "
-            f"{model.known.family}. Correct checkpoints.path, or give this model a name of your own there."
+            f"{origin.config} describes {family.title} model, but {origin.model.name} is of another family, "
+            f"{known.family}. Correct checkpoints.path, or give this model a name of your own there."
         )
     return family, config
 

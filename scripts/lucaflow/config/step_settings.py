@@ -6,25 +6,25 @@ The settings of a step are recorded in its receipt (lucaflow/files/receipts.py).
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lucaflow import __version__
-from lucaflow.checkpoints.model import Model
+from lucaflow.checkpoints.converted_checkpoint import ModelSource
 from lucaflow.config.datasets import Dataset, requirements_of
 from lucaflow.config.result_files import figures_of
 from lucaflow.engine.options import EmbeddingOptions
-from lucaflow.errors import InputError
+from lucaflow.errors import CheckpointError, InputError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.files.usable import why_unusable
 from lucaflow.records.outcomes import NO_REQUIREMENTS
 from lucaflow.records.readers import is_plain_fasta
 from lucaflow.versions import (
-    CHECKPOINT_CONVERSION_VERSION,
     COMPARISON_VERSION,
+    CONVERSION_VERSION,
     EMBEDDING_VERSION,
     EMBEDDINGS_FORMAT_VERSION,
     EXPORT_VERSION,
@@ -57,20 +57,23 @@ def file_identity(path: Path) -> dict[str, Any]:
         return {"unreadable": type(error).__name__}
 
 
-def origin_settings(files: Sequence[Path]) -> dict[str, Any]:
-    """Return the identities of the files of a published checkpoint. They do not depend on its folder."""
-    return {"converter": CHECKPOINT_CONVERSION_VERSION, "files": {path.name: file_identity(path) for path in files}}
+def conversion_settings(source: ModelSource, recorded: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what identifies the files that a model is converted from.
 
+    Fetched files are known by their SHA-256 and cannot change. Others do not depend on their folder. While they are out
+    of reach, an existing conversion is used; without either, the job raises the full error.
 
-def fetched_origin_settings(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide which files are fetched. settings: `checkpoints` of the configuration."""
-    return {
-        "converter": CHECKPOINT_CONVERSION_VERSION,
-        **asdict(model),
-        "source": settings["source"],
-        # Of a repository on the Hub; a server has none.
-        "revision": settings["revision"] if settings["source"] == "huggingface" else None,
-    }
+    recorded: the settings of the existing conversion; None if there is none.
+    """
+    if source.is_fetched:
+        return {"converter": CONVERSION_VERSION, **source.fetched_settings}
+    try:
+        located = source.located()
+    except CheckpointError:
+        return dict(recorded) if recorded else {"converter": CONVERSION_VERSION, "files": {}}
+    names = {path.relative_to(located.root).as_posix(): path for path in located.files}
+    # Sorted, as they are when they are read back: otherwise recorded settings would not compare equal.
+    return {"converter": CONVERSION_VERSION, "files": {name: file_identity(names[name]) for name in sorted(names)}}
 
 
 def normalize_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,46 +1,39 @@
-"""Convert a downstream model to safetensors, once, with a record of its structure and origin; and load it.
+"""Convert a downstream model of LucaOneTasks, and load it.
 
 The weights are the only pickle that is opened, by torch's restricted loader.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
 import logging
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
-from lucaflow import __version__
-from lucaflow.checkpoints.converted_checkpoint import MODEL_NAME
+from lucaflow.checkpoints.checked_weights import CheckedWeights
+from lucaflow.checkpoints.conversion import Content, write_converted
 from lucaflow.checkpoints.state_dicts import (
     first_problems,
     fused,
     misfits,
-    network_sha256,
     published_shapes,
     read_tensors,
     repeated,
     shapes_of,
-    write_parameters,
 )
 from lucaflow.downstream.inputs import head_input_of
 from lucaflow.downstream.lucaonetasks import check_outputs, labels_of, renamed, structure_of
-from lucaflow.downstream.models import HEAD_RECORD, HeadFiles, TrainedHead, read_head
+from lucaflow.downstream.models import FAMILY, HeadFiles, read_head
 from lucaflow.downstream.networks import Head
 from lucaflow.downstream.structure import HeadStructure
 from lucaflow.encoders.lucaone import Block
 from lucaflow.encoders.onednn import can_pack, pack
 from lucaflow.errors import CheckpointError
-from lucaflow.files.checksums import sha256_of, size_and_sha256
 from lucaflow.files.json_files import parse_json
-from lucaflow.files.sealed import sealed
-from lucaflow.files.writing import replacing, write_json
-from lucaflow.versions import HEAD_CONVERSION_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -100,8 +93,8 @@ def _shapes_of(structure: HeadStructure) -> dict[str, tuple[int, ...]]:
     return repeated(shapes_of(state), encoder.layers if encoder else 0)
 
 
-def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
-    """Write `folder`/model.safetensors and head.json. Raises CheckpointError if the model cannot be used."""
+def convert(files: HeadFiles, folder: Path) -> dict[str, Any]:
+    """Convert a downstream model into a folder; return its record. Raises CheckpointError if it cannot be used."""
     task, arguments, config = files.task, read_arguments(files.log), _read_config(files.config)
     tensors = read_tensors(files.weights)
     names = renamed(tensors)
@@ -122,40 +115,30 @@ def convert_head(files: HeadFiles, folder: Path) -> TrainedHead:
             f"{first_problems(problems)}. Fetch or copy all of its files again, from one place."
         )
     check_outputs(structure, task)
-    labels = _labels(files, structure)
-    target = folder / MODEL_NAME
-    with replacing(target) as temporary:
-        digests = write_parameters(temporary, shapes_of_ours, lambda name: fused(name, tensors), {"task": task.name})
-    network = network_sha256(digests, shapes_of_ours, asdict(structure))
-    record = sealed(
-        {
-            "format": "lucaflow-head",
-            "task": asdict(task),
+    content = Content(
+        family=FAMILY,
+        structure=asdict(structure),
+        shapes=shapes_of_ours,
+        tensor_of=lambda name: fused(name, tensors),
+        described={
             "reading": asdict(head_input),
             "structure": asdict(structure),
-            "labels": list(labels),
-            "origin": {str(path.relative_to(files.root)): size_and_sha256(path) for path in files.all_files},
-            "model": size_and_sha256(target),
-            "network_sha256": network,
-            "converter_version": HEAD_CONVERSION_VERSION,
-            "lucaflow_version": __version__,
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
+            "labels": list(_labels(files, structure)),
+            "parameters": sum(math.prod(shape) for shape in shapes_of_ours.values()),
+        },
     )
-    write_json(folder / HEAD_RECORD, record)
-    return read_head(folder)
+    return write_converted(files, content, folder)
 
 
 def load_head(folder: Path, device: torch.device | str = "cpu") -> Head:
     """Return a converted downstream model. Raises CheckpointError if its file does not match its record."""
-    trained, path = read_head(folder), folder / MODEL_NAME
-    if not path.is_file() or sha256_of(path) != trained.file_sha256:
-        raise CheckpointError(
-            f"{path} is missing, or does not have the recorded SHA-256. Delete {folder} and run again."
-        )
+    weights, trained = CheckedWeights.of(folder), read_head(folder)
     with torch.device("meta"):
         head = Head(trained.structure)
-    head.load_state_dict(load_file(path), assign=True)
+    names = list(head.state_dict())
+    weights.require(names)
+    # Copies: if they stayed memory-mapped, they would keep the file open.
+    head.load_state_dict({name: weights.tensor(name).clone() for name in names}, assign=True)
     head = head.to(device).eval().requires_grad_(False)
     return pack_encoders(head) if torch.device(device).type == "cpu" and can_pack() else head
 

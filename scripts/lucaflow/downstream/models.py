@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.converted_checkpoint import folder_name
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, ModelSource, folder_name, read_record
 from lucaflow.checkpoints.model import Model
-from lucaflow.checkpoints.registry import Place
+from lucaflow.checkpoints.registry import Place, Registry
 from lucaflow.config.datasets import Dataset
 from lucaflow.downstream.inputs import HeadInput
 from lucaflow.downstream.lucaonetasks import Task, folder_name_problems
@@ -17,35 +17,42 @@ from lucaflow.downstream.registry import PublishedTask
 from lucaflow.downstream.scope import Scope
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, ConfigError, quoted
-from lucaflow.files.json_files import parse_json
-from lucaflow.files.sealed import refuse_changed
 from lucaflow.schemas import nearest
 
-HEAD_RECORD = "head.json"
 PREFIX = "head-"
+# In the record of a converted model, in place of a family of encoders.
+FAMILY = "lucaonetasks"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "pytorch.pth", "pytorch.pt")
 
 
 @dataclass(frozen=True)
-class HeadOrigin:
-    """Where a downstream model comes from.
+class HeadOrigin(ModelSource):
+    """Where a downstream model comes from; its files have LucaOneTasks' layout.
 
-    source: `packaged`, `server` or `local`; root: the folder of its files, in LucaOneTasks' layout, once they are
-    there; folder: of the converted model; place: where it is fetched from; scope: what it was trained on.
+    place: where it is packaged or fetched from; scope: what it was trained on.
     """
 
     task: Task
-    source: str
-    root: Path
-    folder: Path
     place: Place | None
     scope: Scope = field(default_factory=Scope)
     # Others of the task below the same root, which were not asked for.
     others: tuple[Task, ...] = ()
 
+    converter = "lucaflow.downstream.conversion"
+
     @property
-    def is_fetched(self) -> bool:
-        return self.source == "server"
+    def name(self) -> str:
+        return self.task.name
+
+    @property
+    def fetched_settings(self) -> dict[str, Any]:
+        return {**asdict(self.task), "source": self.source}
+
+    def places(self, _registry: Registry) -> tuple[Place, ...]:
+        return (self.place,) if self.place else ()
+
+    def located(self) -> HeadFiles:
+        return locate_head(self.root, self.task)
 
     @property
     def recorded(self) -> TrainedHead | None:
@@ -84,7 +91,7 @@ def _origin(
     if packaged:
         root = clone / packaged.place.url
         folder = directory / folder_name(PREFIX + name, "packaged", str(root.resolve()))
-        return HeadOrigin(packaged.task, "packaged", root, folder, packaged.place, packaged.scope)
+        return HeadOrigin("packaged", root, folder, packaged.task, packaged.place, packaged.scope)
     fetched = published.get((stated.partition(":")[0], "server"))
     if settings["source"] == "local":
         if not settings["path"]:
@@ -92,14 +99,14 @@ def _origin(
         root = Path(settings["path"])
         folder = directory / folder_name(PREFIX + name, "local", str(root.resolve()))
         others: list[Task] = []
-        if not root.is_dir() and (folder / HEAD_RECORD).is_file():
+        if not root.is_dir() and (folder / CHECKPOINT_RECORD).is_file():
             # A converted model is used while its source cannot be reached.
             task = read_head(folder).task
         else:
             task, others = choose_task(root, stated, fetched.task if fetched else None)
         # A model of one's own may have the name of a published one.
         scope = fetched.scope if fetched and fetched.task == task else Scope()
-        return HeadOrigin(task, "local", root, folder, None, scope, tuple(others))
+        return HeadOrigin("local", root, folder, task, None, scope, tuple(others))
     if not fetched or ":" in stated:
         known = sorted({task for task, _ in published})
         meant = nearest(name, known)
@@ -109,7 +116,7 @@ def _origin(
         )
     local_name = f"{PREFIX}{name}-server"
     root = directory / "published" / local_name
-    return HeadOrigin(fetched.task, "server", root, directory / local_name, fetched.place, fetched.scope)
+    return HeadOrigin("server", root, directory / local_name, fetched.task, fetched.place, fetched.scope)
 
 
 def refuse_unfit(datasets: Iterable[Dataset], heads: Mapping[str, HeadOrigin]) -> None:
@@ -161,7 +168,11 @@ class HeadFiles:
     log: Path
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def name(self) -> str:
+        return self.task.name
+
+    @property
+    def required(self) -> tuple[Path, ...]:
         return (self.config, self.weights, self.log)
 
     @property
@@ -172,20 +183,24 @@ class HeadFiles:
         return [path for path in candidates if path.is_file()]
 
     @property
-    def all_files(self) -> list[Path]:
-        return [*self.files, *self.label_files]
+    def files(self) -> tuple[Path, ...]:
+        return (*self.required, *self.label_files)
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """What the record of the converted model says of it."""
+        return {"task": asdict(self.task)}
 
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """The record of a converted downstream model. sha256: of its network; file_sha256: of the file of its weights."""
+    """The record of a converted downstream model. sha256: of its network."""
 
     task: Task
     reading: HeadInput
     structure: HeadStructure
     labels: tuple[str, ...]
     sha256: str
-    file_sha256: str
 
 
 def tasks_in(root: Path, name: str) -> list[Task]:
@@ -241,7 +256,7 @@ def locate_head(root: Path, task: Task) -> HeadFiles:
     folder = root / "models" / task.folder / task.checkpoint
     weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), folder / "pytorch_model.bin")
     files = HeadFiles(task, root, folder / "config.json", weights, root / "logs" / task.folder / "logs.txt")
-    missing = [str(path.relative_to(root)) for path in files.files if not path.is_file()]
+    missing = [str(path.relative_to(root)) for path in files.required if not path.is_file()]
     if missing:
         raise CheckpointError(
             f"task {task.name}: {root} lacks {', '.join(missing)}. Copy these files from where it was trained, or "
@@ -252,10 +267,8 @@ def locate_head(root: Path, task: Task) -> HeadFiles:
 
 def read_head(folder: Path) -> TrainedHead:
     """Return the record of the converted downstream model in `folder`. Raises CheckpointError."""
-    path = folder / HEAD_RECORD
+    record = read_record(folder)
     try:
-        record = parse_json(path)
-        refuse_changed(record)
         structure, head_input = record["structure"], record["reading"]
         encoder = structure["encoder"]
         return TrainedHead(
@@ -271,9 +284,9 @@ def read_head(folder: Path) -> TrainedHead:
             ),
             tuple(record["labels"]),
             record["network_sha256"],
-            record["model"]["sha256"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} is not the record of a converted downstream model ({error}). Delete {folder} and run again."
+            f"{folder / CHECKPOINT_RECORD} is not the record of a downstream model ({error!r}). `snakemake fetch` "
+            "converts the model anew."
         ) from error

@@ -9,25 +9,11 @@ from typing import Any
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset
 from lucaflow.config.step_settings import file_identity, sharding_settings
-from lucaflow.downstream.models import HeadFiles, HeadOrigin, TrainedHead
+from lucaflow.downstream.models import TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
 from lucaflow.downstream.scope import Scope
 from lucaflow.files.json_files import as_json
-from lucaflow.versions import EMBEDDING_VERSION, HEAD_CONVERSION_VERSION, PREDICTION_VERSION
-
-
-def head_settings(files: HeadFiles | None) -> dict[str, Any]:
-    """Return what identifies the files of a downstream model. files: None if they are missing."""
-    known = (
-        {} if files is None else {str(path.relative_to(files.root)): file_identity(path) for path in files.all_files}
-    )
-    # Sorted, as they are when they are read back: otherwise recorded settings would not compare equal.
-    return {"converter": HEAD_CONVERSION_VERSION, "files": dict(sorted(known.items()))}
-
-
-def fetched_head_settings(head: HeadOrigin) -> dict[str, Any]:
-    """Return the settings that decide which files of a downstream model are fetched."""
-    return {"converter": HEAD_CONVERSION_VERSION, **asdict(head.task), "source": head.source}
+from lucaflow.versions import EMBEDDING_VERSION, PREDICTION_VERSION
 
 
 def heads_settings(

@@ -22,12 +22,8 @@ def published_family(stated: Mapping[str, Any], layout: str) -> type[Encoder]:
     return next((family for family in FAMILIES.values() if kind in family.model_types), LucaOne)
 
 
-def recorded_family(record: Mapping[str, Any]) -> type[Encoder]:
-    """Return the family in the record of a converted checkpoint. Raises ValueError for one that LucaFlow has not.
-
-    Records have named it only since there is more than one.
-    """
-    family = record.get("family", LucaOne.family)
+def recorded_family(family: Any) -> type[Encoder]:
+    """Return the family that a record of a converted checkpoint names. Raises ValueError for one that is none."""
     if family not in FAMILIES:
         raise ValueError(f"its family is {family!r}, expected one of {', '.join(FAMILIES)}")
     return FAMILIES[family]

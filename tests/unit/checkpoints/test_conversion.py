@@ -38,7 +38,7 @@ def root(tmp_path_factory, published):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, root):
-    return convert(locate(root, MODEL), MODEL, tmp_path_factory.mktemp("reference"))["model"]["sha256"]
+    return convert(locate(root, MODEL), tmp_path_factory.mktemp("reference"))["model"]["sha256"]
 
 
 def hub_name(key, prefix):
@@ -71,7 +71,7 @@ def write_hub(folder, published, prefix="lucaone.", form="safetensors", parts=1)
 def test_hugging_face_directories(tmp_path, published, reference, prefix, form, parts):
     hub = write_hub(tmp_path / "hub", published, prefix, form, parts)
     assert is_huggingface(hub)
-    assert convert(locate(hub, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
+    assert convert(locate(hub, MODEL), tmp_path / "out")["model"]["sha256"] == reference
 
 
 def test_the_old_layout_and_a_prefix(tmp_path, published, reference):
@@ -81,41 +81,41 @@ def test_the_old_layout_and_a_prefix(tmp_path, published, reference):
     config, state = published
     (folder / "config.json").write_text(json.dumps(config))
     torch.save({f"module.{key}": value.double() for key, value in state.items()}, folder / "pytorch.pth")
-    assert convert(locate(tmp_path, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
+    assert convert(locate(tmp_path, MODEL), tmp_path / "out")["model"]["sha256"] == reference
 
 
 def test_the_size_of_a_conversion_is_known_before_it(tmp_path, published, monkeypatch):
     """Whatever the precision of what is converted: the result is float32. It may be larger than what the disk holds."""
     config, state = published
     hub = write_hub(tmp_path / "hub", (config, {key: value.half() for key, value in state.items()}))
-    written = convert(locate(hub, MODEL), MODEL, tmp_path / "out")["model"]["bytes"]
+    written = convert(locate(hub, MODEL), tmp_path / "out")["model"]["bytes"]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": written - 20_000}))
     with pytest.raises(SpaceError, match=r"converting lucaone-36000000 needs .* kB, but the disk of"):
-        convert(locate(hub, MODEL), MODEL, tmp_path / "again")
+        convert(locate(hub, MODEL), tmp_path / "again")
     assert not list((tmp_path / "again").iterdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": written}))
-    convert(locate(hub, MODEL), MODEL, tmp_path / "again")
+    convert(locate(hub, MODEL), tmp_path / "again")
 
 
 def test_a_state_dict_in_torchs_older_format(tmp_path, root, published, reference):
     copy = shutil.copytree(root, tmp_path / "copy")
     torch.save(published[1], copy / FOLDER / "pytorch.pth", _use_new_zipfile_serialization=False)
-    assert convert(locate(copy, MODEL), MODEL, tmp_path / "out")["model"]["sha256"] == reference
+    assert convert(locate(copy, MODEL), tmp_path / "out")["model"]["sha256"] == reference
 
 
 def test_what_config_json_leaves_out_means_what_each_layout_means(tmp_path, published):
     config, state = published
     silent = {key: config[key] for key in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
     hub = write_hub(tmp_path / "hub", (silent, state))
-    assert convert(locate(hub, MODEL), MODEL, tmp_path / "out")["encoder"]["token_dropout"] is False
+    assert convert(locate(hub, MODEL), tmp_path / "out")["encoder"]["token_dropout"] is False
     copy = shutil.copytree(T1, tmp_path / "copy")
     (copy / FOLDER / "config.json").write_text(json.dumps({**silent, "no_position_embeddings": True}))
     with pytest.raises(CheckpointError, match=r"embed_layer_norm\.weight is missing"):
-        convert(locate(copy, MODEL), MODEL, tmp_path / "other")
+        convert(locate(copy, MODEL), tmp_path / "other")
 
 
 def test_the_record_and_the_mapped_file(tmp_path, root, reference):
-    convert(locate(root, MODEL), MODEL, tmp_path)
+    convert(locate(root, MODEL), tmp_path)
     record = read_record(tmp_path)
     assert record["model"]["sha256"] == reference
     assert {path.rsplit("/", 1)[1] for path in record["origin"]} == {"config.json", "pytorch.pth"}
@@ -132,7 +132,7 @@ def test_a_tensor_that_is_unknown(tmp_path, published):
     config, state = published
     hub = write_hub(tmp_path / "hub", (config, {**state, "layers.0.extra.weight": torch.zeros(2)}))
     with pytest.raises(CheckpointError, match=r"layers.0.extra.weight is not part of the network"):
-        convert(locate(hub, MODEL), MODEL, tmp_path / "out")
+        convert(locate(hub, MODEL), tmp_path / "out")
 
 
 def break_shape(folder):
@@ -169,7 +169,7 @@ def test_a_broken_checkpoint(tmp_path, damage, words):
     copy = shutil.copytree(T1, tmp_path / "copy")
     damage(copy / FOLDER)
     with pytest.raises(CheckpointError) as refused:
-        convert(locate(copy, MODEL), MODEL, tmp_path / "out")
+        convert(locate(copy, MODEL), tmp_path / "out")
     assert [word for word in words if word not in str(refused.value)] == []
     assert not list((tmp_path / "out").glob("*"))
 
@@ -184,5 +184,5 @@ def test_a_hostile_pickle_is_refused_and_does_nothing(tmp_path, monkeypatch):
     copy = shutil.copytree(T1, tmp_path / "copy")
     torch.save({"embed_tokens.weight": Hostile()}, copy / FOLDER / "pytorch.pth")
     with pytest.raises(CheckpointError, match="holds more than plain tensors; no code in it was run"):
-        convert(locate(copy, MODEL), MODEL, tmp_path / "out")
+        convert(locate(copy, MODEL), tmp_path / "out")
     assert not (tmp_path / "executed").exists()

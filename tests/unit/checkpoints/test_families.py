@@ -98,7 +98,7 @@ def published(tmp_path, monkeypatch):
 
 def converted(published):
     folder = published.with_name("converted")
-    convert(locate(published, OURS), OURS, folder)
+    convert(locate(published, OURS), folder)
     return folder
 
 

@@ -14,7 +14,7 @@ from lucaflow.errors import DeviceError
 def test_a_stored_table_of_frequencies_is_used(tmp_path):
     """T2 was saved with frequencies rounded to half precision."""
     model = Model("lucaone-gene", 36800000)
-    convert(locate(PACKAGED / "embedding/checkpoints/T2", model), model, tmp_path)
+    convert(locate(PACKAGED / "embedding/checkpoints/T2", model), tmp_path)
     inv_freq = load_encoder(tmp_path).layers[0].self_attn.inv_freq
     nominal = 10000.0 ** (-torch.arange(len(inv_freq)) / len(inv_freq))
     assert torch.equal(inv_freq, nominal.half().float())
@@ -23,7 +23,7 @@ def test_a_stored_table_of_frequencies_is_used(tmp_path):
 
 def test_layers_with_equal_frequencies_share_them(tmp_path):
     model = Model("lucaone-gene", 36800000)
-    convert(locate(PACKAGED / "embedding/checkpoints/T2", model), model, tmp_path)
+    convert(locate(PACKAGED / "embedding/checkpoints/T2", model), tmp_path)
     first, *others = (layer.self_attn.inv_freq for layer in load_encoder(tmp_path).layers)
     assert others
     assert all(inv_freq is first for inv_freq in others)

@@ -12,4 +12,4 @@ def test_a_safetensors_file_that_is_none(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(CheckpointError, match="is damaged"):
-        convert(locate(tmp_path, Model("lucaone", 36000000)), Model("lucaone", 36000000), tmp_path / "out")
+        convert(locate(tmp_path, Model("lucaone", 36000000)), tmp_path / "out")

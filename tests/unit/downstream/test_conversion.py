@@ -7,7 +7,7 @@ import shutil
 import pytest
 from golden_cases import PACKAGED
 
-from lucaflow.downstream.conversion import convert_head, read_arguments
+from lucaflow.downstream.conversion import convert, read_arguments
 from lucaflow.downstream.models import choose_task, locate_head
 from lucaflow.errors import CheckpointError
 
@@ -54,5 +54,5 @@ def test_a_number_that_the_weights_do_not_confirm(tmp_path, name, file, changed,
     path.write_text(json.dumps({**stated, **changed}))
     (key,) = changed
     with pytest.raises(CheckpointError, match=rf"task {name}: the model in .* cannot be used: {file}: {key} {words}"):
-        convert_head(files, tmp_path / "out")
+        convert(files, tmp_path / "out")
     assert not (tmp_path / "out").exists()

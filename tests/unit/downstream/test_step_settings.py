@@ -31,7 +31,7 @@ SETTINGS = {"llm_truncation_seq_length": 40, "threshold": 0.5, "topk": 3}
 def test_a_threshold_is_for_probabilities_and_a_number_of_classes_for_classes(tmp_path, task_type, matters):
     dataset = Dataset("p", tmp_path / "p.fasta", "prot", Columns(), MODEL)
     task = Task("T", "protein", task_type, "luca_base", "1", "1")
-    head = TrainedHead(task, READING, STRUCTURE, ("a", "b", "c"), "0", "0")
+    head = TrainedHead(task, READING, STRUCTURE, ("a", "b", "c"), "0")
 
     request = EmbeddingRequest.by(READING, 40)
 
