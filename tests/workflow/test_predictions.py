@@ -320,7 +320,8 @@ def test_embeddings_that_another_program_made(workflow):
     run = workflow.run().succeeded()
     assert "p: its tasks read embeddings from theirs, made elsewhere; nothing is embedded for them." in run.output
     assert needed(run) == {"predict": 1, "plan_heads": 1}
-    assert not run.jobs["convert_checkpoint"]
+    converted = {path.name.partition("-packaged")[0] for path in (workflow.directory / "converted").iterdir()}
+    assert converted == {"head-MiniProtLoc"}
     note = "embeddings from theirs, made elsewhere, not checked"
     assert f"results/p/predictions/: 4 of MiniProtLoc (for demonstration, {note})" in run.output
     results = workflow.directory / "results"
