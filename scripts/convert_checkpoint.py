@@ -8,7 +8,7 @@ from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_N
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
-from lucaflow.downstream.models import HeadOrigin, TrainedHead, is_embedded_for, read_head, refuse_other_model
+from lucaflow.downstream.models import HeadSource, TrainedHead, is_embedded_for, read_head, refuse_other_model
 from lucaflow.errors import CheckpointError
 from lucaflow.files.receipts import write_receipt
 from lucaflow.logs import reporting_to
@@ -45,7 +45,7 @@ if __name__ == "__main__":
     source = snakemake.params.source
     with reporting_to(snakemake.log[0]):
         convert_source(source, snakemake.params.digests)
-        if isinstance(source, HeadOrigin):
+        if isinstance(source, HeadSource):
             refuse_without_checkpoint(read_head(source.folder))
         weights = {source.folder / MODEL_NAME: read_record(source.folder)["model"]}
         outputs = [source.folder / CHECKPOINT_RECORD, *weights]

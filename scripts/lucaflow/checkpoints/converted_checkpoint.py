@@ -116,19 +116,27 @@ class EncoderSource(ModelSource):
 
 
 def encoder_source(model: Model, settings: Mapping[str, Any], clone: Path) -> EncoderSource:
-    """Return where an encoder comes from. settings: the section `checkpoints` of the configuration.
-
-    Copies of a model from two sources never share a folder. The folder of a fetched one is named without any path, so
-    that the directory can be moved to another machine.
-    """
+    """Return where an encoder comes from. settings: the section `checkpoints` of the configuration."""
     directory, source, own = Path(settings["directory"]), source_of(model, settings), own_place(model, settings)
     if source in FETCHED_SOURCES:
         revision = settings["revision"] if source == "huggingface" else None
-        name = folder_name(model.name, source, revision) if revision else f"{model.name}-{source}"
-        return EncoderSource(source, directory / "published" / name, directory / name, model, revision, False)
+        return EncoderSource(*fetched_folders(directory, model.name, source, revision), model, revision, False)
     root = own or (clone / model.packaged if model.packaged else Path(settings["path"]))
-    folder = directory / folder_name(model.name, source, str(root.resolve()))
-    return EncoderSource(source, root, folder, model, None, own is not None)
+    return EncoderSource(*folders_beside(directory, model.name, source, root), model, None, own is not None)
+
+
+def fetched_folders(directory: Path, name: str, source: str, revision: str | None = None) -> tuple[str, Path, Path]:
+    """Return source, root and folder of a model that is fetched, for its `ModelSource`.
+
+    The folders are named without any path, so that the directory can be moved to another machine.
+    """
+    folder = folder_name(name, source, revision) if revision else f"{name}-{source}"
+    return source, directory / "published" / folder, directory / folder
+
+
+def folders_beside(directory: Path, name: str, source: str, root: Path) -> tuple[str, Path, Path]:
+    """Return the same for a model whose files are below `root`. Copies from two places never share a folder."""
+    return source, root, directory / folder_name(name, source, str(root.resolve()))
 
 
 def own_names(settings: Mapping[str, Any]) -> list[str]:

@@ -151,9 +151,9 @@ def locate_fetched(folder: Path, model: Model, source: str) -> Origin:
 def _require(origin: Origin) -> Origin:
     missing = [path for path in origin.files if not path.is_file()]
     if missing:
-        present = sorted(path.name for path in origin.config.parent.iterdir())
+        present = sorted(path.name for path in origin.root.glob("*"))
         raise CheckpointError(
-            f"checkpoint {origin.model.name}: no {', '.join(path.name for path in missing)} in {origin.config.parent}. "
+            f"checkpoint {origin.model.name}: no {', '.join(path.name for path in missing)} in {origin.root}. "
             f"It holds: {', '.join(present) or 'nothing'}. Fetch the missing files, or correct checkpoints.path."
         )
     return origin

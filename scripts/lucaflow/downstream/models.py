@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, ModelSource, folder_name, read_record
+from lucaflow.checkpoints.converted_checkpoint import (
+    CHECKPOINT_RECORD,
+    ModelSource,
+    fetched_folders,
+    folders_beside,
+    read_record,
+)
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Place, Registry
 from lucaflow.config.datasets import Dataset
@@ -26,7 +32,7 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "pytorch.pth", "pytorch.pt
 
 
 @dataclass(frozen=True)
-class HeadOrigin(ModelSource):
+class HeadSource(ModelSource):
     """Where a downstream model comes from; its files have LucaOneTasks' layout.
 
     place: where it is packaged or fetched from; scope: what it was trained on.
@@ -69,35 +75,33 @@ def resolve_heads(
     published: Mapping[tuple[str, str], PublishedTask],
     directory: Path,
     clone: Path,
-) -> dict[str, HeadOrigin]:
+) -> dict[str, HeadSource]:
     """Return where the downstream model of each task comes from.
 
     names: the tasks as they are asked for, such as `MyTask:<time_str>`, by their names in results; settings: `heads` in
     the configuration; published: resources/tasks.tsv, by task and source; directory: the folder of converted
     checkpoints. Raises ConfigError or CheckpointError for a task without a model.
     """
-    return {name: _origin(name, stated, settings, published, directory, clone) for name, stated in names.items()}
+    return {name: _source(name, stated, settings, published, directory, clone) for name, stated in names.items()}
 
 
-def _origin(
+def _source(
     name: str,
     stated: str,
     settings: Mapping[str, Any],
     published: Mapping[tuple[str, str], PublishedTask],
     directory: Path,
     clone: Path,
-) -> HeadOrigin:
+) -> HeadSource:
     packaged = published.get((stated, "packaged"))
     if packaged:
-        root = clone / packaged.place.url
-        folder = directory / folder_name(PREFIX + name, "packaged", str(root.resolve()))
-        return HeadOrigin("packaged", root, folder, packaged.task, packaged.place, packaged.scope)
+        folders = folders_beside(directory, PREFIX + name, "packaged", clone / packaged.place.url)
+        return HeadSource(*folders, packaged.task, packaged.place, packaged.scope)
     fetched = published.get((stated.partition(":")[0], "server"))
     if settings["source"] == "local":
         if not settings["path"]:
             raise ConfigError("heads.path: expected a LucaOneTasks root, because heads.source is `local`")
-        root = Path(settings["path"])
-        folder = directory / folder_name(PREFIX + name, "local", str(root.resolve()))
+        _, root, folder = folders_beside(directory, PREFIX + name, "local", Path(settings["path"]))
         others: list[Task] = []
         if not root.is_dir() and (folder / CHECKPOINT_RECORD).is_file():
             # A converted model is used while its source cannot be reached.
@@ -106,7 +110,7 @@ def _origin(
             task, others = choose_task(root, stated, fetched.task if fetched else None)
         # A model of one's own may have the name of a published one.
         scope = fetched.scope if fetched and fetched.task == task else Scope()
-        return HeadOrigin("local", root, folder, task, None, scope, tuple(others))
+        return HeadSource("local", root, folder, task, None, scope, tuple(others))
     if not fetched or ":" in stated:
         known = sorted({task for task, _ in published})
         meant = nearest(name, known)
@@ -114,12 +118,11 @@ def _origin(
             f"tasks: unknown task {quoted(stated)}{f'; did you mean {meant}?' if meant else '.'} Known tasks: "
             f"{', '.join(known)}. A model of your own needs heads.source `local` and heads.path."
         )
-    local_name = f"{PREFIX}{name}-server"
-    root = directory / "published" / local_name
-    return HeadOrigin("server", root, directory / local_name, fetched.task, fetched.place, fetched.scope)
+    folders = fetched_folders(directory, PREFIX + name, "server")
+    return HeadSource(*folders, fetched.task, fetched.place, fetched.scope)
 
 
-def refuse_unfit(datasets: Iterable[Dataset], heads: Mapping[str, HeadOrigin]) -> None:
+def refuse_unfit(datasets: Iterable[Dataset], heads: Mapping[str, HeadSource]) -> None:
     """Raise ConfigError for datasets with sequences that one of their tasks cannot read."""
     problems = []
     for dataset in datasets:
