@@ -11,18 +11,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lucaflow.checkpoints.known_models import MODELS
 from lucaflow.checkpoints.layouts import Origin, is_huggingface, locate, locate_fetched, locate_own
 from lucaflow.checkpoints.model import Model, default_model, named_model
-from lucaflow.checkpoints.registry import Place, Registry
 from lucaflow.errors import CheckpointError
 from lucaflow.files.checksums import sha256_of, size_and_sha256
 from lucaflow.files.json_files import parse_json
 from lucaflow.files.receipts import receipt_path
 from lucaflow.files.sealed import refuse_changed
 from lucaflow.versions import CONVERSION_VERSION
+
+if TYPE_CHECKING:
+    from lucaflow.checkpoints.registry import Place, Registry  # reads tables, which embedding does not need
 
 # Values of `checkpoints.source` that mean a download.
 FETCHED_SOURCES = ("huggingface", "server")
