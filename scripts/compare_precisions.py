@@ -1,5 +1,7 @@
 """Compare precisions on a sample of a dataset's sequences; write a table and a figure."""
 
+import lucaflow.quick_start  # noqa: F401
+
 import logging
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """Compare long sequences embedded in windows with one pass over each; write a table and a figure."""
 
+import lucaflow.quick_start  # noqa: F401
+
 import logging
 from pathlib import Path
 

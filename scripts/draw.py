@@ -1,5 +1,7 @@
 """Draw the figures of a dataset: its map as a picture and as a page, the lengths of its sequences, contact maps."""
 
+import lucaflow.quick_start  # noqa: F401
+
 from pathlib import Path
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Embed the sequences of one shard."""
 
+import lucaflow.quick_start  # noqa: F401
+
 from pathlib import Path
 
 import torch

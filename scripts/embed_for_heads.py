@@ -1,5 +1,7 @@
 """Embed the sequences of one shard with the options that downstream models need."""
 
+import lucaflow.quick_start  # noqa: F401
+
 from pathlib import Path
 
 import torch

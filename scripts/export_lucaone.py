@@ -1,5 +1,7 @@
 """Write the embeddings of a dataset as the files of LucaOneApp."""
 
+import lucaflow.quick_start  # noqa: F401
+
 import logging
 from pathlib import Path
 

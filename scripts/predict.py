@@ -1,5 +1,7 @@
 """Predict a task for every record of a dataset, draw the predictions, and compare them with labels."""
 
+import lucaflow.quick_start  # noqa: F401
+
 import logging
 import time
 from collections.abc import Mapping

@@ -19,6 +19,9 @@ def reporting_to(log: str | Path, terminal_level: int = logging.WARNING) -> Iter
 
     A LucaFlowError ends the job with its message only; any other exception keeps its traceback.
     """
+    # What has been imported is never freed; what comes now may be (lucaflow.quick_start).
+    gc.freeze()
+    gc.enable()
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(terminal_level)
     terminal.setFormatter(logging.Formatter("%(message)s"))

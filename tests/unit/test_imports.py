@@ -62,3 +62,27 @@ def test_large_packages_are_imported_only_where_they_are_needed(chain):
 def test_every_script_is_in_a_chain():
     named = sorted(name for chain in CHAINS for scripts in chain.values() for name in scripts.split())
     assert named == sorted(["rules", *(path.stem for path in (ROOT / "scripts").glob("*.py"))])
+
+
+@pytest.mark.parametrize("first", [[], ["lucaflow.quick_start"]])
+def test_a_job_does_without_the_search_for_cycles_only_while_it_imports(first, tmp_path):
+    code = [
+        "import gc",
+        *(f"import {name}" for name in first),
+        "from lucaflow.logs import reporting_to",
+        "print(gc.isenabled())",
+        f"with reporting_to({str(tmp_path / 'log')!r}): print(gc.isenabled())",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(not first), "True"]
+
+
+def test_only_scripts_import_what_stops_the_search_for_cycles():
+    users = [path for path in (ROOT / "scripts").rglob("*.py") if "import lucaflow.quick_start" in path.read_text()]
+    assert {path.parent for path in users} == {ROOT / "scripts"}
+    texts = [path.read_text(encoding="utf-8") for path in users]
+    assert all(re.search(r"^import \S+|^from \S+", text, re.MULTILINE)[0].endswith("quick_start") for text in texts)
