@@ -3,6 +3,7 @@
 Requires: config and the schemas in config/schemas. Produces: DATASETS, EMBEDDED, OPTIONS, REGISTRY, and named functions.
 """
 
+import functools
 import gc
 import os
 import shlex
@@ -23,8 +24,10 @@ if Path(sys.executable).exists():
 # Set before jobs load torch: threads that spin while they wait would take cores from other jobs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# What has been imported is never freed: no reason to go through it each time that Python looks for cycles.
+# What has been imported is never freed, and most of a plan stays until the end of the run: Python looks for objects that
+# are no longer used less often, and not among those imported.
 gc.freeze()
+gc.set_threshold(50_000, 20, 50)
 
 ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.append(str(ROOT / "scripts"))
@@ -154,6 +157,7 @@ def version_and_step(wildcards):
     return model.llm_version, model.llm_step
 
 
+@functools.cache
 def checkpoint_folder(model):
     """Return the folder that holds a converted checkpoint."""
     return converted.converted_folder(model, config["checkpoints"], ROOT)
@@ -163,4 +167,17 @@ def sha256_of(model):
     """Return the SHA-256 of a checkpoint's network, once it is converted."""
     folder = checkpoint_folder(model)
     checkpoints.convert_checkpoint.get(folder=folder.name)
+    try:
+        found = (folder / converted.CHECKPOINT_RECORD).stat()
+    except OSError:
+        found = None  # Reading the record says why.
+    return recorded_sha256(folder, found and (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@functools.cache
+def recorded_sha256(folder, state):
+    """Return the SHA-256 of a checkpoint's network, from its record. Read once for all datasets, unless it changes.
+
+    state: of the file.
+    """
     return converted.read_record(folder)["network_sha256"]

@@ -1,5 +1,7 @@
 """Input functions of rules/sequences.smk: the input file and the memory to read it."""
 
+import functools
+
 
 def dataset_file(wildcards):
     """Return the input files that a rule of the workflow that uses this one makes; a module's prefix does not apply.
@@ -8,7 +10,17 @@ def dataset_file(wildcards):
     """
     dataset = dataset_of(wildcards)
     paths = [str(dataset.path), *([str(dataset.metadata.path)] if dataset.metadata else [])]
-    return [local(path) for path in paths if any(rule.is_producer(path) for rule in workflow.rules)]
+    return [local(path) for path in paths if is_made(path)]
+
+
+def is_made(path):
+    """Return whether a rule makes a file. What precedes the wildcards of its outputs is compared first, to save time."""
+    return path.startswith(beginnings_of_outputs()) and any(r.is_producer(path) for r in workflow.rules)
+
+
+@functools.cache
+def beginnings_of_outputs():
+    return tuple({product.constant_prefix() for rule in workflow.rules for product in rule.products()})
 
 
 def memory_of_normalize(wildcards):

@@ -62,7 +62,7 @@ class Dataset:
 
     def with_model(self, name: str) -> Dataset:
         """Return the dataset as the model of this name embeds it."""
-        return next(each for each in self.by_model() if each.model.name == name)
+        return replace(self, model=next(model for model in self.models if model.name == name))
 
     def by_model(self) -> list[Dataset]:
         """Return the dataset once for each of its models."""
