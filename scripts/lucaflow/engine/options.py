@@ -73,9 +73,9 @@ class EmbeddingOptions:
         options = asdict(self) | {"outputs": list(self.outputs)}
         without_effect = {
             "truncation_seq_length": self.embedding_complete,
-            "trunc_type": self.embedding_complete and (not self.is_windowed or self.stitching == "centered"),
+            "trunc_type": self.embedding_complete and (not self.is_windowed or self.stitching != "lucaone"),
             "embedding_fixed_len_a_time": not self.is_windowed,
-            "embedding_complete_seg_overlap": not self.is_windowed or self.stitching == "centered",
+            "embedding_complete_seg_overlap": not self.is_windowed or self.stitching != "lucaone",
             "stitching": not self.is_windowed,
             "matrix_add_special_token": "matrix" not in self.outputs,
         }
@@ -91,6 +91,15 @@ class EmbeddingOptions:
         """Raise ConfigError if a checkpoint with `layers` layers does not have the requested one."""
         if self.layer is not None and self.layer > layers:
             raise ConfigError(f"embedding.layer is {self.layer}, but this checkpoint has layers 0 to {layers}.")
+
+    def require_separate_windows(self, network: str = "this network") -> None:
+        """Raise ConfigError if windows may overlap, for a network that reads byte pairs. network: for the message."""
+        if self.is_windowed and self.stitching != "separate":
+            raise ConfigError(
+                f"embedding.stitching is `{self.stitching}`, whose windows overlap, but a row of {network} stands for "
+                "several letters, other ones in each window. Set it to `separate`, or leave out "
+                "embedding_fixed_len_a_time."
+            )
 
     def fingerprint(self, checkpoint_sha256: str, embedding_version: int = EMBEDDING_VERSION) -> str:
         """Return the hex SHA-256 of everything that the values depend on, except the sequences."""

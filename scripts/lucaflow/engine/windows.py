@@ -52,7 +52,8 @@ class Windowing:
     stitching: str = "lucaone"
 
     def __post_init__(self) -> None:
-        shortest = 3 if self.stitching == "centered" else 2 if self.embedding_complete_seg_overlap else 1
+        overlaps = self.stitching == "lucaone" and self.embedding_complete_seg_overlap
+        shortest = 3 if self.stitching == "centered" else 2 if overlaps else 1
         length = self.embedding_fixed_len_a_time
         if self.embedding_complete and length is not None and length < shortest:
             raise ValueError(f"embedding_fixed_len_a_time is {length}, expected at least {shortest} for this stitching")
@@ -71,6 +72,8 @@ class Windowing:
             return [truncated(length, length, self.trunc_type)]
         if self.stitching == "centered":
             return centered(length, size)
+        if self.stitching == "separate":
+            return separate(length, size)
         windows = overlapping(length, size) if self.embedding_complete_seg_overlap else side_by_side(length, size)
         return windows if self.trunc_type == "right" else mirrored(windows, length)
 
@@ -118,6 +121,19 @@ def side_by_side(length: int, size: int) -> list[Window]:
     middle = [Window(i * short, (i + 1) * short, max(size, i * short), (i + 1) * short) for i in range(1, count - 1)]
     last = Window(length - short, length, max(size, (count - 1) * short), length)
     return [first, *(window for window in [*middle, last] if window.kept > 0)]
+
+
+def separate(length: int, size: int) -> list[Window]:
+    """Return as few windows as possible, which differ in length by one residue at most and do not overlap.
+
+    The first one gives [CLS], the last one [SEP].
+    """
+    count = -(-length // size)
+    cuts = [i * length // count for i in range(count + 1)]
+    windows = [Window(start, stop, start, stop) for start, stop in pairwise(cuts)]
+    windows[0] = replace(windows[0], gives_cls=True)
+    windows[-1] = replace(windows[-1], gives_sep=True)
+    return windows
 
 
 def mirrored(windows: list[Window], length: int) -> list[Window]:

@@ -8,7 +8,7 @@ WAYS = [
     {"embedding_complete_seg_overlap": overlap, "trunc_type": side}
     for overlap in (True, False)
     for side in ("right", "left")
-] + [{"stitching": "centered"}]
+] + [{"stitching": "centered"}, {"stitching": "separate"}]
 
 
 def windowings(way):
@@ -46,6 +46,16 @@ def test_centered_windows_keep_context_on_both_sides():
                 left, right = window.kept_start - window.start, window.stop - window.kept_stop
                 assert 4 * left >= size or window.start == 0
                 assert 4 * right >= size or window.stop == length
+
+
+def test_separate_windows_are_few_equal_and_do_not_overlap():
+    for size, windowing in windowings({"stitching": "separate"}):
+        for length in LENGTHS:
+            windows = windowing.windows(length)
+            assert all((window.start, window.stop) == (window.kept_start, window.kept_stop) for window in windows)
+            assert len(windows) == -(-length // size)
+            assert max(window.length for window in windows) - min(window.length for window in windows) <= 1
+            assert (windows[0].gives_cls, windows[-1].gives_sep) == (True, True)
 
 
 def test_centered_takes_each_row_from_where_it_lies_deepest():
