@@ -1,4 +1,4 @@
-"""ESM-2 gives the recorded results of fair-esm and LucaOneTasks, from each form in which it is published."""
+"""ESM-2 and DNABERT-2 give the recorded results of their authors' code and of LucaOneTasks, from published files."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from lucaflow.errors import ConfigError, EmbeddingError
 from lucaflow.records.sequences import NormalisedSequence
 
 GOLDEN = golden_folder("encoders")
-CASES = json.loads((GOLDEN / "esm2_manifest.json").read_text())
+CASES = [case for manifest in sorted(GOLDEN.glob("*_manifest.json")) for case in json.loads(manifest.read_text())]
 TOLERANCE = {"atol": 2e-5, "rtol": 1e-5}
-# Letters that LucaOneTasks keeps: it removes a J, which LucaFlow reads as X.
-KEPT = set(string.ascii_uppercase) - {"J"}
+# Letters that LucaOneTasks keeps. Of proteins it removes a J, which LucaFlow reads as X.
+KEPT = {"prot": set(string.ascii_uppercase) - {"J"}, "gene": set(string.ascii_uppercase)}
 
 
 def cases_of(*kinds):
@@ -32,10 +32,18 @@ def cases_of(*kinds):
     return [pytest.param(case, id=case["name"]) for case in found]
 
 
+def kept(case, seq_type):
+    """Return the letters of a case that LucaOneTasks reads."""
+    return "".join(letter for letter in case["sequence"].upper() if letter in KEPT[seq_type])
+
+
 @pytest.fixture(scope="module")
 def arrays():
-    with np.load(GOLDEN / "esm2.npz") as file:
-        return dict(file)
+    found = {}
+    for path in GOLDEN.glob("*.npz"):
+        with np.load(path) as file:
+            found |= dict(file)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +51,6 @@ def converted(tmp_path_factory):
     """The folder of each converted checkpoint, by its name."""
     folders = {}
     for config in sorted((GOLDEN / "checkpoints").glob("*/config.json")):
-        if json.loads(config.read_text())["model_type"] != "esm":
-            continue
         published = config.parent
         model = Model(published.name, None)
         folders[published.name] = tmp_path_factory.mktemp(published.name)
@@ -73,21 +79,46 @@ def test_each_layer_and_the_contacts(case, encoders, converted, arrays):
         np.testing.assert_array_equal(encoder.vocabulary.encode(case["sequence"], "prot"), case["input_ids"])
 
 
-@pytest.mark.parametrize("case", cases_of("esm_lucaonetasks", "esm_segments"))
+@pytest.mark.parametrize("case", cases_of("dnabert2_forward"))
+def test_each_layer_of_dnabert2(case, encoders, arrays):
+    encoder = encoders[case["checkpoint"]]
+    ids = torch.tensor(case["input_ids"])
+    for number, name in enumerate(case["layers"], start=1):
+        found = encoder(ids, torch.zeros_like(ids), [len(ids)], layer=number)
+        np.testing.assert_allclose(found.numpy(), arrays[name], **TOLERANCE)
+    np.testing.assert_array_equal(encoder.vocabulary.encode(kept(case, "gene"), "gene"), case["input_ids"])
+
+
+@pytest.mark.parametrize("case", cases_of("esm_lucaonetasks", "esm_segments", "dnabert2_lucaonetasks"))
 def test_matrices_and_vectors_of_lucaonetasks(case, encoders, arrays):
     stated = {"truncation_seq_length": 4094, "embedding_complete": False, **case["options"]}
     outputs = ("cls",) if stated.pop("embedding_type", "matrix") == "vector" else ("matrix",)
     engine = Engine(
         encoders[case["checkpoint"]], EmbeddingOptions(outputs=outputs, **stated), torch.device("cpu"), 1000
     )
-    residues = "".join(letter for letter in case["sequence"].upper() if letter in KEPT)
-    sequence = NormalisedSequence("0" * 64, "prot", residues)
+    (seq_type,) = encoders[case["checkpoint"]].vocabulary.seq_types
+    sequence = NormalisedSequence("0" * 64, seq_type, kept(case, seq_type))
     if outputs == ("matrix",):
         (found,) = engine.matrices([sequence])
     else:
         (batch,) = engine.embed([sequence])
         (found,) = batch.vectors["cls"]
     np.testing.assert_allclose(found, arrays[case["array"]], **TOLERANCE)
+
+
+def test_the_letters_of_each_row_are_those_of_the_recorded_tokens(encoders):
+    for case in (case for case in CASES if case["kind"] == "dnabert2_lucaonetasks" and not case["options"]):
+        sequence = NormalisedSequence("0" * 64, "gene", kept(case, "gene"))
+        options = EmbeddingOptions(outputs=("matrix",), embedding_complete=False)
+        engine = Engine(encoders[case["checkpoint"]], options, torch.device("cpu"), 1000)
+        ((_, spans),) = [batch.pieces for batch in engine.embed([sequence])]
+        letters = [sequence.residues[start:stop].replace("U", "T") for start, stop in spans.rows]
+        unknown = [
+            len(text) == 1 and token == "[UNK]" for text, token in zip(letters, case["tokens"][1:-1], strict=True)
+        ]
+        read = ["[UNK]" if each else text for text, each in zip(letters, unknown, strict=True)]
+        assert read == case["tokens"][1:-1]
+        assert "".join(letters) == sequence.residues[: options.truncation_seq_length].replace("U", "T")
 
 
 def test_files_in_parts_with_frequencies_once_are_the_same_network(encoders, converted):
@@ -100,17 +131,28 @@ def test_files_in_parts_with_frequencies_once_are_the_same_network(encoders, con
     assert records[0]["network_sha256"] == records[1]["network_sha256"]
 
 
+SEQUENCES = {
+    "prot": {"a": "MKTAYIAKQRQISFVKSHFSRQ", "b": "MKTAYIAKQRQISFVKSHFSRW", "c": "GIVEQCCTSI", "d": "M"},
+    "gene": {"a": "ACGTAGCATCGGATCTATCTAT", "b": "TTGACAGCTAGCTCAGTCCTAG", "c": "ACGNNUACRY", "d": "A"},
+}
+
+
 def test_packed_sequences_have_the_values_of_single_ones(encoders):
-    proteins = {"a": "MKTAYIAKQRQISFVKSHFSRQ", "b": "MKTAYIAKQRQISFVKSHFSRW", "c": "GIVEQCCTSI", "d": "M"}
     for encoder in encoders.values():
-        together = lucaflow.embed(encoder, proteins, "prot", ["mean", "max", "cls", "matrix"])
-        for name, protein in proteins.items():
-            for output, found in lucaflow.embed(encoder, protein, "prot", ["mean", "max", "cls", "matrix"]).items():
+        (seq_type,) = encoder.vocabulary.seq_types
+        outputs = ["mean", "max", "cls", "matrix"]
+        together = lucaflow.embed(encoder, SEQUENCES[seq_type], seq_type, outputs)
+        for name, sequence in SEQUENCES[seq_type].items():
+            for output, found in lucaflow.embed(encoder, sequence, seq_type, outputs).items():
                 np.testing.assert_allclose(together[name][output], found, **TOLERANCE)
 
 
-def test_genes_are_refused(encoders):
+def test_the_other_type_is_refused(encoders):
     for encoder in encoders.values():
+        if encoder.vocabulary.seq_types == ("gene",):
+            with pytest.raises(ConfigError, match="seq_type: this encoder reads only gene sequences, not prot"):
+                lucaflow.embed(encoder, "ACGT", "prot")
+            continue
         with pytest.raises(ConfigError, match="seq_type: this encoder reads only prot sequences, not gene"):
             lucaflow.embed(encoder, "ACGT", "dna")
         engine = Engine(encoder, EmbeddingOptions(), torch.device("cpu"), 1000)
@@ -119,7 +161,7 @@ def test_genes_are_refused(encoders):
 
 
 def test_j_is_read_as_x_so_that_each_residue_has_its_row(encoders):
-    for encoder in encoders.values():
+    for encoder in (encoder for encoder in encoders.values() if encoder.family == "esm2"):
         found, expected = (lucaflow.embed(encoder, text, "prot", "matrix") for text in ("MKJV", "MKXV"))
         np.testing.assert_array_equal(found, expected)
         assert len(found) == 4

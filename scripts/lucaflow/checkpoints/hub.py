@@ -130,11 +130,15 @@ def _refuse_names(names: Iterable[str], address: str) -> None:
 
 
 def needed_files(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    """Return the files that a checkpoint needs: safetensors files if there are any, otherwise pickles."""
+    """Return the files that a checkpoint needs: safetensors files if there are any, otherwise pickles.
+
+    And what `patterns` name of config.json and tokenizer.json.
+    """
     names = sorted(name for name in names if "/" not in name)
     matching = [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
     weights = [name for name in matching if ".safetensors" in name] or [name for name in matching if ".bin" in name]
-    return [name for name in matching if name in weights or name.endswith("config.json")] if weights else []
+    beside = ("config.json", "tokenizer.json")
+    return [name for name in matching if name in weights or name.endswith(beside)] if weights else []
 
 
 def _progress_up_to(file: HubFile) -> type[Progress]:

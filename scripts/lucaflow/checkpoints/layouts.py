@@ -21,6 +21,8 @@ _OLD_LAYOUT = (
     "checkpoint-step{step}"
 )
 _LUCAONE_WEIGHTS = "pytorch.pth"
+# `model_type` in config.json of networks whose tokens are in tokenizer.json.
+_WITH_TOKENIZER = ("bert",)
 _HUGGINGFACE_WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -31,16 +33,20 @@ _HUGGINGFACE_WEIGHTS = (
 
 @dataclass(frozen=True)
 class Origin:
-    """The published files of an encoder. layout: `lucaone` or `huggingface`."""
+    """The published files of an encoder.
+
+    layout: `lucaone` or `huggingface`; tokenizer: the file that says how sequences become tokens, if there is one.
+    """
 
     model: Model
     layout: str
     config: Path
     weights: tuple[Path, ...]
+    tokenizer: Path | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return (self.config, *self.weights)
+        return (self.config, *self.weights, *([self.tokenizer] if self.tokenizer else []))
 
     @property
     def name(self) -> str:
@@ -117,12 +123,22 @@ def _locate_huggingface(folder: Path, model: Model) -> Origin:
     for name in _HUGGINGFACE_WEIGHTS:
         if (folder / name).is_file():
             weights = _parts_of_index(folder / name) if name.endswith(".index.json") else (folder / name,)
-            return _require(Origin(model, "huggingface", config, weights))
+            return _require(Origin(model, "huggingface", config, weights, _tokenizer_beside(config)))
     raise CheckpointError(
         f"checkpoint {model.name}: no weights in {folder}. It holds: "
         f"{', '.join(sorted(path.name for path in folder.iterdir())) or 'nothing'}. Expected llm/models/... "
         f"(LucaOne's layout), or config.json with one of {', '.join(_HUGGINGFACE_WEIGHTS)} (Hugging Face)."
     )
+
+
+def _tokenizer_beside(config: Path) -> Path | None:
+    """Return the tokenizer of a network that reads byte pairs; None for others, whose letters have known ids."""
+    try:
+        needed = parse_json(config).get("model_type") in _WITH_TOKENIZER
+    # The conversion says what is wrong with it.
+    except (OSError, ValueError, AttributeError):
+        return None
+    return config.with_name("tokenizer.json") if needed else None
 
 
 def _parts_of_index(index: Path) -> tuple[Path, ...]:

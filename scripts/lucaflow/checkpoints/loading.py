@@ -17,10 +17,11 @@ from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD
 from lucaflow.checkpoints.named import folder_of
 from lucaflow.encoders.attention import share_frequencies
 from lucaflow.encoders.contacts import CONTACT_HEAD, ContactHead
+from lucaflow.encoders.dnabert2 import GatedBlock
 from lucaflow.encoders.families import recorded_family
 from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.lucaone import Block
-from lucaflow.encoders.onednn import can_pack, check_product_precision, pack
+from lucaflow.encoders.onednn import can_pack, check_product_precision, has_activation, pack
 from lucaflow.encoders.pass_plan import refuse_other_devices
 from lucaflow.errors import CheckpointError
 
@@ -83,10 +84,11 @@ def _fill(encoder: Encoder, tensors: dict[str, Future[Tensor]], device: torch.de
     for number, block in enumerate(encoder.layers):
         _fill_part(block, tensors, list(block.state_dict()), f"layers.{number}.", device, arithmetic)
         linears = {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
-        if packs and isinstance(block, Block):
+        if packs and isinstance(block, Block | GatedBlock):
             pack(block)
         if linears and number == 0 and arithmetic == torch.float32:
-            smallest = min(linears, key=lambda name: linears[name].weight.numel())
+            plain = [name for name in linears if not has_activation(block.get_submodule(name))]
+            smallest = min(plain, key=lambda name: linears[name].weight.numel())
             check_product_precision(linears[smallest], block.get_submodule(smallest))
     _fill_part(encoder, tensors, others, "", device, arithmetic)
 
@@ -129,4 +131,4 @@ def load_contact_head(folder: Path, device: torch.device | str = "cpu") -> Conta
 
 def is_product(name: str) -> bool:
     """Return whether a parameter belongs to a matrix product, which may run in lower precision."""
-    return re.search(r"\.(qkv_proj|out_proj|fc1|fc2)\.", name) is not None
+    return re.search(r"\.(qkv_proj|out_proj|gate|fc1|fc2)\.", name) is not None

@@ -58,4 +58,8 @@ def read_published(origin: Origin, family: type[Encoder]) -> dict[str, Tensor]:
                 tensors[name] = value
     if left_out:
         logger.info("left out, since embedding does not use them: %s", ", ".join(sorted(left_out)))
-    return family.completed(tensors)
+    try:
+        return family.completed(tensors)
+    except ValueError as error:
+        folder = origin.config.parent
+        raise CheckpointError(f"the weights in {folder} are not those of {family.title}: {error}") from error

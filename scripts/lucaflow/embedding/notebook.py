@@ -11,6 +11,7 @@ import numpy as np
 from lucaflow.encoders.arithmetic import arithmetic
 from lucaflow.encoders.interface import Encoder
 from lucaflow.engine.engine import Engine
+from lucaflow.engine.options import OUTPUTS as OUTPUTS_OF_ENGINE
 from lucaflow.engine.options import VECTORS, EmbeddingOptions
 from lucaflow.errors import ConfigError, InputError, quoted
 from lucaflow.records.outcomes import Normaliser, Policies
@@ -18,7 +19,9 @@ from lucaflow.records.readers import RawRecord
 from lucaflow.records.seq_types import SEQ_TYPES
 from lucaflow.records.sequences import NormalisedSequence
 
-OUTPUTS = ("matrix", *VECTORS)
+# Which letters the rows of byte pairs stand for.
+SPANS = "spans"
+OUTPUTS = ("matrix", *VECTORS, SPANS)
 
 
 def embed(
@@ -34,7 +37,8 @@ def embed(
     id. Or a list of residues: the result is a list in their order. Or the residues of one sequence: its own result.
     seq_type: `gene` (also `dna`, `rna`) or `prot` (also `protein`).
     outputs: `mean`, `max` or `cls`, arrays (H,), or `matrix`, (L, H). For one output, the result of a sequence is an
-    array; for a list of outputs, it is a dict of arrays by output.
+    array; for a list of outputs, it is a dict of arrays by output. A network of byte pairs, such as DNABERT-2, has a
+    row for each of k tokens, (k, H); `spans`, (k, 2), has the first letter of each, from 0 on, and its end.
     layer: None for the last layer, after the final norm.
     torch's settings of precision do not matter, and are afterwards what they were.
     Raises InputError for a sequence that the workflow would refuse, and ConfigError for another kind of argument.
@@ -51,11 +55,16 @@ def embed(
     wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
     if unknown := set(wanted) - set(OUTPUTS):
         raise ConfigError(f"outputs: expected some of {', '.join(OUTPUTS)}, not {', '.join(sorted(map(str, unknown)))}")
+    if SPANS in wanted and encoder.vocabulary.rows_are_residues:
+        raise ConfigError("outputs: each row of this encoder is one residue, so there are no `spans`; leave them out")
     ids, texts = _ids_and_residues(sequences)
     normalised = _normalise(ids, texts, _readable_type(encoder, seq_type))
     distinct = sorted(dict.fromkeys(normalised), key=lambda sequence: -len(sequence.residues))
     found = dict(zip(distinct, _embed_distinct(encoder, distinct, wanted, layer), strict=True))
-    results = [found[each][outputs] if isinstance(outputs, str) else dict(found[each]) for each in normalised]
+    results = [
+        found[each][outputs] if isinstance(outputs, str) else {name: found[each][name] for name in wanted}
+        for each in normalised
+    ]
     if isinstance(sequences, str):
         return results[0]
     return results if ids is None else dict(zip(ids, results, strict=True))
@@ -123,13 +132,14 @@ def _embed_distinct(
     encoder: Encoder, sequences: Sequence[NormalisedSequence], outputs: tuple[str, ...], layer: int | None
 ) -> list[dict[str, np.ndarray]]:
     """Return the arrays of each sequence by output, in the order of `sequences`."""
-    options = EmbeddingOptions(outputs=outputs, layer=layer)
+    needed = ("matrix", *outputs) if SPANS in outputs else outputs
+    options = EmbeddingOptions(outputs=tuple(name for name in OUTPUTS_OF_ENGINE if name in needed), layer=layer)
     found: list[dict[str, np.ndarray]] = [{} for _ in sequences]
     with arithmetic(options.precision):
         engine = Engine.sized(encoder, options, encoder.device, "auto")
         for batch in engine.embed(sequences):
             for piece in batch.pieces:
-                found[piece.sequence]["matrix"] = piece.rows.copy()
+                found[piece.sequence][piece.output] = piece.rows.copy()
             for output, vectors in batch.vectors.items():
                 for sequence, vector in zip(batch.sequences.tolist(), vectors, strict=True):
                     found[sequence][output] = vector.copy()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lucaflow.encoders.dnabert2 import Dnabert2
 from lucaflow.encoders.esm2 import Esm2
 from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.lucaone import LucaOne
 
 # By the names in the table of models and in records of converted checkpoints.
-FAMILIES: dict[str, type[Encoder]] = {network.family: network for network in (LucaOne, Esm2)}
+FAMILIES: dict[str, type[Encoder]] = {network.family: network for network in (LucaOne, Esm2, Dnabert2)}
 
 
 def published_family(stated: Mapping[str, Any], layout: str) -> type[Encoder]:

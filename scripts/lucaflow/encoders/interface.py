@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from lucaflow.encoders.byte_pairs import BytePairs
 from lucaflow.encoders.vocabulary import Vocabulary
 
 
@@ -49,16 +50,16 @@ class ConfirmedNumber(NamedTuple):
 class Encoder(nn.Module, ABC):
     """A network that turns token ids into embeddings, for sequences that are concatenated without padding.
 
-    family: its name in the table of models; title: in messages, with an article; vocabulary: how it reads sequences;
-    architecture: the dataclass of its numbers, from which a network is made; heads: networks that a checkpoint of this
-    family may hold besides, made from the same numbers, by the first part of the names of their tensors; layers: its
-    blocks, whose parameters follow `layers.<number>.` in their names.
+    family: its name in the table of models; title: in messages, with an article; vocabulary: how it reads sequences,
+    by single residues or in byte pairs; architecture: the dataclass of its numbers, from which a network is made;
+    heads: networks that a checkpoint of this family may hold besides, made from the same numbers, by the first part of
+    the names of their tensors; layers: its blocks, whose parameters follow `layers.<number>.` in their names.
     model_types: what `model_type` in a Hugging Face config.json says of a checkpoint of this family.
     """
 
     family: ClassVar[str]
     title: ClassVar[str]
-    vocabulary: ClassVar[Vocabulary]
+    vocabulary: Vocabulary | BytePairs
     architecture: ClassVar[type[Any]]
     heads: ClassVar[Mapping[str, type[nn.Module]]] = {}
     model_types: ClassVar[tuple[str, ...]] = ()
@@ -124,7 +125,10 @@ class Encoder(nn.Module, ABC):
 
     @classmethod
     def completed(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return all tensors of the network from those of the files, which are by its names already."""
+        """Return all tensors of the network from those of the files, which are by its names already.
+
+        Raises ValueError that names a tensor of another network.
+        """
         return tensors
 
     @classmethod

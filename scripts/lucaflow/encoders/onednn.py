@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lucaflow.encoders.arithmetic import arithmetic
+from lucaflow.encoders.dnabert2 import GatedBlock
 from lucaflow.encoders.lucaone import Block
 from lucaflow.errors import DeviceError
 
@@ -50,21 +51,32 @@ class PackedLinear(nn.Linear):
         product_dtype = torch.float32 if self.dtype == torch.bfloat16 and not has_bfloat16() else self.dtype
         packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(product_dtype))
         self.weight = nn.Parameter(packed, requires_grad=False)
-        self.bias = nn.Parameter(linear.bias.detach().to(product_dtype, copy=True), requires_grad=False)
+        self.product_dtype = product_dtype
+        bias = None if linear.bias is None else linear.bias.detach().to(product_dtype, copy=True)
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias, requires_grad=False))
         self.activation: tuple[str, list[float], str] = activation, [], "none" if activation == "gelu" else ""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (T, inputs) to (T, outputs), rounded to the type of the original weights."""
-        x = x.to(self.dtype).to(self.bias.dtype)
+        x = x.to(self.dtype).to(self.product_dtype)
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, *self.activation).to(self.dtype)
 
 
-def pack(block: Block) -> None:
+def has_activation(module: nn.Module) -> bool:
+    """Return whether a module gives an activation of its products rather than the products."""
+    return isinstance(module, PackedLinear) and module.activation[0] != "none"
+
+
+def pack(block: Block | GatedBlock) -> None:
     """Pack the linear layers of a block on the processor, in place."""
     attention = block.self_attn
     attention.qkv_proj = PackedLinear(attention.qkv_proj)
     attention.out_proj = PackedLinear(attention.out_proj)
-    block.fc1 = PackedLinear(block.fc1, activation="gelu")
+    if isinstance(block, GatedBlock):
+        block.gate = PackedLinear(block.gate, activation="gelu")
+        block.fc1 = PackedLinear(block.fc1)
+    else:
+        block.fc1 = PackedLinear(block.fc1, activation="gelu")
     block.gelu = nn.Identity()
     block.fc2 = PackedLinear(block.fc2)
 

@@ -28,6 +28,7 @@ class Vocabulary:
     letters: Mapping[str, Mapping[str, str]]
     token_types: Mapping[str, int]
 
+    rows_are_residues: ClassVar[bool] = True
     # Two tokens are added to the residues of every sequence: one before, one after. Matrices can have rows of them.
     special_tokens: ClassVar[int] = 2
 

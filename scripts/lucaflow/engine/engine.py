@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lucaflow.encoders.byte_pairs import BytePairs
 from lucaflow.encoders.contacts import ContactHead
 from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.pass_plan import to_device
-from lucaflow.engine.batches import PlannedWindow, plan_batches, plan_windows, tokenise
+from lucaflow.engine.batches import PlannedWindow, plan_batches, plan_byte_pairs, plan_windows, tokenise
 from lucaflow.engine.devices import (
     bytes_per_token,
     free_memory,
@@ -76,6 +77,8 @@ class Engine:
         self.budget = 1 if contact_head else budget
         self.windowing = options.windowing
         options.require_layer(encoder.config.num_hidden_layers)
+        if not encoder.vocabulary.rows_are_residues:
+            options.require_separate_windows()
 
     @classmethod
     def sized(
@@ -113,9 +116,10 @@ class Engine:
         Raises EmbeddingError for a sequence of a type that the checkpoint does not read, or one that is too long for
         the checkpoint or for contacts.
         """
-        longest, readable = self.encoder.config.longest_sequence, self.encoder.vocabulary.seq_types
+        longest, vocabulary = self.encoder.config.longest_sequence, self.encoder.vocabulary
+        readable = vocabulary.seq_types
         planned = []
-        for index, sequence in enumerate(sequences):
+        for sequence in sequences:
             if sequence.seq_type not in readable:
                 raise EmbeddingError(
                     f"the sequence {sequence.digest} (column `digest` of records.tsv gives its id) is of type "
@@ -134,8 +138,10 @@ class Engine:
                     f"{len(sequence.residues)} residues, but this checkpoint's position table allows at most "
                     f"{longest}. {self._advice(longest)}."
                 )
-            planned += plan_windows(index, windows)
-        return planned
+            planned.append(windows)
+        if isinstance(vocabulary, BytePairs):
+            return plan_byte_pairs(sequences, planned, vocabulary)
+        return [item for index, windows in enumerate(planned) for item in plan_windows(index, windows)]
 
     @torch.inference_mode()
     def embed(self, sequences: Sequence[NormalisedSequence], skip: np.ndarray | None = None) -> Iterator[EmbeddedBatch]:
@@ -197,10 +203,13 @@ class Engine:
         return None
 
     def matrices(self, sequences: Sequence[NormalisedSequence]) -> list[np.ndarray]:
-        """Return the whole matrices (rows, H) of a few sequences. The options must request `matrix`."""
+        """Return the whole matrices (rows, H) of a few sequences. The options must request `matrix`.
+
+        If rows stand for byte pairs, their spans are left out.
+        """
         found: dict[int, np.ndarray] = {}
         for batch in self.embed(sequences):
-            for piece in batch.pieces:
+            for piece in (piece for piece in batch.pieces if piece.output == "matrix"):
                 shape = (piece.total_rows, piece.rows.shape[1])
                 matrix = found.setdefault(piece.sequence, np.empty(shape, dtype=np.float32))
                 matrix[piece.start_row : piece.start_row + len(piece.rows)] = piece.rows

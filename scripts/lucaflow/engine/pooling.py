@@ -21,10 +21,11 @@ from lucaflow.engine.windows import Window
 
 @dataclass(frozen=True)
 class Piece:
-    """Consecutive rows (r, w) of a sequence's `matrix` or `contacts`.
+    """Consecutive rows (r, w) of a sequence's `matrix`, `contacts` or `spans`.
 
-    output: `matrix` or `contacts`; sequence: index of the sequence among those given to the engine; total_rows: rows of
-    the whole array; start_row: row of the array where this piece begins; rows: float32, or float16 if a GPU cast them.
+    output: one of these; sequence: index of the sequence among those given to the engine; total_rows: rows of
+    the whole array; start_row: row of the array where this piece begins; rows: float32, or float16 if a GPU cast them;
+    int32 of spans.
     """
 
     output: str
@@ -68,13 +69,12 @@ def pool(hidden: Tensor, planned: Sequence[PlannedWindow], vectors: Sequence[str
 
 
 def _rows_kept(item: PlannedWindow) -> tuple[int, int, int]:
-    """Return the number of rows of a window, and its first and last kept row (end exclusive); [CLS] is row 0."""
-    window = item.window
-    return item.tokens, 1 + window.kept_start - window.start, 1 + window.kept_stop - window.start
+    """Return the number of rows of a window, and its first and last kept row (end exclusive)."""
+    return item.tokens, *item.kept
 
 
 def matrix_pieces(hidden: np.ndarray, planned: Sequence[PlannedWindow], special: bool) -> list[Piece]:
-    """Return the kept rows of hidden states (T, H) as pieces of matrices.
+    """Return the kept rows of hidden states (T, H) as pieces of matrices, and the spans of byte pairs.
 
     special: whether matrices have the rows of [CLS] and [SEP] too.
     """
@@ -83,15 +83,32 @@ def matrix_pieces(hidden: np.ndarray, planned: Sequence[PlannedWindow], special:
     for item in planned:
         states = hidden[done : done + item.tokens]  # (n, H)
         done += item.tokens
-        _, first, last = _rows_kept(item)
-        rows = [(item.row + special, states[first:last])]  # (kept, H)
-        if special and item.window.gives_cls:
-            rows.append((0, states[:1]))  # (1, H)
-        if special and item.window.gives_sep:
-            rows.append((item.residues + 1, states[-1:]))  # (1, H)
-        total = item.residues + Vocabulary.special_tokens * special
-        pieces += [Piece("matrix", item.sequence, total, start, part) for start, part in rows]
+        pieces += _pieces_of("matrix", item, states, special)
+        if item.byte_pairs:
+            pieces += _pieces_of("spans", item, spans_of_rows(item), special)
     return pieces
+
+
+def spans_of_rows(item: PlannedWindow) -> np.ndarray:
+    """Return the letters (n, 2) of the sequence that each row of a window of byte pairs stands for, int32.
+
+    [CLS] and [SEP] stand for no letter: their first letter is their end, too.
+    """
+    assert item.byte_pairs
+    ends = [[[edge, edge]] for edge in (item.window.start, item.window.stop)]
+    return np.concatenate([ends[0], item.window.start + item.byte_pairs.spans, ends[1]]).astype(np.int32)
+
+
+def _pieces_of(output: str, item: PlannedWindow, values: np.ndarray, special: bool) -> list[Piece]:
+    """Return the kept ones of a window's rows (n, w) as pieces of an array."""
+    first, last = item.kept
+    rows = [(item.row + special, values[first:last])]  # (kept, w)
+    if special and item.window.gives_cls:
+        rows.append((0, values[:1]))  # (1, w)
+    if special and item.window.gives_sep:
+        rows.append((item.rows + 1, values[-1:]))  # (1, w)
+    total = item.rows + Vocabulary.special_tokens * special
+    return [Piece(output, item.sequence, total, start, part) for start, part in rows]
 
 
 class Pooling:
@@ -122,7 +139,7 @@ class Pooling:
                 sequences.append(item.sequence)
                 windows.append(self._windows)
                 residues.append(item.residues)
-                self._current["mean"] = self._current["sum"] / np.float32(item.residues)  # (H,)
+                self._current["mean"] = self._current["sum"] / np.float32(item.rows)  # (H,)
                 for name in self.vectors:
                     vectors[name].append(self._current[name])
                 self._current, self._windows = {}, 0
