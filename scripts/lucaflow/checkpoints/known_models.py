@@ -11,7 +11,8 @@ class KnownModel:
 
     family: of its encoder; seq_types: of the sequences that it reads; default_step: the training steps if nobody says,
     None for a model that has no steps in its name; layers, width: of the network; scope: what it is for; contacts:
-    whether its contact head is trained; packaged: its folder in the clone, None for a model that is fetched;
+    whether its contact head is trained; byte_pairs: whether a row is of a token of several letters, not of one residue;
+    packaged: its folder in the clone, None for a model that is fetched;
     demonstration: whether every result says that it is for demonstration; older_name: of LucaOneTasks.
     """
 
@@ -23,6 +24,7 @@ class KnownModel:
     width: int
     scope: str
     contacts: bool = False
+    byte_pairs: bool = False
     packaged: str | None = None
     demonstration: bool = False
     older_name: str | None = None
@@ -46,6 +48,10 @@ _KNOWN = (
             ("t33_650M", 33, 1280), ("t36_3B", 36, 2560), ("t48_15B", 48, 5120),
         )
     ),
+    *(
+        KnownModel(version, "dnabert", ("gene",), None, 12, 768, "sequences of DNA", byte_pairs=True)
+        for version in ("dnabert2", "dnaberts")
+    ),
 )  # fmt: skip
 
 
@@ -58,8 +64,8 @@ def untrained_contacts(name: str) -> str:
     """Return why a model gives no contacts, and what to do. name: of the model."""
     trained = next(known.version for known in reversed(_KNOWN) if known.contacts and known.width < 2000)
     return (
-        f"`contacts` needs a trained contact head, and {name} has none: no published recipe trains that of LucaOne, so "
-        f"its maps would be noise. Remove `contacts`, or use an ESM-2 for proteins, such as {trained}."
+        f"`contacts` needs a trained contact head, and {name} has none; maps by LucaOne's, which no published recipe "
+        f"trains, would be noise. Remove `contacts`, or use an ESM-2 for proteins, such as {trained}."
     )
 
 

@@ -225,6 +225,12 @@ def compare_stitchings(
         )
     plain = replace(options, outputs=("matrix",), matrix_add_special_token=False, embedding_complete=True)
     engine = setup.engine(replace(plain, embedding_fixed_len_a_time=None))
+    if not engine.encoder.vocabulary.rows_are_residues:
+        raise ConfigError(
+            "rows of this network stand for several letters, other ones in each window, so that rows of windows and of "
+            "one pass cannot be compared residue by residue. Remove the dataset, or give it another model "
+            "(--keep-going compares the others)."
+        )
     tables = []
     for sequence, reference in zip(sequences, engine.matrices(sequences), strict=True):
         for division in compared_divisions(len(sequence.residues), size):

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Threads of an embedding job, on machines with at least that many cores.
 THREADS = 8
+# Nucleotides in a token of byte pairs. DNABERT-2's have about five; a letter that it does not know has its own token.
+_LETTERS_PER_BYTE_PAIR = 4
 # Bytes that HDF5 needs for an array besides its values, and for a link to it.
 _BYTES_PER_ARRAY = 4096
 _BYTES_PER_LINK = 512
@@ -126,7 +128,7 @@ def estimate(
     lengths = remaining or counts.lengths
     operations = _operations(plans, lengths, checkpoint)
     computing = sum(embedded[length] * count for length, count in lengths.items()) / (operations / speed[0])
-    sizes = bytes_by_output(counts, options, checkpoint["encoder"]["hidden_size"], exports)
+    sizes = bytes_by_output(counts, options, checkpoint["encoder"], exports)
     residues_embedded = sum(embedded[length] * count for length, count in counts.lengths.items())
     written = sum(sizes[name] for name in options.linked)
     writing = _WRITTEN_BYTES_PER_SECOND * residues_embedded / written if written else math.inf
@@ -153,21 +155,32 @@ def _operations(
 ) -> float:
     """Return the operations of a network for sequences. plans: windows by length; lengths: count of each length."""
     tokens = pairs = 0
+    letters = letters_per_token(checkpoint["encoder"])
     for length, count in lengths.items():
-        sizes = [window.length + Vocabulary.special_tokens for window in plans[length]]
+        sizes = [-(-window.length // letters) + Vocabulary.special_tokens for window in plans[length]]
         tokens += sum(sizes) * count
         pairs += sum(size * size for size in sizes) * count
     encoder = checkpoint["encoder"]
     return 2 * checkpoint["parameters"] * tokens + 4 * encoder["hidden_size"] * encoder["num_hidden_layers"] * pairs
 
 
-def bytes_by_output(counts: Counts, options: EmbeddingOptions, width: int, exports: Sequence[str]) -> dict[str, int]:
-    """Return the bytes of each output and export. width: hidden size; exports: as in the configuration."""
+def letters_per_token(encoder: Mapping[str, Any]) -> int:
+    """Return how many letters a token has, roughly, if it has several. encoder: the architecture in a record."""
+    return _LETTERS_PER_BYTE_PAIR if "tokenizer" in encoder else 1
+
+
+def bytes_by_output(
+    counts: Counts, options: EmbeddingOptions, encoder: Mapping[str, Any], exports: Sequence[str]
+) -> dict[str, int]:
+    """Return the bytes of each output and export. encoder: its architecture; exports: as in the configuration."""
+    width, letters = encoder["hidden_size"], letters_per_token(encoder)
     embedded = {length: sum(window.kept for window in options.windowing.windows(length)) for length in counts.lengths}
     item = _ITEM_BYTES[options.dtype]
     special = Vocabulary.special_tokens * options.matrix_add_special_token
     values = dict.fromkeys(VECTORS, counts.distinct * width)
-    values["matrix"] = sum((rows + special) * width * counts.lengths[length] for length, rows in embedded.items())
+    values["matrix"] = sum(
+        (-(-rows // letters) + special) * width * counts.lengths[length] for length, rows in embedded.items()
+    )
     values["contacts"] = sum(rows * rows * counts.lengths[length] for length, rows in embedded.items())
     of_names = _BYTES_PER_ARRAY * counts.distinct + _BYTES_PER_LINK * counts.status["accepted"]
     found = {}
@@ -236,6 +249,8 @@ def measured_rate(summary: Path, model: str) -> float | None:
 def check_checkpoint(options: EmbeddingOptions, checkpoint: Mapping[str, Any]) -> None:
     """Raise ConfigError if the options need contacts or a layer that a checkpoint lacks. checkpoint: its record."""
     options.require_layer(checkpoint["encoder"]["num_hidden_layers"])
+    if "tokenizer" in checkpoint["encoder"]:
+        options.require_separate_windows(f"`{checkpoint['llm_version']}`")
     if "contacts" not in options.outputs:
         return
     if not has_trained_contacts(checkpoint["family"]):

@@ -60,9 +60,10 @@ def require_room(
 
     checkpoint: the record of the converted one; exports: as in the configuration; shards: the folder of embeddings.
     """
-    width = checkpoint["encoder"]["hidden_size"]
     free = shutil.disk_usage(shards).free
-    check_space(bytes_by_output(counts, options, width, exports), stored_bytes(shards), free, shards.resolve())
+    check_space(
+        bytes_by_output(counts, options, checkpoint["encoder"], exports), stored_bytes(shards), free, shards.resolve()
+    )
 
 
 def stored_bytes(shards: Path) -> int:

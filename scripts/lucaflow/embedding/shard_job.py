@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.checkpoints.loading import load_contact_head, load_encoder
+from lucaflow.encoders.byte_pairs import BytePairs
 from lucaflow.encoders.onednn import has_bfloat16
+from lucaflow.engine.batches import plan_byte_pairs
 from lucaflow.engine.consumer_thread import consume_in_background
 from lucaflow.engine.devices import (
     DTYPE_OF_PRECISION,
@@ -70,6 +72,7 @@ def embed_shard(
         options,
         record["network_sha256"],
         record["encoder"]["hidden_size"],
+        _rows_of_byte_pairs(sequences, options, record),
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     working = output.with_name(f".{output.name}.working")
@@ -87,6 +90,20 @@ def embed_shard(
         # Keep the working file until all results are verified: Snakemake may remove the output of a killed run's job.
         publish(working, output, keep=True)
     return computed
+
+
+def _rows_of_byte_pairs(
+    sequences: Sequence[NormalisedSequence], options: EmbeddingOptions, record: Mapping[str, Any]
+) -> list[int] | None:
+    """Return the rows of each matrix, without those of special tokens; None if each residue has a row.
+
+    record: of the converted checkpoint.
+    """
+    tokenizer = record["encoder"].get("tokenizer")
+    if tokenizer is None or "matrix" not in options.outputs:
+        return None
+    windows = [options.windowing.windows(len(sequence.residues)) for sequence in sequences]
+    return [item.rows for item in plan_byte_pairs(sequences, windows, BytePairs(tokenizer)) if item.last]
 
 
 def _older_shards(output: Path, sequences: Path) -> list[Path]:

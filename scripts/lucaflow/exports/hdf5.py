@@ -13,13 +13,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from lucaflow.config.resolve import no_place_for_spans
 from lucaflow.engine.options import VECTORS
+from lucaflow.errors import ConfigError
 from lucaflow.files.space import require_space
 from lucaflow.files.writing import replacing
 from lucaflow.store.checksums import checked_blocks
 from lucaflow.store.embeddings import record_blocks
-from lucaflow.store.format import EMBEDDINGS_FORMAT, hdf5_name, open_hdf5, read_rows
+from lucaflow.store.format import EMBEDDINGS_FORMAT, SPANS, hdf5_name, open_hdf5, read_rows
 
+# A row of spans: two numbers of int32.
+_BYTES_OF_A_SPAN = 8
 BY_ID_FORMAT = "lucaflow-embeddings-by-id"
 
 
@@ -51,17 +55,22 @@ def export_standalone(embeddings: Path, outputs: Sequence[str], path: Path) -> N
     """
     with _open_export(embeddings, outputs, path) as (source, file):
         file.attrs.update(source.attrs)
+        arrays = [name for name in (*outputs, SPANS) if name in source and name not in VECTORS]
         for name in source:
-            if name not in outputs or name in VECTORS:
+            if name not in arrays:
                 source.copy(name, file)
-        for output in outputs:
-            if output not in VECTORS:
-                _copy_arrays(source, output, file.create_group(output))
+        for name in arrays:
+            _copy_arrays(source, name, file.create_group(name))
 
 
 def export_by_id(embeddings: Path, output: str, path: Path) -> None:
-    """Write one file with one array for each id at its root: a vector (H,) or a matrix (rows, w)."""
+    """Write one file with one array for each id at its root: a vector (H,) or a matrix (rows, w).
+
+    Raise ConfigError for matrices whose rows stand for several letters: there is no place for their spans.
+    """
     with _open_export(embeddings, [output], path) as (source, file):
+        if output == "matrix" and SPANS in source:
+            raise ConfigError(no_place_for_spans(f"`{source.attrs['llm_version']}`"))
         file.attrs.update({**source.attrs, "format": BY_ID_FORMAT})
         if output not in VECTORS:
             _copy_arrays(source, output, file)
@@ -87,6 +96,17 @@ def _open_export(embeddings: Path, outputs: Sequence[str], path: Path) -> Iterat
 def _bytes_of_values(source: h5py.File, outputs: Sequence[str]) -> int:
     """Return the size in bytes of the outputs' values, each distinct sequence once, without HDF5's own structures."""
     residues = source["residues_embedded"][:]
+    if SPANS in source and "matrix" in outputs:
+        return _bytes_of_byte_pairs(source, outputs)
     width, item = int(source.attrs["hidden_size"]), np.dtype(json.loads(source.attrs["options"])["dtype"]).itemsize
     value_counts = {"matrix": int(residues.sum()) * width, "contacts": int((residues**2).sum())}
     return sum(value_counts.get(output, len(residues) * width) for output in outputs) * item
+
+
+def _bytes_of_byte_pairs(source: h5py.File, outputs: Sequence[str]) -> int:
+    """Return what `_bytes_of_values` returns; each matrix says how many rows it has, and has spans."""
+    width, item = int(source.attrs["hidden_size"]), np.dtype(json.loads(source.attrs["options"])["dtype"]).itemsize
+    row_of_id = dict(zip(source["sequence"][:].tolist(), source["ids"].asstr()[:].tolist(), strict=True))
+    rows = sum(len(source[f"matrix/{hdf5_name(identifier)}"]) for identifier in row_of_id.values())
+    vectors = sum(name in VECTORS for name in outputs) * len(row_of_id)
+    return (rows + vectors) * width * item + rows * _BYTES_OF_A_SPAN

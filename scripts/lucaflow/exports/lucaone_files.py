@@ -18,6 +18,7 @@ from lucaflow.files.writing import replacing_folder
 from lucaflow.records.outcomes import file_name_of
 from lucaflow.records.table import accepted_records
 from lucaflow.store.embeddings import Embeddings
+from lucaflow.store.format import SPANS
 
 
 def lucaone_file_names(records: Path) -> Iterator[str]:
@@ -29,9 +30,10 @@ def lucaone_file_names(records: Path) -> Iterator[str]:
 
 def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder: Path) -> int:
     """Write the files of LucaOneApp, `matrix_<name>.pt` and `vector_<name>.pt`, and beside `folder` a list of their
-    SHA-256; return the number of files.
+    SHA-256; return the number of files. If rows of matrices stand for several letters, `spans_<name>.pt` says which.
 
-    Each file holds one float32 array, a matrix (rows, H) or a vector (H,), as a numpy array or as a tensor.
+    Each file holds one float32 array, a matrix (rows, H) or a vector (H,), as a numpy array or as a tensor; spans
+    (rows, 2) are int32.
     `torch.load` opens numpy arrays only with weights_only=False. Raise StoreError if two names differ only in case and
     the file system ignores case.
     """
@@ -39,9 +41,14 @@ def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder:
     with Embeddings(embeddings_path) as embeddings, replacing_folder(folder) as temporary:
         names = {output: "vector" if output in VECTORS else "matrix" for output in embeddings.outputs}
         names.pop("contacts", None)
+        names |= {SPANS: SPANS} if SPANS in embeddings.file else {}
         for identifier, name in zip(embeddings.ids, lucaone_file_names(records), strict=True):
             for output, kind in names.items():
-                values = embeddings.read(output, identifier).astype(np.float32, copy=False)
+                values = (
+                    embeddings.spans(identifier)
+                    if output == SPANS
+                    else embeddings.read(output, identifier).astype(np.float32, copy=False)
+                )
                 _save(torch.from_numpy(values) if save_type == "tensor" else values, temporary / f"{kind}_{name}.pt")
                 count += 1
     write_list(folder.with_suffix(LIST_SUFFIX), folder)

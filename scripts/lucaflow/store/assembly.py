@@ -17,7 +17,7 @@ from lucaflow.errors import StoreError
 from lucaflow.files.writing import replacing
 from lucaflow.records.table import accepted_records
 from lucaflow.store.checksums import read_checked_rows
-from lucaflow.store.format import EMBEDDINGS_FORMAT, PER_SEQUENCE, SHARD_FORMAT, hdf5_name, open_hdf5
+from lucaflow.store.format import EMBEDDINGS_FORMAT, PER_SEQUENCE, SHARD_FORMAT, SPANS, hdf5_name, open_hdf5
 from lucaflow.versions import EMBEDDINGS_FORMAT_VERSION
 
 _ROWS_AT_ONCE = 1000
@@ -73,6 +73,7 @@ def assemble(
     """Write embeddings.h5. Raise StoreError unless the shards hold each sequence exactly once."""
     with open_hdf5(shards[0], SHARD_FORMAT) as shard:
         hidden_size = int(shard.attrs["hidden_size"])
+        arrays = (*options.linked, SPANS) if SPANS in shard else options.linked
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(
             {
@@ -93,7 +94,7 @@ def assemble(
         for name in options.vectors:
             file.create_dataset(name, (count, hidden_size), options.dtype)
         shard_of = _copy_shards(file, options, accepted, shards)
-        for name in options.linked:
+        for name in arrays:
             _link_arrays(file.create_group(name), name, path.parent, accepted, shards, shard_of)
 
 

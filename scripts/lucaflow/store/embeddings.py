@@ -16,7 +16,7 @@ import numpy as np
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import StoreError, quoted
 from lucaflow.store.checksums import checked_blocks, read_checked
-from lucaflow.store.format import EMBEDDINGS_FORMAT, SHARD_FORMAT, hdf5_name, open_hdf5
+from lucaflow.store.format import EMBEDDINGS_FORMAT, SHARD_FORMAT, SPANS, hdf5_name, open_hdf5
 from lucaflow.versions import SHARD_FORMAT_VERSION
 
 if TYPE_CHECKING:
@@ -103,6 +103,19 @@ class Embeddings(Mapping[str, Any]):
                 if low < high:
                     found[low - first : high - first] = block[low - number : high - number]
         return found
+
+    def spans(self, identifier: str) -> np.ndarray:
+        """Return the letters (k, 2) that the rows of an id's matrix stand for: the first, counted from 0, and the end.
+
+        Where a network reads several letters as one token. Raises as `read`, and StoreError if a row is a residue.
+        """
+        if SPANS not in self.file:
+            raise StoreError(
+                f"{self.path}: it has no spans. Only matrices of a network that reads several letters as one token "
+                "have them; elsewhere each row is one residue."
+            )
+        with _with_remedy():
+            return read_checked(self._linked(SPANS, self._full_id(identifier)))
 
     def _full_id(self, identifier: str) -> str:
         """Return the id, or the only one of which this is a part. Raises KeyError that names similar ids."""

@@ -24,6 +24,8 @@ from lucaflow.versions import EMBEDDING_VERSION, EMBEDDINGS_FORMAT_VERSION, SHAR
 EMBEDDINGS_FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
 IDENTITY = ("digests", "lengths")
+# The letters that each row of a matrix stands for, where a row is a token of several letters.
+SPANS = "spans"
 COUNTS = ("residues_embedded", "windows")
 PER_SEQUENCE = ("lengths", *COUNTS)
 # Attributes of embeddings.h5 that name its dataset, model and options.
@@ -106,13 +108,17 @@ def open_hdf5(path: Path, file_format: str, locking: bool | None = None) -> h5py
 
 @dataclass(frozen=True)
 class ShardContent:
-    """The sequences of a shard, the longest first, and the options and checkpoint they are embedded with."""
+    """The sequences of a shard, the longest first, and the options and checkpoint they are embedded with.
+
+    rows: the rows of each matrix without those of special tokens; None if each residue has a row.
+    """
 
     digests: Sequence[str]
     lengths: Sequence[int]
     options: EmbeddingOptions
     checkpoint_sha256: str
     hidden_size: int
+    rows: Sequence[int] | None = None
 
     @cached_property
     def identity(self) -> dict[str, np.ndarray]:
@@ -132,13 +138,24 @@ class ShardContent:
             "hidden_size": self.hidden_size,
         }
 
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The outputs that are an array for each sequence, with the spans of matrices whose rows are no residues."""
+        has_spans = self.rows is not None and "matrix" in self.options.outputs
+        return (*self.options.linked, SPANS) if has_spans else self.options.linked
+
+    def dtype_of(self, output: str) -> str:
+        """Return the type of the numbers of an output."""
+        return "int32" if output == SPANS else self.options.dtype
+
     def shapes(self, output: str) -> np.ndarray:
-        """Return the shape of each sequence's `matrix` or `contacts`, as an array (n, 2)."""
+        """Return the shape of each sequence's `matrix`, `contacts` or `spans`, as an array (n, 2)."""
         residues, _ = self.options.windowing.counts(self.identity["lengths"])
         if output == "contacts":
             return np.stack([residues, residues], axis=1)
-        rows = residues + Vocabulary.special_tokens * self.options.matrix_add_special_token
-        return np.stack([rows, np.full_like(rows, self.hidden_size)], axis=1)
+        rows = residues if self.rows is None else np.array(self.rows, dtype=np.int64)
+        rows = rows + Vocabulary.special_tokens * self.options.matrix_add_special_token
+        return np.stack([rows, np.full_like(rows, 2 if output == SPANS else self.hidden_size)], axis=1)
 
 
 def create_empty_shard(path: Path, content: ShardContent) -> None:
@@ -159,8 +176,8 @@ def create_empty_shard(path: Path, content: ShardContent) -> None:
         # Values that are not yet written are holes in the file: they take no disk space and read as zeros.
         for name in content.options.vectors:
             file.create_dataset(name, (count, content.hidden_size), dtype, dcpl=allocated_early, fill_time="never")
-        for name in content.options.linked:
-            group = file.create_group(name)
+        for name in content.arrays:
+            group, kind = file.create_group(name), content.dtype_of(name)
             for digest, shape in zip(content.digests, content.shapes(name).tolist(), strict=True):
-                array = group.create_dataset(digest, tuple(shape), dtype, dcpl=allocated_early, fill_time="never")
+                array = group.create_dataset(digest, tuple(shape), kind, dcpl=allocated_early, fill_time="never")
                 array.attrs[CHECKSUM_ATTRIBUTE] = np.uint64(0)

@@ -39,6 +39,7 @@ from lucaflow.store.format import (
     DEVICE_LENGTH,
     IDENTITY,
     SHARD_FORMAT,
+    SPANS,
     ShardContent,
     cast_for_storage,
     create_empty_shard,
@@ -147,7 +148,7 @@ class ShardWriter:
         for start in range(0, len(here), _ROWS_AT_ONCE):
             block, source_rows = here[start : start + _ROWS_AT_ONCE], there[start : start + _ROWS_AT_ONCE]
             for digest in (self.content.digests[row] for row in block):
-                for name in self.content.options.linked:
+                for name in self.content.arrays:
                     source, copied = shard[f"{name}/{digest}"], self._file[f"{name}/{digest}"]
                     for first, rows in checked_blocks(source):
                         copied[first : first + len(rows)] = rows
@@ -175,7 +176,7 @@ class ShardWriter:
                 # A row without a checksum was never written.
                 sound[block] = (found == recorded) & (recorded != 0)
         for row in np.flatnonzero(sound).tolist():
-            arrays = (self._file[f"{name}/{self.content.digests[row]}"] for name in self.content.options.linked)
+            arrays = (self._file[f"{name}/{self.content.digests[row]}"] for name in self.content.arrays)
             sound[row] = all(matches_checksum(array) for array in arrays)
         return sound
 
@@ -270,7 +271,7 @@ class _MatrixWriter:
 
     def write(self, piece: Any, digest: str) -> None:
         """Write a piece (`lucaflow.engine.pooling.Piece`) of the sequence with this digest."""
-        values = cast_for_storage(piece.rows, self.dtype, [digest])
+        values = piece.rows if piece.output == SPANS else cast_for_storage(piece.rows, self.dtype, [digest])
         name = f"{piece.output}/{digest}"
         if (matrix := self._unfinished.get(name)) is None:
             row_crcs = np.zeros(piece.total_rows, dtype=np.uint32)

@@ -19,11 +19,13 @@ from lucaflow.files.json_files import DIGEST_LENGTH, parse_json
 from lucaflow.files.locks import is_free
 from lucaflow.files.places import inside
 from lucaflow.records.sharding import FINGERPRINT_NAMES, SHARD_NAMES, shard_name
-from lucaflow.store.checksums import checked_blocks, read_checked_rows
+from lucaflow.store.arrays import array_problems, rows_of_spans
+from lucaflow.store.checksums import read_checked_rows
 from lucaflow.store.format import (
     EMBEDDINGS_FORMAT,
     PER_SEQUENCE,
     SHARD_FORMAT,
+    SPANS,
     ShardContent,
     as_store_error,
     hdf5_name,
@@ -72,7 +74,7 @@ def verify_embeddings(
         _check_records(file, path, accepted, options, problems)
         for name in options.vectors:
             _check_vectors(file, path, name, accepted, options, problems)
-        for name in options.linked:
+        for name in (*options.linked, SPANS) if SPANS in file else options.linked:
             _check_links(file, path, name, accepted, shards, problems)
         seen = np.zeros(len(accepted.digests), dtype=bool)
         for shard_path in shards:
@@ -178,40 +180,24 @@ def _check_shard(
         for name in (*PER_SEQUENCE, *options.vectors):
             if not np.array_equal(file[name][block[order]], values[name][order]):
                 problems.add(path, f"`{name}` differs from the shard {shard_path.name}")
-    digests = accepted.digests[rows].astype(str).tolist()
-    content = ShardContent(
-        digests,
-        accepted.lengths[rows].tolist(),
-        options,
-        str(file.attrs["checkpoint_sha256"]),
-        int(file.attrs["hidden_size"]),
-    )
-    for problem in _array_problems(shard, content):
+    if (SPANS in shard) != (SPANS in file):
+        problems.add(path, f"`{SPANS}` is in it or in the shard {shard_path.name} alone")
+    for problem in array_problems(shard, _content_of(shard, options, file)):
         problems.add(shard_path, problem)
     return rows
 
 
-def _is_finite(dataset: h5py.Dataset) -> bool:
-    """Read all of a matrix or of contacts. Raise StoreError if the values do not match their checksum."""
-    finite = True
-    for _, block in checked_blocks(dataset):
-        finite = finite and bool(np.isfinite(block).all())
-    return finite
-
-
-def _array_problems(shard: h5py.File, content: ShardContent) -> Iterator[str]:
-    """Yield the matrices and contacts of a shard that have another shape or type, or values that are not finite.
-
-    Raise StoreError for one that does not match its checksum.
-    """
-    dtype = content.options.dtype
-    for name in content.options.linked:
-        for digest, shape in zip(content.digests, content.shapes(name).tolist(), strict=True):
-            dataset, expected = shard[f"{name}/{digest}"], tuple(shape)
-            if dataset.shape != expected or dataset.dtype != dtype:
-                yield f"the {name} of {digest} is {dataset.dtype} {dataset.shape}, expected {dtype} {expected}"
-            elif not _is_finite(dataset):
-                yield f"the {name} of {digest} holds values that are not finite"
+def _content_of(shard: h5py.File, options: EmbeddingOptions, file: h5py.File) -> ShardContent:
+    """Return what a shard should hold. file: says checkpoint and width; spans say the rows of byte pairs."""
+    digests = shard["digests"].asstr()[:].tolist()
+    return ShardContent(
+        digests,
+        shard["lengths"][:].tolist(),
+        options,
+        str(file.attrs["checkpoint_sha256"]),
+        int(file.attrs["hidden_size"]),
+        rows_of_spans(shard, digests, options),
+    )
 
 
 def remove_stale_shards(shards: Sequence[Path]) -> list[Path]:
@@ -242,9 +228,10 @@ def verified_report(
     residues, windows = options.windowing.counts(accepted.lengths)
     with open_hdf5(path, EMBEDDINGS_FORMAT) as file:
         attributes = {name: file.attrs[name] for name in ("dataset", "llm_version", "fingerprint", "checkpoint_sha256")}
+        arrays = (*options.linked, SPANS) if SPANS in file else options.linked
     checked = ["ids, digests, lengths and attributes", "finite values", "checksums of the shards"]
     checked += ["vectors against the shards"] if options.vectors else []
-    checked += [f"links and shapes of all {name}" for name in options.linked]
+    checked += [f"links and shapes of all {name}" for name in arrays]
     return {
         **attributes,
         "options": options.effective(),
@@ -311,13 +298,7 @@ def damage_of_shard(path: Path) -> str:
 
 def _shard_problems(shard: h5py.File, path: Path) -> Iterator[str]:
     options = EmbeddingOptions.from_attribute(shard.attrs["options"])
-    content = ShardContent(
-        shard["digests"].asstr()[:].tolist(),
-        shard["lengths"][:].tolist(),
-        options,
-        str(shard.attrs["checkpoint_sha256"]),
-        int(shard.attrs["hidden_size"]),
-    )
+    content = _content_of(shard, options, shard)
     fingerprint = options.fingerprint(content.checkpoint_sha256, int(shard.attrs["embedding_version"]))
     if shard.attrs["fingerprint"] != fingerprint or path.parent.name != fingerprint[:DIGEST_LENGTH]:
         yield "its fingerprint does not match its options, its checkpoint or the name of its folder"
@@ -333,7 +314,7 @@ def _shard_problems(shard: h5py.File, path: Path) -> Iterator[str]:
         for name in options.vectors:
             if not np.isfinite(values[name]).all():
                 yield f"`{name}` holds values that are not finite"
-    yield from _array_problems(shard, content)
+    yield from array_problems(shard, content)
 
 
 def unused_shard_folders(dataset: Path, current: Collection[str]) -> list[Path]:

@@ -12,6 +12,7 @@ from workflow_runs import ROOT
 from lucaflow.checkpoints.architecture import converted_shapes
 from lucaflow.checkpoints.known_models import MODELS
 from lucaflow.checkpoints.model import Model
+from lucaflow.encoders.dnabert2 import Dnabert2, Dnabert2Config
 from lucaflow.encoders.esm2 import Esm2, architecture
 
 PAGE = (ROOT / "docs/checkpoints.md").read_text(encoding="utf-8")
@@ -57,7 +58,10 @@ def test_the_page_of_checkpoints_has_the_models():
     for (version, reads, layers, width, number, unit), known in zip(rows, MODELS.values(), strict=True):
         assert (int(layers), int(width)) == (known.layers, known.width), version
         assert tuple({"genes": "gene", "proteins": "prot"}[word] for word in reads.split(", ")) == known.seq_types
-        if known.family == "esm2":
-            shapes = converted_shapes(Esm2, architecture(known.layers, known.width, 20))
+        if known.family in ("esm2", "dnabert"):
+            esm2 = known.family == "esm2"
+            shapes = converted_shapes(
+                Esm2 if esm2 else Dnabert2, architecture(known.layers, known.width, 20) if esm2 else Dnabert2Config()
+            )
             parameters = sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith("inv_freq"))
             assert parameters / {"million": 1e6, "billion": 1e9}[unit] == pytest.approx(float(number), rel=0.01)

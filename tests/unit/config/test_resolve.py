@@ -258,6 +258,35 @@ def test_a_licence_that_forbids_commercial_use_must_be_accepted(tmp_path):
     refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), REGISTRY)
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            {"embedding": {"embedding_fixed_len_a_time": 500}},
+            "embedding.stitching is `lucaone`, whose windows overlap, but a row of `dnabert2` stands for several",
+        ),
+        (
+            {"embedding": {"embedding_fixed_len_a_time": 500, "stitching": "centered"}},
+            "embedding.stitching is `centered`",
+        ),
+        (
+            {"embedding": {"outputs": ["matrix"]}, "export": ["by_id"]},
+            "`by_id` has no place for `spans`, the letters that each row of `dnabert2` stands for; use `standalone`",
+        ),
+        ({"embedding": {"outputs": ["contacts"]}}, "`contacts` needs a trained contact head, and dnabert2 has none"),
+    ],
+)
+def test_what_rows_of_several_letters_cannot_be_is_refused(tmp_path, config, words):
+    table = tmp_path / "d.tsv"
+    table.write_text("dataset\tpath\tseq_type\nd\td.fasta\tgene\n")
+    resolved = resolve({"model": {"llm_version": "lucaone,dnabert2"}, **config}, CONFIG)
+    with pytest.raises(ConfigError, match=words):
+        refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), REGISTRY)
+    resolved["embedding"] |= {"stitching": "separate", "outputs": ["matrix"]}
+    resolved["export"] = ["standalone"]
+    refuse_unavailable(resolved, read_datasets(table, DATASETS, resolved), REGISTRY)
+
+
 def test_a_hugging_face_directory_needs_a_step_and_holds_one_model(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").touch()

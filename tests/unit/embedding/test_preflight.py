@@ -102,5 +102,5 @@ def test_options_that_a_checkpoint_does_not_have():
         check_checkpoint(EmbeddingOptions(layer=3), record)
     with pytest.raises(ConfigError, match="no contact head"):
         check_checkpoint(EmbeddingOptions(outputs=("contacts",)), record)
-    with pytest.raises(ConfigError, match="no published recipe trains that of LucaOne"):
+    with pytest.raises(ConfigError, match="maps by LucaOne's, which no published recipe trains"):
         check_checkpoint(EmbeddingOptions(outputs=("contacts",)), {**record, "contact_head": True, "family": "lucaone"})
