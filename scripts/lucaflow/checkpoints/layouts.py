@@ -132,13 +132,17 @@ def _locate_huggingface(folder: Path, model: Model) -> Origin:
 
 
 def _tokenizer_beside(config: Path) -> Path | None:
-    """Return the tokenizer of a network that reads byte pairs; None for others, whose letters have known ids."""
+    """Return the tokenizer of a network that reads byte pairs, if it is there; None for others.
+
+    The conversion says that it is missing, since the network may be another one.
+    """
     try:
         needed = parse_json(config).get("model_type") in _WITH_TOKENIZER
     # The conversion says what is wrong with it.
     except (OSError, ValueError, AttributeError):
         return None
-    return config.with_name("tokenizer.json") if needed else None
+    path = config.with_name("tokenizer.json")
+    return path if needed and path.is_file() else None
 
 
 def _parts_of_index(index: Path) -> tuple[Path, ...]:

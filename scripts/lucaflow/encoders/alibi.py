@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lucaflow.encoders.arithmetic import arithmetic
+from lucaflow.encoders.attention import UNIT_BYTES, within_offsets
 from lucaflow.encoders.packing import by_run
 from lucaflow.encoders.pass_plan import PassPlan
 
@@ -96,15 +97,23 @@ def attend_biased(q: Tensor, k: Tensor, v: Tensor, biases: Tensor, numbers: int 
 
 
 def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, biases: Tensor, numbers: int) -> Tensor:
-    """Return the attention (count, A, n, d) of some queries after the others, with stored biases of each block."""
+    """Return the attention (count, A, n, d) of some queries after the others, with stored biases of each block.
+
+    Biases have the type of the queries, which GPUs need, and heads are filled up with zeros to whole units.
+    """
+    size, unit = q.shape[-1], UNIT_BYTES // q.element_size()
+    if size % unit:
+        q, k, v = (F.pad(x, (0, -size % unit)) for x in (q, k, v))  # (count, A, n, d or more) each
+    k, v = within_offsets(k), within_offsets(v)
     heads, _, length = biases.shape
     padded = -(-length // _BIAS_ALIGNMENT) * _BIAS_ALIGNMENT
     rows = max(1, numbers // (heads * padded))
     found = []
     for queries, part in zip(torch.split(q, rows, dim=2), torch.split(biases, rows, dim=1), strict=True):
         block = q.new_zeros(1, heads, part.shape[1], padded)[..., :length]  # (1, A, B, n)
-        found.append(F.scaled_dot_product_attention(queries, k, v, attn_mask=block.copy_(part)))
-    return torch.cat(found, dim=2)
+        block.copy_(part)
+        found.append(F.scaled_dot_product_attention(queries, k, v, attn_mask=block, scale=size**-0.5))
+    return torch.cat(found, dim=2)[..., :size]
 
 
 def attend_with_probabilities(

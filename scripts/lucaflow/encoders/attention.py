@@ -22,7 +22,7 @@ LARGEST_KEY_OFFSET = 2**31 - 1
 # Rows that a processor rotates at once.
 _ROTATED_ROWS = 256
 # On GPUs a head must fill whole units of this size.
-_UNIT_BYTES = 16
+UNIT_BYTES = 16
 
 
 def rotate_(x: Tensor, cos: Tensor, sin: Tensor) -> None:
@@ -126,8 +126,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     Within `PassPlan.attention_kernels` the (n, n) probabilities are never stored.
     """
     if q.device.type == "cuda":
-        if q.shape[-1] % (_UNIT_BYTES // q.element_size()):
-            return attend_padded(q, k, v, _UNIT_BYTES // q.element_size())
+        if q.shape[-1] % (UNIT_BYTES // q.element_size()):
+            return attend_padded(q, k, v, UNIT_BYTES // q.element_size())
         if q.dtype == torch.float32 or q.shape[-1] > LARGEST_FLASH_HEAD:
             k, v = within_offsets(k), within_offsets(v)
     return F.scaled_dot_product_attention(q, k, v)  # (count, A, n, d)

@@ -228,5 +228,5 @@ def _content_of(folder: Path) -> str:
     """Return the content of the tokenizer in the folder of a published checkpoint. Raises ValueError without one."""
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise ValueError("there is no tokenizer.json beside it, which has the tokens")
+        raise ValueError("there is no tokenizer.json beside it, which says how letters become tokens")
     return canonical_content(json.loads(path.read_text(encoding="utf-8")))

@@ -67,7 +67,7 @@ def test_a_plain_bert_is_refused_by_name(published):
 
 def test_without_its_tokenizer_it_is_refused(published):
     (published / "tokenizer.json").unlink()
-    with pytest.raises(CheckpointError, match=r"no tokenizer\.json in .*published"):
+    with pytest.raises(CheckpointError, match=r"there is no tokenizer\.json beside it, .*\. Plain BERT has this"):
         network_of(published)
 
 

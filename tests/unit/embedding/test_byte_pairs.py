@@ -8,12 +8,14 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+import torch
 from golden_cases import PACKAGED
 
 from lucaflow.checkpoints.conversion import convert
 from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.model import Model
+from lucaflow.embedding.comparisons import ComparisonSetup, compare_stitchings
 from lucaflow.embedding.estimate import bytes_by_output, check_checkpoint
 from lucaflow.embedding.shard_job import embed_shard
 from lucaflow.engine.engine import Engine
@@ -21,6 +23,7 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import ConfigError
 from lucaflow.records.counts import Counts
 from lucaflow.records.outcomes import digest_of
+from lucaflow.records.sequences import NormalisedSequence
 
 OPTIONS = EmbeddingOptions(outputs=("mean", "matrix"), matrix_add_special_token=True)
 WINDOWED = replace(OPTIONS, embedding_fixed_len_a_time=20, stitching="separate")
@@ -90,6 +93,13 @@ def test_a_directory_of_ones_own_is_checked_by_its_record(checkpoint):
     check_checkpoint(WINDOWED, read_record(checkpoint))
     with pytest.raises(ConfigError, match="whose windows overlap, but a row of `ours` stands for several letters"):
         check_checkpoint(replace(WINDOWED, stitching="lucaone"), read_record(checkpoint))
+
+
+def test_windows_are_not_compared_residue_by_residue(checkpoint):
+    setup = ComparisonSetup(checkpoint, torch.device("cpu"), 100)
+    sequences = [NormalisedSequence("0" * 64, "gene", "ACGT" * 20)]
+    with pytest.raises(ConfigError, match="rows of this network stand for several letters, other ones in each window"):
+        compare_stitchings(setup, WINDOWED, sequences)
 
 
 def test_an_estimate_has_a_row_for_four_letters(checkpoint):

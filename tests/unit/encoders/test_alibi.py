@@ -31,10 +31,11 @@ def test_the_view_has_the_biases_of_all_pairs(length):
 
 
 @pytest.mark.parametrize("numbers", [1, 12 * 32 * 5, 10**6])
-def test_blocks_of_queries_give_the_plain_result(numbers):
+@pytest.mark.parametrize("size", [4, 6])
+def test_blocks_of_queries_give_the_plain_result(numbers, size):
     torch.manual_seed(0)
-    q, k, v = torch.randn(3, 2, 12, 31, 4)
+    q, k, v = torch.randn(3, 2, 12, 31, size)
     biases = biases_of_reversed(distances(12, 40, torch.device("cpu")), 31)
-    expected = ((q @ k.transpose(-1, -2)) / 2 + biases.flip(1)).softmax(-1) @ v
+    expected = ((q @ k.transpose(-1, -2)) * size**-0.5 + biases.flip(1)).softmax(-1) @ v
     torch.testing.assert_close(attend_biased(q, k, v, biases), expected)
     torch.testing.assert_close(attend_in_blocks(q.flip(2), k, v, biases, numbers).flip(2), expected)
