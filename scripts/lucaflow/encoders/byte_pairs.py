@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lucaflow.encoders.vocabulary import LETTERS, Vocabulary
+from lucaflow.errors import CheckpointError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -71,9 +72,11 @@ class BytePairs:
 
     def _require_probe(self) -> None:
         """Raise ValueError unless a short sequence becomes `[CLS]`, tokens that cover its letters, and `[SEP]`."""
-        # The library raises no class of its own for content that it cannot read.
         try:
             whole = self._tokenizer.encode(_PROBE).ids
+        except CheckpointError:
+            raise
+        # The library raises no class of its own for content that it cannot read.
         except Exception as error:
             raise ValueError(f"tokenizer.json cannot be used ({error})") from error
         found, _ = self.encode_with_spans(_PROBE, "gene")
@@ -98,7 +101,13 @@ class BytePairs:
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         # It takes time to load, and networks that read single residues do not need it.
-        from tokenizers import Tokenizer
+        try:
+            from tokenizers import Tokenizer
+        except ModuleNotFoundError as error:
+            raise CheckpointError(
+                "this network reads byte pairs, which needs the package `tokenizers`, and it is not installed. Run "
+                "`make install` in the clone, or pip install '/path/to/LucaFlow[embed]' into an environment of yours."
+            ) from error
 
         found = Tokenizer.from_str(self.content)
         found.no_truncation()
