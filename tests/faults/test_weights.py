@@ -115,6 +115,13 @@ def test_a_file_that_is_cut_off_or_longer(folder):
                 load(folder)
 
 
+def test_no_file(folder):
+    (folder / MODEL_NAME).unlink()
+    for load in (load_encoder, load_contact_head):
+        with pytest.raises(CheckpointError, match=r"model.safetensors is missing. Run `snakemake fetch`"):
+            load(folder)
+
+
 @pytest.mark.parametrize("damaged", [None, [], "text"])
 def test_a_record_without_the_sha256_of_tensors(folder, damaged):
     change_record(folder, lambda record: record.update(sha256_of_parts=damaged))
@@ -183,7 +190,7 @@ def test_a_byte_of_a_downstream_model(tmp_path):
 def test_a_downstream_model_is_no_encoder(tmp_path):
     task, _ = choose_task(PACKAGED / "downstream", "ProtLoc", None)
     convert_head(locate_head(PACKAGED / "downstream", task), tmp_path)
-    with pytest.raises(CheckpointError, match="its family is 'lucaonetasks', expected one of lucaone, esm2"):
+    with pytest.raises(CheckpointError, match="is not that of an encoder: its family is 'lucaonetasks', expected"):
         load_encoder(tmp_path)
 
 

@@ -35,10 +35,11 @@ class CheckedWeights:
         """Return the weights in a folder. Raises CheckpointError if their size or header differs from the record."""
         record = read_record(folder)
         path = folder / MODEL_NAME
-        state = path.stat() if path.is_file() else None
-        if state is None or state.st_size != record["model"]["bytes"]:
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing. Run `snakemake fetch`, which converts the checkpoint anew.")
+        if (size := path.stat().st_size) != record["model"]["bytes"]:
             raise CheckpointError(
-                f"{path} has {state.st_size if state else 'no'} bytes, expected {record['model']['bytes']}. "
+                f"{path} has {size} bytes, expected {record['model']['bytes']}. "
                 "Delete it, or run `snakemake verify`, which removes it; `snakemake fetch` then converts it anew."
             )
         digests = record.get("sha256_of_parts")

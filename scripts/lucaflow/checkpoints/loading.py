@@ -70,6 +70,9 @@ def _architecture_of(weights: CheckedWeights) -> tuple[type[Encoder], Any]:
     path = weights.folder / CHECKPOINT_RECORD
     try:
         network = recorded_family(weights.record["family"])
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not that of an encoder: {error}. Give the folder of an encoder.") from error
+    try:
         config = network.architecture(**weights.record["encoder"])
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} does not describe a network: {error}. {ANEW}.") from error

@@ -25,6 +25,6 @@ def published_family(stated: Mapping[str, Any], layout: str) -> type[Encoder]:
 
 def recorded_family(family: Any) -> type[Encoder]:
     """Return the family that a record of a converted checkpoint names. Raises ValueError for one that is none."""
-    if family not in FAMILIES:
+    if family not in tuple(FAMILIES):
         raise ValueError(f"its family is {family!r}, expected one of {', '.join(FAMILIES)}")
     return FAMILIES[family]
