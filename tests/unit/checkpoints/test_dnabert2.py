@@ -28,7 +28,7 @@ def published(tmp_path):
 
 
 def network_of(published, model=OWN):
-    return convert(locate(published, model), model, published.with_name("converted"))["network_sha256"]
+    return convert(locate(published, model), published.with_name("converted"))["network_sha256"]
 
 
 def change(path, **changed):

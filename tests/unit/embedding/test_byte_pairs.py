@@ -33,7 +33,7 @@ NAME = "b" * 16
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     model, folder = Model("ours", None), tmp_path_factory.mktemp("converted")
-    convert(locate(PACKAGED / "encoders/checkpoints/D1", model), model, folder)
+    convert(locate(PACKAGED / "encoders/checkpoints/D1", model), folder)
     return folder
 
 

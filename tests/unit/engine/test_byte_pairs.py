@@ -29,7 +29,7 @@ GENES = [
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     model, folder = Model("ours", None), tmp_path_factory.mktemp("converted")
-    convert(locate(PACKAGED / "encoders/checkpoints/D2", model), model, folder)
+    convert(locate(PACKAGED / "encoders/checkpoints/D2", model), folder)
     return load_encoder(folder)
 
 
