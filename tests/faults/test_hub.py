@@ -178,8 +178,12 @@ def test_what_stands_in_the_way_is_said(protein, hub, published):
             ["config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"],
         ),
         (["config.json", "README.md", "old/model.safetensors"], []),
+        (
+            ["config.json", "pytorch_model.bin", "tokenizer.json", "tokenizer_config.json"],
+            ["config.json", "pytorch_model.bin", "tokenizer.json"],
+        ),
     ],
 )
 def test_which_files_of_a_repository_are_taken(names, taken):
-    patterns = ["config.json", "model*.safetensors*", "pytorch_model*.bin*"]
+    patterns = ["config.json", "tokenizer.json", "model*.safetensors*", "pytorch_model*.bin*"]
     assert needed_files(names, patterns) == taken
