@@ -88,11 +88,19 @@ class Plain(nn.Module):
         return torch.cat([self.function(rows) for rows in by_run(x, runs)])  # (n, L, D) -> (n, D) -> (B, D)
 
 
+def _largest(x: Tensor) -> Tensor:
+    """Return the largest rows (n, D) of x (n, L, D).
+
+    Of equal values, a single one gets the gradient, as in LucaOneTasks; `amax`, which is faster, divides it.
+    """
+    return x.max(1).values if x.requires_grad else x.amax(1)
+
+
 # Each maps a run (n, L, D) to (n, D).
 _PLAIN: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "none": lambda x: x.mean(1),
     "avg": lambda x: x.mean(1),
-    "max": lambda x: x.amax(1),
+    "max": _largest,
     "sum": lambda x: x.sum(1),
     "first": lambda x: x[:, 0],
     "last": lambda x: x[:, -1],
@@ -105,6 +113,11 @@ _WITH_PARAMETERS: Final[dict[str, type[nn.Module]]] = {
     "value_attention": ValueAttention,
 }
 POOLINGS = (*_PLAIN, *_WITH_PARAMETERS)
+
+
+def has_parameters(name: str) -> bool:
+    """Return whether a pooling is trained."""
+    return name in _WITH_PARAMETERS
 
 
 def pooler(name: str, size: int) -> nn.Module:
