@@ -68,6 +68,10 @@ class EmbeddingError(LucaFlowError):
     """A sequence cannot be embedded with the requested options."""
 
 
+class TrainingError(LucaFlowError):
+    """A downstream model cannot be trained with the requested options on these data."""
+
+
 class SpaceError(LucaFlowError):
     """The disk cannot hold a result."""
 

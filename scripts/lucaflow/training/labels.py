@@ -1,0 +1,146 @@
+"""What does the label of a row say?
+
+In a table of one's own, classes are named, and nothing is evaluated. In LucaOneTasks' tables, classes are numbers, and
+a label is a literal of Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lucaflow.errors import quoted
+from lucaflow.training.options import TrainingOptions
+
+# LucaOneTasks' label of what has none.
+_IGNORED = -100
+# Stands for a residue without a label where each letter is a label.
+_NO_LETTER = "-"
+
+
+def class_names(labels: Iterable[str], options: TrainingOptions) -> tuple[str, ...]:
+    """Return the distinct classes that labels name, sorted. Raises ValueError for labels that name none."""
+    found: set[str] = set()
+    for text in labels:
+        parts = _residue_labels(text, options) if options.is_token_level else [text]
+        for part in parts:
+            found |= set(_names(part, options))
+    return tuple(sorted(found))
+
+
+def target_of(text: str, options: TrainingOptions, classes: Sequence[str], residues: int | None = None) -> np.ndarray:
+    """Return what is to be predicted: the number of a class, a number, or 0 and 1 for each class.
+
+    It is () or (C,) for a whole sequence, (n,) or (n, C) for its n residues; NaN where there is no label. classes: the
+    names, in the order of the outputs; residues: of the sequence, if each has a label. Raises ValueError.
+    """
+    if options.is_exact:
+        return _lucaonetasks_target(text, options, len(classes))
+    if not options.is_token_level:
+        return _target(text, options, classes)
+    parts = _residue_labels(text, options)
+    if residues is not None and len(parts) not in (0, residues):
+        raise ValueError(f"it has {len(parts)} labels, expected one for each of the {residues} residues")
+    if not parts:
+        shape = (residues or 0, len(classes)) if options.task_type == "multi_label" else (residues or 0,)
+        return np.full(shape, np.nan, dtype=np.float32)
+    return np.stack([_target(part, options, classes) for part in parts])
+
+
+def _target(text: str, options: TrainingOptions, classes: Sequence[str]) -> np.ndarray:
+    if options.task_type == "regression":
+        return np.array(_number(text), dtype=np.float32)
+    stated = _names(text, options)
+    unknown = [name for name in stated if name not in classes]
+    if unknown:
+        raise ValueError(f"{quoted(unknown[0])} is none of the classes: {', '.join(classes)}")
+    if options.task_type == "multi_label":
+        value = np.nan if not text.strip() else 0.0
+        row = np.full(len(classes), value, dtype=np.float32)
+        row[[classes.index(name) for name in stated]] = 1
+        return row
+    return np.array(classes.index(stated[0]) if stated else np.nan, dtype=np.float32)
+
+
+def _number(text: str) -> float:
+    """Return the value of a regression; NaN if there is none."""
+    if not text.strip():
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{quoted(text)} is not a finite number")
+    return value
+
+
+def _names(text: str, options: TrainingOptions) -> list[str]:
+    """Return the classes that a label names. Only a label of multi_label is divided: at semicolons, or as JSON."""
+    text = text.strip()
+    if options.task_type != "multi_label":
+        return [text] if text else []
+    parts = _json_list(text) if text.startswith("[") else text.split(";")
+    return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def _residue_labels(text: str, options: TrainingOptions) -> list[str]:
+    """Return the label of each residue, as text.
+
+    They are a JSON list, or divided by commas or spaces, or a letter each. Several labels of a residue are a list in
+    the list, or divided by semicolons.
+    """
+    text = text.strip()
+    if text.startswith("["):
+        return [_as_text(part) for part in _json_list(text)]
+    if "," in text:
+        return [part.strip() for part in text.split(",")]
+    if re.search(r"\s", text):
+        return text.split()
+    if options.task_type in ("regression", "multi_label"):
+        return [text] if text else []
+    return ["" if letter == _NO_LETTER else letter for letter in text]
+
+
+def _as_text(part: Any) -> str:
+    if part is None:
+        return ""
+    return json.dumps(part) if isinstance(part, list) else str(part)
+
+
+def _json_list(text: str) -> list[Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{quoted(text)} is not a JSON list, such as ["a", "b"] ({error})') from error
+    return list(found)
+
+
+def _lucaonetasks_target(text: str, options: TrainingOptions, classes: int) -> np.ndarray:
+    """Return the target that LucaOneTasks reads. -100 means that there is no label."""
+    if options.is_token_level and text.isdecimal():
+        value: Any = [int(digit) for digit in text]
+    else:
+        try:
+            value = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+            raise ValueError(
+                f"{quoted(text)} is not a label of LucaOneTasks: the number of a class, a number, or a list of them"
+            ) from error
+    try:
+        if options.task_type != "multi_label":
+            target = np.array(value, dtype=np.float32)
+            return np.where(target == _IGNORED, np.float32(np.nan), target)
+        sets = value if options.is_token_level else [value]
+        target = np.zeros((len(sets), classes), dtype=np.float32)
+        for row, numbers in zip(target, sets, strict=True):
+            row[list(numbers)] = 1
+    except (ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"{quoted(text)} is not a label of {options.task_type}: {error}") from error
+    return target if options.is_token_level else target[0]
