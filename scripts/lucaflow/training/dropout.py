@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-_WORD = 0xFFFFFFFF
-# An odd factor below 2^27, so that products of it with 32 bits fit into 64.
 _FACTOR = 0x45D9F3B
+_HALF, _LOWER = 16, 0xFFFF
 
 
 class Dropout(Protocol):
@@ -53,22 +53,19 @@ class KeyedDropout:
         self.place = 0
 
     def __call__(self, x: Tensor) -> Tensor:
-        digest = hashlib.sha256(repr((*self.key, self.place)).encode()).digest()
+        first, second = np.frombuffer(hashlib.sha256(repr((*self.key, self.place)).encode()).digest()[:8], "<i4")
         self.place += 1
-        words = torch.arange(x.numel(), device=x.device)
-        for start in (0, 4):
-            words = scrambled(words ^ int.from_bytes(digest[start : start + 4], "little"))
-        kept = words >= int(self.p * (_WORD + 1))
+        words = torch.arange(x.numel(), device=x.device).int().bitwise_xor_(int(first))
+        scramble_(scramble_(words).bitwise_xor_(int(second)))
+        # Of all words, from -2^31 on, those below this limit are a share of p.
+        kept = words.bitwise_xor_(words >> _HALF & _LOWER) >= int(self.p * 2**32) - 2**31
         return x * kept.view(x.shape).to(x.dtype).div_(1 - self.p)
 
 
-def scrambled(words: Tensor) -> Tensor:
-    """Return other numbers of 32 bits, one for each of words (int64); those of neighbours have nothing in common.
+def scramble_(words: Tensor) -> Tensor:
+    """Replace words (int32) by others, in place, so that those of neighbours have little in common.
 
-    For tensors of up to 2^32 numbers. Source: the integer hash `x = ((x >> 16) ^ x) * 0x45d9f3b`, twice, then
-    `(x >> 16) ^ x` (T. Mueller, https://stackoverflow.com/a/12996028).
+    Source: a round of the integer hash `x = ((x >> 16) ^ x) * 0x45d9f3b` (T. Mueller,
+    https://stackoverflow.com/a/12996028). Products keep their lower 32 bits.
     """
-    words = words & _WORD
-    for _ in range(2):
-        words = ((words >> 16) ^ words) * _FACTOR & _WORD
-    return (words >> 16) ^ words
+    return words.bitwise_xor_(words >> _HALF & _LOWER).mul_(_FACTOR)

@@ -101,7 +101,7 @@ def _multi_class(truth: np.ndarray, scores: np.ndarray, exact: bool) -> Metrics:
     is_class = truth[:, None] == np.arange(classes)  # (n, C)
     complete = bool(is_class.any(0).all())
     found: Metrics = {
-        "acc": hits.sum() / len(truth),
+        "acc": float(hits.sum() / len(truth)),
         "prec": float(np.mean(precision)),
         "recall": float(np.mean(recall)),
         "f1": float(np.mean([_harmonic(*both) for both in zip(precision, recall, strict=True)])),

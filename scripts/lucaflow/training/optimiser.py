@@ -39,7 +39,7 @@ def optimiser_of(head: Head, options: TrainingOptions) -> torch.optim.AdamW:
     betas = (options.beta1, options.beta2)
     if options.is_exact:
         betas = (betas[0] or _BETAS[0], betas[1] or _BETAS[1])
-    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=betas, eps=options.adam_epsilon)
+    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=betas, eps=options.adam_epsilon, fused=True)
 
 
 def update(
