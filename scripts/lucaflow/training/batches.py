@@ -44,11 +44,10 @@ class Example:
 class Batch:
     """A batch as the network reads it.
 
-    order: the places of its rows among the examples that it was made of; sides: the matrices, or the pooled vectors
-    (B, D), of each side; target: (P,) or (P, C); owner: (P,), the row that each label belongs to.
+    sides: the matrices, or the pooled vectors (B, D), of each side; target: (P,) or (P, C); owner: (P,), the row that
+    each label belongs to.
     """
 
-    order: tuple[int, ...]
     sides: tuple[Rows | Tensor, ...]
     target: Tensor
     owner: Tensor
@@ -76,19 +75,15 @@ class Batches:
                 self.vectors.append(self._pooled(tower, sorted(names)))
 
     def of(self, examples: Sequence[Example]) -> Batch:
-        """Return a batch. Without padding, sequences of equal length become neighbours."""
-        sides, order = range(self.options.sides), tuple(range(len(examples)))
+        """Return a batch."""
+        sides = range(self.options.sides)
         if self.vectors:
             pooled = (torch.stack([self.vectors[side][each.sequences[side]] for each in examples]) for side in sides)
-            return Batch(order, tuple(x.to(self.device) for x in pooled), *self._whole(examples))
-        matrices = [[self.rows(each.sequences[side]) for each in examples] for side in sides]
-        if not self.options.is_exact:
-            order = tuple(sorted(order, key=lambda number: len(matrices[0][number])))
-            examples = [examples[number] for number in order]
-            matrices = [[side[number] for number in order] for side in matrices]
-        rows = tuple(self._joined(side) for side in matrices)
-        labels = self._residues(examples, rows[0]) if self.options.is_token_level else self._whole(examples)
-        return Batch(order, rows, *labels)
+            return Batch(tuple(x.to(self.device) for x in pooled), *self._whole(examples))
+        rows = tuple(self._joined([self.rows(each.sequences[side]) for each in examples]) for side in sides)
+        return Batch(
+            rows, *(self._residues(examples, rows[0]) if self.options.is_token_level else self._whole(examples))
+        )
 
     def rows(self, key: str) -> np.ndarray:
         """Return the rows (k, E) of a sequence that the network reads."""
@@ -100,7 +95,12 @@ class Batches:
     def _joined(self, matrices: Sequence[np.ndarray]) -> Rows:
         lengths = [len(matrix) for matrix in matrices]
         if not self.options.is_exact:
-            return Rows(self._tensor(np.concatenate(matrices)), tuple(lengths))
+            order = list(range(len(matrices)))
+            if not self.options.is_token_level:
+                # Sequences of equal length that are neighbours go through attention and poolings together.
+                order.sort(key=lambda number: lengths[number])
+            x = self._tensor(np.concatenate([matrices[number] for number in order]))
+            return Rows(x, tuple(lengths[number] for number in order), order=tuple(order))
         longest = max(lengths)
         padded = [np.pad(matrix, ((0, longest - len(matrix)), (0, 0))) for matrix in matrices]
         valid = torch.arange(longest)[None] < torch.tensor(lengths)[:, None]  # (B, longest)

@@ -38,7 +38,7 @@ def evaluate(
 ) -> Evaluation:
     """Predict examples, and compare with their labels. weight: (C,), of each class in the loss."""
     size = options.per_gpu_eval_batch_size
-    logits: list[np.ndarray] = [np.empty(0)] * len(examples)
+    logits: list[np.ndarray] = []
     truths, scores, losses, counts = [], [], [], []
     for start in range(0, len(examples), size):
         batch = batches.of(examples[start : start + size])
@@ -46,9 +46,7 @@ def evaluate(
         loss = loss_of(found, batch.target, batch.owner, options, weight)
         losses.append(float(loss.mean) if options.is_exact else float(loss.total))
         counts.append(loss.count)
-        parts = torch.split(found, torch.bincount(batch.owner).tolist())
-        for place, part in zip(batch.order, parts, strict=True):
-            logits[start + place] = part.cpu().numpy()
+        logits += [part.cpu().numpy() for part in torch.split(found, torch.bincount(batch.owner).tolist())]
         labelled = ~batch.target.isnan()
         labelled = labelled.any(1) if labelled.ndim == 2 else labelled
         truths.append(batch.target[labelled].cpu().numpy())

@@ -28,12 +28,14 @@ from lucaflow.training.dropout import Dropout, no_dropout
 class Rows:
     """The matrices of the sequences of one side of a batch, one after another.
 
-    x: (T, E); lengths: the rows of each sequence; valid: (T,), false for rows of padding; None: there is no padding.
+    x: (T, E); lengths: the rows of each sequence; valid: (T,), false for rows of padding; None: there is no padding;
+    order: the place of each sequence in the batch; none: they are in the order of the batch.
     """
 
     x: Tensor
     lengths: tuple[int, ...]
     valid: Tensor | None = None
+    order: tuple[int, ...] = ()
 
     def without_padding(self, x: Tensor) -> tuple[Tensor, Sequence[int]]:
         """Return rows x (T, D) that were computed of these, without those of padding, and their lengths."""
@@ -67,7 +69,8 @@ def _pooled(tower: Tower, rows: Rows, by_token: bool, dropout: Dropout) -> Tenso
     if by_token:
         return x
     x, lengths = rows.without_padding(x)
-    return tower.pooler(x, runs_of(lengths))  # (B, D)
+    vectors = tower.pooler(x, runs_of(lengths))  # (B, D)
+    return vectors[torch.tensor(rows.order).argsort()] if rows.order else vectors
 
 
 def encoded(encoder: MatrixEncoder, rows: Rows, dropout: Dropout) -> Tensor:

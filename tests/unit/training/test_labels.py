@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from lucaflow.training.labels import class_names, target_of
+from lucaflow.training.options import options_of
+
+
+def options(task_type, **further):
+    return options_of({"task_type": task_type, **further})
+
+
+@pytest.mark.parametrize(
+    "name", ["class3", "007", "max", "__import__('os').getpid()", "a;b", "[1, 2]", "nucleus, inner"]
+)
+def test_a_class_is_its_name_and_nothing_is_evaluated(name):
+    classes = class_names([name, "other", " other "], options("multi_class"))
+    assert set(classes) == {name, "other"}
+    assert target_of(name, options("multi_class"), classes) == classes.index(name)
+
+
+def test_only_several_labels_are_divided_at_semicolons():
+    several = options("multi_label")
+    assert class_names(["a;b", "c", '["d", "a"]', ""], several) == ("a", "b", "c", "d")
+    assert target_of("c; a", several, "abc").tolist() == [1, 0, 1]
+    assert target_of("[]", several, "abc").tolist() == [0, 0, 0]
+    assert np.isnan(target_of("", several, "abc")).all()
+
+
+@pytest.mark.parametrize(
+    ("task_type", "text", "expected"),
+    [
+        ("multi_class", "HHE-", [1, 1, 0, np.nan]),
+        ("multi_class", "H,H,E,", [1, 1, 0, np.nan]),
+        ("multi_class", "H H E E", [1, 1, 0, 0]),
+        ("multi_class", '["H", "H", "E", null]', [1, 1, 0, np.nan]),
+        ("multi_label", "H;E,H,,E", [[1, 1], [0, 1], [np.nan, np.nan], [1, 0]]),
+        ("multi_label", '[["H", "E"], ["H"], [], null]', [[1, 1], [0, 1], [0, 0], [np.nan, np.nan]]),
+        ("regression", "1,2.5,,-100", [1, 2.5, np.nan, -100]),
+    ],
+)
+def test_residues_have_labels_of_their_own(task_type, text, expected):
+    by_token = options(task_type, task_level_type="token_level")
+    np.testing.assert_array_equal(target_of(text, by_token, ("E", "H"), 4), expected)
+    if task_type != "regression":
+        assert class_names([text], by_token) == ("E", "H")
+
+
+@pytest.mark.parametrize(
+    ("task_type", "text", "message"),
+    [
+        ("multi_class", "x", "'x' is none of the classes: E, H"),
+        ("multi_label", "E;x", "'x' is none of the classes: E, H"),
+        ("multi_label", "[E]", r"'\[E\]' is not a JSON list"),
+        ("regression", "high", "'high' is not a finite number"),
+        ("regression", "inf", "'inf' is not a finite number"),
+    ],
+)
+def test_a_label_that_cannot_be_used_is_told(task_type, text, message):
+    with pytest.raises(ValueError, match=message):
+        target_of(text, options(task_type), ("E", "H"))
+
+
+def test_each_residue_needs_a_label():
+    with pytest.raises(ValueError, match="it has 3 labels, expected one for each of the 4 residues"):
+        target_of("HHE", options("multi_class", task_level_type="token_level"), ("E", "H"), 4)
+
+
+def test_lucaonetasks_labels_are_literals():
+    exact = {"compatibility": "lucaonetasks"}
+    assert np.isnan(target_of("-100", options("multi_class", **exact), "abc"))
+    assert target_of("[0,2]", options("multi_label", **exact), "abc").tolist() == [1, 0, 1]
+    assert target_of("011", options("binary_class", task_level_type="token_level", **exact), "ab").tolist() == [0, 1, 1]
+    with pytest.raises(ValueError, match="is not a label of LucaOneTasks"):
+        target_of("__import__('os').getpid()", options("multi_class", **exact), "abc")
+    with pytest.raises(ValueError, match=r"'\[7\]' is not a label of multi_label"):
+        target_of("[7]", options("multi_label", **exact), "abc")
