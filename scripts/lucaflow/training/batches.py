@@ -17,6 +17,7 @@ from lucaflow.downstream.inputs import rows_for_head
 from lucaflow.downstream.networks import Head, Tower
 from lucaflow.downstream.pooling import has_parameters
 from lucaflow.encoders.packing import runs_of
+from lucaflow.errors import TrainingError
 from lucaflow.training.forward import Rows
 from lucaflow.training.options import TrainingOptions
 
@@ -67,6 +68,7 @@ class Batches:
         self.options = options
         self.embedding = embedding
         self.device = device
+        self.widths = set(head.structure.inputs)
         self.vectors: list[Mapping[str, Tensor]] = []
         if pools_once(head, options):
             for side, names in enumerate(keys):
@@ -80,27 +82,36 @@ class Batches:
         if self.vectors:
             pooled = (torch.stack([self.vectors[side][each.sequences[side]] for each in examples]) for side in sides)
             return Batch(tuple(x.to(self.device) for x in pooled), *self._whole(examples))
-        rows = tuple(self._joined([self.rows(each.sequences[side]) for each in examples]) for side in sides)
-        return Batch(
-            rows, *(self._residues(examples, rows[0]) if self.options.is_token_level else self._whole(examples))
-        )
+        rows = tuple(self._joined([each.sequences[side] for each in examples]) for side in sides)
+        labels = self._residues(examples, rows[0]) if self.options.is_token_level else self._whole(examples)
+        return Batch(rows, *labels)
 
     def rows(self, key: str) -> np.ndarray:
-        """Return the rows (k, E) of a sequence that the network reads."""
+        """Return the rows (k, E) of a sequence that the network reads. Raises TrainingError for a wrong width."""
         options, found = self.options, self.embedding(key)
+        if found.shape[-1] not in self.widths:
+            raise TrainingError(
+                f"the embedding of {key} has {found.shape[-1]} channels, expected "
+                f"{' or '.join(map(str, sorted(self.widths)))}. Train on the embeddings of one model."
+            )
         if options.input_type == "vector":
             return found.reshape(1, -1)
         return rows_for_head(found, options.longest, options.matrix_add_special_token, options.frame)
 
-    def _joined(self, matrices: Sequence[np.ndarray]) -> Rows:
+    def _joined(self, keys: Sequence[str]) -> Rows:
+        if self.options.is_exact:
+            return self._padded([self.rows(key) for key in keys])
+        if self.options.is_token_level:
+            matrices = [self.rows(key) for key in keys]
+            return Rows(self._tensor(np.concatenate(matrices)), tuple(map(len, matrices)))
+        # A sequence of several rows is read once. Neighbours of equal length go through attention together.
+        found = {key: self.rows(key) for key in dict.fromkeys(keys)}
+        place = {key: number for number, key in enumerate(sorted(found, key=lambda key: len(found[key])))}
+        x = self._tensor(np.concatenate([found[key] for key in place]))
+        return Rows(x, tuple(len(found[key]) for key in place), places=tuple(place[key] for key in keys))
+
+    def _padded(self, matrices: Sequence[np.ndarray]) -> Rows:
         lengths = [len(matrix) for matrix in matrices]
-        if not self.options.is_exact:
-            order = list(range(len(matrices)))
-            if not self.options.is_token_level:
-                # Sequences of equal length that are neighbours go through attention and poolings together.
-                order.sort(key=lambda number: lengths[number])
-            x = self._tensor(np.concatenate([matrices[number] for number in order]))
-            return Rows(x, tuple(lengths[number] for number in order), order=tuple(order))
         longest = max(lengths)
         padded = [np.pad(matrix, ((0, longest - len(matrix)), (0, 0))) for matrix in matrices]
         valid = torch.arange(longest)[None] < torch.tensor(lengths)[:, None]  # (B, longest)
@@ -123,6 +134,11 @@ class Batches:
         for each, length in zip(examples, rows.lengths, strict=True):
             target = np.full((length, *each.target.shape[1:]), 0.0 if negative else np.nan, dtype=np.float32)
             known = each.target[: length - 2 * first]
+            if len(known) < length - 2 * first and not self.options.is_exact:
+                raise TrainingError(
+                    f"{each.id} has {len(each.target)} labels, but its matrix has {length - 2 * first} rows or more of "
+                    "residues; expected a label for each. Correct the label, or the row's sequence."
+                )
             target[first : first + len(known)] = known
             targets.append(target)
         owner = torch.repeat_interleave(torch.arange(len(examples)), torch.tensor(rows.lengths))

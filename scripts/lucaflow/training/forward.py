@@ -29,13 +29,13 @@ class Rows:
     """The matrices of the sequences of one side of a batch, one after another.
 
     x: (T, E); lengths: the rows of each sequence; valid: (T,), false for rows of padding; None: there is no padding;
-    order: the place of each sequence in the batch; none: they are in the order of the batch.
+    places: for each row of the batch, which of these sequences is its own; none: the sequences are those of the rows.
     """
 
     x: Tensor
     lengths: tuple[int, ...]
     valid: Tensor | None = None
-    order: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
 
     def without_padding(self, x: Tensor) -> tuple[Tensor, Sequence[int]]:
         """Return rows x (T, D) that were computed of these, without those of padding, and their lengths."""
@@ -70,7 +70,7 @@ def _pooled(tower: Tower, rows: Rows, by_token: bool, dropout: Dropout) -> Tenso
         return x
     x, lengths = rows.without_padding(x)
     vectors = tower.pooler(x, runs_of(lengths))  # (B, D)
-    return vectors[torch.tensor(rows.order).argsort()] if rows.order else vectors
+    return vectors[list(rows.places)] if rows.places else vectors
 
 
 def encoded(encoder: MatrixEncoder, rows: Rows, dropout: Dropout) -> Tensor:

@@ -82,7 +82,7 @@ def restore_moments(head: Head, optimiser: torch.optim.AdamW, tensors: Mapping[s
     for name, each in parameters_of(head).items():
         if name in first:
             optimiser.state[each] = {
-                "step": torch.tensor(float(updates)),
+                "step": torch.tensor(float(updates), device=each.device),
                 "exp_avg": first[name].to(each.device),
                 "exp_avg_sq": second[name].to(each.device),
             }

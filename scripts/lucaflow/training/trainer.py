@@ -7,6 +7,7 @@ is looked at.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ from lucaflow.training.state import (
     write_state,
 )
 from lucaflow.versions import TRAINING_VERSION
+
+logger = logging.getLogger(__name__)
 
 # Seconds between two states within an epoch.
 STATE_INTERVAL = 300.0
@@ -179,6 +182,11 @@ class _Training:
         weight = class_weight(options, torch.from_numpy(targets))
         self.weight = None if weight is None else weight.to(device)
         self.schedule = schedule_of(options, len(data.train))
+        if self.schedule.warmup >= self.schedule.updates:
+            logger.warning(
+                "warmup_steps is %d, but there are %d updates: learning_rate never reaches %g.",
+                self.schedule.warmup, self.schedule.updates, options.learning_rate,
+            )  # fmt: skip
         self.optimiser = optimiser_of(head, options)
         self.generator = torch.Generator().manual_seed(options.seed)
         self.place = Place()

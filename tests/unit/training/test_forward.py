@@ -1,11 +1,14 @@
 """A network computes the same whether it is trained or predicts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from small_trainings import WIDTH, embedding, example, small_head, small_options
 
 from lucaflow.downstream.conversion import pack_encoders
+from lucaflow.errors import TrainingError
 from lucaflow.training.batches import Batches
 from lucaflow.training.dropout import KeyedDropout, no_dropout
 from lucaflow.training.forward import outputs
@@ -42,8 +45,7 @@ def test_a_pass_in_training_is_that_of_a_prediction(name):
     with torch.no_grad():
         pack_encoders(head)
         vectors = [
-            head.vectors(side, rows.x.clone(), rows.lengths)[np.argsort(rows.order).tolist()]
-            for side, rows in enumerate(batch.sides)
+            head.vectors(side, rows.x.clone(), rows.lengths)[list(rows.places)] for side, rows in enumerate(batch.sides)
         ]
         torch.testing.assert_close(found, head.logits(*vectors), atol=1e-5, rtol=1e-5)
 
@@ -63,6 +65,37 @@ def test_padding_changes_nothing_but_rounding(name, by_token):
             found, _ = rows.without_padding(found)
         results.append(found)
     torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
+
+
+def test_a_sequence_of_several_rows_is_read_once():
+    options = small_options(**NETWORKS["lucappi"])
+    head = strong_head(options)
+    reads, other = [], example(1, options)
+    batches = Batches(head, options, lambda key: (reads.append(key), embedding(key))[1], torch.device("cpu"), [])
+    pairs = [other, replace(other, sequences=("a1", "b2")), replace(other, sequences=("a3", "b2"))]
+    together = outputs(head, batches.of(pairs).sides, by_token=False)
+    assert sorted(reads) == ["a1", "a3", "b1", "b2"]
+    alone = torch.cat([outputs(head, batches.of([pair]).sides, by_token=False) for pair in pairs])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_an_embedding_of_another_model_is_refused():
+    options = small_options(matrix_encoder=True)
+    batches = Batches(small_head(options), options, lambda _: np.zeros((4, 9)), torch.device("cpu"), [])
+    with pytest.raises(TrainingError, match="the embedding of a1 has 9 channels, expected 8"):
+        batches.of([example(1, options)])
+
+
+def test_every_residue_needs_a_label():
+    options = small_options(task_level_type="token_level")
+    short = replace(example(1, options), target=np.zeros(3, dtype=np.float32))
+    batches = Batches(small_head(options), options, embedding, torch.device("cpu"), [])
+    with pytest.raises(TrainingError, match="row1 has 3 labels, but its matrix has 4 rows"):
+        batches.of([short])
+    # A sequence that is cut has labels of residues that are not read.
+    cut = small_options(task_level_type="token_level", matrix_max_length=5)
+    batch = Batches(small_head(cut), cut, embedding, torch.device("cpu"), []).of([example(1, cut)])
+    assert batch.target.tolist()[1:-1] == [1, 1, 1]
 
 
 def test_every_parameter_has_a_gradient():

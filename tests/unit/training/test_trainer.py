@@ -152,6 +152,11 @@ def test_only_what_stays_the_same_is_pooled_once():
         assert not pools_once(small_head(options), options)
 
 
+def test_a_warm_up_that_does_not_end_is_told(caplog):
+    train_small(small_options(warmup_steps=12))
+    assert "warmup_steps is 12, but there are 12 updates: learning_rate never reaches 0.01." in caplog.text
+
+
 def test_a_part_without_labels_is_refused():
     options = small_options()
     data = small_data(options)
