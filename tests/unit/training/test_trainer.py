@@ -54,6 +54,24 @@ def test_the_last_batch_counts_by_its_rows():
     assert [norm is None for norm in exact.norms] == [False, False, True]
 
 
+def test_an_update_is_that_of_the_mean_of_its_rows():
+    stated = {"dropout_prob": 0.0, "num_train_epochs": 1}
+    once, twice = Seen(), Seen()
+    data = small_data(small_options(), train_rows=4)
+    train_small(small_options(**stated), data, observer=once)
+    doubled = replace(data, train=data.train * 2)
+    train_small(small_options(per_gpu_train_batch_size=8, **stated), doubled, observer=twice)
+    np.testing.assert_allclose(once.norms, twice.norms, rtol=1e-5)
+
+
+@pytest.mark.parametrize("compatibility", ["corrected", "lucaonetasks"])
+def test_every_update_drops_other_numbers(compatibility):
+    seen = Seen()
+    options = small_options(compatibility=compatibility, dropout_prob=0.5, learning_rate=1e-12)
+    train_small(options, small_data(options, train_rows=1), observer=seen)
+    assert len(set(seen.losses)) == 3
+
+
 @pytest.mark.parametrize("level", ["seq_level", "token_level"])
 def test_an_evaluation_does_not_depend_on_its_batches(level):
     """LucaOneTasks' loss is the mean of batches, and its metrics of residues count padding."""
