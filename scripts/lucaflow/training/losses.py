@@ -42,11 +42,13 @@ def loss_of(
     known = target.masked_fill(~labelled, 0.0)
     found = element_losses(logits, known, options, weight).masked_fill(~labelled, 0.0)  # (P,) or (P, C)
     if options.reduction == "meansum":
-        return Loss(found.sum(), float(labelled.any(1).sum()))
+        # Of residues with a single label, LucaOneTasks takes the sum of a batch.
+        rows = labelled.any(1).sum() if labelled.ndim == 2 else labelled.any()
+        return Loss(found.sum(), float(rows))
     if options.reduction == "meanmean":
-        rows = int(owner.max()) + 1
-        counts = found.new_zeros(rows).index_add(0, owner, labelled.view(len(owner), -1).sum(1).to(found.dtype))
-        sums = found.new_zeros(rows).index_add(0, owner, found.view(len(owner), -1).sum(1))
+        sequences = int(owner.max()) + 1
+        counts = found.new_zeros(sequences).index_add(0, owner, labelled.view(len(owner), -1).sum(1).to(found.dtype))
+        sums = found.new_zeros(sequences).index_add(0, owner, found.view(len(owner), -1).sum(1))
         return Loss((sums / (counts + _TINY)).sum(), float((counts > 0).sum()))
     return Loss(found.sum(), float(labelled.sum()))
 

@@ -266,7 +266,8 @@ def _misfits(options: TrainingOptions) -> list[str]:
         problems.append(_said(options, "matrix_encoder", "false for input_type vector"))
     if options.weight and options.task_type != "multi_class":
         problems.append(_said(options, "weight", "none: only the loss of multi_class has weights of classes"))
-    if options.loss_reduction == "meansum" and options.is_token_level and options.task_type != "multi_label":
+    single = options.is_token_level and options.task_type != "multi_label"
+    if options.loss_reduction == "meansum" and single and not options.is_exact:
         problems.append(_said(options, "loss_reduction", "mean or meanmean for token_level"))
     problems += _encoder_misfits(options) if options.matrix_encoder else []
     problems += _exact_misfits(options) if options.is_exact else []
