@@ -83,6 +83,6 @@ def restore_moments(head: Head, optimiser: torch.optim.AdamW, tensors: Mapping[s
         if name in first:
             optimiser.state[each] = {
                 "step": torch.tensor(float(updates), device=each.device),
-                "exp_avg": first[name].to(each.device),
-                "exp_avg_sq": second[name].to(each.device),
+                "exp_avg": first[name].to(each.device, copy=True),
+                "exp_avg_sq": second[name].to(each.device, copy=True),
             }

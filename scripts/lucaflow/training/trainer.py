@@ -78,9 +78,6 @@ class Observer:
     def evaluation(self, part: str, epoch: int, found: Evaluation) -> None:
         """Take what a part (`dev` or `test`) is predicted to be after an epoch, from 1 on."""
 
-    def written(self, place: Place) -> None:
-        """Take the place of a state that was written."""
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -216,7 +213,6 @@ class _Training:
             nonlocal written
             if write:
                 write()
-                self.observer.written(self.place)
             written = time.monotonic()
 
         for order in islice(self._epochs(), self.place.epoch, None):
@@ -259,7 +255,8 @@ class _Training:
         for numbers in group:
             count += self._batch([self.data.train[number] for number in numbers])
         rate = self.schedule.rate(self.place.rate_steps, self.place.epoch)
-        # At the end of an epoch there may be fewer batches. LucaOneTasks forgets them in three places.
+        # At the end of an epoch there may be fewer batches. LucaOneTasks neither clips the gradients of such an update
+        # nor counts it for the learning rate.
         forgotten = options.is_exact and len(group) < options.gradient_accumulation_steps
         norm = update(
             self.head,
