@@ -1,6 +1,7 @@
 """Pictures of a dataset's embeddings.
 
-Requires: verified embeddings. Produces: maps, lengths and contact maps in results/{dataset}/{model}/figures.
+Requires: verified embeddings. Produces: maps, lengths and contact maps in results/{dataset}/{model}/figures; nearest
+neighbours beside the embeddings.
 """
 
 
@@ -15,16 +16,20 @@ rule draw:
         labels=result_of("normalize", "results/{dataset}/sequences/labels.tsv"),
         columns=result_of("normalize", "results/{dataset}/sequences/columns.tsv"),
         shards=drawn_shards,
+        sequences=compared_sequences,
         current=unless_current(
             "draw-{model}", *(f"results/{{dataset}}/{{model}}/figures/{name}" for name in FIGURES)
         ),
     output:
         figure_outputs(),
+        neighbour_outputs(labelled=False),
         receipt="results/{dataset}/receipts/draw-{model}.json",
     log:
         "logs/draw/{dataset}/{model}.log",
     benchmark:
         "benchmarks/draw/{dataset}/{model}.tsv"
+    wildcard_constraints:
+        dataset=either(dataset.name for dataset in DATASETS.values() if not dataset.columns.label),
     conda:
         ENVIRONMENT
     threads: 4 if config["figures"]["tsne"] else 1
@@ -36,3 +41,14 @@ rule draw:
         "Drawing the figures of {wildcards.dataset}"
     script:
         "../scripts/draw.py"
+
+
+use rule draw as draw_with_labels with:
+    output:
+        figure_outputs(),
+        neighbour_outputs(labelled=True),
+        receipt="results/{dataset}/receipts/draw-{model}.json",
+    wildcard_constraints:
+        dataset=either(dataset.name for dataset in DATASETS.values() if dataset.columns.label),
+    message:
+        "Drawing the figures of {wildcards.dataset}, and comparing neighbours with the labels"

@@ -1,26 +1,33 @@
-"""Draw the figures of a dataset: its map as a picture and as a page, the lengths of its sequences, contact maps."""
+"""Draw the figures of a dataset (maps, lengths of sequences, contact maps), and list the neighbours of its records."""
 
 import lucaflow.quick_start  # noqa: F401
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from lucaflow.files.receipts import recording_step
+from lucaflow.files.writing import replacing, write_text
 from lucaflow.logs import reporting_to
+from lucaflow.neighbours.tables import search_dataset, write_labels, write_neighbours, write_tsv
 from lucaflow.report.figures import draw_contacts, draw_lengths
 from lucaflow.report.map_page import draw_html
 from lucaflow.report.maps import draw_picture, make_map
+from lucaflow.report.pages import page
 from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5
 
+logger = logging.getLogger("lucaflow")
+
 PROJECTIONS = {"map": "components", "tsne": "tsne"}
-READ = ("embeddings", "records", "labels", "columns")
+READ = ("embeddings", "records", "labels", "columns", "sequences")
 
 
 def main() -> None:
     """Draw the requested figures."""
     figures = {Path(path).name: Path(path) for path in snakemake.output}
-    embeddings, records, labels, columns = (Path(snakemake.input[name]) for name in READ)
+    embeddings, records, labels, columns = (Path(snakemake.input[name]) for name in READ[:4])
     dataset = snakemake.wildcards.dataset
     for name, projection in PROJECTIONS.items():
         if f"{name}.png" in figures:
@@ -32,6 +39,24 @@ def main() -> None:
         draw_lengths(lengths_of(embeddings), dataset, figures["lengths.png"])
     if "contacts.png" in figures:
         draw_contacts(embeddings, figures["contacts.png"])
+    if "neighbours.tsv" in figures:
+        list_neighbours(embeddings, records, labels, figures)
+
+
+def list_neighbours(embeddings: Path, records: Path, labels: Path, outputs: Mapping[str, Path]) -> None:
+    """List the nearest neighbours of each record, and compare their labels, if there are any. outputs: by name."""
+    settings = snakemake.params.settings["neighbours"]
+    found = search_dataset(embeddings, records, labels, settings["vector"], settings["k"])
+    write_neighbours(found, outputs["neighbours.tsv"])
+    if "transferred_labels.tsv" not in outputs:
+        return
+    dataset, model = snakemake.wildcards.dataset, snakemake.wildcards.model
+    compared = write_labels(found, Path(snakemake.input.sequences), model, outputs["transferred_labels.tsv"])
+    with replacing(outputs["neighbours.metrics.tsv"]) as temporary:
+        write_tsv(compared.metrics, temporary)
+    title = f"{dataset} ({model}): labels of nearest neighbours"
+    write_text(outputs["neighbours.metrics.html"], page(compared.metrics, title, [compared.sentence]))
+    logger.info("%s: %s", dataset, compared.sentence)
 
 
 def lengths_of(embeddings: Path) -> dict[int, int]:

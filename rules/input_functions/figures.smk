@@ -26,6 +26,27 @@ def figure_output(name):
     return in_report(path, category, caption, ("dataset", "{dataset} ({model})"), kind)
 
 
+def neighbour_outputs(labelled):
+    """Return the outputs of the rule that draws, which lists neighbours too."""
+    names = result_files.neighbour_files(OPTIONS, config["neighbours"], labelled)
+    return [neighbour_output(name) for name in names]
+
+
+def neighbour_output(name):
+    path = f"results/{{dataset}}/{{model}}/{name}"
+    if not name.endswith(".html"):
+        return path
+    return in_report(path, "Maps", "neighbours", ("dataset", "{dataset} ({model})"), "neighbours")
+
+
+def compared_sequences(wildcards):
+    """Return the distinct sequences of a labelled dataset: what their composition says is compared with embeddings."""
+    labelled = bool(dataset_of(wildcards).columns.label)
+    if not labelled or not neighbour_outputs(labelled):
+        return []
+    return result_of("normalize", "results/{dataset}/sequences/distinct.fasta")(wildcards)
+
+
 def drawn_shards(wildcards):
     """Return the shards that the figures read: those with contacts, or with matrices if there are no vectors."""
     return linked_shards(wildcards) if "contacts" in OPTIONS.outputs or not OPTIONS.vectors else []

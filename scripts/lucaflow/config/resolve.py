@@ -230,6 +230,9 @@ def _output_problems(config: Mapping[str, Any]) -> Iterator[str]:
     outputs = config["embedding"]["outputs"]
     if config["figures"]["tsne"] and not set(outputs) - {"contacts"}:
         yield "figures.tsne: a map needs vectors or matrices; add `mean` to embedding.outputs"
+    neighbours = config["neighbours"]
+    if neighbours["k"] not in ("auto", 0) and neighbours["vector"] not in outputs:
+        yield f"neighbours.vector: add `{neighbours['vector']}` to embedding.outputs, or set neighbours.k to 0"
     if config["export"] and not outputs:
         yield "export: nothing is stored, since embedding.outputs is empty; add `mean` to it, or leave out `export`"
     else:

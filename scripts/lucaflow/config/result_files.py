@@ -34,6 +34,9 @@ def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: 
             folder = folder_of(each)
             final += [f"{folder}/{name}" for name in OF_EMBEDDINGS]
             final += [f"{folder}/figures/{name}" for name in figures_of(options, config["figures"]["tsne"])]
+            final += [
+                f"{folder}/{name}" for name in neighbour_files(options, config["neighbours"], bool(each.columns.label))
+            ]
             final += [f"{folder}/export/{name}" for name in exports_of(options, config["export"])]
     return final
 
@@ -48,6 +51,18 @@ def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
     names = [f"{name}.{suffix}" for name in maps for suffix in ("png", "svg", "html")]
     pictures = ["lengths"] * bool(maps) + ["contacts"] * ("contacts" in options.outputs)
     return names + [f"{name}.{suffix}" for name in pictures for suffix in ("png", "svg")]
+
+
+def neighbour_files(options: EmbeddingOptions, neighbours: Mapping[str, Any], labelled: bool) -> list[str]:
+    """Return the names of the tables of nearest neighbours. neighbours: this section of the configuration.
+
+    >>> neighbour_files(EmbeddingOptions(), {"k": "auto", "vector": "mean"}, labelled=False)
+    ['neighbours.tsv']
+    """
+    if not neighbours["k"] or neighbours["vector"] not in options.outputs:
+        return []
+    of_labels = ["transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html"]
+    return ["neighbours.tsv", *of_labels * labelled]
 
 
 def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from lucaflow import __version__
 from lucaflow.checkpoints.converted_checkpoint import ModelSource
 from lucaflow.config.datasets import Dataset, requirements_of
-from lucaflow.config.result_files import figures_of
+from lucaflow.config.result_files import figures_of, neighbour_files
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import CheckpointError, InputError
 from lucaflow.files.checksums import sha256_of
@@ -133,6 +133,7 @@ def figure_settings(
     return {
         "algorithm": FIGURES_VERSION,
         "figures": figures_of(options, config["figures"]["tsne"]),
+        "neighbours": config["neighbours"] if neighbour_files(options, config["neighbours"], bool(label)) else None,
         "note": note,
         # An index says nothing to a reader.
         "label": "label" if label is None or label.lstrip("-").isdecimal() else label,

@@ -34,7 +34,7 @@ _FILES_OF_STEPS = {
     "convert": ("checkpoint.json", "model.safetensors"),
     "normalize": ("records.tsv", "metadata.problems.tsv", "sequences/*"),
     "assemble": ("{of}/embeddings.h5", "{of}/verified.json"),
-    "draw": ("{of}/figures/*",),
+    "draw": ("{of}/figures/*", "{of}/neighbours.*", "{of}/transferred_labels.tsv"),
     "precisions": ("{of}/figures/precisions.*",),
     "stitchings": ("{of}/figures/stitchings.*",),
     "export": ("*/export/*",),

@@ -221,6 +221,10 @@ def test_a_section_without_keys_says_nothing():
             "`tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`",
         ),
         ({"embedding": {"outputs": ["contacts"]}}, "or use an ESM-2 for proteins, such as esm2_t33_650M_UR50D"),
+        (
+            {"neighbours": {"k": 5, "vector": "max"}},
+            "neighbours.vector: add `max` to embedding.outputs, or set neighbours.k to 0",
+        ),
         ({"embedding": {"layer": 7}}, "embedding.layer: it is 7, but `mini` has layers 0 to 6"),
         ({"checkpoints": {"directory": __file__}}, "test_resolve.py is a file; give a directory"),
         (

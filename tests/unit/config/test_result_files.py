@@ -2,11 +2,18 @@ from pathlib import Path
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset
-from lucaflow.config.result_files import comparison_files, exports_of, figures_of, final_files, prediction_files
+from lucaflow.config.result_files import (
+    comparison_files,
+    exports_of,
+    figures_of,
+    final_files,
+    neighbour_files,
+    prediction_files,
+)
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.readers import Columns
 
-CONFIG = {"figures": {"tsne": False}, "export": []}
+CONFIG = {"figures": {"tsne": False}, "export": [], "neighbours": {"k": "auto", "vector": "mean"}}
 
 
 def dataset(name="d", *, pairs=False, label=None, tasks=()):
@@ -32,6 +39,14 @@ def test_pairs_end_in_predictions_alone():
 def test_labels_bring_metrics():
     assert "results/d/predictions/T.metrics.tsv" in prediction_files(dataset(label="truth", tasks=("T",)))
     assert "results/d/predictions/T.metrics.tsv" not in prediction_files(dataset(tasks=("T",)))
+
+
+def test_neighbours_need_vectors_and_labels_bring_metrics():
+    asked = CONFIG["neighbours"]
+    assert "results/d/mini-1/neighbours.tsv" in final_files([dataset()], EmbeddingOptions(), CONFIG)
+    assert "transferred_labels.tsv" in neighbour_files(EmbeddingOptions(), asked, labelled=True)
+    assert neighbour_files(EmbeddingOptions(outputs=("matrix",)), asked, labelled=True) == []
+    assert neighbour_files(EmbeddingOptions(), {**asked, "k": 0}, labelled=True) == []
 
 
 def test_figures_follow_the_outputs():
