@@ -111,6 +111,18 @@ def compressed(content: bytes) -> bytes:
         ("m.npy", saved(VALUES), "is not an array as numpy writes it"),
         ("m.pt", compressed(saved(torch.zeros(1000, 100))), "is a compressed archive"),
     ],
+    ids=[
+        "a table",
+        "integers",
+        "integers of numpy",
+        "integers as numpy writes them",
+        "sparse",
+        "cut",
+        "empty",
+        "cut npy",
+        "another format",
+        "compressed",
+    ],
 )
 def test_what_is_not_a_matrix_of_numbers(name, content, reason):
     with pytest.raises(ValueError, match=reason):
