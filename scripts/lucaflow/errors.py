@@ -78,3 +78,7 @@ class SpaceError(LucaFlowError):
 
 class LockError(LucaFlowError):
     """Another process is doing the same work, and has not finished in time."""
+
+
+class ToolError(LucaFlowError):
+    """Another program is missing, or it failed."""

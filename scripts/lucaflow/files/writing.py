@@ -81,11 +81,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     If the block raises, the temporary folder is removed and an existing folder at `path` is kept. Temporary folders
     for `path` from killed processes of this machine are removed too.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in _left_behind(path):
-        shutil.rmtree(left)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=".part"))
-    try:
+    with temporary_folder_beside(path) as temporary:
         yield temporary
         temporary.chmod(0o777 & ~current_umask())
         for file in temporary.iterdir():
@@ -95,6 +91,20 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         temporary.replace(path)
         synchronise(path.parent)
+
+
+@contextmanager
+def temporary_folder_beside(path: Path) -> Iterator[Path]:
+    """Yield a private folder beside `path`; remove it after the block unless it was renamed.
+
+    Temporary folders for `path` from killed processes of this machine are removed too.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in _left_behind(path):
+        shutil.rmtree(left)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=".part"))
+    try:
+        yield temporary
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
