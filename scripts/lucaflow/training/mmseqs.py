@@ -129,8 +129,7 @@ def find_mmseqs(threads: int = 1) -> Mmseqs:
         if os.access(binary, os.X_OK):
             return Mmseqs(binary, threads)
     raise ToolError(
-        f"MMseqs2, which compares the sequences of training, development and test, is not installed. {_advice()} "
-        "Or set split.method to `random`, `group` or `column`, and expect a test that is too easy."
+        f"MMseqs2, which compares the sequences of training, development and test, is not installed. {_advice()}"
     )
 
 
