@@ -82,7 +82,7 @@ def divide(rows: LabelledRows, options: SplitOptions, mmseqs: Mmseqs, results: P
         for side in rows.sides.T:
             apart = np.where(found.left_out[side] != "", found.left_out[side], apart)
         names = _names_of_clusters(rows, found)
-        notes.append(_proof(found, options))
+        notes.append(_proof(rows, found, options))
     else:
         parts, apart, names = _parts_otherwise(rows, reasons == "", options)
     reasons = np.where(reasons != "", reasons, apart)
@@ -227,13 +227,14 @@ def evaluated_clusters(
     return np.where(evaluated, names, "")
 
 
-def _proof(found: Clustering, options: SplitOptions) -> str:
+def _proof(rows: LabelledRows, found: Clustering, options: SplitOptions) -> str:
     limits = options.similarity
+    types = sorted({sequence.seq_type for sequence in rows.sequences})
+    identities = " and ".join(f"{limits.min_seq_id[each]:g} ({each})" for each in types)
     done = "joined clusters to one" if options.across == "merge" else "left sequences out"
     return (
-        f"No sequence resembles one of another part, at {options.min_seq_id or limits.min_seq_id} identity over "
-        f"{limits.coverage:g} of both: a search between the parts found none. {found.across} hits of earlier searches "
-        f"{done}."
+        f"No sequence resembles one of another part: a search between the parts found none at {identities} identity "
+        f"over {limits.coverage:g} of both. Searches before it found {found.across}, which {done}."
     )
 
 
