@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lucaflow.records.counts import counted
 from lucaflow.training.clusters import (
     DEV,
     PARTS,
@@ -128,7 +129,7 @@ def cluster(rows: LabelledRows, used: np.ndarray, options: SplitOptions, mmseqs:
         if not len(crossing):
             return Clustering(clusters, parts, left_out, links, across)
         across += len(crossing)
-        logger.info("%d hits between parts", len(crossing))
+        logger.info("%s between parts", counted(len(crossing), "hit"))
         if options.across == "merge":
             links += crossing
         else:
@@ -169,7 +170,7 @@ def too_large(rows: LabelledRows, usable: np.ndarray, found: Clustering, options
         return []
     worst = over[np.argmax((size - most)[over])]
     members = np.flatnonzero(used)[clusters == worst]
-    name = next(rows.ids[each] for each in range(len(rows)) if np.isin(rows.sides[each], members).any())
+    name = rows.ids[int(np.isin(rows.sides, members).any(axis=1).argmax())]
     advice = "No identity would do"
     for identity in _IDENTITIES[max(_lowest(rows, options), 0) < _IDENTITIES]:
         _, smaller, room = sizes(found.links.at_least(identity))
@@ -180,9 +181,9 @@ def too_large(rows: LabelledRows, usable: np.ndarray, found: Clustering, options
             )
             break
     return [
-        f"- {len(over)} clusters are larger than their part: the largest, with {name}, has {size[worst]:.0f} {unit} of "
-        f"{weights.sum():.0f}, its part may have {most[worst]:.0f}. {advice}. Otherwise change split.fractions, "
-        "split.seed or split.method."
+        f"- {counted(len(over), 'cluster')} too large for a part: the largest, with {name}, has {size[worst]:.0f} "
+        f"{unit} of {weights.sum():.0f}, its part may have {most[worst]:.0f}. {advice}. Otherwise change "
+        "split.fractions, split.seed or split.method."
     ]
 
 
@@ -251,9 +252,10 @@ def _counts(parts: np.ndarray, reasons: np.ndarray, names: np.ndarray, options: 
             found.append(f"Asked for were {asked}: clusters stay whole, and of few the shares are a matter of chance.")
     clusters = len({*names[parts == "test"]} - {""})
     if clusters < _FEW_CLUSTERS:
-        found.append(f"The test rows are of {clusters} clusters only: what they show is uncertain.")
+        found.append(f"The test rows are of {counted(clusters, 'cluster')} only: what they show is uncertain.")
     one_side = int((parts == ONE_SIDE_SEEN).sum())
     if one_side:
-        found.append(f"One side seen: {one_side} pairs have one side in train and one elsewhere; they do not train.")
-    found += [f"Left out: {count} rows, {reason}." for reason, count in Counter(reasons[reasons != ""]).most_common()]
-    return found
+        pairs = counted(one_side, "pair")
+        found.append(f"One side seen: {pairs} with one side in train and one elsewhere, which do not train.")
+    left_out = Counter(reasons[reasons != ""]).most_common()
+    return found + [f"Left out: {counted(count, 'row')}, {reason}." for reason, count in left_out]

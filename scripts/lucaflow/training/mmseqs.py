@@ -99,6 +99,14 @@ class Mmseqs:
                             else np.zeros(0, dtype=_DTYPE))  # fmt: skip
         return hits.where((hits.identity >= min_seq_id) & (hits.cover >= coverage))
 
+    def version(self) -> str:
+        """Return what the program calls its version. Another one may find other hits."""
+        try:
+            done = subprocess.run([str(self.binary), "version"], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ToolError(f"MMseqs2 ({self.binary}) does not say its version: {error}") from error
+        return done.stdout.strip()
+
     def _run(self, command: Sequence[str], log: Path, kept: Path) -> None:
         logger.info("%s", " ".join(command))
         with log.open("wb") as output:

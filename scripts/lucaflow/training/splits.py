@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from lucaflow.errors import InputError, quoted
+from lucaflow.records.counts import counted
 from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.training.clusters import (
     DEFAULT_IDENTITY,
@@ -59,6 +60,11 @@ class SplitOptions:
     across: Literal["merge", "leave_out"] = "merge"
     contradictions: Literal["refuse", "drop"] = "refuse"
     pairs: Literal["sides", "together"] = "sides"
+
+    @property
+    def method_column(self) -> str:
+        """The column that says the part or the group."""
+        return "split_column" if self.method == "column" else "group_column"
 
     @property
     def similarity(self) -> Similarity:
@@ -115,10 +121,14 @@ def refuse(place: str, problems: Sequence[str]) -> None:
 
 
 def contradictions(rows: LabelledRows) -> np.ndarray:
-    """Return which rows (n,) have a sequence that has another label in another row."""
-    labels: dict[str, set[str]] = {}
+    """Return which rows (n,) have a sequence that has another label in another row.
+
+    Labels are compared as sets of classes, or as numbers.
+    """
+    labels: dict[str, set[object]] = {}
     keys = rows.keys()
-    for key, label in zip(keys, rows.labels, strict=True):
+    values = map(float, rows.labels) if rows.classes is None else rows.classes
+    for key, label in zip(keys, values, strict=True):
         labels.setdefault(key, set()).add(label)
     return np.array([len(labels[key]) > 1 for key in keys], dtype=bool)
 
@@ -132,20 +142,23 @@ def problems_beforehand(rows: LabelledRows, options: SplitOptions) -> list[str]:
             f"{rows.ids[each]} ({quoted(rows.labels[each], 40)})" for each in np.flatnonzero(contradicting).tolist()
         ]
         found.append(
-            f"- {len(named)} rows have a sequence that has another label elsewhere: {_some(named)}. Correct them, or "
-            "set split.contradictions to `drop` to leave them all out."
+            f"- {counted(len(named), 'row')} of a sequence that has another label elsewhere: {_some(named)}. Correct "
+            "them, or set split.contradictions to `drop` to leave them all out."
         )
     if min(options.fractions) <= 0 or abs(sum(options.fractions) - 1) > 1e-6:
         found.append(f"- split.fractions are {[*options.fractions]}; they must be above 0 and add up to 1.")
-    if options.method == "column":
+    if options.method in {"column", "group"} and rows.given is None:
+        found.append(f"- split.method is `{options.method}`, but {options.method_column} names no column.")
+    elif options.method == "column":
         unknown = Counter(cell for cell in rows.given or () if cell and cell.strip().lower() not in _PART_NAMES)
-        named = [f"{quoted(cell, 40)} ({count} rows)" for cell, count in unknown.most_common()]
+        named = [f"{quoted(cell, 40)} ({counted(count, 'row')})" for cell, count in unknown.most_common()]
         if named:
             found.append(f"- split_column has {_some(named)}. Expected are train, dev and test, or nothing.")
-    if options.method == "group":
+    elif options.method == "group":
         without = [name for name, cell in zip(rows.ids, rows.given or (), strict=True) if not cell]
         if without:
-            found.append(f"- group_column is empty in {len(without)} rows: {_some(without)}. Name a group for each.")
+            rows_without = counted(len(without), "row")
+            found.append(f"- group_column is empty in {rows_without}: {_some(without)}. Name a group for each.")
     return found
 
 
@@ -164,11 +177,11 @@ def problems_afterwards(rows: LabelledRows, parts: np.ndarray) -> list[str]:
             for chosen in (parts == "train", (parts != "train") & (parts != LEFT_OUT))
         )
         missing = Counter({name: count for name, count in elsewhere.items() if name not in seen})
-        named = [f"{quoted(name, 40)} ({count} rows elsewhere)" for name, count in missing.most_common()]
+        named = [f"{quoted(name, 40)} ({counted(count, 'row')} elsewhere)" for name, count in missing.most_common()]
         if named:
             found.append(
-                f"- {len(named)} classes have no rows in train: {_some(named)}. Add rows of other sequences, leave the "
-                "class out, raise split.min_seq_id, or change split.seed or split.method."
+                f"- train has no rows of {_some(named)}. Add rows of other sequences, leave the class out, "
+                "raise split.min_seq_id, or change split.seed or split.method."
             )
     return found
 
@@ -179,16 +192,16 @@ def _some(names: Sequence[str]) -> str:
 
 
 def random_parts(rows: LabelledRows, usable: np.ndarray, options: SplitOptions) -> np.ndarray:
-    """Return the part (n,) of each row: the same shares of each label, and always a row in train.
+    """Return the part (n,) of each row: the same shares of each class, and always a row in train.
 
-    usable: (n,) bool, rows that count. Within a label, sequences are in the order of a hash; so one more moves one
-    other at each end of a part, at most. The rows of a regression are one label.
+    usable: (n,) bool, rows that count. Within a class (of several, the rarest of a row), sequences are in the order of
+    a hash; so one more moves one other at each end of a part, at most. The rows of a regression are one class.
     """
-    keys = rows.keys()
+    keys, strata_of = rows.keys(), _rarest_classes(rows)
     found = np.full(len(rows), TRAIN)
     strata: dict[str, dict[str, None]] = {}
     for each in np.flatnonzero(usable).tolist():
-        strata.setdefault("" if rows.classes is None else rows.labels[each], {})[keys[each]] = None
+        strata.setdefault(strata_of[each], {})[keys[each]] = None
     part_of: dict[str, int] = {}
     for label, members in strata.items():
         ordered = sorted(members, key=lambda key: chance(key, options.seed))
@@ -198,6 +211,14 @@ def random_parts(rows: LabelledRows, usable: np.ndarray, options: SplitOptions) 
         part_of |= {key: TEST if place < test else DEV if place < dev else TRAIN for place, key in enumerate(ordered)}
     found[usable] = [part_of[keys[each]] for each in np.flatnonzero(usable).tolist()]
     return found
+
+
+def _rarest_classes(rows: LabelledRows) -> list[str]:
+    """Return the rarest class of each row; the same for all rows of a regression."""
+    if rows.classes is None:
+        return [""] * len(rows)
+    counts = Counter(name for names in rows.classes for name in names)
+    return [min(names, key=lambda name: (counts[name], name), default="") for names in rows.classes]
 
 
 def group_parts(rows: LabelledRows, options: SplitOptions) -> tuple[np.ndarray, list[str]]:

@@ -72,9 +72,7 @@ def test_a_cluster_that_is_larger_than_its_part_is_refused_with_the_identity_tha
     start, *others = unrelated(31)
     large = [sequence(relative(start, 0.64, number)) for number in range(30)]
     rows = rows_of([*large, *(sequence(other) for other in others)], ["a"] * 60)
-    said = (
-        r"1 clusters are larger than their part: the largest, with row0, has 30 rows of 60, its part may have (18|24)\."
-    )
+    said = r"1 cluster too large for a part: the largest, with row0, has 30 rows of 60, its part may have (18|24)\."
     with pytest.raises(InputError, match=said + r" With split\.min_seq_id 0\.\d+ all fit"):
         divide(rows, SplitOptions(fractions=(0.3, 0.4, 0.3)), mmseqs, tmp_path / "x")
     same = Clustering(np.zeros(60, int), np.zeros(60, int), np.full(60, ""),
@@ -98,7 +96,7 @@ def test_of_pairs_the_sequences_are_divided(mmseqs, tmp_path):
     assert not seen["train"] & seen["dev"]
     assert not seen["dev"] & seen["test"]
     one_side = split.rows("one_side_seen")
-    assert f"One side seen: {len(one_side)} pairs have one side in train" in " ".join(split.notes)
+    assert f"One side seen: {len(one_side)} pairs with one side in train" in " ".join(split.notes)
     assert len(one_side) == pytest.approx(300 * 2 * 0.6 * 0.4, rel=0.3)
     assert {*split.reasons[split.parts == "left_out"]} == {"one side in dev, the other in test"}
 

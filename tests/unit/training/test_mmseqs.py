@@ -31,6 +31,7 @@ def test_relatives_are_found_with_their_identity(mmseqs, tmp_path):
     assert best[0, 2][1] == pytest.approx(1 / 3, abs=0.01)
     assert pairs(mmseqs.search(queries, targets, tmp_path / "splits.tsv", 0.6, 0.8)) == {(0, 0), (1, 1)}
     assert list(tmp_path.iterdir()) == []
+    assert mmseqs.version()
 
 
 @pytest.mark.parametrize("exhaustive", [True, pytest.param(False, marks=pytest.mark.long)])

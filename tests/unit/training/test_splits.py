@@ -1,6 +1,7 @@
 """Parts of rows that need no comparison of sequences, and what refuses them."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from labelled_rows import rows_of
 from lucaflow.errors import InputError
 from lucaflow.training.division import divide
 from lucaflow.training.mmseqs import Mmseqs
-from lucaflow.training.splits import SplitOptions, column_parts, group_parts, random_parts, write_splits
+from lucaflow.training.splits import SplitOptions, column_parts, contradictions, group_parts, random_parts, write_splits
 
 SEQUENCES = [sequence(text) for text in unrelated(400)]
 
@@ -32,6 +33,21 @@ def test_random_parts_have_the_same_shares_of_each_label():
     assert counts["d"][0] > 0
     values = rows_of(SEQUENCES, [str(each) for each in range(400)], regression=True)
     assert Counter(random_parts(values, all_of(values), SplitOptions("random")).tolist()) == {0: 320, 1: 40, 2: 40}
+
+
+def test_rows_of_several_labels_are_divided_by_the_rarest():
+    sets = [frozenset({"common", "rare" if number < 100 else "other"}) for number in range(200)]
+    rows = replace(rows_of(SEQUENCES[:200], [str(number) for number in range(200)]), classes=sets)
+    parts = random_parts(rows, all_of(rows), SplitOptions("random"))
+    assert [int((parts[:100] == part).sum()) for part in range(3)] == pytest.approx([80, 10, 10], abs=1)
+
+
+def test_labels_contradict_each_other_by_their_values():
+    pair = [SEQUENCES[0], SEQUENCES[0]]
+    assert contradictions(rows_of(pair, ["1", "1.0"], regression=True)).tolist() == [False, False]
+    assert contradictions(rows_of(pair, ["1", "1.1"], regression=True)).tolist() == [True, True]
+    both = [frozenset({"a", "b"}), frozenset({"b", "a"})]
+    assert not contradictions(replace(rows_of(pair, ["a;b", "b;a"]), classes=both)).any()
 
 
 def test_one_more_row_moves_one_other_at_each_end_of_a_random_part_at_most():
@@ -65,12 +81,14 @@ def test_all_that_is_wrong_is_said_at_once_and_before_anything_is_computed(tmp_p
         divide(rows, SplitOptions("column", (0.5, 0.1, 0.1)), Mmseqs(tmp_path / "none"), tmp_path / "x", "mine.csv")
     assert str(raised.value).splitlines() == [
         "mine.csv cannot be divided into train, dev and test:",
-        "- 2 rows have a sequence that has another label elsewhere: row0 ('a'), row1 ('b'). Correct them, or set "
+        "- 2 rows of a sequence that has another label elsewhere: row0 ('a'), row1 ('b'). Correct them, or set "
         "split.contradictions to `drop` to leave them all out.",
         "- split.fractions are [0.5, 0.1, 0.1]; they must be above 0 and add up to 1.",
-        "- split_column has 'tran' (1 rows). Expected are train, dev and test, or nothing.",
+        "- split_column has 'tran' (1 row). Expected are train, dev and test, or nothing.",
     ]
-    with pytest.raises(InputError, match="group_column is empty in 1 rows: row1"):
+    with pytest.raises(InputError, match=r"split\.method is `group`, but group_column names no column"):
+        divide(rows_of(SEQUENCES[:2], ["a", "a"]), SplitOptions("group"), Mmseqs(tmp_path), tmp_path / "x")
+    with pytest.raises(InputError, match="group_column is empty in 1 row: row1"):
         divide(rows_of(SEQUENCES[:2], ["a", "a"], ["g", ""]), SplitOptions("group"), Mmseqs(tmp_path), tmp_path / "x")
 
 
@@ -79,7 +97,7 @@ def test_empty_parts_and_classes_without_training_rows_are_refused_together(tmp_
     with pytest.raises(InputError) as raised:
         divide(rows, SplitOptions("column"), Mmseqs(tmp_path / "none"), tmp_path / "x")
     assert "- dev has no rows (train: 1, dev: 0, test: 3)." in str(raised.value)
-    assert "- 2 classes have no rows in train: 'b' (1 rows elsewhere), 'c' (1 rows elsewhere)." in str(raised.value)
+    assert "- train has no rows of 'b' (1 row elsewhere), 'c' (1 row elsewhere)." in str(raised.value)
 
 
 def test_contradicting_rows_are_left_out_if_that_is_asked_for(mmseqs, tmp_path):

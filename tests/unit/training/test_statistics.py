@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lucaflow.downstream.evaluation import Comparison, metrics_of
+from lucaflow.errors import ConfigError
 from lucaflow.training import statistics
 from lucaflow.training.statistics import score
 
@@ -102,6 +103,14 @@ def test_macro_averages_run_over_classes_of_the_truth_with_enough_rows():
     without = next(statistics._draws(65, 69, 0, 200))[:, -1] == 0
     assert drawn[without].mean() == pytest.approx(54 / 60, abs=0.02)
     assert drawn[~without].mean() == pytest.approx((54 / 60 + 4 / 5) / 2, abs=0.02)
+
+
+@pytest.mark.parametrize("task_type", ["binary_class", "multi_class", "multi_label", "regression"])
+def test_the_metric_that_chooses_the_epoch_has_a_counterpart_with_an_interval(task_type):
+    scored = {metric for _, metric in score({"model": comparison_of(task_type)}, np.arange(400), task_type).values}
+    assert {statistics.primary_metric(task_type, name) for name in statistics._PRIMARY[task_type]} <= scored
+    with pytest.raises(ConfigError, match=f"best_metric_type is 'top2', for which the report of a {task_type} task"):
+        statistics.primary_metric(task_type, "top2")
 
 
 def test_what_is_undefined_is_nan():
