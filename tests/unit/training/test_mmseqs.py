@@ -51,7 +51,7 @@ def test_nucleotides_are_compared_on_both_strands_and_at_any_length(mmseqs, tmp_
     copy = relative(long, 0.95, 1, "gene")
     queries = [sequence(long, "gene")]
     targets = [sequence(text, "gene") for text in (copy, copy[::-1].translate(COMPLEMENT), long[:500])]
-    found = mmseqs.search(queries, targets, tmp_path / "x", 0.9, 0.8)
+    found = mmseqs.search(queries, targets, tmp_path / "x", 0.9, 0.95)
     assert pairs(found) == {(0, 0), (0, 1)}
     assert found.identity == pytest.approx([0.95, 0.95], abs=0.01)
 

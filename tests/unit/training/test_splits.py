@@ -31,6 +31,8 @@ def test_random_parts_have_the_same_shares_of_each_label():
     assert counts["b"] == pytest.approx([105, 15, 30], abs=1)
     assert counts["c"] == pytest.approx([33, 5, 9], abs=1)
     assert counts["d"][0] > 0
+    alone = rows_of(SEQUENCES, [str(each) for each in range(400)])
+    assert not random_parts(alone, all_of(alone), SplitOptions("random")).any()
     values = rows_of(SEQUENCES, [str(each) for each in range(400)], regression=True)
     assert Counter(random_parts(values, all_of(values), SplitOptions("random")).tolist()) == {0: 320, 1: 40, 2: 40}
 
