@@ -149,8 +149,8 @@ def by_permuted_labels(neighbours: Neighbours, labels: np.ndarray) -> np.ndarray
 def composition(sequences: Sequence[str], letters: str, length: int = 1) -> np.ndarray:
     """Return the share of each word of `length` letters in each sequence, (n, len(letters) ** length) float32.
 
-    >>> composition(["AAC", "GT"], "ACGT").round(2).tolist()
-    [[0.67, 0.33, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
+    >>> composition(["AAAC", "GT"], "ACGT").tolist()
+    [[0.75, 0.25, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
     """
     number = np.full(256, -1)
     number[np.frombuffer(letters.encode(), dtype=np.uint8)] = np.arange(len(letters))
