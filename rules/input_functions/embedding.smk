@@ -7,7 +7,7 @@ from lucaflow.embedding.estimate import THREADS as EMBED_THREADS
 from lucaflow.files.json_files import DIGEST_LENGTH
 from lucaflow.records.sequences import read_shard_names
 
-# Datasets by name: each is estimated once in a run.
+# Names of datasets and models: each pair is estimated once in a run.
 ESTIMATED = set()
 
 
@@ -16,8 +16,9 @@ def shards_of(wildcards):
     dataset = dataset_of(wildcards)
     table = checkpoints.normalize.get(dataset=dataset.name).output.shards
     digest = sha256_of(dataset.model)
-    if workflow.is_main_process and dataset.name not in ESTIMATED:
-        ESTIMATED.add(dataset.name)
+    pair = (dataset.name, dataset.model.name)
+    if workflow.is_main_process and pair not in ESTIMATED:
+        ESTIMATED.add(pair)
         show_estimate(dataset, Path(table), digest)
     folder = shard_folder(dataset, digest)
     return known_shards(f"{folder}/{shard}.h5" for shard in read_shard_names(Path(table)))

@@ -24,6 +24,8 @@ def test_two_models_of_one_dataset_and_one_of_them_again(workflow):
     assert (run.jobs["embed"], run.jobs["assemble"], run.jobs["draw"], run.jobs["normalize"]) == (2, 2, 2, 1)
     assert run.jobs["embed_for_heads"] == 0, "the task reads the matrices of the second model"
     folder = workflow.directory / "results/p"
+    assert (folder / "ours/preflight.json").is_file()
+    assert (folder / "mini-1/preflight.json").is_file()
     with (
         open_embeddings(folder / "ours/embeddings.h5") as ours,
         open_embeddings(folder / "mini-1/embeddings.h5") as mini,
