@@ -55,7 +55,7 @@ def _name_problems(settings: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(name, str):
             yield f"checkpoints.path: {name} is not text; write it in quotation marks"
             continue
-        if not _NAME.fullmatch(name) or name.startswith(_PREFIX_OF_HEADS):
+        if not _NAME.fullmatch(name) or f"{name}-".startswith(_PREFIX_OF_HEADS):
             yield (
                 f"checkpoints.path: {quoted(name)} is not a name; use letters, digits, `_`, `.` and `-`, and not "
                 f"`{_PREFIX_OF_HEADS}` at the beginning"
@@ -133,6 +133,8 @@ def refuse_missing_checkpoint(
             registry.places(model, source)
         except ConfigError as error:
             raise ConfigError(f"{why}. {error}") from None
+        for problem in _problems_of_licences([model], config["checkpoints"], registry):
+            raise ConfigError(f"{why}. {problem}")
     elif not path or isinstance(path, Mapping):
         raise ConfigError(f"{why}: set checkpoints.path to the directory that holds it, or add it there by name")
     elif is_huggingface(Path(path)) and model not in stated:

@@ -321,6 +321,7 @@ def test_a_hugging_face_directory_needs_a_step_and_holds_one_model(tmp_path):
         ({"ours": ""}, r"checkpoints.path.ours: '' should be non-empty"),
         ({2024: "x"}, "2024 is not text; write it in quotation marks"),
         ({"head-x": "x"}, "'head-x' is not a name"),
+        ({"head": "x"}, "'head' is not a name"),
         ({"ours": "$DATA/x"}, "has a variable"),
     ],
 )
