@@ -12,6 +12,7 @@ from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import replacing, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.neighbours.tables import search_dataset, write_labels, write_neighbours, write_tsv
+from lucaflow.report.columns import MOST_NUMBERED_LABELS, Numbers, column_of
 from lucaflow.report.figures import draw_contacts, draw_lengths
 from lucaflow.report.map_page import draw_html
 from lucaflow.report.maps import draw_picture, make_map
@@ -20,6 +21,7 @@ from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5
 
 logger = logging.getLogger("lucaflow")
 
+TABLES = ("neighbours.tsv", "transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html")
 PROJECTIONS = {"map": "components", "tsne": "tsne"}
 READ = ("embeddings", "records", "labels", "columns", "sequences")
 
@@ -39,6 +41,10 @@ def main() -> None:
         draw_lengths(lengths_of(embeddings), dataset, figures["lengths.png"])
     if "contacts.png" in figures:
         draw_contacts(embeddings, figures["contacts.png"])
+    for name in TABLES:
+        if name not in figures:
+            # Of an earlier run, with other settings.
+            embeddings.with_name(name).unlink(missing_ok=True)
     if "neighbours.tsv" in figures:
         list_neighbours(embeddings, records, labels, figures)
 
@@ -51,7 +57,10 @@ def list_neighbours(embeddings: Path, records: Path, labels: Path, outputs: Mapp
     if "transferred_labels.tsv" not in outputs:
         return
     dataset, model = snakemake.wildcards.dataset, snakemake.wildcards.model
-    compared = write_labels(found, Path(snakemake.input.sequences), model, outputs["transferred_labels.tsv"])
+    label = column_of("label", found.labels, MOST_NUMBERED_LABELS)
+    compared = write_labels(
+        found, Path(snakemake.input.sequences), model, outputs["transferred_labels.tsv"], isinstance(label, Numbers)
+    )
     with replacing(outputs["neighbours.metrics.tsv"]) as temporary:
         write_tsv(compared.metrics, temporary)
     title = f"{dataset} ({model}): labels of nearest neighbours"

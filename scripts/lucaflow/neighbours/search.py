@@ -13,9 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
-# Vectors of the reference in one product, and the bytes of vectors to search for that are in memory at a time.
+# Vectors of the reference in one product. The vectors to search for, and their similarities to these, are limited in
+# bytes: a similarity takes four, and its place in a partition eight.
 _ROWS_AT_ONCE = 4096
 _BYTES_AT_ONCE = 500_000_000
+_BYTES_OF_SIMILARITY = 12
 
 
 class Vectors(Protocol):
@@ -42,9 +44,10 @@ def nearest(vectors: Vectors, k: int, reference: Vectors | None = None, own: np.
 
     vectors: (Q, H); reference: (R, H), the vectors themselves by default; own: (Q,) the row of the reference that is no
     neighbour of each vector, -1 for none; by default its own row, if there is no other reference. Equally similar ones
-    are in the order of the reference. Memory is bounded: a block of vectors and their k neighbours.
+    are in the order of the reference. Beside the result, memory is
+    bounded: about 0.5 GB.
 
-    >>> nearest(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), k=1).rows.tolist()
+    >>> nearest(np.array([[1.0, 0.0], [0.9, 0.2], [0.0, 1.0]]), k=1).rows.tolist()
     [[1], [0], [1]]
     """
     if own is None:
@@ -58,7 +61,7 @@ def nearest(vectors: Vectors, k: int, reference: Vectors | None = None, own: np.
     if not k:
         return Neighbours(rows, similarity)
     centre = mean_of(among)
-    step = max(_ROWS_AT_ONCE, _BYTES_AT_ONCE // (4 * (width + 4 * k)))
+    step = max(1, _BYTES_AT_ONCE // (4 * (width + 4 * k) + _BYTES_OF_SIMILARITY * _ROWS_AT_ONCE))
     for start, block in _blocks(vectors, step):
         part = slice(start, start + len(block))
         queries = unit_vectors(block, centre)

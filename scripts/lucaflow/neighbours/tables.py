@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from lucaflow.neighbours.labels import (
     vote,
 )
 from lucaflow.neighbours.search import Neighbours, nearest
+from lucaflow.records.columns import MISSING
 from lucaflow.records.sequences import read_sequences
 from lucaflow.records.table import accepted_records
 from lucaflow.store.embeddings import Embeddings
@@ -36,7 +37,7 @@ TRANSFERRED_COLUMNS = ("id", "label", "similarity", "votes", "precision_at_simil
 METRIC_COLUMNS = ("vectors", "metric", "value", "low", "high", "sequences")
 MOST_BY_DEFAULT = 20_000
 K_BY_DEFAULT = 10
-_RECORDS_AT_ONCE = 100_000
+_ROWS_AT_ONCE = 1_000_000
 # The words whose shares are compared beside embeddings.
 _WORDS = {"prot": ("ACDEFGHIKLMNPQRSTVWY", 1), "gene": ("ACGT", 3)}
 
@@ -46,7 +47,7 @@ class Labelled:
     """The records of a dataset, its distinct sequences, and their neighbours.
 
     ids, labels: (N,) of each record, an empty label for none; sequence: (N,) the row of its distinct sequence; digests:
-    (U,) of the distinct sequences; neighbours: of these.
+    (U,) of the distinct sequences; neighbours: of these; codes: (U,) their labels, as places in `names`, -1 for none.
     """
 
     ids: np.ndarray
@@ -54,6 +55,8 @@ class Labelled:
     sequence: np.ndarray
     digests: np.ndarray
     neighbours: Neighbours
+    codes: np.ndarray
+    names: Sequence[str]
 
     @cached_property
     def first(self) -> np.ndarray:
@@ -67,6 +70,10 @@ class LabelsCompared:
 
     metrics: pd.DataFrame
     sentence: str
+
+    @classmethod
+    def none(cls, why: str) -> LabelsCompared:
+        return cls(pd.DataFrame(columns=list(METRIC_COLUMNS)), f"Labels were not compared: {why}.")
 
 
 def search_dataset(
@@ -87,8 +94,12 @@ def search_dataset(
         found = nearest(vectors, K_BY_DEFAULT if k == "auto" else k)
         ids, sequence = np.array(embeddings.ids, dtype=object), embeddings.file["sequence"][:]
         digests = embeddings.file["digests"][:]
-    text = pd.concat([part["label"] for part in accepted_records(records, ["id"], labels)])
-    return Labelled(ids, text.fillna(""), sequence, digests, found)
+    text = pd.concat([part["label"] for part in accepted_records(records, ["id"], labels)]).fillna("")
+    text = text.where(~text.isin(MISSING), "")
+    codes, names, contradictory = labels_of_sequences(text, sequence, len(digests))
+    if contradictory:
+        logger.warning("%d sequences have records with different labels; they have no vote", contradictory)
+    return Labelled(ids, text, sequence, digests, found, codes, names)
 
 
 def write_neighbours(dataset: Labelled, path: Path) -> None:
@@ -104,9 +115,11 @@ def write_neighbours(dataset: Labelled, path: Path) -> None:
 
 def _parts_of(dataset: Labelled) -> Iterator[pd.DataFrame]:
     k = dataset.neighbours.rows.shape[1]
+    at_once = max(1, _ROWS_AT_ONCE // max(1, k))
     names, labels = dataset.ids[dataset.first], dataset.labels.to_numpy()
-    for start in range(0, len(dataset.ids), _RECORDS_AT_ONCE):
-        part = slice(start, start + _RECORDS_AT_ONCE)
+    of_sequences = np.array([*dataset.names, ""], dtype=object)[dataset.codes]
+    for start in range(0, len(dataset.ids), at_once):
+        part = slice(start, start + at_once)
         rows = dataset.neighbours.rows[dataset.sequence[part]].ravel()
         columns = {
             "id": np.repeat(dataset.ids[part], k),
@@ -114,28 +127,24 @@ def _parts_of(dataset: Labelled) -> Iterator[pd.DataFrame]:
             "neighbour": names[rows],
             "similarity": dataset.neighbours.similarity[dataset.sequence[part]].ravel(),
             "label": np.repeat(labels[part], k),
-            "neighbour_label": labels[dataset.first][rows],
+            "neighbour_label": of_sequences[rows],
         }
         yield pd.DataFrame(columns)[rows >= 0]
 
 
-def write_labels(dataset: Labelled, sequences: Path, model: str, path: Path) -> LabelsCompared:
+def write_labels(dataset: Labelled, sequences: Path, model: str, path: Path, are_numbers: bool) -> LabelsCompared:
     """Write the label that the neighbours of each record suggest, and return how often such labels are right.
 
-    sequences: the distinct sequences as FASTA; model: the name of the model; path: of the table.
+    sequences: the distinct sequences as FASTA; model: the name of the model; path: of the table; are_numbers: whether
+    the labels are measured values, which are no classes: then the table has no rows.
     """
-    if not dataset.neighbours.rows.shape[1]:
+    if why_not := _not_comparable(dataset, are_numbers):
         with replacing(path) as temporary:
             write_tsv(pd.DataFrame(columns=list(TRANSFERRED_COLUMNS)), temporary)
-        return LabelsCompared(
-            pd.DataFrame(columns=list(METRIC_COLUMNS)), "Labels were not compared, since no neighbours are listed."
-        )
-    codes, names, contradictory = labels_of_sequences(dataset.labels, dataset.sequence, len(dataset.first))
-    if contradictory:
-        logger.warning("%d sequences have records with different labels; they have no vote", contradictory)
-    suggested = vote(dataset.neighbours, codes)
-    precision = precision_by_similarity(suggested, codes)
-    with_none = np.array([*names, ""], dtype=object)
+        return LabelsCompared.none(why_not)
+    suggested = vote(dataset.neighbours, dataset.codes)
+    precision = precision_by_similarity(suggested, dataset.codes)
+    with_none = np.array([*dataset.names, ""], dtype=object)
     rows = dataset.sequence
     table = {
         "id": dataset.ids,
@@ -147,14 +156,21 @@ def write_labels(dataset: Labelled, sequences: Path, model: str, path: Path) -> 
     }
     with replacing(path) as temporary:
         write_tsv(pd.DataFrame(table, columns=list(TRANSFERRED_COLUMNS)), temporary)
-    return _compared(dataset, codes, suggested, precision, sequences, model)
+    return _compared(dataset, suggested, precision, sequences, model)
 
 
-def _compared(
-    dataset: Labelled, codes: np.ndarray, suggested: Vote, precision: Precision, sequences: Path, model: str
-) -> LabelsCompared:
-    known = codes >= 0
-    k = dataset.neighbours.rows.shape[1]
+def _not_comparable(dataset: Labelled, are_numbers: bool) -> str:
+    """Return why labels cannot be compared; an empty text if they can."""
+    if not dataset.neighbours.rows.shape[1]:
+        return "no neighbours are listed"
+    if are_numbers:
+        return "they are numbers"
+    return "" if (dataset.codes >= 0).sum() > 1 else "fewer than two sequences have a label of their own"
+
+
+def _compared(dataset: Labelled, suggested: Vote, precision: Precision, sequences: Path, model: str) -> LabelsCompared:
+    codes, known = dataset.codes, dataset.codes >= 0
+    k = min(dataset.neighbours.rows.shape[1], len(codes) - 1)
     of_composition, words = _by_composition(dataset, sequences)
     right = {
         model: suggested.label[known] == codes[known],

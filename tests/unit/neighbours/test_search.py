@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import h5py
 import numpy as np
 import pytest
@@ -36,6 +38,15 @@ def test_blocks_do_not_change_what_is_found(monkeypatch, rows_at_once):
     rows, similarity = by_sorting(vectors, 5)
     np.testing.assert_array_equal(found.rows, rows)
     np.testing.assert_allclose(found.similarity, similarity, atol=1e-6)
+
+
+def test_memory_is_bounded_whatever_the_width(monkeypatch):
+    monkeypatch.setattr(search, "_BYTES_AT_ONCE", 5_000_000)
+    vectors = random(20_000, width=4)
+    tracemalloc.start()
+    nearest(vectors, 2)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
 
 
 def test_another_reference_in_a_file(tmp_path):
