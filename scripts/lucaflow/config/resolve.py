@@ -187,7 +187,7 @@ def _problems_of_networks(models: Iterable[Model], config: Mapping[str, Any]) ->
 
 
 def _problems_of_byte_pairs(known: KnownModel, config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a message for each choice that does not fit rows which stand for several letters."""
+    """Yield a message for each choice that does not fit rows which cover several letters."""
     try:
         EmbeddingOptions.from_config(config["embedding"]).require_separate_windows(f"`{known.version}`")
     except ConfigError as error:
@@ -197,9 +197,9 @@ def _problems_of_byte_pairs(known: KnownModel, config: Mapping[str, Any]) -> Ite
 
 
 def no_place_for_spans(network: str) -> str:
-    """Return why matrices whose rows stand for several letters are not exported by id."""
+    """Return why matrices whose rows cover several letters are not exported by id."""
     return (
-        f"export: `by_id` has no place for `spans`, the letters that each row of {network} stands for; use "
+        f"export: `by_id` has no place for `spans`, the letters that each row of {network} covers; use "
         "`standalone`, which has them, or embedding.outputs without `matrix`"
     )
 

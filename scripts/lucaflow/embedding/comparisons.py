@@ -227,7 +227,7 @@ def compare_stitchings(
     engine = setup.engine(replace(plain, embedding_fixed_len_a_time=None))
     if not engine.encoder.vocabulary.rows_are_residues:
         raise ConfigError(
-            "rows of this network stand for several letters, other ones in each window, so that rows of windows and of "
+            "rows of this network cover several letters, other ones in each window, so that rows of windows and of "
             "one pass cannot be compared residue by residue. Remove the dataset, or give it another model "
             "(--keep-going compares the others)."
         )

@@ -19,7 +19,7 @@ from lucaflow.records.readers import RawRecord
 from lucaflow.records.seq_types import SEQ_TYPES
 from lucaflow.records.sequences import NormalisedSequence
 
-# Which letters the rows of byte pairs stand for.
+# Which letters the rows of byte pairs cover.
 SPANS = "spans"
 OUTPUTS = ("matrix", *VECTORS, SPANS)
 

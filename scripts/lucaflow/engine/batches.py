@@ -19,7 +19,7 @@ from lucaflow.records.sequences import NormalisedSequence
 
 
 class BytePairTokens(NamedTuple):
-    """The byte-pair tokens of a window: their ids (k + 2,), and which letters (k, 2) of the window they stand for."""
+    """The byte-pair tokens of a window: their ids (k + 2,), and which letters (k, 2) of the window they cover."""
 
     ids: np.ndarray
     spans: np.ndarray

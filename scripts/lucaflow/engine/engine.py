@@ -205,7 +205,7 @@ class Engine:
     def matrices(self, sequences: Sequence[NormalisedSequence]) -> list[np.ndarray]:
         """Return the whole matrices (rows, H) of a few sequences. The options must request `matrix`.
 
-        If rows stand for byte pairs, their spans are left out.
+        If rows are byte pairs, their spans are left out.
         """
         found: dict[int, np.ndarray] = {}
         for batch in self.embed(sequences):

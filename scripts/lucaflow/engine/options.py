@@ -96,7 +96,7 @@ class EmbeddingOptions:
         """Raise ConfigError if windows may overlap, for a network that reads byte pairs. network: for the message."""
         if self.is_windowed and self.stitching != "separate":
             raise ConfigError(
-                f"embedding.stitching is `{self.stitching}`, whose windows overlap, but a row of {network} stands for "
+                f"embedding.stitching is `{self.stitching}`, whose windows overlap, but a row of {network} covers "
                 "several letters, other ones in each window. Set it to `separate`, or leave out "
                 "embedding_fixed_len_a_time."
             )

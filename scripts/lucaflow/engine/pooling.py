@@ -90,9 +90,9 @@ def matrix_pieces(hidden: np.ndarray, planned: Sequence[PlannedWindow], special:
 
 
 def spans_of_rows(item: PlannedWindow) -> np.ndarray:
-    """Return the letters (n, 2) of the sequence that each row of a window of byte pairs stands for, int32.
+    """Return the letters (n, 2) of the sequence that each row of a window of byte pairs covers, int32.
 
-    [CLS] and [SEP] stand for no letter: their first letter is their end, too.
+    [CLS] and [SEP] cover no letter: their first letter is their end, too.
     """
     assert item.byte_pairs
     ends = [[[edge, edge]] for edge in (item.window.start, item.window.stop)]

@@ -30,7 +30,7 @@ def lucaone_file_names(records: Path) -> Iterator[str]:
 
 def export_lucaone(embeddings_path: Path, records: Path, save_type: str, folder: Path) -> int:
     """Write the files of LucaOneApp, `matrix_<name>.pt` and `vector_<name>.pt`, and beside `folder` a list of their
-    SHA-256; return the number of files. If rows of matrices stand for several letters, `spans_<name>.pt` says which.
+    SHA-256; return the number of files. If rows of matrices cover several letters, `spans_<name>.pt` says which.
 
     Each file holds one float32 array, a matrix (rows, H) or a vector (H,), as a numpy array or as a tensor; spans
     (rows, 2) are int32.

@@ -60,13 +60,13 @@ class Labelled:
 
     @cached_property
     def first(self) -> np.ndarray:
-        """The first record (U,) of each distinct sequence, which stands for it as a neighbour."""
+        """The first record (U,) of each distinct sequence, which is named as a neighbour."""
         return np.unique(self.sequence, return_index=True)[1]
 
 
 @dataclass(frozen=True)
 class LabelsCompared:
-    """How often labels that neighbours suggest are right. metrics: a table; sentence: what it says on the whole."""
+    """How often labels that neighbours suggest are right. metrics: a table; sentence: the same in words."""
 
     metrics: pd.DataFrame
     sentence: str

@@ -105,7 +105,7 @@ class Embeddings(Mapping[str, Any]):
         return found
 
     def spans(self, identifier: str) -> np.ndarray:
-        """Return the letters (k, 2) that the rows of an id's matrix stand for: the first, counted from 0, and the end.
+        """Return the letters (k, 2) that the rows of an id's matrix cover: the first, counted from 0, and the end.
 
         Where a network reads several letters as one token. Raises as `read`, and StoreError if a row is a residue.
         """

@@ -24,7 +24,7 @@ from lucaflow.versions import EMBEDDING_VERSION, EMBEDDINGS_FORMAT_VERSION, SHAR
 EMBEDDINGS_FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
 IDENTITY = ("digests", "lengths")
-# The letters that each row of a matrix stands for, where a row is a token of several letters.
+# The letters that each row of a matrix covers, where a row is a token of several letters.
 SPANS = "spans"
 COUNTS = ("residues_embedded", "windows")
 PER_SEQUENCE = ("lengths", *COUNTS)

@@ -50,7 +50,7 @@ _THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Targets:
-    """What the rows' labels are.
+    """The labels of the rows.
 
     values: (n,) classes or numbers, or (n, C) of 0 and 1 for several labels; classes: their number C, 1 for a
     regression.

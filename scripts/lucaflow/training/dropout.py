@@ -17,7 +17,7 @@ _HALF, _LOWER = 16, 0xFFFF
 
 
 class Dropout(Protocol):
-    """What is applied to the numbers of a pass, in the order of its layers."""
+    """The factors for the numbers of a pass, in the order of its layers."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return x, of any shape, with some of its numbers dropped."""

@@ -22,7 +22,7 @@ from lucaflow.training.options import TrainingOptions
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network predicts.
+    """The predictions of a network.
 
     metrics: with `loss`, the mean of all labels (`avg_loss` and `total_loss` of batches in LucaOneTasks); logits: of
     each example, (1, C) or, of residues, (k, C), k with the rows before and after them.

@@ -20,7 +20,7 @@ from lucaflow.training.options import TrainingOptions
 
 # LucaOneTasks' label of what has none.
 _IGNORED = -100
-# Stands for a residue without a label where each letter is a label.
+# Marks a residue without a label where each letter is a label.
 _NO_LETTER = "-"
 
 

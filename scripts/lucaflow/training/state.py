@@ -30,7 +30,7 @@ _KEY = "lucaflow_training"
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What is known of an epoch.
+    """The numbers of an epoch.
 
     epoch: from 1 on; step: batches since the beginning; rate: the learning rate after it; train_loss: the mean of its
     batches, or of their rows; dev, test: metrics; improved: whether it is the best one so far.

@@ -67,7 +67,7 @@ class TrainingData:
 
 
 class Observer:
-    """What is told of a training while it runs; each method does nothing here."""
+    """Receives the events of a training while it runs; each method does nothing here."""
 
     def batch(self, ids: Sequence[str], loss: float) -> None:
         """Take the rows of a batch, in order, and its mean loss."""

@@ -267,7 +267,7 @@ def test_a_licence_that_forbids_commercial_use_must_be_accepted(tmp_path):
     [
         (
             {"embedding": {"embedding_fixed_len_a_time": 500}},
-            "embedding.stitching is `lucaone`, whose windows overlap, but a row of `dnabert2` stands for several",
+            "embedding.stitching is `lucaone`, whose windows overlap, but a row of `dnabert2` covers several",
         ),
         (
             {"embedding": {"embedding_fixed_len_a_time": 500, "stitching": "centered"}},
@@ -275,7 +275,7 @@ def test_a_licence_that_forbids_commercial_use_must_be_accepted(tmp_path):
         ),
         (
             {"embedding": {"outputs": ["matrix"]}, "export": ["by_id"]},
-            "`by_id` has no place for `spans`, the letters that each row of `dnabert2` stands for; use `standalone`",
+            "`by_id` has no place for `spans`, the letters that each row of `dnabert2` covers; use `standalone`",
         ),
         ({"embedding": {"outputs": ["contacts"]}}, "`contacts` needs a trained contact head, and dnabert2 has none"),
     ],

@@ -91,14 +91,14 @@ def test_vectors_alone_have_no_spans(checkpoint, tmp_path):
 
 def test_a_directory_of_ones_own_is_checked_by_its_record(checkpoint):
     check_checkpoint(WINDOWED, read_record(checkpoint))
-    with pytest.raises(ConfigError, match="whose windows overlap, but a row of `ours` stands for several letters"):
+    with pytest.raises(ConfigError, match="whose windows overlap, but a row of `ours` covers several letters"):
         check_checkpoint(replace(WINDOWED, stitching="lucaone"), read_record(checkpoint))
 
 
 def test_windows_are_not_compared_residue_by_residue(checkpoint):
     setup = ComparisonSetup(checkpoint, torch.device("cpu"), 100)
     sequences = [NormalisedSequence("0" * 64, "gene", "ACGT" * 20)]
-    with pytest.raises(ConfigError, match="rows of this network stand for several letters, other ones in each window"):
+    with pytest.raises(ConfigError, match="rows of this network cover several letters, other ones in each window"):
         compare_stitchings(setup, WINDOWED, sequences)
 
 

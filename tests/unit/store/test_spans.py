@@ -1,4 +1,4 @@
-"""Spans: which letters the rows of a matrix stand for, in shards, embeddings.h5 and exports."""
+"""Spans: which letters the rows of a matrix cover, in shards, embeddings.h5 and exports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACCEPTED = AcceptedRecords(["a", "b", "again"], np.array(DIGESTS[:2], "S64"), np
 
 @pytest.fixture
 def result(tmp_path):
-    """The path of a small embeddings.h5 whose rows stand for several letters, and its shard."""
+    """The path of a small embeddings.h5 whose rows cover several letters, and its shard."""
     shard = tmp_path / "shards" / FINGERPRINT[:12] / "one.h5"
     shard.parent.mkdir(parents=True)
     matrices = [np.full((len(spans), 4), number, np.float32) for number, spans in enumerate(SPANS)]
