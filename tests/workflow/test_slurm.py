@@ -232,8 +232,8 @@ def test_jobs_of_a_killed_run_may_go_on_meanwhile(on_slurm, to_embed, undisturbe
     first = on_slurm.cluster.wait_for("embed")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    there.workflow.run("--unlock").succeeded()
-    there.run(*expected).succeeded()
+    # With --unlock in a command of its own, a slow machine ends the first job before the next run has looked.
+    there.run("--nolock", *expected).succeeded()
     embedding = [n for n, job in on_slurm.jobs().items() if job["Comment"].startswith("rule_embed_")]
     assert first in embedding
     assert len(embedding) == 2
