@@ -173,15 +173,13 @@ def _compared(dataset: Labelled, suggested: Vote, precision: Precision, sequence
     k = min(dataset.neighbours.rows.shape[1], len(codes) - 1)
     of_composition, words = _by_composition(dataset, sequences)
     right = {
-        model: suggested.label[known] == codes[known],
-        f"{words} composition": vote(of_composition, codes).label[known] == codes[known],
+        model: (suggested.label[known] == codes[known], codes[known]),
+        f"{words} composition": (vote(of_composition, codes).label[known] == codes[known], codes[known]),
         "labels dealt at random": by_permuted_labels(dataset.neighbours, codes),
     }
-    found = {name: agreement(of, codes[known]) for name, of in right.items()}
+    found = {name: agreement(*of) for name, of in right.items()}
     rows = [(name, "accuracy", *_numbers(of)) for name, of in found.items()]
-    rows += [
-        (name, "balanced accuracy", *_numbers(agreement(of, codes[known], balanced=True))) for name, of in right.items()
-    ]
+    rows += [(name, "balanced accuracy", *_numbers(agreement(*of, balanced=True))) for name, of in right.items()]
     rows += [
         (model, f"precision at similarity {low:.1f} to {low + 0.1:.1f}", share, np.nan, np.nan, count)
         for low, share, count in zip(precision.low, precision.share, precision.count, strict=True)

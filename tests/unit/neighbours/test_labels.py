@@ -65,7 +65,17 @@ def test_labels_dealt_at_random_are_right_by_chance():
     labels = (vectors[:, 0] > 0).astype(int)
     neighbours = nearest(vectors, 9)
     assert (vote(neighbours, labels).label == labels).mean() > 0.9
-    assert by_permuted_labels(neighbours, labels).mean() == pytest.approx(0.5, abs=0.05)
+    right, dealt = by_permuted_labels(neighbours, labels)
+    assert right.mean() == pytest.approx(0.5, abs=0.05)
+    assert sorted(dealt) == sorted(labels)
+
+
+def test_by_chance_the_largest_group_is_right_and_each_label_counts_once_in_the_balanced_share():
+    vectors = np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32)
+    labels = np.repeat([0, 1, 2, 3], [700, 100, 100, 100])
+    of_chance = by_permuted_labels(nearest(vectors, 10), labels)
+    assert agreement(*of_chance).value == pytest.approx(0.7, abs=0.05)
+    assert agreement(*of_chance, balanced=True).value == pytest.approx(0.25, abs=0.05)
 
 
 def test_composition_leaves_out_words_with_unknown_letters():
