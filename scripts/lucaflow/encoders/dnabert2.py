@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from lucaflow.encoders.alibi import BiasedAttention, distances
 from lucaflow.encoders.byte_pairs import BytePairs, canonical_content
 from lucaflow.encoders.float32 import is_positive_float32
-from lucaflow.encoders.interface import ConfirmedNumber, Encoder
+from lucaflow.encoders.interface import ConfirmedNumber, Encoder, renamed
 from lucaflow.encoders.lucaone import empty_table
 from lucaflow.encoders.pass_plan import PassPlan
 from lucaflow.errors import quoted
@@ -185,12 +185,7 @@ class Dnabert2(Encoder):
     @classmethod
     def name_of_tensor(cls, published: str) -> str | None:
         name = published.removeprefix("bert.")
-        if _DROPPED.match(name):
-            return None
-        for pattern, ours in _NAMES.items():
-            if re.match(pattern, name):
-                return re.sub(pattern, ours, name)
-        return name
+        return None if _DROPPED.match(name) else renamed(name, _NAMES)
 
     @classmethod
     def completed(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

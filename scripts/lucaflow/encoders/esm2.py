@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lucaflow.encoders.interface import renamed
 from lucaflow.encoders.lucaone import EncoderConfig, LucaOne
 from lucaflow.encoders.vocabulary import LETTERS, Vocabulary
 from lucaflow.errors import quoted
@@ -97,12 +98,7 @@ class Esm2(LucaOne):
     @classmethod
     def name_of_tensor(cls, published: str) -> str | None:
         name = published.removeprefix("esm.")
-        if _DROPPED.match(name):
-            return None
-        for pattern, ours in _NAMES.items():
-            if re.match(pattern, name):
-                return re.sub(pattern, ours, name)
-        return name
+        return None if _DROPPED.match(name) else renamed(name, _NAMES)
 
     @classmethod
     def completed(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

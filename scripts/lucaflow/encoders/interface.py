@@ -9,6 +9,7 @@ sequences of a run.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,15 @@ class ConfirmedNumber(NamedTuple):
     key: str
     says: str
     number: int
+
+
+def renamed(name: str, names: Mapping[str, str]) -> str:
+    """Return a name by the first of `names` (regular expression: replacement) that fits its beginning; else unchanged.
+
+    >>> renamed("layer.3.dense.bias", {r"layer\\.(\\d+)\\.dense\\.": r"layers.\\1.fc2."})
+    'layers.3.fc2.bias'
+    """
+    return next((re.sub(f"^{old}", new, name) for old, new in names.items() if re.match(old, name)), name)
 
 
 class Encoder(nn.Module, ABC):
