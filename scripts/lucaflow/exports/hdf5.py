@@ -66,7 +66,7 @@ def export_standalone(embeddings: Path, outputs: Sequence[str], path: Path) -> N
 def export_by_id(embeddings: Path, output: str, path: Path) -> None:
     """Write one file with one array for each id at its root: a vector (H,) or a matrix (rows, w).
 
-    Raise ConfigError for matrices whose rows cover several letters: there is no place for their spans.
+    Raise ConfigError for matrices whose rows cover several letters, since this layout cannot hold their spans.
     """
     with _open_export(embeddings, [output], path) as (source, file):
         if output == "matrix" and SPANS in source:

@@ -34,7 +34,7 @@ def code_of(path):
 
 def test_no_other_module_knows_a_name():
     names = "|".join(re.escape(name) for name in MODELS.keys() - ALSO_OTHER_THINGS)
-    # An example in a message is no test for a name.
+    # A message may give a name as an example.
     as_a_value = re.compile(rf"""["'|(]({names})(-\d+)?["'|)](?!\), not)""")
     files = [*ROOT.glob("scripts/**/*.py"), *ROOT.glob("rules/**/*.smk"), ROOT / "Snakefile"]
     found = {path.name: as_a_value.findall(code_of(path)) for path in files if path.name != "known_models.py"}
