@@ -36,7 +36,9 @@ def arrays():
 def hidden_states(case, tmp_path) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the last hidden states (L + 2, H) of a case's encoder, and all tensors of its directory."""
     published, model = GOLDEN / "checkpoints" / case["checkpoint"], Model("ours", None)
-    convert(locate(published, model), tmp_path)
+    record = convert(locate(published, model), tmp_path)
+    assert {*record["left_out"]} <= {"lm_head", "classifier", "pooler", "loss_fct"}
+    assert record["left_out"], "each of these directories has a head"
     encoder = load_encoder(tmp_path)
     ids = torch.from_numpy(encoder.vocabulary.encode(case["sequence"], case["seq_type"]))
     ids[[1 + position for position in case.get("masked", [])]] = encoder.vocabulary.mask_id

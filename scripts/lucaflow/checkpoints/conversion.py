@@ -90,7 +90,7 @@ def convert(origin: Origin, folder: Path) -> dict[str, Any]:
     Raises CheckpointError if the files cannot be used, SpaceError if the disk cannot hold the result.
     """
     network, config = read_config(origin)
-    tensors = read_published(origin, network)
+    tensors, left_out = read_published(origin, network)
     check(tensors, network, config, origin.config)
     heads = dict(sorted(head_shapes(network, config, tensors).items()))
     shapes = converted_shapes(network, config)
@@ -105,6 +105,7 @@ def convert(origin: Origin, folder: Path) -> dict[str, Any]:
             "encoder": numbers,
             "parameters": sum(math.prod(shape) for shape in shapes.values()),
             "contact_head": any(name.startswith(f"{CONTACT_HEAD}.") for name in heads),
+            "left_out": left_out,
         },
     )
     return write_converted(origin, content, folder)

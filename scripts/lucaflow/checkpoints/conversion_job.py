@@ -74,6 +74,8 @@ def convert_once(source: ModelSource, convert: Callable[[str, PublishedFiles, Pa
         logger.info("converting %s into %s", source.name, folder)
         record = convert(source.converter, files, folder)
     logger.info("converted %s: %d parameters, sha256 %s", source.name, record["parameters"], record["network_sha256"])
+    if left_out := record.get("left_out"):
+        logger.info("left out, since embedding does not use them: tensors of %s", ", ".join(left_out))
 
 
 def convert_in_this_process(converter: str, files: PublishedFiles, folder: Path) -> dict[str, Any]:

@@ -39,8 +39,8 @@ def read_config(origin: Origin) -> tuple[type[Encoder], Any]:
     return family, config
 
 
-def read_published(origin: Origin, family: type[Encoder]) -> dict[str, Tensor]:
-    """Return the tensors of all files by the network's names, without those that are not used.
+def read_published(origin: Origin, family: type[Encoder]) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors of all files by the network's names, and the first words of the names of those not used.
 
     Raises CheckpointError if a file is damaged, or if a name occurs twice.
     """
@@ -56,10 +56,8 @@ def read_published(origin: Origin, family: type[Encoder]) -> dict[str, Tensor]:
                 left_out.add(key.partition(".")[0])
             else:
                 tensors[name] = value
-    if left_out:
-        logger.info("left out, since embedding does not use them: %s", ", ".join(sorted(left_out)))
     try:
-        return family.completed(tensors)
+        return family.completed(tensors), sorted(left_out)
     except ValueError as error:
         folder = origin.config.parent
         raise CheckpointError(f"the weights in {folder} are not those of {family.title}: {error}") from error
