@@ -207,6 +207,14 @@ def test_pairs(tmp_path):
     assert files.sequences.read_text().splitlines()[1::2] == ["ACGT", "MKV", "MW"]
 
 
+def test_the_same_letters_of_a_gene_and_of_a_protein_are_two_sequences(tmp_path):
+    files = files_in(tmp_path)
+    normalise_dataset(pair(1, ("x", "gene", "ACGT"), ("y", "prot", "ACGT")), tmp_path / "in", "", ACCEPTING, files)
+    headers = files.sequences.read_text().splitlines()[::2]
+    assert [header.split()[1] for header in headers] == ["gene", "prot"]
+    assert len({header.split()[0] for header in headers}) == 2
+
+
 @given(st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from("xuv")), min_size=1, max_size=20))
 def test_repeated_pairs_are_what_a_plain_table_says(tmp_path_factory, ids):
     """The first pair of two ids is accepted, whatever their other pairs. If either sequence is empty, it is dropped."""
