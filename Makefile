@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake
 
-.PHONY: demo test test-long benchmark benchmark-heads benchmark-overhead gpu lint install install-test mini docs lock clean
+.PHONY: demo test test-long site benchmark benchmark-heads benchmark-overhead gpu lint install install-test mini docs lock clean
 
 demo: install
 	$(SNAKEMAKE) --cores all --configfile config/demo/config.yaml
@@ -33,6 +33,10 @@ benchmark-overhead: install-test
 # How fast downstream models predict from stored embeddings.
 benchmark-heads: install-test
 	OMP_WAIT_POLICY=passive $(BIN)/python tests/benchmarks/heads.py
+
+# The manual as pages for a browser, build/site/README.html. They need no connection. A link that leads nowhere is an error.
+site: install-test
+	$(BIN)/python -m sphinx -q -W --keep-going -c tools/site -d build/site-trees . build/site
 
 lint: install-test
 	$(BIN)/ruff check .
