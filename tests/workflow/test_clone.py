@@ -152,14 +152,13 @@ def test_each_command_of_the_readme_is_one_that_runs():
     snakemake = (".venv/bin/snakemake ", "/path/to/LucaFlow/.venv/bin/snakemake ")
     assert all(command.startswith(("make ", *snakemake)) for command in COMMANDS + COMMENTED)
     assert len(COMMENTED) > 1
-    assert "local" in snippets("yaml")[1]
-    yaml.safe_load(snippets("yaml")[1])
+    assert all(yaml.safe_load(text) for page in PAGES for kind, text in snippets_of(page) if kind == "yaml")
 
 
-def test_the_tasks_of_the_readme_read_the_datasets_beside_them(tmp_path):
+def test_the_tasks_of_a_page_read_the_datasets_beside_them(tmp_path):
     """Their models have to be fetched, so that no test runs them."""
     table = tmp_path / "datasets.tsv"
-    table.write_text(snippets("tsv")[1])
+    table.write_text(dict(snippets_of(ROOT / "docs/predictions.md"))["tsv"])
     config = resolve({}, read_yaml(ROOT / "config/schemas/config.schema.yaml"))
     datasets = read_datasets(table, read_yaml(ROOT / "config/schemas/datasets.schema.yaml"), config)
     tasks = read_tasks(ROOT / "resources/tasks.tsv", read_yaml(ROOT / "config/schemas/tasks.schema.yaml"))

@@ -11,6 +11,7 @@ PARTS = {
     "Start": {
         "Installing": "docs/installation",
         "Your files": "docs/inputs",
+        "The files of a run": "docs/results",
         "Reading the results": "docs/reading",
         "Troubleshooting": "docs/troubleshooting",
     },
