@@ -10,6 +10,7 @@ from golden_cases import PACKAGED
 from lucaflow import open_embeddings
 
 OWN = PACKAGED / "embedding/checkpoints/T1"
+DNABERT = PACKAGED / "encoders/checkpoints/D1"
 PROTEINS = {"a": "MKVLAW", "b": "MFLWRKSANGIACNVWHDFVWFSYQATQ"}
 
 
@@ -51,6 +52,7 @@ def test_two_models_of_one_dataset_and_one_of_them_again(workflow):
         ({"llm_version": "ours,mini", "llm_step": 1}, {"ours": str(OWN)}, "llm_step beside several models"),
         ({"llm_version": "lucaone"}, {"lucaone": str(next(OWN.rglob("checkpoint-*")))}, "does not say which step"),
         ({"llm_version": "lucaone-gene,mini"}, {"lucaone-gene": str(OWN)}, "lucaone-gene reads only gene sequences"),
+        ({"llm_version": "mini,ours"}, {"ours": str(DNABERT)}, "dataset p: ours reads only gene sequences, not prot"),
     ],
 )
 def test_models_that_cannot_be_had_are_refused_before_anything_runs(workflow, model, path, said):

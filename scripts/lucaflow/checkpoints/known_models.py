@@ -10,9 +10,8 @@ class KnownModel:
     """A version that a user can name.
 
     family: of its encoder; seq_types: of the sequences that it reads; default_step: the training steps if nobody says,
-    None for a model that has no steps in its name; layers, width: of the network; scope: what it is for; contacts:
-    whether its contact head is trained; byte_pairs: whether a row is of a token of several letters, not of one residue;
-    packaged: its folder in the clone, None for a model that is fetched;
+    None for a model that has no steps in its name; layers, width: of the network; scope: what it is for; packaged: its
+    folder in the clone, None for a model that is fetched;
     demonstration: whether every result says that it is for demonstration; older_name: of LucaOneTasks.
     """
 
@@ -23,12 +22,45 @@ class KnownModel:
     layers: int
     width: int
     scope: str
-    contacts: bool = False
-    byte_pairs: bool = False
     packaged: str | None = None
     demonstration: bool = False
     older_name: str | None = None
 
+    @property
+    def contacts(self) -> bool:
+        """Whether its contact head is trained."""
+        return FAMILIES[self.family].contacts
+
+    @property
+    def byte_pairs(self) -> bool:
+        """Whether a row is of a token of several letters, not of one residue."""
+        return FAMILIES[self.family].byte_pairs
+
+
+@dataclass(frozen=True)
+class KnownFamily:
+    """What a plan, which loads no network, knows of a family of encoders.
+
+    title: in messages, with an article; model_type: what a Hugging Face config.json says of it, None if it may say
+    anything; seq_types: that a model of it may read; contacts, byte_pairs: as a model has them.
+    """
+
+    name: str
+    title: str
+    model_type: str | None
+    seq_types: tuple[str, ...]
+    contacts: bool = False
+    byte_pairs: bool = False
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        KnownFamily("lucaone", "a LucaOne", None, ("gene", "prot")),
+        KnownFamily("esm2", "an ESM-2", "esm", ("prot",), contacts=True),
+        KnownFamily("dnabert", "a DNABERT-2", "bert", ("gene",), byte_pairs=True),
+    )
+}
 
 _LUCAONE = "sequences of nucleic acids and proteins"
 _KNOWN = (
@@ -42,14 +74,14 @@ _KNOWN = (
         packaged="resources/mini", demonstration=True,
     ),
     *(
-        KnownModel(f"esm2_{size}_UR50D", "esm2", ("prot",), None, layers, width, "sequences of proteins", True)
+        KnownModel(f"esm2_{size}_UR50D", "esm2", ("prot",), None, layers, width, "sequences of proteins")
         for size, layers, width in (
             ("t6_8M", 6, 320), ("t12_35M", 12, 480), ("t30_150M", 30, 640),
             ("t33_650M", 33, 1280), ("t36_3B", 36, 2560), ("t48_15B", 48, 5120),
         )
     ),
     *(
-        KnownModel(version, "dnabert", ("gene",), None, 12, 768, "sequences of DNA", byte_pairs=True)
+        KnownModel(version, "dnabert", ("gene",), None, 12, 768, "sequences of DNA")
         for version in ("dnabert2", "dnaberts")
     ),
 )  # fmt: skip
@@ -57,7 +89,7 @@ _KNOWN = (
 
 def has_trained_contacts(family: str) -> bool:
     """Return whether the contact heads of a family are trained."""
-    return any(known.contacts for known in _KNOWN if known.family == family)
+    return family in FAMILIES and FAMILIES[family].contacts
 
 
 def untrained_contacts(name: str) -> str:

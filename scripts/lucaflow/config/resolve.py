@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lucaflow.checkpoints.converted_checkpoint import own_place, source_of
-from lucaflow.checkpoints.known_models import MODELS, KnownModel, untrained_contacts
+from lucaflow.checkpoints.converted_checkpoint import own_place
+from lucaflow.checkpoints.known_models import MODELS
 from lucaflow.checkpoints.layouts import is_huggingface
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Registry
 from lucaflow.config.datasets import Dataset
-from lucaflow.engine.options import VECTORS, EmbeddingOptions
+from lucaflow.config.networks import problems_of_networks
+from lucaflow.engine.options import VECTORS
 from lucaflow.errors import ConfigError, quoted
 from lucaflow.schemas import has_more_values, unknown_keys, violations, with_defaults, with_expanded_paths
 
@@ -92,7 +93,7 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         for model, stated in models.items()
         if not model.packaged and not own_place(model, config["checkpoints"])
     }
-    problems = [*_problems_of_own_places(config["checkpoints"]), *_problems_of_networks(models, config)]
+    problems = [*_problems_of_own_places(config["checkpoints"]), *problems_of_networks(datasets.values(), config)]
     if config["embedding"]["precision"] == "tfloat32" and config["compute"]["device"] == "cpu":
         problems.append(
             "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`"
@@ -168,40 +169,6 @@ def _problems_of_own_places(settings: Mapping[str, Any]) -> Iterator[str]:
                 f"checkpoints.path: {place} does not say which step of {version} it holds. Write the step into the "
                 f"name, such as `{version}-{with_steps[version]}`, or use a name of your own"
             )
-
-
-def _problems_of_networks(models: Iterable[Model], config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a message for each output or layer that a network lacks, as the table of models tells before it is fetched.
-
-    A directory of one's own may hold another network than the one of that name.
-    """
-    layer, outputs = config["embedding"]["layer"], config["embedding"]["outputs"]
-    for known in dict.fromkeys(model.known for model in models if model.known):
-        if "contacts" in outputs and not known.contacts:
-            yield f"embedding.outputs: {untrained_contacts(known.version)}"
-        if known.byte_pairs:
-            yield from _problems_of_byte_pairs(known, config)
-    for model in models:
-        if layer and model.known and source_of(model, config["checkpoints"]) != "local" and layer > model.known.layers:
-            yield f"embedding.layer: it is {layer}, but `{model.llm_version}` has layers 0 to {model.known.layers}"
-
-
-def _problems_of_byte_pairs(known: KnownModel, config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a message for each choice that does not fit rows which cover several letters."""
-    try:
-        EmbeddingOptions.from_config(config["embedding"]).require_separate_windows(f"`{known.version}`")
-    except ConfigError as error:
-        yield str(error)
-    if "by_id" in config["export"] and "matrix" in config["embedding"]["outputs"]:
-        yield no_place_for_spans(f"`{known.version}`")
-
-
-def no_place_for_spans(network: str) -> str:
-    """Return why matrices whose rows cover several letters are not exported by id."""
-    return (
-        f"export: `by_id` has no place for `spans`, the letters that each row of {network} covers; use "
-        "`standalone`, which has them, or embedding.outputs without `matrix`"
-    )
 
 
 def _missing_checkpoints(models: Iterable[Model], source: str, registry: Registry) -> Iterator[str]:

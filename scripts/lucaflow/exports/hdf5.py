@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lucaflow.config.resolve import no_place_for_spans
+from lucaflow.config.networks import no_place_for_spans
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import ConfigError
 from lucaflow.files.space import require_space
