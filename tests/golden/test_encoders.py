@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import string
 
 import numpy as np
 import pytest
 import torch
-from golden_cases import golden_folder
+from recorded_encoders import CASES, DEFAULTS, GOLDEN, TOLERANCE, kept, recorded_arrays, seq_type_of
 
 import lucaflow
 from lucaflow.checkpoints.conversion import convert
@@ -20,30 +19,15 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import ConfigError, EmbeddingError
 from lucaflow.records.sequences import NormalisedSequence
 
-GOLDEN = golden_folder("encoders")
-CASES = [case for manifest in sorted(GOLDEN.glob("*_manifest.json")) for case in json.loads(manifest.read_text())]
-TOLERANCE = {"atol": 2e-5, "rtol": 1e-5}
-# Letters that LucaOneTasks keeps. Of proteins it removes a J, which LucaFlow reads as X.
-KEPT = {"prot": set(string.ascii_uppercase) - {"J"}, "gene": set(string.ascii_uppercase)}
-
 
 def cases_of(*kinds):
     found = [case for case in CASES if case["kind"] in kinds and not case.get("error")]
     return [pytest.param(case, id=case["name"]) for case in found]
 
 
-def kept(case, seq_type):
-    """Return the letters of a case that LucaOneTasks reads."""
-    return "".join(letter for letter in case["sequence"].upper() if letter in KEPT[seq_type])
-
-
 @pytest.fixture(scope="module")
 def arrays():
-    found = {}
-    for path in GOLDEN.glob("*.npz"):
-        with np.load(path) as file:
-            found |= dict(file)
-    return found
+    return recorded_arrays()
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +75,12 @@ def test_each_layer_of_dnabert2(case, encoders, arrays):
 
 @pytest.mark.parametrize("case", cases_of("esm_lucaonetasks", "esm_segments", "dnabert2_lucaonetasks"))
 def test_matrices_and_vectors_of_lucaonetasks(case, encoders, arrays):
-    stated = {"truncation_seq_length": 4094, "embedding_complete": False, **case["options"]}
+    stated = DEFAULTS | case["options"]
     outputs = ("cls",) if stated.pop("embedding_type", "matrix") == "vector" else ("matrix",)
     engine = Engine(
         encoders[case["checkpoint"]], EmbeddingOptions(outputs=outputs, **stated), torch.device("cpu"), 1000
     )
-    (seq_type,) = encoders[case["checkpoint"]].vocabulary.seq_types
+    seq_type = seq_type_of(case)
     sequence = NormalisedSequence("0" * 64, seq_type, kept(case, seq_type))
     if outputs == ("matrix",):
         (found,) = engine.matrices([sequence])

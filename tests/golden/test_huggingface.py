@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 from golden_cases import golden_folder
-from safetensors.torch import load_file
+from recorded_encoders import LOGITS, classified, language_logits, published_tensors
 from torch import Tensor
-from torch.nn.functional import gelu, layer_norm
 
 from lucaflow.checkpoints.conversion import convert
 from lucaflow.checkpoints.layouts import locate
@@ -43,18 +42,14 @@ def hidden_states(case, tmp_path) -> tuple[Tensor, dict[str, Tensor]]:
     ids = torch.from_numpy(encoder.vocabulary.encode(case["sequence"], case["seq_type"]))
     ids[[1 + position for position in case.get("masked", [])]] = encoder.vocabulary.mask_id
     types = torch.full_like(ids, encoder.vocabulary.token_types[case["seq_type"]])
-    return encoder(ids, types, [len(ids)]), load_file(published / "model.safetensors")
+    return encoder(ids, types, [len(ids)]), published_tensors(published)
 
 
 @pytest.mark.parametrize("case", cases_of("hf_mlm"))
 def test_masked_language_models(case, arrays, tmp_path):
     """Token_dropout does nothing in this port, also where config.json says true."""
     x, state = hidden_states(case, tmp_path)
-    head = {name.removeprefix("lm_head."): value for name, value in state.items() if name.startswith("lm_head.")}
-    x = gelu(x @ head["dense.weight"].T + head["dense.bias"])
-    x = layer_norm(x, x.shape[-1:], head["layer_norm.weight"], head["layer_norm.bias"], eps=1e-5)
-    found = x @ head["decoder.weight"].T + head["bias"]
-    np.testing.assert_allclose(found.numpy(), arrays[case["logits"]], atol=1e-4)
+    np.testing.assert_allclose(language_logits(x, state), arrays[case["logits"]], **LOGITS)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +57,5 @@ def test_masked_language_models(case, arrays, tmp_path):
 )
 def test_classification_models(case, arrays, tmp_path):
     x, state = hidden_states(case, tmp_path)
-    rows = {"cls": x[:1], "mean": x.mean(0, keepdim=True)}.get(case.get("pooling"), x[1:-1])
-    found = rows @ state["classifier.weight"].T + state["classifier.bias"]
-    np.testing.assert_allclose(found.numpy().squeeze(), arrays[case["logits"]].squeeze(), atol=1e-4)
+    found = classified(case, x, state)
+    np.testing.assert_allclose(found.squeeze(), arrays[case["logits"]].squeeze(), **LOGITS)
