@@ -45,15 +45,19 @@ def checked_blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
         block = dataset[start : start + rows]
         row_crcs.append(checksums_of_rows(block))
         yield start, block
-    if not row_crcs or matrix_checksum(np.concatenate(row_crcs)) != dataset.attrs.get(CHECKSUM_ATTRIBUTE):
+    _require(dataset, np.concatenate(row_crcs) if row_crcs else np.empty(0))
+
+
+def _require(dataset: h5py.Dataset, row_crcs: np.ndarray) -> None:
+    """Raise StoreError if the CRC-32s (r,) of all rows are not those that were written; an array has some row."""
+    if not len(row_crcs) or matrix_checksum(row_crcs) != dataset.attrs.get(CHECKSUM_ATTRIBUTE):
         raise StoreError(f"{dataset.file.filename}: {dataset.name} is damaged: its values do not match their checksum")
 
 
 def read_checked(dataset: h5py.Dataset) -> np.ndarray:
     """Return a matrix or contacts (r, w). Raise StoreError if the values do not match their checksum."""
-    found = np.empty(dataset.shape, dataset.dtype)
-    for start, block in checked_blocks(dataset):
-        found[start : start + len(block)] = block
+    found: np.ndarray = dataset[()]
+    _require(dataset, checksums_of_rows(found))
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +14,8 @@ import numpy as np
 
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import StoreError, quoted
-from lucaflow.store.checksums import checked_blocks, read_checked
-from lucaflow.store.format import EMBEDDINGS_FORMAT, SHARD_FORMAT, SPANS, hdf5_name, open_hdf5
-from lucaflow.versions import SHARD_FORMAT_VERSION
+from lucaflow.store.format import EMBEDDINGS_FORMAT, SPANS, open_hdf5
+from lucaflow.store.linked_arrays import LinkedArrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +57,8 @@ class Embeddings(Mapping[str, Any]):
     `emb["P12345"]["mean"]` is an array: (H,) for a vector, (rows, H) for a matrix. If the file holds one output,
     `emb["P12345"]` is that array too. Of an id with bars, such as `sp|P12345|AATM_RABIT`, a part is enough if no other
     id has it. Use `Embeddings` as a context manager, or close it. A pickled one opens the file again.
+
+    Shards stay open, and a matrix is compared with its checksum the first time that it is read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,6 +69,7 @@ class Embeddings(Mapping[str, Any]):
         self.outputs: tuple[str, ...] = tuple(self.options["outputs"])
         self.ids: list[str] = self.file["ids"].asstr()[:].tolist()
         self._rows = dict(zip(self.ids, self.file["sequence"][:].tolist(), strict=True))
+        self._linked = LinkedArrays(self.file)
 
     @property
     def model(self) -> str:
@@ -85,24 +86,16 @@ class Embeddings(Mapping[str, Any]):
         self._require(output)
         if output in VECTORS:
             return self.file[output][self._rows[self._full_id(identifier)]]
-        with _with_remedy():
-            return read_checked(self._linked(output, self._full_id(identifier)))
+        return self._linked.read(output, self._full_id(identifier))
 
     def matrix(self, identifier: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return the rows (stop - start, H) of an id's matrix, numbered from 0 as in a slice; negative: from the end.
 
-        All rows are read to compare them with their checksum, but only these are kept in memory. Raises as `read`.
+        The first time all rows of the matrix are read to compare them with their checksum, but only these are kept in
+        memory. Raises as `read`.
         """
         self._require("matrix")
-        dataset = self._linked("matrix", self._full_id(identifier))
-        first, last, _ = slice(start, stop).indices(len(dataset))
-        found = np.empty((max(0, last - first), *dataset.shape[1:]), dataset.dtype)
-        with _with_remedy():
-            for number, block in checked_blocks(dataset):
-                low, high = max(first, number), min(last, number + len(block))
-                if low < high:
-                    found[low - first : high - first] = block[low - number : high - number]
-        return found
+        return self._linked.read("matrix", self._full_id(identifier), start, stop)
 
     def spans(self, identifier: str) -> np.ndarray:
         """Return the letters (k, 2) that the rows of an id's matrix cover: the first, counted from 0, and the end.
@@ -114,8 +107,7 @@ class Embeddings(Mapping[str, Any]):
                 f"{self.path}: it has no spans. Only matrices of a network that reads several letters as one token "
                 "have them; elsewhere each row is one residue."
             )
-        with _with_remedy():
-            return read_checked(self._linked(SPANS, self._full_id(identifier)))
+        return self._linked.read(SPANS, self._full_id(identifier))
 
     def _full_id(self, identifier: str) -> str:
         """Return the id, or the only one of which this is a part. Raises KeyError that names similar ids."""
@@ -138,25 +130,6 @@ class Embeddings(Mapping[str, Any]):
             for part in filter(None, dict.fromkeys(identifier.split("|")[1:])):
                 found.setdefault(part, []).append(identifier)
         return found
-
-    def _linked(self, output: str, identifier: str) -> h5py.Dataset:
-        """Return the dataset of a matrix or of contacts, in the shard that embeddings.h5 links to."""
-        link = f"{output}/{hdf5_name(identifier)}"
-        try:
-            dataset = self.file[link]
-        except (KeyError, OSError) as error:
-            shard = self.file.get(link, getlink=True)
-            raise StoreError(
-                f"{self.path}: the {output} of {quoted(identifier)} should be in {self.path.parent / shard.filename}, "
-                "which is missing or damaged. Keep the shards beside embeddings.h5, or run LucaFlow again."
-            ) from error
-        found = dataset.file.attrs.get("format"), dataset.file.attrs.get("format_version")
-        if found[0] == SHARD_FORMAT and found[1] != SHARD_FORMAT_VERSION:
-            raise StoreError(
-                f"{dataset.file.filename}: expected format {SHARD_FORMAT} {SHARD_FORMAT_VERSION}, found {found[1]}, "
-                "written by another version of LucaFlow. Read it with that version, or run LucaFlow again."
-            )
-        return dataset
 
     def __contains__(self, identifier: object) -> bool:
         return identifier in self._rows or len(self._ids_of_part.get(identifier, ())) == 1  # type: ignore[call-overload]
@@ -186,6 +159,7 @@ class Embeddings(Mapping[str, Any]):
         return open_embeddings, (self.path.absolute(),)
 
     def close(self) -> None:
+        self._linked.close()
         self.file.close()
 
     def __enter__(self) -> Self:
@@ -195,16 +169,6 @@ class Embeddings(Mapping[str, Any]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-@contextmanager
-def _with_remedy() -> Iterator[None]:
-    """Add to the error for a damaged matrix what to do."""
-    try:
-        yield
-    except StoreError as error:
-        remedy = "`snakemake verify` removes the file, and the next run makes it again."
-        raise StoreError(f"{error}. {remedy}") from error
 
 
 def open_embeddings(path: str | Path) -> Embeddings:

@@ -1,5 +1,7 @@
 import json
+import multiprocessing
 import pickle
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,6 +10,7 @@ from small_store import DIGESTS, IDS, flip_matrix, swap_rows
 
 import lucaflow
 from lucaflow.errors import StoreError
+from lucaflow.store import linked_arrays
 from lucaflow.store.embeddings import open_embeddings
 
 
@@ -113,6 +116,42 @@ def test_some_rows_of_a_matrix(result):
     flip_matrix(shards[0])
     with open_embeddings(path) as embeddings, pytest.raises(StoreError, match=r"is damaged: .*`snakemake verify`"):
         embeddings.matrix("again", 4)
+
+
+def test_a_matrix_is_compared_with_its_checksum_once(result):
+    path, _, shards = result
+    with open_embeddings(path) as embeddings:
+        sound = embeddings.read("matrix", "again")
+        flip_matrix(shards[0])
+        assert not np.array_equal(embeddings.read("matrix", "again"), sound)
+        assert np.array_equal(embeddings.matrix("again", 1, 3), embeddings.read("matrix", "sp|P1|A/B")[1:3])
+
+
+def test_of_many_shards_those_read_last_stay_open(result, monkeypatch):
+    monkeypatch.setattr(linked_arrays, "MOST_OPEN", 1)
+    with open_embeddings(result[0]) as embeddings:
+        for identifier, length in (("again", 5), (".", 1), ("001", 2), ("again", 5), (".", 1)):
+            assert np.array_equal(embeddings.read("matrix", identifier), np.full((length, 4), length))
+            assert [Path(shard.filename).name for shard in embeddings._linked._shards.values()] == [
+                "two.h5" if identifier == "." else "one.h5"
+            ]
+        shard = next(iter(embeddings._linked._shards.values()))
+    assert not shard
+
+
+def test_a_link_to_the_file_is_enough(result, tmp_path):
+    link = tmp_path / "elsewhere/link.h5"
+    link.parent.mkdir()
+    link.symlink_to(result[0])
+    with open_embeddings(link) as embeddings:
+        assert embeddings.read("matrix", "again").shape == (5, 4)
+
+
+@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+def test_other_processes_read_by_a_handle_that_is_sent_to_them(result, start):
+    context = multiprocessing.get_context(start)
+    with open_embeddings(result[0]) as embeddings, context.Pool(1) as pool:
+        assert np.array_equal(pool.apply_async(embeddings.matrix, ("again", 3)).get(60), np.full((2, 4), 5))
 
 
 def test_a_pickled_one_opens_the_file_again(result, monkeypatch):
