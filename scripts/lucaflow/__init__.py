@@ -3,14 +3,16 @@
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["Embeddings", "__version__", "open_embeddings"]
+__all__ = ["EmbeddingDataset", "Embeddings", "__version__", "open_embeddings"]
 
 # What `*` does not bring takes torch.
 _PLACES = {
     "Embeddings": "store.embeddings",
     "open_embeddings": "store.embeddings",
+    "EmbeddingDataset": "store.training_examples",
     "embed": "embedding.notebook",
     "load_encoder": "checkpoints.loading",
+    "models": "checkpoints.named",
 }
 
 

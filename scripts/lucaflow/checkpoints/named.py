@@ -3,15 +3,60 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from lucaflow.checkpoints.conversion_job import convert_in_this_process, convert_once
-from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, encoder_source, is_converted
+from lucaflow.checkpoints.converted_checkpoint import (
+    CHECKPOINT_RECORD,
+    encoder_source,
+    is_converted,
+    model_of_folder,
+    read_record,
+)
 from lucaflow.checkpoints.model import Model, default_model
 from lucaflow.errors import CheckpointError
 
 # The clone that this file is in, and the default of checkpoints.directory below a working directory.
 _CLONE = Path(__file__).resolve().parents[3]
 _DIRECTORY = Path("resources/checkpoints")
+
+
+class ConvertedModel(NamedTuple):
+    """A model that is converted here. name: with its step; family: of its network; folder: of its files.
+
+    `load_encoder` takes the folder, or the name if one model has it.
+    """
+
+    name: str
+    family: str
+    parameters: int
+    folder: Path
+
+
+def models(directory: str | Path | None = None) -> list[ConvertedModel]:
+    """Return the encoders that are converted here, by name.
+
+    directory: `checkpoints.directory` of the workflow; by default resources/checkpoints of the working directory and of
+    the clone. `mini` is converted when it is first loaded. Folders whose record cannot be used are left out.
+
+    >>> [model.parameters for model in models("resources/checkpoints") if model.name == "mini-1"]
+    [1195232]
+    """
+    found = []
+    for place in _directories() if directory is None else [Path(directory)]:
+        for path in sorted(place.glob(f"*/{CHECKPOINT_RECORD}")):
+            try:
+                record = read_record(path.parent)
+            except CheckpointError:
+                continue  # `load_encoder` says what is wrong with it
+            if "encoder" in record:
+                name = model_of_folder(path.parent.name).name
+                found.append(ConvertedModel(name, record["family"], record["parameters"], path.parent))
+    return sorted(found)
+
+
+def _directories() -> list[Path]:
+    return list(dict.fromkeys([_DIRECTORY.absolute(), _CLONE / _DIRECTORY]))
 
 
 def folder_of(checkpoint: str | Path) -> Path:
@@ -27,7 +72,7 @@ def folder_of(checkpoint: str | Path) -> Path:
         return folder
     if model.packaged and (_CLONE / model.packaged).is_dir():
         return _converted_packaged(model)
-    directories = dict.fromkeys([_DIRECTORY.absolute(), _CLONE / _DIRECTORY])
+    directories = _directories()
     records = [path for place in directories for path in sorted(place.glob(f"{model.name}-*/{CHECKPOINT_RECORD}"))]
     if len(records) != 1:
         found = ", ".join(str(path.parent) for path in records) or "nothing"

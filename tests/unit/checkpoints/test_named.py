@@ -52,6 +52,16 @@ def test_what_the_workflow_has_converted(clone, tmp_path):
         named.folder_of("lucaone")
 
 
+def test_what_is_converted_here(clone, tmp_path):
+    """In both places, and nothing whose record cannot be used."""
+    converted(clone, "lucaone-36000000-huggingface")
+    assert named.models() == []
+    mini = named.folder_of("mini")
+    assert [(model.name, model.family, model.folder) for model in named.models()] == [("mini-1", "lucaone", mini)]
+    assert named.models(tmp_path) == []
+    assert named.models(str(mini.parent)) == named.models()
+
+
 @pytest.mark.usefixtures("clone")
 def test_a_folder_is_taken_as_it_is(tmp_path):
     assert named.folder_of(tmp_path) == tmp_path
