@@ -17,6 +17,7 @@ rule draw:
         columns=result_of("normalize", "results/{dataset}/sequences/columns.tsv"),
         shards=drawn_shards,
         sequences=compared_sequences,
+        reference=reference_files,
         current=unless_current(
             "draw-{model}", *(f"results/{{dataset}}/{{model}}/figures/{name}" for name in FIGURES)
         ),
@@ -29,7 +30,7 @@ rule draw:
     benchmark:
         "benchmarks/draw/{dataset}/{model}.tsv"
     wildcard_constraints:
-        dataset=either(dataset.name for dataset in DATASETS.values() if not dataset.columns.label),
+        dataset=either(each.name for each in DATASETS.values() if not each.neighbours_have_labels),
     conda:
         ENVIRONMENT
     threads: 4 if config["figures"]["tsne"] else 1
@@ -49,6 +50,6 @@ use rule draw as draw_with_labels with:
         neighbour_outputs(labelled=True),
         receipt="results/{dataset}/receipts/draw-{model}.json",
     wildcard_constraints:
-        dataset=either(dataset.name for dataset in DATASETS.values() if dataset.columns.label),
+        dataset=either(each.name for each in DATASETS.values() if each.neighbours_have_labels),
     message:
         "Drawing the figures of {wildcards.dataset}, and comparing neighbours with the labels"

@@ -11,7 +11,9 @@ import numpy as np
 from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import replacing, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.neighbours.tables import search_dataset, write_labels, write_neighbours, write_tsv
+from lucaflow.neighbours.comparison import compare_labels
+from lucaflow.neighbours.datasets import Files, search_dataset
+from lucaflow.neighbours.tables import write_labels, write_neighbours, write_tsv
 from lucaflow.report.columns import MOST_NUMBERED_LABELS, Numbers, column_of
 from lucaflow.report.figures import draw_contacts, draw_lengths
 from lucaflow.report.map_page import draw_html
@@ -23,7 +25,7 @@ logger = logging.getLogger("lucaflow")
 
 TABLES = ("neighbours.tsv", "transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html")
 PROJECTIONS = {"map": "components", "tsne": "tsne"}
-READ = ("embeddings", "records", "labels", "columns", "sequences")
+READ = ("embeddings", "records", "labels", "columns", "sequences", "reference")
 
 
 def main() -> None:
@@ -46,26 +48,32 @@ def main() -> None:
             # Of an earlier run, with other settings.
             embeddings.with_name(name).unlink(missing_ok=True)
     if "neighbours.tsv" in figures:
-        list_neighbours(embeddings, records, labels, figures)
+        list_neighbours(figures)
 
 
-def list_neighbours(embeddings: Path, records: Path, labels: Path, outputs: Mapping[str, Path]) -> None:
+def list_neighbours(outputs: Mapping[str, Path]) -> None:
     """List the nearest neighbours of each record, and compare their labels, if there are any. outputs: by name."""
-    settings = snakemake.params.settings["neighbours"]
-    found = search_dataset(embeddings, records, labels, settings["vector"], settings["k"])
+    settings, dataset, model = snakemake.params.settings, snakemake.wildcards.dataset, snakemake.wildcards.model
+    own = Files(*(Path(snakemake.input[name]) for name in READ[:3]), first_of(snakemake.input.sequences))
+    other = Files(*map(Path, snakemake.input.reference)) if snakemake.input.reference else None
+    found = search_dataset(own, settings["neighbours"]["vector"], settings["neighbours"]["k"], other)
     write_neighbours(found, outputs["neighbours.tsv"])
-    if "transferred_labels.tsv" not in outputs:
+    sequences = (other or own).sequences
+    if sequences is None:
         return
-    dataset, model = snakemake.wildcards.dataset, snakemake.wildcards.model
-    label = column_of("label", found.labels, MOST_NUMBERED_LABELS)
-    compared = write_labels(
-        found, Path(snakemake.input.sequences), model, outputs["transferred_labels.tsv"], isinstance(label, Numbers)
-    )
+    label = column_of("label", found.reference.labels, MOST_NUMBERED_LABELS)
+    compared = compare_labels(found, sequences, model, isinstance(label, Numbers))
+    write_labels(found, compared.suggested, outputs["transferred_labels.tsv"])
     with replacing(outputs["neighbours.metrics.tsv"]) as temporary:
         write_tsv(compared.metrics, temporary)
     title = f"{dataset} ({model}): labels of nearest neighbours"
     write_text(outputs["neighbours.metrics.html"], page(compared.metrics, title, [compared.sentence]))
     logger.info("%s: %s", dataset, compared.sentence)
+
+
+def first_of(paths: str | list[str]) -> Path | None:
+    """Return the path of an input that may be absent."""
+    return Path(paths) if paths and isinstance(paths, str) else None
 
 
 def lengths_of(embeddings: Path) -> dict[int, int]:

@@ -40,11 +40,34 @@ def neighbour_output(name):
 
 
 def compared_sequences(wildcards):
-    """Return the distinct sequences of a labelled dataset: what their composition says is compared with embeddings."""
-    labelled = bool(dataset_of(wildcards).columns.label)
-    if not labelled or not neighbour_outputs(labelled):
+    """Return the distinct sequences of a dataset whose neighbours have labels: sequence searches are compared with them."""
+    if not dataset_of(wildcards).neighbours_have_labels or not neighbour_outputs(labelled=True):
         return []
     return result_of("normalize", "results/{dataset}/sequences/distinct.fasta")(wildcards)
+
+
+def reference_files(wildcards):
+    """Return what is read of the dataset in which neighbours are searched, if it is another one.
+
+    These are its embeddings, records and labels, and if it has labels its distinct sequences.
+    """
+    dataset = dataset_of(wildcards)
+    if not dataset.reference:
+        return []
+    other = DATASETS[dataset.reference].with_model(dataset.model.name)
+    folder = f"results/{other.name}"
+    names = [
+        "records.tsv",
+        "sequences/labels.tsv",
+        *["sequences/distinct.fasta"] * dataset.neighbours_have_labels,
+    ]
+    return [
+        *regardless_of_times(
+            [f"{folder}/{other.model.name}/embeddings.h5"],
+            if_=is_settled(other, f"assemble-{other.model.name}"),
+        ),
+        *regardless_of_times([f"{folder}/{name}" for name in names], if_=is_settled(other, "normalize")),
+    ]
 
 
 def drawn_shards(wildcards):

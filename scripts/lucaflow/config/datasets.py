@@ -50,6 +50,9 @@ class Dataset:
     requested: tuple[RequestedModel, ...] = field(default=(), repr=False)
     # A folder of matrices that another program has made, which its tasks read.
     made_elsewhere: Path | None = field(default=None, repr=False)
+    # The dataset whose sequences are searched for neighbours; None for its own. And whether that one has labels.
+    reference: str | None = field(default=None, repr=False)
+    neighbours_have_labels: bool = field(default=False, repr=False)
 
     @property
     def is_pairs(self) -> bool:
@@ -73,6 +76,7 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
     """Read and check the table of datasets. Raises ConfigError with file, line and value."""
     datasets: dict[str, Dataset] = {}
     problems = []
+    lines: dict[str, int] = {}
     for line, cells in _read_rows(path):
         row = _with_canonical_type(cells)
         wrong = [*unknown_keys(row, schema), *violations(row, schema)]
@@ -81,12 +85,45 @@ def read_datasets(path: Path, schema: Mapping[str, Any], config: Mapping[str, An
             problems += [f"{path}, line {line}: {problem}" for problem in wrong]
         else:
             datasets[row["dataset"]] = _dataset(with_defaults(row, schema), config)
+            lines[row["dataset"]] = line
+    for dataset in datasets.values():
+        wrong = list(_reference_problems(dataset, datasets, config)) if dataset.reference else []
+        problems += [f"{path}, line {lines[dataset.name]}: reference: {problem}" for problem in wrong]
     if problems:
         raise ConfigError("the table of datasets cannot be used:\n  " + "\n  ".join(problems))
     if not datasets:
         raise ConfigError(f"{path}: the table holds no datasets. Add a row for each file; see config/README.md.")
     _refuse_idle_folders(config["heads"]["embeddings"], datasets)
-    return datasets
+    searched = {name: datasets[dataset.reference or name] for name, dataset in datasets.items()}
+    return {
+        name: replace(dataset, neighbours_have_labels=searched[name].columns.label is not None)
+        for name, dataset in datasets.items()
+    }
+
+
+def _reference_problems(dataset: Dataset, datasets: Mapping[str, Dataset], config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why the neighbours of a dataset cannot be searched in its reference."""
+    name = str(dataset.reference)
+    settings, outputs = config["neighbours"], config["embedding"]["outputs"]
+    if name == dataset.name:
+        yield "it is the dataset itself, in which neighbours are searched anyway; leave it empty"
+        return
+    if name not in datasets:
+        meant = nearest(name, datasets)
+        hint = f"did you mean {meant}?" if meant else f"the table has {shown(', '.join(datasets))}"
+        yield f"there is no dataset {quoted(name)} without problems; {hint}"
+        return
+    other = datasets[name]
+    if dataset.is_pairs or other.is_pairs:
+        pairs = dataset.name if dataset.is_pairs else name
+        yield f"{pairs} has pairs, which have no neighbours; leave it empty"
+    elif dataset.seq_type != other.seq_type:
+        yield f"{name} has {other.seq_type} sequences, {dataset.name} has {dataset.seq_type}; they must be of one type"
+    if absent := [model.name for model in dataset.models if model not in other.models]:
+        yield f"{name} is not embedded by {', '.join(absent)}; give both datasets the same llm_version and llm_step"
+    if not settings["k"] or settings["vector"] not in outputs:
+        needed = f"set neighbours.k to a number or `auto`, and add `{settings['vector']}` to embedding.outputs"
+        yield f"no neighbours are listed; {needed}"
 
 
 def _refuse_idle_folders(folders: Any, datasets: Mapping[str, Dataset]) -> None:
@@ -185,6 +222,7 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         stated_tasks=_tasks(row),
         is_embedded=bool(config["embedding"]["outputs"]) and row["kind"] != "pair",
         made_elsewhere=_made_elsewhere(row, config["heads"]["embeddings"]),
+        reference=row.get("reference"),
     )
 
 

@@ -35,7 +35,8 @@ def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: 
             final += [f"{folder}/{name}" for name in OF_EMBEDDINGS]
             final += [f"{folder}/figures/{name}" for name in figures_of(options, config["figures"]["tsne"])]
             final += [
-                f"{folder}/{name}" for name in neighbour_files(options, config["neighbours"], bool(each.columns.label))
+                f"{folder}/{name}"
+                for name in neighbour_files(options, config["neighbours"], each.neighbours_have_labels)
             ]
             final += [f"{folder}/export/{name}" for name in exports_of(options, config["export"])]
     return final
@@ -55,6 +56,8 @@ def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
 
 def neighbour_files(options: EmbeddingOptions, neighbours: Mapping[str, Any], labelled: bool) -> list[str]:
     """Return the names of the tables of nearest neighbours. neighbours: this section of the configuration.
+
+    labelled: whether the dataset in which they are searched has labels.
 
     >>> neighbour_files(EmbeddingOptions(), {"k": "auto", "vector": "mean"}, labelled=False)
     ['neighbours.tsv']

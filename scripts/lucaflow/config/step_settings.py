@@ -133,7 +133,8 @@ def figure_settings(
     return {
         "algorithm": FIGURES_VERSION,
         "figures": figures_of(options, config["figures"]["tsne"]),
-        "neighbours": config["neighbours"] if neighbour_files(options, config["neighbours"], bool(label)) else None,
+        "neighbours": config["neighbours"] if neighbour_files(options, config["neighbours"], labelled=False) else None,
+        **({"reference": dataset.reference} if dataset.reference else {}),
         "note": note,
         # An index says nothing to a reader.
         "label": "label" if label is None or label.lstrip("-").isdecimal() else label,

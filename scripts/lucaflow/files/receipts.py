@@ -3,7 +3,8 @@
 The last act of each step is a receipt: the settings that the step depends on, the SHA-256 of each result of another
 step that it read, and the size and SHA-256 of each file that it wrote. A result without a receipt, or with one for
 other settings or for other results of the steps before it, is made again. A receipt is at
-`<folder>/receipts/<step>.json`; the names of files in it are relative to `<folder>`.
+`<folder>/receipts/<step>.json`; the names of files in it are relative to `<folder>`. A step may read results of a
+dataset beside its own, `../<dataset>/...`.
 """
 
 from __future__ import annotations
@@ -99,10 +100,17 @@ def write_receipt(
     content = {
         "settings_sha256": digest_of_settings(settings),
         "settings": settings,
-        "reads": {path.relative_to(folder).as_posix(): digest for path, digest in reads.items()},
+        "reads": {_name_of_read(path, folder): digest for path, digest in reads.items()},
         "outputs": {path.relative_to(folder).as_posix(): known.get(path) or _entry_of(path) for path in outputs},
     }
     write_text(receipt, as_json(content))
+
+
+def _name_of_read(path: Path, folder: Path) -> str:
+    """Return the name of a result that a step read, which may be in the folder of another dataset beside its own."""
+    if path.is_relative_to(folder):
+        return path.relative_to(folder).as_posix()
+    return f"../{path.relative_to(folder.parent).as_posix()}"
 
 
 def _entry_of(path: Path) -> Entry:
@@ -249,7 +257,8 @@ def _read(receipt: Path) -> dict[str, Any]:
                 raise ValueError(f"{name} is not a result of this step")
             entry["folder"] if "folder" in entry else (entry["bytes"], entry["sha256"])
         for name, _ in content["reads"].items():
-            inside(folder, name, links=False)
+            beside = name.startswith("../")
+            inside(folder.parent if beside else folder, name.removeprefix("../"), links=False)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -135,15 +135,20 @@ def _share(right: np.ndarray, labels: np.ndarray, weights: np.ndarray, balanced:
     return float(share.mean())
 
 
-def by_permuted_labels(neighbours: Neighbours, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_permuted_labels(
+    neighbours: Neighbours, labels: np.ndarray, rows: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return whether the suggested label of each labelled sequence is right if all labels are dealt out at random.
 
-    With it are the labels that were dealt. Both are (n,), for the labelled sequences in their order.
+    labels: (R,) codes of the reference; rows: (Q,) the rows of the reference whose neighbours (Q, k) are given, all by
+    default. With it are the labels that were dealt. Both are (n,), for the labelled sequences in their order.
     """
     known = np.flatnonzero(labels >= 0)
     dealt = labels.copy()
     dealt[known] = np.random.default_rng(SEED).permutation(labels[known])
-    return vote(neighbours, dealt).label[known] == dealt[known], dealt[known]
+    own = dealt if rows is None else dealt[rows]
+    asked = own >= 0
+    return vote(neighbours, dealt).label[asked] == own[asked], own[asked]
 
 
 def composition(sequences: Sequence[str], letters: str, length: int = 1) -> np.ndarray:

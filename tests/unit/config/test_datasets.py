@@ -1,6 +1,7 @@
 """The table of datasets, and what outputs and exports require of each record."""
 
 import os
+import re
 
 import pytest
 from workflow_runs import ROOT
@@ -190,6 +191,39 @@ def test_quotation_marks(tmp_path):
     text = '"dataset"\t"path"\tseq_type\n# the "old\n"# one"\np\t"a ""b"".fasta"\tprot\nq\t5".fasta\tprot\n'
     found = datasets(tmp_path, text)
     assert [str(dataset.path) for dataset in found.values()] == ['a "b".fasta', '5".fasta']
+
+
+REFERENCES = "dataset\tpath\tseq_type\tkind\tllm_version\tlabel_column\treference\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "config", "words"),
+    [
+        ("p\tx\tprot\t\t\t\tq\n", {}, "line 2: reference: there is no dataset 'q'"),
+        ("p\tx\tprot\t\t\t\tp\n", {}, "line 2: reference: it is the dataset itself"),
+        ("q\tx\tgene\np\tx\tprot\t\t\t\tq\n", {}, "line 3: reference: q has gene sequences, p has prot"),
+        ("q\tx\t\tpair\np\tx\tprot\t\t\t\tq\n", {}, "line 3: reference: q has pairs"),
+        ("q\tx\tprot\np\tx\t\tpair\t\t\tq\n", {}, "line 3: reference: p has pairs"),
+        (
+            "q\tx\tprot\np\tx\tprot\t\tmini,lucaone-prot\t\tq\n",
+            {"model": {"llm_version": "mini"}},
+            "line 3: reference: q is not embedded by lucaone-prot-38200000; give both",
+        ),
+        ("q\tx\tprot\np\tx\tprot\t\t\t\tq\n", {"neighbours": {"k": 0}}, "reference: no neighbours are listed"),
+        ("q\tx\tprot\np\tx\tprot\t\t\t\tq\n", {"embedding": {"outputs": ["cls"]}}, "add `mean` to embedding"),
+    ],
+)
+def test_a_reference_that_cannot_be_searched(tmp_path, rows, config, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        datasets(tmp_path, REFERENCES + rows, **config)
+
+
+def test_labels_of_neighbours_are_those_of_the_reference(tmp_path):
+    rows = "p\tx\tprot\t\t\tkind\tq\nq\tx\tprot\nr\tx\tprot\t\t\tkind\ns\tx\tprot\t\t\t\tr\n"
+    found = datasets(tmp_path, REFERENCES + rows).values()
+    assert [(each.reference, each.neighbours_have_labels) for each in found] == [
+        ("q", False), (None, False), (None, True), ("r", True),
+    ]  # fmt: skip
 
 
 def test_tasks_of_two_datasets_with_one_name_in_results(tmp_path):

@@ -15,9 +15,11 @@ from lucaflow.files.receipts import (
     is_current,
     receipt_path,
     receipts_in,
+    recorded_outputs,
     recorded_settings,
     recording,
     require_unchanged,
+    write_receipt,
 )
 
 SETTINGS = {"a": 1, "b": [2, None]}
@@ -128,6 +130,25 @@ def test_a_receipt_that_cannot_be_read_is_not_damaged(step):
     step.mkdir()
     with pytest.raises(UnreadableError, match="left unchanged"):
         damage(step)
+
+
+def test_a_step_may_read_results_of_a_dataset_beside_its_own(tmp_path):
+    read, drawn = tmp_path / "q/records.tsv", tmp_path / "p/m/figures/map.png"
+    for path in (read, drawn):
+        path.parent.mkdir(parents=True)
+        path.write_text(path.name)
+    write_receipt(receipt_path(tmp_path / "q", "normalize"), {}, [read])
+    receipt = receipt_path(tmp_path / "p", "draw-m")
+    with recording(receipt, {}, [drawn], reads=[read]):
+        pass
+    assert is_current(receipt, {})
+    read.write_text("other")
+    write_receipt(receipt_path(tmp_path / "q", "normalize"), {}, [read])
+    assert not is_current(receipt, {})
+    for name in ("../../x/records.tsv", "..", "/q/records.tsv"):
+        receipt.write_text(json.dumps({**json.loads(receipt.read_text()), "reads": {name: "0"}}))
+        with pytest.raises(StoreError, match="is not a file inside"):
+            recorded_outputs(receipt)
 
 
 def test_a_step_that_reads_an_output_compares_it(step):

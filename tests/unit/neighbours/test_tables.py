@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lucaflow.neighbours import tables
+from lucaflow.neighbours import datasets, tables
+from lucaflow.neighbours.comparison import compare_labels
+from lucaflow.neighbours.datasets import Labelled, Searched
 from lucaflow.neighbours.labels import labels_of_sequences
 from lucaflow.neighbours.search import nearest
-from lucaflow.neighbours.tables import Labelled, write_labels, write_neighbours
+from lucaflow.neighbours.tables import write_labels, write_neighbours
 from lucaflow.records.outcomes import digest_of
 
 SEQUENCES = {digest_of("prot", residues): residues for residues in ("AAAA", "AAAC", "GGGG", "GGGC")}
@@ -18,11 +20,27 @@ VECTORS = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.2, 0.9]], dtype=np.float32)
 SEQUENCE_OF = np.array([0, 1, 2, 3, 0])
 
 
-def labelled(labels, k=2):
+def labelled(labels):
     labels = pd.Series(labels)
     codes, names, _ = labels_of_sequences(labels, SEQUENCE_OF, 4)
     ids, digests = np.array([*"abcde"], dtype=object), np.array([*SEQUENCES], dtype="S64")
-    return Labelled(ids, labels, SEQUENCE_OF, digests, nearest(VECTORS, k), codes, names)
+    return Labelled(ids, labels, SEQUENCE_OF, digests, codes, names)
+
+
+def searched(labels, k=2):
+    dataset, neighbours = labelled(labels), nearest(VECTORS, k)
+    return Searched(dataset, dataset, neighbours, np.arange(4), neighbours)
+
+
+def in_a_reference(labels, labels_of_reference, k=2):
+    """The first two sequences as a dataset, all four as the reference."""
+    reference = labelled(labels_of_reference)
+    codes, names, _ = labels_of_sequences(pd.Series(labels), np.arange(2), 2)
+    ids, digests = np.array(["q1", "q2"], dtype=object), reference.digests[:2]
+    dataset = Labelled(ids, pd.Series(labels), np.arange(2), digests, codes, names)
+    found = nearest(VECTORS[:2], k, VECTORS, reference.rows_of(digests))
+    rows = np.flatnonzero(reference.codes >= 0)
+    return Searched(dataset, reference, found, rows, nearest(VECTORS[rows], k, VECTORS, rows))
 
 
 @pytest.fixture
@@ -39,7 +57,7 @@ def read(path):
 @pytest.mark.parametrize("rows_at_once", [1, 3, 1000])
 def test_each_record_has_its_neighbours(tmp_path, monkeypatch, rows_at_once):
     monkeypatch.setattr(tables, "_ROWS_AT_ONCE", rows_at_once)
-    write_neighbours(labelled(["", "x", "y", "y", "x"]), tmp_path / "n.tsv")
+    write_neighbours(searched(["", "x", "y", "y", "x"]), tmp_path / "n.tsv")
     found = read(tmp_path / "n.tsv")
     assert found["id"].tolist() == [*"aabbccddee"]
     assert found["neighbour"].tolist()[::2] == ["b", "a", "d", "c", "b"]
@@ -49,7 +67,9 @@ def test_each_record_has_its_neighbours(tmp_path, monkeypatch, rows_at_once):
 
 
 def test_labels_that_neighbours_suggest(tmp_path, fasta):
-    compared = write_labels(labelled(["x", "x", "y", "", "x"], k=1), fasta, "ours", tmp_path / "t.tsv", False)
+    found = searched(["x", "x", "y", "", "x"], k=1)
+    compared = compare_labels(found, fasta, "ours", False)
+    write_labels(found, compared.suggested, tmp_path / "t.tsv")
     found = read(tmp_path / "t.tsv").set_index("id")
     assert found.loc["d"].tolist()[0] == "y"
     assert found.loc["d", "label_given"] == ""
@@ -70,7 +90,38 @@ def test_labels_that_neighbours_suggest(tmp_path, fasta):
     ],
 )
 def test_what_is_not_compared_is_said(tmp_path, fasta, labels, k, are_numbers, why):
-    compared = write_labels(labelled(labels, k), fasta, "ours", tmp_path / "t.tsv", are_numbers)
+    found = searched(labels, k)
+    compared = compare_labels(found, fasta, "ours", are_numbers)
+    write_labels(found, compared.suggested, tmp_path / "t.tsv")
     assert compared.sentence == f"Labels were not compared: {why}."
     assert compared.metrics.empty
     assert read(tmp_path / "t.tsv").empty
+
+
+def test_a_reference_gives_the_neighbours_and_their_labels(tmp_path, fasta):
+    """Never the same sequence; and labels of the dataset itself are compared with those that it suggests."""
+    found = in_a_reference(["x", "other"], ["x", "x", "y", "y", "x"], k=1)
+    write_neighbours(found, tmp_path / "n.tsv")
+    assert read(tmp_path / "n.tsv")[["id", "neighbour", "label", "neighbour_label"]].to_numpy().tolist() == [
+        ["q1", "b", "x", "x"],
+        ["q2", "a", "other", "x"],
+    ]
+    compared = compare_labels(found, fasta, "ours", False)
+    write_labels(found, compared.suggested, tmp_path / "t.tsv")
+    assert read(tmp_path / "t.tsv")[["id", "label", "label_given"]].to_numpy().tolist() == [
+        ["q1", "x", "x"],
+        ["q2", "x", "other"],
+    ]
+    metrics = compared.metrics.set_index(["vectors", "metric"])
+    assert metrics.loc[("ours", "accuracy"), ["value", "sequences"]].tolist() == [1, 4]
+    assert metrics.loc[("ours", "accuracy for the dataset's own labels"), ["value", "sequences"]].tolist() == [0.5, 2]
+    assert "4 labelled sequences of the reference get their own label" in compared.sentence
+    without = compare_labels(in_a_reference(["", ""], ["x", "x", "y", "y", "x"]), fasta, "ours", False)
+    assert without.suggested is not None
+    assert "accuracy for the dataset's own labels" not in set(without.metrics["metric"])
+
+
+def test_a_large_reference_is_left_out_in_part():
+    assert datasets._spread(np.arange(10), 4).tolist() == [0, 3, 6, 9]
+    assert datasets._spread(np.arange(4), 4).tolist() == [0, 1, 2, 3]
+    assert datasets._spread(np.arange(4), 0).tolist() == []

@@ -7,8 +7,8 @@ import torch
 from small_store import IDS, flip_matrix
 from torch.utils.data import DataLoader
 
-from lucaflow.store.training_examples import EmbeddingDataset
 from lucaflow.errors import StoreError
+from lucaflow.store.training_examples import EmbeddingDataset
 
 LENGTHS = [5, 2, 1, 2, 5]
 

@@ -1,0 +1,133 @@
+"""Which records and labels belong to the vectors that are compared, and which vectors are their neighbours?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from lucaflow.neighbours.labels import labels_of_sequences
+from lucaflow.neighbours.search import Neighbours, nearest
+from lucaflow.records.columns import MISSING
+from lucaflow.records.table import accepted_records
+from lucaflow.store.embeddings import Embeddings
+from lucaflow.store.format import read_rows
+
+logger = logging.getLogger(__name__)
+
+MOST_BY_DEFAULT = 20_000
+K_BY_DEFAULT = 10
+# Labelled sequences of another dataset that are left out one by one, to see how often their labels are found.
+MOST_LEFT_OUT = 20_000
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a dataset whose vectors are compared.
+
+    sequences: the distinct sequences as FASTA, which labels are compared by too; None for a dataset without labels.
+    """
+
+    embeddings: Path
+    records: Path
+    labels: Path
+    sequences: Path | None = None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The records of a dataset and the labels of its distinct sequences.
+
+    ids, labels: (N,) of each record, an empty label for none; sequence: (N,) the row of its distinct sequence; digests:
+    (U,) of the distinct sequences; codes: (U,) their labels, as places in `names`, -1 for none.
+    """
+
+    ids: np.ndarray
+    labels: pd.Series
+    sequence: np.ndarray
+    digests: np.ndarray
+    codes: np.ndarray
+    names: Sequence[str]
+
+    @classmethod
+    def read(cls, embeddings: Embeddings, files: Files) -> Labelled:
+        ids, sequence = np.array(embeddings.ids, dtype=object), embeddings.file["sequence"][:]
+        digests = embeddings.file["digests"][:]
+        text = pd.concat([part["label"] for part in accepted_records(files.records, ["id"], files.labels)]).fillna("")
+        text = text.where(~text.isin(MISSING), "")
+        codes, names, contradictory = labels_of_sequences(text, sequence, len(digests))
+        if contradictory:
+            logger.warning(
+                "%s: %d sequences have records with different labels; they have no vote",
+                embeddings.attrs["dataset"], contradictory,
+            )  # fmt: skip
+        return cls(ids, text, sequence, digests, codes, names)
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """The first record (U,) of each distinct sequence, which is named as a neighbour."""
+        return np.unique(self.sequence, return_index=True)[1]
+
+    def rows_of(self, digests: np.ndarray) -> np.ndarray:
+        """Return the row (n,) of each sequence by its digest (n,), -1 for one that is not there."""
+        order = np.argsort(self.digests)
+        found = order[np.minimum(np.searchsorted(self.digests, digests, sorter=order), len(order) - 1)]
+        return np.where(self.digests[found] == digests, found, -1)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The distinct sequences of a dataset, and their neighbours in a reference.
+
+    reference: the dataset itself, if no other is searched; neighbours: (U, k) rows of the reference. Labelled sequences
+    of the reference are left out one by one: left_out: (E,) their rows, left_out_neighbours: (E, k) their neighbours in
+    the reference.
+    """
+
+    dataset: Labelled
+    reference: Labelled
+    neighbours: Neighbours
+    left_out: np.ndarray
+    left_out_neighbours: Neighbours
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the neighbours of a dataset are among its own sequences."""
+        return self.reference is self.dataset
+
+
+def search_dataset(files: Files, vector: str, k: int | Literal["auto"], reference: Files | None = None) -> Searched:
+    """Search for the k nearest neighbours of each distinct sequence of a dataset among the others, or in a reference.
+
+    k: `auto` is 10 for up to 20,000 distinct sequences, else 0, which is said in the log. Of sequences in both, each is
+    left out of its own neighbours.
+    """
+    with Embeddings(files.embeddings) as embeddings:
+        vectors, dataset = embeddings.file[vector], Labelled.read(embeddings, files)
+        if k == "auto" and len(vectors) > MOST_BY_DEFAULT:
+            logger.info(
+                "no neighbours are listed, since there are more than %s distinct sequences. A number as neighbours.k "
+                "lists them all the same.", f"{MOST_BY_DEFAULT:,}",
+            )  # fmt: skip
+            k = 0
+        number = K_BY_DEFAULT if k == "auto" else k
+        if reference is None:
+            found = nearest(vectors, number)
+            return Searched(dataset, dataset, found, np.arange(len(vectors)), found)
+        with Embeddings(reference.embeddings) as other:
+            among, searched = other.file[vector], Labelled.read(other, reference)
+            found = nearest(vectors, number, among, searched.rows_of(dataset.digests))
+            left_out = _spread(np.flatnonzero(searched.codes >= 0), MOST_LEFT_OUT if number else 0)
+            chosen = read_rows(among, left_out) if len(left_out) else among[:0]
+            return Searched(dataset, searched, found, left_out, nearest(chosen, number, among, left_out))
+
+
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """Return at most so many of some rows (n,), spread evenly."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)] if most else rows[:0]

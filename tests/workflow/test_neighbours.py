@@ -1,0 +1,74 @@
+"""Neighbours of one dataset in another: what is found, and what runs again after a change."""
+
+from __future__ import annotations
+
+import random
+
+import pandas as pd
+import pytest
+
+LETTERS = "ACDEFGHIKLMNPQRSTVWY"
+# Letters that are frequent in each of two kinds of proteins.
+KINDS = {"membrane": "LIVFAG" * 3 + LETTERS, "coiled": "EKQRAD" * 3 + LETTERS}
+
+
+def proteins(count: int, seed: int) -> dict[str, tuple[str, str]]:
+    """Return random proteins by id, each with its kind."""
+    generator = random.Random(seed)
+    names = [*KINDS] * (count // 2)
+    return {
+        f"{kind[0]}{seed}_{number}": ("M" + "".join(generator.choices(KINDS[kind], k=40)), kind)
+        for number, kind in enumerate(names)
+    }
+
+
+KNOWN = proteins(20, 1)
+MINE = {identifier: sequence for identifier, (sequence, _) in proteins(6, 2).items()}
+
+
+def write_known(workflow, records: dict[str, tuple[str, str]]) -> None:
+    rows = [f"{identifier},{sequence},{kind}\n" for identifier, (sequence, kind) in records.items()]
+    workflow.write("known.csv", "id,sequence,kind\n" + "".join(rows))
+
+
+@pytest.fixture
+def two(workflow):
+    """Six proteins without labels, one of them also in a reference of twenty with labels."""
+    write_known(workflow, KNOWN)
+    workflow.fasta("mine.fasta", {**MINE, "copy": KNOWN["m1_0"][0]})
+    workflow.datasets(
+        {"dataset": "mine", "path": "mine.fasta", "seq_type": "prot", "reference": "known"},
+        {"dataset": "known", "path": "known.csv", "seq_type": "prot", "label_column": "kind"},
+    )
+    return workflow
+
+
+def table(workflow, dataset: str, name: str) -> pd.DataFrame:
+    return pd.read_csv(workflow.result(dataset, name), sep="\t", dtype=str, keep_default_na=False)
+
+
+def test_neighbours_in_a_reference_and_what_runs_again(two):
+    assert two.run().succeeded().jobs["draw_with_labels"] == 2
+    found = table(two, "mine", "neighbours.tsv")
+    assert found["id"].unique().tolist() == [*MINE, "copy"]
+    assert set(found["neighbour"]) <= set(KNOWN)
+    assert "m1_0" not in set(found.loc[found["id"] == "copy", "neighbour"]), "its sequence is the same"
+    assert set(found["neighbour_label"]) == set(KINDS)
+    labels = table(two, "mine", "transferred_labels.tsv").set_index("id")
+    assert labels.loc["copy", "label"] in KINDS
+    assert (labels["label_given"] == "").all()
+    metrics = two.result("mine", "neighbours.metrics.html").read_text()
+    assert "20 labelled sequences of the reference get their own label" in metrics
+
+    drawn = {name: two.result(name, "neighbours.tsv").stat().st_mtime_ns for name in ("mine", "known")}
+    two.fasta("mine.fasta", MINE)
+    two.run().succeeded()
+    assert two.result("known", "neighbours.tsv").stat().st_mtime_ns == drawn["known"]
+    assert "copy" not in set(table(two, "mine", "neighbours.tsv")["id"])
+
+    write_known(two, {**KNOWN, "m1_0": (KNOWN["m1_0"][0], "coiled")})
+    jobs = two.run().succeeded().jobs
+    assert (jobs["draw_with_labels"], jobs["assemble"], jobs["embed"]) == (2, 0, 0), "a label of the reference changed"
+    (label,) = set(table(two, "mine", "neighbours.tsv").set_index("neighbour").loc[["m1_0"], "neighbour_label"])
+    assert label == "coiled"
+    assert "Nothing to be done" in two.run().succeeded().output
