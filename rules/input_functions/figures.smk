@@ -28,8 +28,11 @@ def figure_output(name):
 
 def neighbour_outputs(labelled):
     """Return the outputs of the rule that draws, which lists neighbours too."""
-    names = result_files.neighbour_files(OPTIONS, config["neighbours"], labelled)
-    return [neighbour_output(name) for name in names]
+    return [neighbour_output(name) for name in neighbour_tables(labelled)]
+
+
+def neighbour_tables(labelled):
+    return result_files.neighbour_files(OPTIONS, config["neighbours"], labelled)
 
 
 def neighbour_output(name):
@@ -67,6 +70,32 @@ def reference_files(wildcards):
             if_=is_settled(other, f"assemble-{other.model.name}"),
         ),
         *regardless_of_times([f"{folder}/{name}" for name in names], if_=is_settled(other, "normalize")),
+    ]
+
+
+def tables_of_models(wildcards):
+    """Return the tables of a dataset's neighbours, by each of its models."""
+    dataset = dataset_of(wildcards)
+    names = [name for name in neighbour_tables(dataset.neighbours_have_labels) if name.endswith(".tsv")]
+    return [
+        path
+        for each in (dataset.by_model() if dataset.is_embedded and names else [])
+        for path in regardless_of_times(
+            [f"{result_files.folder_of(each)}/{name}" for name in names],
+            if_=is_settled(each, f"draw-{each.model.name}"),
+        )
+    ]
+
+
+def predictions_of_dataset(wildcards):
+    """Return the tables of predictions of a dataset's tasks."""
+    dataset = dataset_of(wildcards)
+    return [
+        path
+        for task in dataset.tasks
+        for path in regardless_of_times(
+            [f"results/{dataset.name}/predictions/{task}.csv"], if_=is_settled(dataset, f"predict-{task}")
+        )
     ]
 
 

@@ -32,6 +32,7 @@ def steps_of(dataset):
     if dataset.tasks:
         yield "plan"
     yield from (f"predict-{task}" for task in dataset.tasks)
+    yield from [] if dataset.is_pairs else ["overview"]
 
 
 def count_files(wildcards):
@@ -55,7 +56,9 @@ def results_without_report(wildcards):
         found += [f"{folder}/figures/{name}" for name in FIGURES[:1]]
         found += [f"{folder}/export/{name}" for name in result_files.exports_of(OPTIONS, config["export"])]
         found += csv_files(dataset)
-    return found
+    return found + [
+        f"results/{name}/overview.tsv" for name, dataset in DATASETS.items() if not dataset.is_pairs
+    ]
 
 
 def pages_of_runs():

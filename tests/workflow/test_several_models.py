@@ -36,12 +36,19 @@ def test_two_models_of_one_dataset_and_one_of_them_again(workflow):
         assert "llm_step" not in ours.attrs
     summary = pd.read_csv(folder.with_name("summary.tsv"), sep="\t")
     assert summary[["dataset", "model", "records"]].to_numpy().tolist() == [["p", "ours", 2], ["p", "mini-1", 2]]
+    overview = pd.read_csv(folder / "overview.tsv", sep="\t").set_index("id")
+    assert overview.loc["a", ["outcome", "length"]].tolist() == ["accepted", 6]
+    assert overview[["ours nearest_neighbour", "mini-1 nearest_neighbour"]].to_numpy().tolist() == [
+        ["b"] * 2,
+        ["a"] * 2,
+    ]
+    assert overview[["MiniProtLoc", "MiniProtLoc probability"]].notna().all(axis=None)
     recorded = yaml.safe_load((folder / "run.yaml").read_text())
     assert [*recorded["checkpoint"]] == ["ours", "mini-1"]
     workflow.run("--", "verify").succeeded()
     workflow.config |= {"model": {"llm_version": "mini"}, "embedding": {"outputs": ["mean", "matrix"]}}
     run = workflow.run().succeeded()
-    assert {rule for rule in run.jobs if run.jobs[rule]} <= {"normalize", "plan_heads", "predict", "summarise", "all"}
+    assert set(run.jobs) <= {"normalize", "plan_heads", "predict", "overview", "summarise"}
     assert (folder / "ours/embeddings.h5").is_file()
 
 

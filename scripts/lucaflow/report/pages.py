@@ -34,7 +34,12 @@ def page(rows: pd.DataFrame, title: str, notes: Iterable[str] = ()) -> str:
     """
     cells = rows.astype(object).where(rows.notna(), None)
     columns = {in_words(str(name)): cells[name].tolist() for name in cells}
-    return whole_page(title, [title_of_page(title), *map(paragraph, notes), table(columns), _sorting()])
+    return page_of_parts(title, [*map(paragraph, notes), table(columns)])
+
+
+def page_of_parts(title: str, parts: Iterable[str]) -> str:
+    """Return a page of parts that are HTML, whose tables are sorted and filtered."""
+    return whole_page(title, [title_of_page(title), *parts, _sorting()])
 
 
 def in_words(name: str) -> str:
