@@ -53,6 +53,12 @@ def is_settled(wildcards, step):
         # jobs that wait for the plan alone.
         dataset_settings(dataset, step)
         return bool(checkpoints.plan_heads.get(dataset=dataset.name))
+    name, _, model = step.partition("-")
+    if name == "draw" and dataset.reference:
+        # Wait for what drawing waits for, too, for the same reason.
+        other = DATASETS[dataset.reference].with_model(model)
+        if not (is_settled(other, "normalize") and is_settled(other, f"assemble-{model}")):
+            return False
     return receipts.is_current(receipt_file(dataset, step), dataset_settings(dataset, step))
 
 

@@ -58,17 +58,18 @@ def list_neighbours(outputs: Mapping[str, Path]) -> None:
     other = Files(*map(Path, snakemake.input.reference)) if snakemake.input.reference else None
     found = search_dataset(own, settings["neighbours"]["vector"], settings["neighbours"]["k"], other)
     write_neighbours(found, outputs["neighbours.tsv"])
-    sequences = (other or own).sequences
-    if sequences is None:
+    if own.sequences is None:
         return
     label = column_of("label", found.reference.labels, MOST_NUMBERED_LABELS)
-    compared = compare_labels(found, sequences, model, isinstance(label, Numbers))
+    of_reference = (other or own).sequences or own.sequences
+    are_numbers = isinstance(label, Numbers)
+    compared = compare_labels(found, own.sequences, of_reference, model, are_numbers, snakemake.threads)
     write_labels(found, compared.suggested, outputs["transferred_labels.tsv"])
     with replacing(outputs["neighbours.metrics.tsv"]) as temporary:
         write_tsv(compared.metrics, temporary)
     title = f"{dataset} ({model}): labels of nearest neighbours"
-    write_text(outputs["neighbours.metrics.html"], page(compared.metrics, title, [compared.sentence]))
-    logger.info("%s: %s", dataset, compared.sentence)
+    write_text(outputs["neighbours.metrics.html"], page(compared.metrics, title, compared.sentences))
+    logger.info("%s: %s", dataset, " ".join(compared.sentences))
 
 
 def first_of(paths: str | list[str]) -> Path | None:

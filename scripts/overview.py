@@ -15,7 +15,9 @@ OF_MODELS: Mapping[str, Mapping[str, str]] = {
     "transferred_labels.tsv": {"label": "suggested_label", "precision_at_similarity": "suggested_label_precision"},
 }
 COMPARED = "neighbours.metrics.tsv"
-METRICS = ("accuracy", "balanced accuracy")
+METRICS = ("accuracy", "balanced accuracy", "silhouette")
+# What a search with sequences finds is the same by all models.
+OF_SEQUENCES = ("best_hit", "best_hit_identity", "best_hit_label")
 
 
 def main() -> None:
@@ -32,10 +34,14 @@ def main() -> None:
 def sources_of_models(paths: list[Path]) -> Iterator[Source]:
     """Yield the tables of models; of several models the names of columns start with the model's."""
     several = len({path.parent for path in paths}) > 1
+    of_sequences = {name: name for name in OF_SEQUENCES}
     for path in paths:
         if columns := OF_MODELS.get(path.name):
             prefix = f"{path.parent.name} " if several else ""
-            yield Source(path, "id", {name: prefix + shown for name, shown in columns.items()})
+            found = {name: prefix + shown for name, shown in columns.items()}
+            if path.name == "transferred_labels.tsv":
+                found, of_sequences = found | of_sequences, {}
+            yield Source(path, "id", found)
 
 
 def source_of_task(path: Path) -> Source:
@@ -48,14 +54,19 @@ def source_of_task(path: Path) -> Source:
 
 def comparison_of(paths: list[Path]) -> list[list[str]]:
     """Return how well the labels agree with those of neighbours, by each model and by what is compared with it."""
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for path in paths:
+        # Labels that are dealt at random have other neighbours by each model.
+        beside = f" ({path.parent.name})" if len(paths) > 1 else ""
         with path.open(encoding="utf-8", newline="") as handle:
             for row in csv.DictReader(handle, delimiter="\t"):
                 if row["metric"] in METRICS:
-                    cells = found.setdefault(row["vectors"], [row["vectors"], *[""] * len(METRICS)])
-                    cells[1 + METRICS.index(row["metric"])] = f"{row['value']} ({row['low']} to {row['high']})"
-    return [["vectors", *METRICS], *found.values()]
+                    name = row["vectors"] + beside * ("random" in row["vectors"])
+                    key = row["among"], name
+                    cells = found.setdefault(key, [name, row["among"], row["sequences"], *[""] * len(METRICS)])
+                    cells[3 + METRICS.index(row["metric"])] = f"{row['value']} ({row['low']} to {row['high']})"
+    order = sorted(found, key=lambda key: key[0] != "all")
+    return [["vectors", "among", "sequences", *METRICS], *(found[key] for key in order)]
 
 
 if __name__ == "__main__":

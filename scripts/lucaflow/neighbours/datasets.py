@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import numpy as np
 import pandas as pd
 
 from lucaflow.neighbours.labels import labels_of_sequences
-from lucaflow.neighbours.search import Neighbours, nearest
+from lucaflow.neighbours.search import Neighbours, mean_of, nearest
 from lucaflow.records.columns import MISSING
 from lucaflow.records.table import accepted_records
 from lucaflow.store.embeddings import Embeddings
@@ -85,15 +86,17 @@ class Labelled:
 class Searched:
     """The distinct sequences of a dataset, and their neighbours in a reference.
 
-    reference: the dataset itself, if no other is searched; neighbours: (U, k) rows of the reference. Labelled sequences
-    of the reference are left out one by one: left_out: (E,) their rows, left_out_neighbours: (E, k) their neighbours in
-    the reference.
+    reference: the dataset itself, if no other is searched; neighbours: (U, k) rows of the reference; centre: (H,) the
+    mean of the reference's vectors. Labelled sequences of the reference are left out one by one, at most 20,000:
+    left_out: (E,) their rows, ascending, left_out_vectors: (E, H), left_out_neighbours: (E, k) rows of the reference.
     """
 
     dataset: Labelled
     reference: Labelled
     neighbours: Neighbours
+    centre: np.ndarray
     left_out: np.ndarray
+    left_out_vectors: np.ndarray
     left_out_neighbours: Neighbours
 
     @property
@@ -119,13 +122,21 @@ def search_dataset(files: Files, vector: str, k: int | Literal["auto"], referenc
         number = K_BY_DEFAULT if k == "auto" else k
         if reference is None:
             found = nearest(vectors, number)
-            return Searched(dataset, dataset, found, np.arange(len(vectors)), found)
+            rows, chosen = _left_out(dataset, vectors, number)
+            again = Neighbours(found.rows[rows], found.similarity[rows])
+            return Searched(dataset, dataset, found, mean_of(vectors), rows, chosen, again)
         with Embeddings(reference.embeddings) as other:
             among, searched = other.file[vector], Labelled.read(other, reference)
             found = nearest(vectors, number, among, searched.rows_of(dataset.digests))
-            left_out = _spread(np.flatnonzero(searched.codes >= 0), MOST_LEFT_OUT if number else 0)
-            chosen = read_rows(among, left_out) if len(left_out) else among[:0]
-            return Searched(dataset, searched, found, left_out, nearest(chosen, number, among, left_out))
+            rows, chosen = _left_out(searched, among, number)
+            again = nearest(chosen, number, among, rows)
+            return Searched(dataset, searched, found, mean_of(among), rows, chosen, again)
+
+
+def _left_out(reference: Labelled, vectors: h5py.Dataset, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows (E,) of labelled sequences of a reference, and their vectors (E, H)."""
+    rows = _spread(np.flatnonzero(reference.codes >= 0), MOST_LEFT_OUT if k else 0)
+    return rows, read_rows(vectors, rows) if len(rows) else vectors[:0]
 
 
 def _spread(rows: np.ndarray, most: int) -> np.ndarray:

@@ -10,10 +10,14 @@ import pandas as pd
 
 from lucaflow.files.writing import replacing
 from lucaflow.neighbours.comparison import Suggested
-from lucaflow.neighbours.datasets import Searched
+from lucaflow.neighbours.datasets import Labelled, Searched
+from lucaflow.neighbours.sequence_search import BestHits
 
 COLUMNS = ("id", "rank", "neighbour", "similarity", "label", "neighbour_label")
-TRANSFERRED_COLUMNS = ("id", "label", "similarity", "votes", "precision_at_similarity", "label_given")
+TRANSFERRED_COLUMNS = (
+    "id", "label", "similarity", "votes", "precision_at_similarity", "label_given",
+    "best_hit", "best_hit_identity", "best_hit_label",
+)  # fmt: skip
 _ROWS_AT_ONCE = 1_000_000
 
 
@@ -57,7 +61,8 @@ def write_labels(searched: Searched, suggested: Suggested | None, path: Path) ->
 
 def _transferred(searched: Searched, suggested: Suggested) -> dict[str, object]:
     of_vectors, rows = suggested.by_vectors, searched.dataset.sequence
-    with_none = np.array([*searched.reference.names, ""], dtype=object)
+    reference = searched.reference
+    with_none = np.array([*reference.names, ""], dtype=object)
     return {
         "id": searched.dataset.ids,
         "label": with_none[of_vectors.label[rows]],
@@ -65,6 +70,17 @@ def _transferred(searched: Searched, suggested: Suggested) -> dict[str, object]:
         "votes": [f"{votes}/{of}" for votes, of in zip(of_vectors.votes[rows], of_vectors.of[rows], strict=True)],
         "precision_at_similarity": suggested.precision.at(of_vectors.similarity)[rows],
         "label_given": searched.dataset.labels.to_numpy(),
+        **({} if suggested.sequences is None else _best_hits(reference, suggested.sequences.of_dataset, rows)),
+    }
+
+
+def _best_hits(reference: Labelled, hits: BestHits, rows: np.ndarray) -> dict[str, object]:
+    """Return the best hit of each record by MMseqs2. rows: (N,) its distinct sequence."""
+    names = np.append(reference.ids[reference.first], "")
+    return {
+        "best_hit": names[hits.rows[rows]],
+        "best_hit_identity": hits.identity[rows],
+        "best_hit_label": np.array([*reference.names, ""], dtype=object)[hits.codes(reference.codes)[rows]],
     }
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from lucaflow.neighbours import datasets, tables
-from lucaflow.neighbours.comparison import compare_labels
+from lucaflow.neighbours.comparison import BEST_HIT, RANDOM, compare_labels
 from lucaflow.neighbours.datasets import Labelled, Searched
 from lucaflow.neighbours.labels import labels_of_sequences
-from lucaflow.neighbours.search import nearest
+from lucaflow.neighbours.search import Neighbours, nearest
 from lucaflow.neighbours.tables import write_labels, write_neighbours
 from lucaflow.records.outcomes import digest_of
 
@@ -29,7 +29,9 @@ def labelled(labels):
 
 def searched(labels, k=2):
     dataset, neighbours = labelled(labels), nearest(VECTORS, k)
-    return Searched(dataset, dataset, neighbours, np.arange(4), neighbours)
+    rows = np.flatnonzero(dataset.codes >= 0)
+    again = Neighbours(neighbours.rows[rows], neighbours.similarity[rows])
+    return Searched(dataset, dataset, neighbours, VECTORS.mean(0), rows, VECTORS[rows], again)
 
 
 def in_a_reference(labels, labels_of_reference, k=2):
@@ -40,7 +42,8 @@ def in_a_reference(labels, labels_of_reference, k=2):
     dataset = Labelled(ids, pd.Series(labels), np.arange(2), digests, codes, names)
     found = nearest(VECTORS[:2], k, VECTORS, reference.rows_of(digests))
     rows = np.flatnonzero(reference.codes >= 0)
-    return Searched(dataset, reference, found, rows, nearest(VECTORS[rows], k, VECTORS, rows))
+    again = nearest(VECTORS[rows], k, VECTORS, rows)
+    return Searched(dataset, reference, found, VECTORS.mean(0), rows, VECTORS[rows], again)
 
 
 @pytest.fixture
@@ -68,16 +71,17 @@ def test_each_record_has_its_neighbours(tmp_path, monkeypatch, rows_at_once):
 
 def test_labels_that_neighbours_suggest(tmp_path, fasta):
     found = searched(["x", "x", "y", "", "x"], k=1)
-    compared = compare_labels(found, fasta, "ours", False)
+    compared = compare_labels(found, fasta, fasta, "ours", False)
     write_labels(found, compared.suggested, tmp_path / "t.tsv")
     found = read(tmp_path / "t.tsv").set_index("id")
     assert found.loc["d"].tolist()[0] == "y"
     assert found.loc["d", "label_given"] == ""
     assert found.loc["a", ["votes", "precision_at_similarity"]].tolist() == ["1/1", "-"]
-    accuracy = compared.metrics[compared.metrics["metric"] == "accuracy"].set_index("vectors")
+    chosen = (compared.metrics["metric"] == "accuracy") & (compared.metrics["among"] == "all")
+    accuracy = compared.metrics[chosen].set_index("vectors")
     assert accuracy.loc["ours", ["value", "sequences"]].tolist() == [pytest.approx(2 / 3), 3]
-    assert {*accuracy.index} == {"ours", "amino-acid composition", "labels dealt at random"}
-    assert compared.sentence.startswith("By the votes of 1 neighbours 67% ")
+    assert {*accuracy.index} == {"ours", "amino-acid composition", BEST_HIT, RANDOM}
+    assert compared.sentences[1].startswith("By the votes of 1 neighbours 67% ")
 
 
 @pytest.mark.parametrize(
@@ -91,9 +95,9 @@ def test_labels_that_neighbours_suggest(tmp_path, fasta):
 )
 def test_what_is_not_compared_is_said(tmp_path, fasta, labels, k, are_numbers, why):
     found = searched(labels, k)
-    compared = compare_labels(found, fasta, "ours", are_numbers)
+    compared = compare_labels(found, fasta, fasta, "ours", are_numbers)
     write_labels(found, compared.suggested, tmp_path / "t.tsv")
-    assert compared.sentence == f"Labels were not compared: {why}."
+    assert compared.sentences == (f"Labels were not compared: {why}.",)
     assert compared.metrics.empty
     assert read(tmp_path / "t.tsv").empty
 
@@ -106,17 +110,17 @@ def test_a_reference_gives_the_neighbours_and_their_labels(tmp_path, fasta):
         ["q1", "b", "x", "x"],
         ["q2", "a", "other", "x"],
     ]
-    compared = compare_labels(found, fasta, "ours", False)
+    compared = compare_labels(found, fasta, fasta, "ours", False)
     write_labels(found, compared.suggested, tmp_path / "t.tsv")
     assert read(tmp_path / "t.tsv")[["id", "label", "label_given"]].to_numpy().tolist() == [
         ["q1", "x", "x"],
         ["q2", "x", "other"],
     ]
-    metrics = compared.metrics.set_index(["vectors", "metric"])
+    metrics = compared.metrics[compared.metrics["among"] == "all"].set_index(["vectors", "metric"])
     assert metrics.loc[("ours", "accuracy"), ["value", "sequences"]].tolist() == [1, 4]
     assert metrics.loc[("ours", "accuracy for the dataset's own labels"), ["value", "sequences"]].tolist() == [0.5, 2]
-    assert "4 labelled sequences of the reference get their own label" in compared.sentence
-    without = compare_labels(in_a_reference(["", ""], ["x", "x", "y", "y", "x"]), fasta, "ours", False)
+    assert "4 labelled sequences of the reference get their own label" in compared.sentences[1]
+    without = compare_labels(in_a_reference(["", ""], ["x", "x", "y", "y", "x"]), fasta, fasta, "ours", False)
     assert without.suggested is not None
     assert "accuracy for the dataset's own labels" not in set(without.metrics["metric"])
 
