@@ -1,7 +1,7 @@
-"""Pictures of a dataset's embeddings, and all that is known of each record in one table.
+"""Pictures of a dataset's embeddings.
 
-Requires: verified embeddings, predictions. Produces: maps, lengths and contact maps in
-results/{dataset}/{model}/figures; nearest neighbours beside the embeddings; results/{dataset}/overview.tsv and its page.
+Requires: verified embeddings. Produces: maps, lengths and contact maps in results/{dataset}/{model}/figures; nearest
+neighbours beside the embeddings.
 """
 
 
@@ -53,33 +53,3 @@ use rule draw as draw_with_labels with:
         dataset=either(each.name for each in DATASETS.values() if each.neighbours_have_labels),
     message:
         "Drawing the figures of {wildcards.dataset}, and comparing neighbours with the labels"
-
-
-rule overview:
-    input:
-        records=result_of("normalize", "results/{dataset}/records.tsv"),
-        labels=result_of("normalize", "results/{dataset}/sequences/labels.tsv"),
-        columns=result_of("normalize", "results/{dataset}/sequences/columns.tsv"),
-        of_models=tables_of_models,
-        predictions=predictions_of_dataset,
-        current=unless_current(
-            "overview", "results/{dataset}/overview.tsv", "results/{dataset}/overview.html"
-        ),
-    output:
-        table="results/{dataset}/overview.tsv",
-        page="results/{dataset}/overview.html",
-        receipt="results/{dataset}/receipts/overview.json",
-    log:
-        "logs/overview/{dataset}.log",
-    benchmark:
-        "benchmarks/overview/{dataset}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=1000,
-    params:
-        settings=settings_of("overview"),
-    message:
-        "Listing all that is known of each record of {wildcards.dataset}"
-    script:
-        "../scripts/overview.py"

@@ -170,8 +170,6 @@ def dataset_settings(dataset, step):
         return step_settings.normalize_settings(dataset, config)
     if name == "draw":
         return step_settings.figure_settings(dataset, OPTIONS, config, note_of(dataset.model))
-    if name == "overview":
-        return step_settings.overview_settings(dataset)
     if name == "export":
         return step_settings.export_settings(of.partition("-")[0], OPTIONS, config)
     if name == "plan":

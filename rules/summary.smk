@@ -1,7 +1,7 @@
 """The end of a run: an overview, a table of the datasets, what their results depend on, a page on the checks, checksums.
 
-Requires: all other results. Produces: results/summary.tsv, its page, overview.html, validation.html, SHA256SUMS, and run.yaml
-and its page for each dataset.
+Requires: all other results. Produces: results/summary.tsv, its page, overview.html, validation.html, SHA256SUMS, and run.yaml,
+overview.tsv and their pages for each dataset.
 """
 
 
@@ -23,6 +23,7 @@ rule summarise:
         sums="results/SHA256SUMS",
         runs=[f"results/{name}/run.yaml" for name in DATASETS],
         pages=pages_of_runs(),
+        records=tables_of_records(),
         receipt="results/receipts/summary.json",
     log:
         "logs/summarise.log",
@@ -35,6 +36,7 @@ rule summarise:
     params:
         checkpoints=checkpoints_of_datasets,
         settings=summary_settings,
+        joined=joined_in_tables_of_records,
     message:
         "Summarising all datasets"
     script:

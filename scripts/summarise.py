@@ -9,12 +9,13 @@ import yaml
 from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.checkpoints.model import Model
 from lucaflow.files.json_files import read_json
-from lucaflow.files.receipts import as_list, receipt_path, recorded_settings, recording_step
+from lucaflow.files.receipts import as_list, receipt_path, recorded_settings, recording_step, require_unchanged
 from lucaflow.files.writing import write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.records.counts import Counts
 from lucaflow.report.completeness import require_complete
 from lucaflow.report.overview import overview
+from lucaflow.report.overview_tables import tables_of, write_overview_of
 from lucaflow.report.pages import page
 from lucaflow.report.provenance import page_of_run
 from lucaflow.report.summary import summarise, validation
@@ -42,7 +43,16 @@ def main() -> None:
     shows = first_picture(verified, predicted)
     write_text(Path(snakemake.output.overview), overview(table.parents[1], counts, sorted(models), predictions, shows))
     write_runs(predictions)
+    write_tables_of_records(table.parent)
     write_text(Path(snakemake.output.sums), as_list(table.parent, counts))
+
+
+def write_tables_of_records(results: Path) -> None:
+    """Write all that is known of each record of single sequences. Raises StoreError if a table is not as it was."""
+    for dataset, joined in snakemake.params.joined.items():
+        tables = tables_of(results / dataset, joined["models"], joined["tasks"])
+        require_unchanged(tables)
+        write_overview_of(results / dataset, tables)
 
 
 def first_picture(verified: Mapping[str, Sequence[Path]], predicted: Sequence[Path]) -> tuple[Path, str] | None:

@@ -73,32 +73,6 @@ def reference_files(wildcards):
     ]
 
 
-def tables_of_models(wildcards):
-    """Return the tables of a dataset's neighbours, by each of its models."""
-    dataset = dataset_of(wildcards)
-    names = [name for name in neighbour_tables(dataset.neighbours_have_labels) if name.endswith(".tsv")]
-    return [
-        path
-        for each in (dataset.by_model() if dataset.is_embedded and names else [])
-        for path in regardless_of_times(
-            [f"{result_files.folder_of(each)}/{name}" for name in names],
-            if_=is_settled(each, f"draw-{each.model.name}"),
-        )
-    ]
-
-
-def predictions_of_dataset(wildcards):
-    """Return the tables of predictions of a dataset's tasks."""
-    dataset = dataset_of(wildcards)
-    return [
-        path
-        for task in dataset.tasks
-        for path in regardless_of_times(
-            [f"results/{dataset.name}/predictions/{task}.csv"], if_=is_settled(dataset, f"predict-{task}")
-        )
-    ]
-
-
 def drawn_shards(wildcards):
     """Return the shards that the figures read: those with contacts, or with matrices if there are no vectors."""
     return linked_shards(wildcards) if "contacts" in OPTIONS.outputs or not OPTIONS.vectors else []

@@ -32,7 +32,6 @@ def steps_of(dataset):
     if dataset.tasks:
         yield "plan"
     yield from (f"predict-{task}" for task in dataset.tasks)
-    yield from [] if dataset.is_pairs else ["overview"]
 
 
 def count_files(wildcards):
@@ -56,9 +55,29 @@ def results_without_report(wildcards):
         found += [f"{folder}/figures/{name}" for name in FIGURES[:1]]
         found += [f"{folder}/export/{name}" for name in result_files.exports_of(OPTIONS, config["export"])]
         found += csv_files(dataset)
-    return found + [
-        f"results/{name}/overview.tsv" for name, dataset in DATASETS.items() if not dataset.is_pairs
+    return found
+
+
+def tables_of_records():
+    """Return the tables of records with all that is known of each, and their pages."""
+    return [
+        f"results/{name}/{file}"
+        for name, dataset in DATASETS.items()
+        if not dataset.is_pairs
+        for file in result_files.OF_RECORDS
     ]
+
+
+def joined_in_tables_of_records(wildcards):
+    """Return the models and the tasks whose tables are joined with those of a dataset's records."""
+    return {
+        name: {
+            "models": [model.name for model in dataset.models] if dataset.is_embedded else [],
+            "tasks": list(dataset.tasks),
+        }
+        for name, dataset in DATASETS.items()
+        if not dataset.is_pairs
+    }
 
 
 def pages_of_runs():

@@ -18,7 +18,7 @@ LARGE = {
 # plugin for SLURM loads it as well.
 CHAINS = (
     {
-        "": "overview summarise",
+        "": "summarise",
         "numpy": "normalize plan_heads convert_checkpoint rules",
         "h5py": "export_hdf5 export_npy list_unused verify_results",
         "pandas pyarrow": "assemble export_table",

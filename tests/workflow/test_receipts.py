@@ -57,14 +57,14 @@ def test_a_named_target_is_current_only_with_its_settings(done):
 
 def test_without_receipts_each_step_runs_again_but_nothing_is_embedded(done):
     shutil.rmtree(done.directory / "results/p/receipts")
-    assert done.run().succeeded().jobs == {"normalize": 1, "assemble": 1, "draw": 1, "overview": 1, "summarise": 1}
+    assert done.run().succeeded().jobs == {"normalize": 1, "assemble": 1, "draw": 1, "summarise": 1}
     assert NOTHING in done.run().succeeded().output
 
 
 def test_a_deleted_result_that_no_step_reads_is_made_again(done):
     (done.directory / "results/p/mini-1/figures/map.html").unlink()
     shutil.rmtree(done.directory / "results/p/sequences/shards")
-    assert done.run().succeeded().jobs == {"normalize": 1, "draw": 1, "overview": 1, "summarise": 1}
+    assert done.run().succeeded().jobs == {"normalize": 1, "draw": 1, "summarise": 1}
 
 
 def test_a_step_refuses_a_result_that_is_not_what_was_written(done):

@@ -48,7 +48,7 @@ def test_two_models_of_one_dataset_and_one_of_them_again(workflow):
     workflow.run("--", "verify").succeeded()
     workflow.config |= {"model": {"llm_version": "mini"}, "embedding": {"outputs": ["mean", "matrix"]}}
     run = workflow.run().succeeded()
-    assert set(run.jobs) <= {"normalize", "plan_heads", "predict", "overview", "summarise"}
+    assert set(run.jobs) <= {"normalize", "plan_heads", "predict", "summarise"}
     assert (folder / "ours/embeddings.h5").is_file()
 
 

@@ -31,7 +31,6 @@ from lucaflow.versions import (
     FIGURES_VERSION,
     LUCAONE_EXPORT_VERSION,
     NORMALISATION_VERSION,
-    OVERVIEW_VERSION,
     SHARDING_VERSION,
     SUMMARY_VERSION,
     TABLES_VERSION,
@@ -140,12 +139,6 @@ def figure_settings(
         # An index says nothing to a reader.
         "label": "label" if label is None or label.lstrip("-").isdecimal() else label,
     }
-
-
-def overview_settings(dataset: Dataset) -> dict[str, Any]:
-    """Return the settings of the table of a dataset's records, which is made of the tables of its models and tasks."""
-    models = [model.name for model in dataset.models] if dataset.is_embedded else []
-    return {"algorithm": OVERVIEW_VERSION, "models": models, "tasks": list(dataset.tasks)}
 
 
 def comparison_settings(options: EmbeddingOptions, config: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:

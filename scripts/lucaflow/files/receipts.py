@@ -36,13 +36,20 @@ _FILES_OF_STEPS = {
     "normalize": ("records.tsv", "metadata.problems.tsv", "sequences/*"),
     "assemble": ("{of}/embeddings.h5", "{of}/verified.json"),
     "draw": ("{of}/figures/*", "{of}/neighbours.*", "{of}/transferred_labels.tsv"),
-    "overview": ("overview.*",),
     "precisions": ("{of}/figures/precisions.*",),
     "stitchings": ("{of}/figures/stitchings.*",),
     "export": ("*/export/*",),
     "plan": ("heads/plan.json", "heads/sequences"),
     "predict": ("predictions/{of}.*",),
-    "summary": ("summary.*", "overview.html", "validation.html", "SHA256SUMS", "*/run.yaml", "*/run.html"),
+    "summary": (
+        "summary.*",
+        "overview.html",
+        "validation.html",
+        "SHA256SUMS",
+        "*/run.yaml",
+        "*/run.html",
+        "*/overview.*",
+    ),
 }
 
 

@@ -1,14 +1,13 @@
-"""Write overview.tsv of a dataset, all that is known of each record in a row, and the page beside it."""
+"""Which tables of a dataset say something of its records, and which of their columns does the overview take?"""
+
+from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lucaflow.files.receipts import recording_step
-from lucaflow.logs import reporting_to
 from lucaflow.report.all_records import Source, rows_of, sources_of_records, write_overview
 
-READ = ("records", "labels", "columns", "of_models", "predictions")
 # The columns of a model's tables that the overview takes, and their names there.
 OF_MODELS: Mapping[str, Mapping[str, str]] = {
     "neighbours.tsv": {"neighbour": "nearest_neighbour", "similarity": "similarity"},
@@ -18,17 +17,29 @@ COMPARED = "neighbours.metrics.tsv"
 METRICS = ("accuracy", "balanced accuracy", "silhouette")
 # What a search with sequences finds is the same by all models.
 OF_SEQUENCES = ("best_hit", "best_hit_identity", "best_hit_label")
+OF_RECORDS = ("records.tsv", "sequences/labels.tsv", "sequences/columns.tsv")
 
 
-def main() -> None:
-    """Join the tables of a dataset's records, models and tasks."""
-    of_models = [Path(path) for path in snakemake.input.of_models]
-    added = [*sources_of_models(of_models), *map(source_of_task, map(Path, snakemake.input.predictions))]
+def tables_of(folder: Path, models: Sequence[str], tasks: Sequence[str]) -> list[Path]:
+    """Return the tables that the overview of a dataset joins.
+
+    folder: of the dataset's results; models: the names of those that embed it; tasks: those that predict.
+    """
+    of_models = [folder / model / name for model in models for name in (*OF_MODELS, COMPARED)]
+    own = [folder / name for name in OF_RECORDS]
+    return [*own, *filter(Path.is_file, of_models), *(folder / f"predictions/{task}.csv" for task in tasks)]
+
+
+def write_overview_of(folder: Path, tables: Sequence[Path]) -> None:
+    """Write overview.tsv and overview.html of a dataset. tables: those of `tables_of`."""
+    records, labels, columns, *others = tables
+    of_models = [path for path in others if path.name in (*OF_MODELS, COMPARED)]
+    tasks = [path for path in others if path not in of_models]
+    added = [*sources_of_models(of_models), *map(source_of_task, tasks)]
     taken = [name for source in added for name in source.columns.values()]
-    own = sources_of_records(Path(snakemake.input.labels), Path(snakemake.input.columns), taken)
-    rows = rows_of(Path(snakemake.input.records), [*own, *added])
-    compared = [path for path in of_models if path.name == COMPARED]
-    write_overview(rows, Path(snakemake.output.table), snakemake.wildcards.dataset, comparison_of(compared))
+    rows = rows_of(records, [*sources_of_records(labels, columns, taken), *added])
+    compared = comparison_of([path for path in of_models if path.name == COMPARED])
+    write_overview(rows, folder / "overview.tsv", folder.name, compared)
 
 
 def sources_of_models(paths: list[Path]) -> Iterator[Source]:
@@ -67,8 +78,3 @@ def comparison_of(paths: list[Path]) -> list[list[str]]:
                     cells[3 + METRICS.index(row["metric"])] = f"{row['value']} ({row['low']} to {row['high']})"
     order = sorted(found, key=lambda key: key[0] != "all")
     return [["vectors", "among", "sequences", *METRICS], *(found[key] for key in order)]
-
-
-if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]), recording_step(snakemake, *READ):
-        main()
