@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.conversion_job import convert_source
-from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, encoder_source, read_record
+from lucaflow.checkpoints.converted_checkpoint import (
+    CHECKPOINT_RECORD,
+    HEAD_ENTRY,
+    HEAD_NAME,
+    MODEL_NAME,
+    encoder_source,
+    read_record,
+)
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
@@ -47,6 +54,9 @@ if __name__ == "__main__":
         convert_source(source, snakemake.params.digests)
         if isinstance(source, HeadSource):
             refuse_without_checkpoint(read_head(source.folder))
-        weights = {source.folder / MODEL_NAME: read_record(source.folder)["model"]}
+        record = read_record(source.folder)
+        weights = {source.folder / MODEL_NAME: record["model"]}
+        if "sha256" in (head := record.get(HEAD_ENTRY) or {}):
+            weights[source.folder / HEAD_NAME] = {key: head[key] for key in ("bytes", "sha256")}
         outputs = [source.folder / CHECKPOINT_RECORD, *weights]
         write_receipt(Path(snakemake.output.receipt), snakemake.params.settings, outputs, known=weights)

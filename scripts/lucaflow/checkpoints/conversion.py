@@ -1,7 +1,8 @@
 """Write a converted model: safetensors, with a record of its origin. And convert an encoder to it.
 
-The result holds only the embedding part, in float32, with fused query, key and value projections. torch's restricted
-loader opens pickled state dicts; it runs no code from the file.
+The result holds the embedding part, in float32, with fused query, key and value projections. The head of the language
+model has a file of its own, since embeddings do not depend on it. torch's restricted loader opens pickled state dicts;
+it runs no code from the file.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 from lucaflow import __version__
 from lucaflow.checkpoints.architecture import check, converted_shapes, head_shapes
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, MODEL_NAME, PublishedFiles
+from lucaflow.checkpoints.head_conversion import head_entries
 from lucaflow.checkpoints.layouts import Origin
 from lucaflow.checkpoints.published import read_config, read_published
 from lucaflow.checkpoints.state_dicts import fused, network_sha256, write_parameters
@@ -37,7 +39,8 @@ class Content:
     """A model as its converter read it from published files.
 
     family: whose loader reads it; structure: what its network computes besides its tensors, as JSON can hold it;
-    shapes: of all tensors, in their order; tensor_of: returns each by its name; described: what else its record says.
+    shapes: of all tensors, in their order; tensor_of: returns each by its name; described: what else its record says;
+    beside: writes further files into the folder, and returns what the record says of them.
     """
 
     family: str
@@ -45,6 +48,7 @@ class Content:
     shapes: Mapping[str, tuple[int, ...]]
     tensor_of: Callable[[str], Tensor]
     described: Mapping[str, Any]
+    beside: Callable[[], Mapping[str, Any]] = dict
 
 
 def write_converted(files: PublishedFiles, content: Content, folder: Path) -> dict[str, Any]:
@@ -66,6 +70,7 @@ def write_converted(files: PublishedFiles, content: Content, folder: Path) -> di
             "family": content.family,
             **files.stated,
             **content.described,
+            **content.beside(),
             "origin": {_name_from(folder, path): size_and_sha256(path) for path in files.files},
             "model": size_and_sha256(target),
             "network_sha256": network_sha256(digests, content.shapes, content.structure),
@@ -90,7 +95,8 @@ def convert(origin: Origin, folder: Path) -> dict[str, Any]:
     Raises CheckpointError if the files cannot be used, SpaceError if the disk cannot hold the result.
     """
     network, config = read_config(origin)
-    tensors, left_out = read_published(origin, network)
+    published = read_published(origin, network)
+    tensors = published.tensors
     check(tensors, network, config, origin.config)
     heads = dict(sorted(head_shapes(network, config, tensors).items()))
     shapes = converted_shapes(network, config)
@@ -105,7 +111,7 @@ def convert(origin: Origin, folder: Path) -> dict[str, Any]:
             "encoder": numbers,
             "parameters": sum(math.prod(shape) for shape in shapes.values()),
             "contact_head": any(name.startswith(f"{CONTACT_HEAD}.") for name in heads),
-            "left_out": left_out,
         },
+        beside=lambda: head_entries(folder, network, config, published),
     )
     return write_converted(origin, content, folder)

@@ -21,6 +21,7 @@ from lucaflow.checkpoints.converted_checkpoint import (
     PublishedFiles,
     holds_recorded_weights,
     is_converted,
+    lacks_head,
 )
 from lucaflow.checkpoints.fetched_record import LOCK_NAME
 from lucaflow.errors import CheckpointError
@@ -35,10 +36,11 @@ logger = logging.getLogger(__name__)
 _MEMORY_OF_TORCH = 8_000_000_000
 
 
-def convert_source(source: ModelSource, digests: Mapping[str, str | None]) -> None:
+def convert_source(source: ModelSource, digests: Mapping[str, str | None], needs_head: bool = False) -> None:
     """Convert a model from its source, unless that has been done. Fetched files are compared with their checksums.
 
-    digests: SHA-256 of the files of a packaged model, by their names in its folder. Raises CheckpointError.
+    digests: SHA-256 of the files of a packaged model, by their names in its folder; needs_head: whether the head of its
+    language model is used. Raises CheckpointError.
     """
     if not source.is_fetched:
         for name, digest in digests.items():
@@ -47,7 +49,7 @@ def convert_source(source: ModelSource, digests: Mapping[str, str | None]) -> No
         convert_once(source, convert_in_subprocess)
         return
     # The name of the folder tells the source and its revision.
-    if holds_recorded_weights(source.folder):
+    if holds_recorded_weights(source.folder) and not (needs_head and lacks_head(source.folder)):
         logger.info("%s was converted by an earlier run", source.name)
         return
     with locked(source.root / LOCK_NAME, f"fetching {source.name}"):
@@ -62,13 +64,18 @@ def convert_source(source: ModelSource, digests: Mapping[str, str | None]) -> No
 def convert_once(source: ModelSource, convert: Callable[[str, PublishedFiles, Path], dict[str, Any]]) -> None:
     """Convert the files of a source into its folder, unless it holds their conversion.
 
+    If that was made without the head of the language model, the head is added.
     convert: called with the converter's module, the files and the folder.
     """
     files, folder = source.located(), source.folder
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock", f"converting {source.name}"), explaining_a_full_disk(folder, "Nothing was converted"):
         if is_converted(files, folder):
-            logger.info("%s was converted by another run", source.name)
+            if source.head_converter and lacks_head(folder):
+                receipt_path(folder, "convert").unlink(missing_ok=True)
+                convert(source.head_converter, files, folder)
+            else:
+                logger.info("%s was converted by another run", source.name)
             return
         receipt_path(folder, "convert").unlink(missing_ok=True)
         logger.info("converting %s into %s", source.name, folder)

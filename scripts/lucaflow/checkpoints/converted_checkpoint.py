@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 FETCHED_SOURCES = ("huggingface", "server")
 CHECKPOINT_RECORD = "checkpoint.json"
 MODEL_NAME = "model.safetensors"
+# The head of an encoder's language model, beside the model, and its entry in the record.
+HEAD_NAME = "language_model_head.safetensors"
+HEAD_ENTRY = "language_model_head"
 
 
 class PublishedFiles(Protocol):
@@ -54,14 +57,16 @@ class ModelSource(ABC):
     """Where the files of an encoder or a downstream model come from, and where it is converted to.
 
     source: `packaged`, `local`, `server` or `huggingface`; root: the folder of its published files, once they are
-    there; folder: of the converted model; converter: the module whose `convert` makes it of the files. That needs
-    torch, which is not loaded to plan a run.
+    there; folder: of the converted model; converter: the module whose `convert` makes it of the files; head_converter:
+    the one whose `convert` adds the head of the language model to the converted one, None for a model that is no
+    encoder. They need torch, which is not loaded to plan a run.
     """
 
     source: str
     root: Path
     folder: Path
     converter: ClassVar[str]
+    head_converter: ClassVar[str | None] = None
 
     @property
     @abstractmethod
@@ -99,6 +104,7 @@ class EncoderSource(ModelSource):
     has_own_place: bool
 
     converter = "lucaflow.checkpoints.conversion"
+    head_converter = "lucaflow.checkpoints.head_conversion"
 
     @property
     def name(self) -> str:
@@ -194,6 +200,20 @@ def is_converted(files: PublishedFiles, folder: Path) -> bool:
         and weights.is_file()
         and size_and_sha256(weights) == record["model"]
     )
+
+
+def lacks_head(folder: Path) -> bool:
+    """Return whether the head of the language model of an encoder must be converted still.
+
+    It was left out by earlier versions of LucaFlow. A record that says that the published files hold none lacks
+    nothing. The head is not read, so it may be damaged.
+    """
+    try:
+        record = parse_json(folder / CHECKPOINT_RECORD)
+        entry = record[HEAD_ENTRY]
+        return "bytes" in entry and (folder / HEAD_NAME).stat().st_size != entry["bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def is_unrecorded(folder: Path) -> bool:

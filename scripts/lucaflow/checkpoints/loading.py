@@ -9,21 +9,24 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lucaflow.checkpoints.architecture import refuse_unconfirmed
 from lucaflow.checkpoints.checked_weights import ANEW, CheckedWeights
-from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD
+from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, HEAD_ENTRY, HEAD_NAME, read_record
 from lucaflow.checkpoints.named import folder_of
 from lucaflow.encoders.attention import share_frequencies
 from lucaflow.encoders.contacts import CONTACT_HEAD, ContactHead
 from lucaflow.encoders.dnabert2 import GatedBlock
 from lucaflow.encoders.families import recorded_family
 from lucaflow.encoders.interface import Encoder
+from lucaflow.encoders.language_model import LanguageModelHead
 from lucaflow.encoders.lucaone import Block
 from lucaflow.encoders.onednn import can_pack, check_product_precision, has_activation, pack
 from lucaflow.encoders.pass_plan import refuse_other_devices
 from lucaflow.errors import CheckpointError
+from lucaflow.files.checksums import size_and_sha256
 
 
 def load_encoder(
@@ -45,7 +48,8 @@ def load_encoder(
     """
     device = torch.device(device)
     refuse_other_devices(device)
-    weights = CheckedWeights.of(folder_of(checkpoint))
+    folder = folder_of(checkpoint)
+    weights = CheckedWeights.of(folder)
     network, config = _architecture_of(weights)
     with torch.device("meta"):
         encoder = network(config)
@@ -62,6 +66,7 @@ def load_encoder(
         finally:
             pool.shutdown(cancel_futures=True)
     share_frequencies(encoder)
+    encoder.folder = folder
     return encoder.eval().requires_grad_(False)
 
 
@@ -129,6 +134,36 @@ def load_contact_head(folder: Path, device: torch.device | str = "cpu") -> Conta
         raise CheckpointError(f"the checkpoint in {folder} has no contact head. Remove `contacts` from the outputs.")
     head = cast(ContactHead, network.heads[CONTACT_HEAD](config))
     head.load_state_dict(state)
+    return head.to(device).eval().requires_grad_(False)
+
+
+def load_language_model_head(folder: Path, device: torch.device | str = "cpu") -> LanguageModelHead:
+    """Load the head of the language model of a converted checkpoint; it computes in float32.
+
+    Raises CheckpointError with the reason if the checkpoint has none, and if its file does not fit its record.
+    """
+    record = read_record(folder)
+    network, config = _architecture_of(CheckedWeights.of(folder))
+    entry, path = record.get(HEAD_ENTRY), folder / HEAD_NAME
+    if entry is None:
+        raise CheckpointError(
+            f"{folder} was converted by an earlier version of LucaFlow, which left out the head of the language model. "
+            "Run `snakemake fetch`, which adds it from the published files, and leaves the rest as it is."
+        )
+    if "reason" in entry:
+        raise CheckpointError(
+            f"the checkpoint in {folder} gives no scores of a language model: {entry['reason']}. Use another model, "
+            "or leave out the scores."
+        )
+    if not path.is_file() or size_and_sha256(path) != {key: entry[key] for key in ("bytes", "sha256")}:
+        raise CheckpointError(
+            f"{path} is missing or damaged: expected {entry['bytes']} bytes of SHA-256 {entry['sha256']}. Delete it, "
+            "and run `snakemake fetch`, which converts it anew."
+        )
+    with torch.device("meta"):
+        head = cast(LanguageModelHead, network.language_model_head(config))
+    # Copies: if they stayed memory-mapped, they would keep the file open.
+    head.load_state_dict({name: tensor.clone() for name, tensor in load_file(path).items()}, assign=True)
     return head.to(device).eval().requires_grad_(False)
 
 

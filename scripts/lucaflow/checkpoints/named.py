@@ -10,6 +10,7 @@ from lucaflow.checkpoints.converted_checkpoint import (
     CHECKPOINT_RECORD,
     encoder_source,
     is_converted,
+    lacks_head,
     model_of_folder,
     read_record,
 )
@@ -87,11 +88,15 @@ def _converted_packaged(model: Model) -> Path:
     """Return the folder of a packaged model, converted as the workflow does it in the clone, if it has not been."""
     source = encoder_source(model, {"directory": _CLONE / _DIRECTORY}, _CLONE)
     folder = source.folder
-    if is_converted(source.located(), folder):
+    converted = is_converted(source.located(), folder)
+    if converted and not lacks_head(folder):
         return folder
     try:
         convert_once(source, convert_in_this_process)
     except OSError as error:
+        # Without the head of its language model it embeds.
+        if converted:
+            return folder
         raise CheckpointError(
             f"{folder} cannot be written ({error.strerror}), and holds no converted {model.name} yet. Run `snakemake "
             f"fetch` with model.llm_version: {model.llm_version} in a directory of yours, and give the folder that it "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lucaflow.checkpoints.layouts import Origin
@@ -39,25 +41,46 @@ def read_config(origin: Origin) -> tuple[type[Encoder], Any]:
     return family, config
 
 
-def read_published(origin: Origin, family: type[Encoder]) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the tensors of all files by the network's names, and the first words of the names of those not used.
+@dataclass(frozen=True)
+class Published:
+    """The tensors of a published checkpoint.
 
-    Raises CheckpointError if a file is damaged, or if a name occurs twice.
+    tensors: of the encoder, by the network's names; head: of the language model's head, by the names in
+    `LanguageModelHead`; unequal: names of the head under which the files hold two different tensors; head_words,
+    left_out: the first words of the published names of the head, and of all other tensors.
     """
+
+    tensors: dict[str, Tensor]
+    head: dict[str, Tensor]
+    unequal: list[str]
+    head_words: list[str]
+    left_out: list[str]
+
+
+def read_published(origin: Origin, family: type[Encoder]) -> Published:
+    """Return the tensors of all files. Raises CheckpointError if a file is damaged, or if a name occurs twice."""
     tensors: dict[str, Tensor] = {}
+    head: dict[str, Tensor] = {}
     left_out: set[str] = set()
+    head_words: set[str] = set()
+    unequal: set[str] = set()
     for path in origin.weights:
         logger.info("reading %s", path)
         for key, value in read_tensors(path).items():
-            name = family.name_of_tensor(key)
+            name, of_head = family.name_of_tensor(key), family.name_of_head_tensor(key)
             if name in tensors:
                 raise CheckpointError(f"{path}: {key} occurs twice, as {name}. Fetch all files again from one source.")
-            if name is None:
+            if of_head is not None:
+                head_words.add(key.removeprefix("module.").partition(".")[0])
+                # Some files name one tensor of the head twice.
+                if not torch.equal(head.setdefault(of_head, value), value):
+                    unequal.add(of_head)
+            elif name is None:
                 left_out.add(key.partition(".")[0])
             else:
                 tensors[name] = value
     try:
-        return family.completed(tensors), sorted(left_out)
+        return Published(family.completed(tensors), head, sorted(unequal), sorted(head_words), sorted(left_out))
     except ValueError as error:
         folder = origin.config.parent
         raise CheckpointError(f"the weights in {folder} are not those of {family.title}: {error}") from error

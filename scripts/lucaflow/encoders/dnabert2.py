@@ -24,6 +24,7 @@ from lucaflow.encoders.alibi import BiasedAttention, distances
 from lucaflow.encoders.byte_pairs import BytePairs, canonical_content
 from lucaflow.encoders.float32 import is_positive_float32
 from lucaflow.encoders.interface import ConfirmedNumber, Encoder, renamed
+from lucaflow.encoders.language_model import OUTPUT_MATRIX, LanguageModelHead
 from lucaflow.encoders.lucaone import empty_table
 from lucaflow.encoders.pass_plan import PassPlan
 from lucaflow.errors import quoted
@@ -42,7 +43,17 @@ _NAMES = {
     r"encoder\.layer\.(\d+)\.mlp\.wo\.": r"layers.\1.fc2.",
     r"encoder\.layer\.(\d+)\.mlp\.layernorm\.": r"layers.\1.layer_norm.",
 }
-# Heads of other tasks, among them the language model's, and a list of positions that nothing reads.
+_HEAD_NAMES = {
+    "cls.predictions.transform.dense.weight": "dense.weight",
+    "cls.predictions.transform.dense.bias": "dense.bias",
+    "cls.predictions.transform.LayerNorm.weight": "layer_norm.weight",
+    "cls.predictions.transform.LayerNorm.bias": "layer_norm.bias",
+    "cls.predictions.decoder.weight": OUTPUT_MATRIX,
+    "cls.predictions.decoder.bias": "decoder.bias",
+    # Some files name the bias twice.
+    "cls.predictions.bias": "decoder.bias",
+}
+# Heads, and a list of positions that nothing reads.
 _DROPPED = re.compile(r"(cls|pooler|classifier|qa_outputs)\.|embeddings\.position_ids$")
 # Parts of a published tensor, one after the other.
 _PARTS = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gated_layers": ("gate", "fc1")}
@@ -186,6 +197,14 @@ class Dnabert2(Encoder):
     def name_of_tensor(cls, published: str) -> str | None:
         name = published.removeprefix("bert.")
         return None if _DROPPED.match(name) else renamed(name, _NAMES)
+
+    @classmethod
+    def name_of_head_tensor(cls, published: str) -> str | None:
+        return _HEAD_NAMES.get(published)
+
+    @classmethod
+    def language_model_head(cls, config: Dnabert2Config) -> LanguageModelHead:
+        return LanguageModelHead(config.hidden_size, config.vocab_size, config.layer_norm_eps)
 
     @classmethod
     def completed(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lucaflow.encoders.byte_pairs import BytePairs
+from lucaflow.encoders.language_model import LanguageModelHead
 from lucaflow.encoders.vocabulary import Vocabulary
 
 
@@ -65,6 +66,7 @@ class Encoder(nn.Module, ABC):
     heads: networks that a checkpoint of this family may hold besides, made from the same numbers, by the first part of
     the names of their tensors; layers: its blocks, whose parameters follow `layers.<number>.` in their names.
     model_types: what `model_type` in a Hugging Face config.json says of a checkpoint of this family.
+    folder: of the converted checkpoint that it was loaded from; None for a network that was made otherwise.
     """
 
     family: ClassVar[str]
@@ -74,6 +76,7 @@ class Encoder(nn.Module, ABC):
     heads: ClassVar[Mapping[str, type[nn.Module]]] = {}
     model_types: ClassVar[tuple[str, ...]] = ()
     layers: nn.ModuleList
+    folder: Path | None = None
 
     def __init__(self, config: Any) -> None:
         """Build the network without values. config: of the class `architecture`."""
@@ -132,6 +135,16 @@ class Encoder(nn.Module, ABC):
         `rot_emb.inv_freq` for `inv_freq`.
         """
         return published
+
+    @classmethod
+    def name_of_head_tensor(cls, _published: str) -> str | None:
+        """Return the name in `LanguageModelHead` of a published tensor; None for one that is not of that head."""
+        return None
+
+    @classmethod
+    def language_model_head(cls, _config: Any) -> LanguageModelHead | None:
+        """Return the head of the language model without its values; None for a family without one."""
+        return None
 
     @classmethod
     def completed(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ from lucaflow.encoders.attention import SelfAttention
 from lucaflow.encoders.contacts import CONTACT_HEAD, ContactHead
 from lucaflow.encoders.float32 import is_positive_float32
 from lucaflow.encoders.interface import ConfirmedNumber, Encoder
+from lucaflow.encoders.language_model import OUTPUT_MATRIX, LanguageModelHead
 from lucaflow.encoders.packing import by_run
 from lucaflow.encoders.pass_plan import PassPlan
 from lucaflow.encoders.vocabulary import LETTERS, Vocabulary
@@ -53,6 +54,9 @@ _OF_ENCODER = re.compile(
     r"(?:module\.)?(?:(?:\w+\.)?(?:embeddings|encoder)\.)?"
     r"(?P<name>(?:embed_(?:tokens|pos|type|layer_norm)|layers|last_layer_norm|contact_head)\..*)"
 )
+# The head of the language model. Its output matrix has two names; its bias is not named after it.
+_OF_LANGUAGE_MODEL = re.compile(r"(?:module\.)?lm_head\.(.*)")
+_HEAD_NAMES = {"weight": OUTPUT_MATRIX, "bias": "decoder.bias"}
 # Defaults for keys that a Hugging Face config.json leaves out; that port's defaults differ from LucaOne's.
 _HUGGINGFACE_DEFAULTS = {"use_embed_layer_norm": False, "no_position_embeddings": True}
 # The frequencies of the rotary positions, by the names in published and in converted checkpoints.
@@ -230,6 +234,15 @@ class LucaOne(Encoder):
         """Return LucaOne's name of a tensor, without the prefixes from training or from a Hugging Face directory."""
         found = _OF_ENCODER.fullmatch(published)
         return found["name"] if found else None
+
+    @classmethod
+    def name_of_head_tensor(cls, published: str) -> str | None:
+        found = _OF_LANGUAGE_MODEL.fullmatch(published)
+        return _HEAD_NAMES.get(found[1], found[1]) if found else None
+
+    @classmethod
+    def language_model_head(cls, config: EncoderConfig) -> LanguageModelHead:
+        return LanguageModelHead(config.hidden_size, len(cls.vocabulary), eps=1e-5)
 
     @classmethod
     def confirmed_numbers(cls, config: EncoderConfig, shapes: Mapping[str, Sequence[int]]) -> Iterator[ConfirmedNumber]:

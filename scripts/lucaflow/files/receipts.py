@@ -32,7 +32,7 @@ Entry = dict[str, Any]
 # The files that steps write, by the first word of their names, as patterns of paths in the receipt's folder. {of}: the
 # rest of the name. A receipt that names another file was not written by LucaFlow.
 _FILES_OF_STEPS = {
-    "convert": ("checkpoint.json", "model.safetensors"),
+    "convert": ("checkpoint.json", "model.safetensors", "language_model_head.safetensors"),
     "normalize": ("records.tsv", "metadata.problems.tsv", "sequences/*"),
     "assemble": ("{of}/embeddings.h5", "{of}/verified.json"),
     "draw": ("{of}/figures/*", "{of}/neighbours.*", "{of}/transferred_labels.tsv"),
