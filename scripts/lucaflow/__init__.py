@@ -13,6 +13,8 @@ _PLACES = {
     "embed": "embedding.notebook",
     "load_encoder": "checkpoints.loading",
     "models": "checkpoints.named",
+    "log_probabilities": "scores.notebook",
+    "score_variants": "scores.notebook",
 }
 
 

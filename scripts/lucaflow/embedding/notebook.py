@@ -58,7 +58,7 @@ def embed(
     if SPANS in wanted and encoder.vocabulary.rows_are_residues:
         raise ConfigError("outputs: each row of this encoder is one residue, so there are no `spans`; leave them out")
     ids, texts = _ids_and_residues(sequences)
-    normalised = _normalise(ids, texts, _readable_type(encoder, seq_type))
+    normalised = normalised_sequences(ids, texts, readable_type(encoder, seq_type))
     distinct = sorted(dict.fromkeys(normalised), key=lambda sequence: -len(sequence.residues))
     found = dict(zip(distinct, _embed_distinct(encoder, distinct, wanted, layer), strict=True))
     results = [
@@ -101,7 +101,7 @@ def _not_sequences(value: Any, with_item: str = "") -> ConfigError:
     )
 
 
-def _readable_type(encoder: Encoder, seq_type: str) -> str:
+def readable_type(encoder: Encoder, seq_type: str) -> str:
     """Return `gene` or `prot`. Raises ConfigError for another type, or one that the encoder does not read."""
     if str(seq_type).lower() not in SEQ_TYPES:
         raise ConfigError(f"seq_type: expected `gene` (DNA and RNA) or `prot`, not {seq_type!r}")
@@ -111,7 +111,7 @@ def _readable_type(encoder: Encoder, seq_type: str) -> str:
     return seq_type
 
 
-def _normalise(ids: Sequence[Any] | None, texts: Sequence[Any], seq_type: str) -> list[NormalisedSequence]:
+def normalised_sequences(ids: Sequence[Any] | None, texts: Sequence[Any], seq_type: str) -> list[NormalisedSequence]:
     """Return the sequences, normalised with the workflow's default policies."""
     normaliser = Normaliser(Policies())
     found = []

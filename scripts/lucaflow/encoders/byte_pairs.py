@@ -50,6 +50,13 @@ class BytePairs:
     def __len__(self) -> int:
         return len(self._symbols)
 
+    @property
+    def mask_id(self) -> int:
+        """The token for a hidden token. Raises CheckpointError if the tokenizer has none."""
+        if "[MASK]" not in self._symbols:
+            raise CheckpointError("the tokenizer of this checkpoint has no [MASK], so that no token can be hidden")
+        return self._symbols["[MASK]"]
+
     def require(self, size: int) -> None:
         """Raise ValueError that says why this is not a tokenizer as DNABERT-2's, of `size` tokens."""
         try:

@@ -1,0 +1,1 @@
+"""How likely does a language model find a sequence, its residues and its mutants?"""
