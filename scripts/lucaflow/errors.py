@@ -48,6 +48,10 @@ class InputError(LucaFlowError):
     """A file of sequences cannot be used."""
 
 
+class VariantError(LucaFlowError):
+    """A variant of a sequence cannot be scored. The message is the reason, as a table gives it."""
+
+
 class CheckpointError(LucaFlowError):
     """A checkpoint is missing, incomplete or of the wrong shape."""
 

@@ -47,27 +47,27 @@ class Metadata:
 
     def add(self, identifier: str, line: int, cells: Iterable[str]) -> None:
         """Add a row. One whose id is known already is only noted."""
-        key = _comparable(identifier)
+        key = id_as_compared(identifier)
         if key in self.rows:
             self.repeated.append((identifier, line))
             return
         self.rows[key] = _SEPARATOR.join([str(line), *(cell.replace(_SEPARATOR, " ") for cell in cells)])
-        for part in _parts(key):
+        for part in parts_of_id(key):
             self._ids_of_part[part] = None if part in self._ids_of_part else key
 
     def find(self, identifier: str) -> tuple[str | None, bool]:
         """Return the id of the row of a record, or None; and whether that is because several rows match."""
-        key = _comparable(identifier)
+        key = id_as_compared(identifier)
         if key in self.rows:
             return key, False
-        found: set[str | None] = {part for part in _parts(key) if part in self.rows}
+        found: set[str | None] = {part for part in parts_of_id(key) if part in self.rows}
         found = found or {self._ids_of_part[part] for part in (key,) if part in self._ids_of_part}
         return (found.pop(), False) if len(found) == 1 and None not in found else (None, bool(found))
 
     def is_named_as(self, identifier: str) -> bool:
         """Return whether the name of the column of ids is an id itself, because the file has no line of names."""
-        key = _comparable(identifier)
-        return self.id_name == key or self.id_name in _parts(key)
+        key = id_as_compared(identifier)
+        return self.id_name == key or self.id_name in parts_of_id(key)
 
     def cells(self, key: str) -> tuple[int, list[str]]:
         """Return the line of a row in the file, and its cells."""
@@ -75,11 +75,13 @@ class Metadata:
         return int(line), cells
 
 
-def _comparable(identifier: str) -> str:
+def id_as_compared(identifier: str) -> str:
+    """Return an id as ids are compared: in Unicode's form NFC."""
     return identifier if identifier.isascii() else unicodedata.normalize("NFC", identifier)
 
 
-def _parts(identifier: str) -> list[str]:
+def parts_of_id(identifier: str) -> list[str]:
+    """Return the parts between the bars of `db|ACCESSION|NAME`, by which a record is known too."""
     return [part for part in identifier.split("|")[1:] if part] if "|" in identifier else []
 
 
@@ -129,7 +131,7 @@ def _index_of_label(label: str | None, names: Sequence[str]) -> int | None:
 def refuse_unjoined(metadata: Metadata, source: Path, ids: Sequence[str]) -> None:
     """Raise InputError that says which other column has ids of the dataset. ids: some ids of its records."""
     counts: Counter[str] = Counter()
-    wanted = {part for identifier in ids for part in (identifier, *_parts(identifier))}
+    wanted = {part for identifier in ids for part in (identifier, *parts_of_id(identifier))}
     for key in metadata.rows:
         for name, cell in zip(metadata.names, metadata.cells(key)[1], strict=True):
             counts[name] += cell in wanted

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from lucaflow.errors import InputError, quoted, shown
 from lucaflow.files.usable import why_unusable
+from lucaflow.records.columns import plain_name
 from lucaflow.records.fasta import read_fasta, read_pir
 from lucaflow.records.further_columns import FoundColumns
-from lucaflow.records.layouts import layout_of
-from lucaflow.records.opening import open_bytes, open_text, zstd
+from lucaflow.records.layouts import Layout, layout_of
+from lucaflow.records.opening import open_bytes, open_text, refuse_foreign, zstd
 from lucaflow.records.raw_records import LONGEST_RECORD, PAIR_COLUMNS, Columns, RawRecord
 from lucaflow.records.rows import Rows, check_first_row, read_rows, row_fault, sampled
 from lucaflow.records.tables import Note, lacks_first_name, read_pairs, read_table
@@ -59,9 +60,21 @@ def rows_of_table(path: Path, note: Note = logger.info) -> Rows:
     note: as for `read_records`. Raises InputError for a file that cannot be read or is no table, and for a row with
     other columns.
     """
+    for line, row, fault in rows_and_faults(path, note):
+        if fault:
+            raise InputError(f"{path}, line {line}: {fault}.")
+        yield line, row
+
+
+def rows_and_faults(path: Path, note: Note = logger.info, only: str = "") -> Iterator[tuple[int, list[str], str]]:
+    """As `rows_of_table`, but yield what is wrong with a row of other columns, or an empty text, in place of raising.
+
+    The cells of such a row are as many as those of the header. only: the name of the column if a file may have a
+    single one.
+    """
     _require_usable(path)
     with _readable(path):
-        layout = layout_of(path, Columns())
+        layout = Layout(",") if only and _has_one_column(path, only) else layout_of(path, Columns())
         if layout.delimiter is None:
             raise InputError(f"{path}: this is FASTA. Expected a CSV or TSV file with a header line.")
         for remark in layout.notes:
@@ -75,12 +88,19 @@ def rows_of_table(path: Path, note: Note = logger.info) -> Rows:
             below, rows = sampled(rows)
             if lacks_first_name(header, below, layout.delimiter):
                 header = ["", *header]
-            yield line, header
+            width = len(header)
+            yield line, header, ""
             for line, row in rows:
                 # A cell in quotation marks may have several lines.
-                if fault := row_fault([cell.replace("\n", " ") for cell in row], 0, len(header), layout.delimiter):
-                    raise InputError(f"{path}, line {line}: {fault}.")
-                yield line, row + [""] * (len(header) - len(row))
+                fault = row_fault([cell.replace("\n", " ") for cell in row], 0, width, layout.delimiter)
+                yield line, (row + [""] * (width - len(row)))[:width], fault
+
+
+def _has_one_column(path: Path, name: str) -> bool:
+    """Return whether the first line of a file is the name of a column and nothing else."""
+    refuse_foreign(path)
+    with open_text(path) as handle:
+        return plain_name(handle.readline(LONGEST_RECORD).strip()) == plain_name(name)
 
 
 def _require_usable(path: Path) -> None:
