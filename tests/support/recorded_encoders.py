@@ -14,6 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm
 
+from lucaflow.downstream.pooling import pooler
+from lucaflow.encoders.packing import Run
+
 GOLDEN = golden_folder("encoders")
 CASES = [case for manifest in sorted(GOLDEN.glob("*_manifest.json")) for case in json.loads(manifest.read_text())]
 TOLERANCE = {"atol": 2e-5, "rtol": 1e-5}
@@ -107,6 +110,14 @@ def language_logits(x: Tensor, published: Mapping[str, Tensor], eps: float = 1e-
 
 
 def classified(case: Mapping[str, Any], x: Tensor, published: Mapping[str, Tensor]) -> Tensor:
-    """Return the logits of a classification model of LucaOne's port, from hidden states (n, H) with special tokens."""
-    rows = {"cls": x[:1], "mean": x.mean(0, keepdim=True)}.get(case.get("pooling"), x[1:-1])
+    """Return the logits of a classification model of LucaOne's port, from hidden states (n, H) with special tokens.
+
+    Sequences are pooled as LucaOneTasks pools matrices; two names differ.
+    """
+    rows = x[1:-1]
+    if "pooling" in case:
+        pooling = pooler({"cls": "first", "mean": "avg"}.get(case["pooling"], case["pooling"]), x.shape[1])
+        own = {name.removeprefix("pooler."): value for name, value in published.items() if name.startswith("pooler.")}
+        pooling.load_state_dict(own)
+        rows = pooling(x, [Run(1, len(x))]).detach()
     return rows @ published["classifier.weight"].T + published["classifier.bias"]

@@ -67,16 +67,17 @@ def read_published(origin: Origin, family: type[Encoder]) -> Published:
     for path in origin.weights:
         logger.info("reading %s", path)
         for key, value in read_tensors(path).items():
+            word = key.removeprefix("module.").partition(".")[0]
             name, of_head = family.name_of_tensor(key), family.name_of_head_tensor(key)
             if name in tensors:
                 raise CheckpointError(f"{path}: {key} occurs twice, as {name}. Fetch all files again from one source.")
             if of_head is not None:
-                head_words.add(key.removeprefix("module.").partition(".")[0])
+                head_words.add(word)
                 # Some files name one tensor of the head twice.
                 if not torch.equal(head.setdefault(of_head, value), value):
                     unequal.add(of_head)
             elif name is None:
-                left_out.add(key.partition(".")[0])
+                left_out.add(word)
             else:
                 tensors[name] = value
     try:
