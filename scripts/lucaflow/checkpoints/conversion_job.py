@@ -71,7 +71,7 @@ def convert_once(source: ModelSource, convert: Callable[[str, PublishedFiles, Pa
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock", f"converting {source.name}"), explaining_a_full_disk(folder, "Nothing was converted"):
         if is_converted(files, folder):
-            if source.head_converter and lacks_head(folder):
+            if source.head_converter and lacks_head(folder, read=True):
                 receipt_path(folder, "convert").unlink(missing_ok=True)
                 convert(source.head_converter, files, folder)
             else:

@@ -202,16 +202,18 @@ def is_converted(files: PublishedFiles, folder: Path) -> bool:
     )
 
 
-def lacks_head(folder: Path) -> bool:
+def lacks_head(folder: Path, read: bool = False) -> bool:
     """Return whether the head of the language model of an encoder must be converted still.
 
-    It was left out by earlier versions of LucaFlow. A record that says that the published files hold none lacks
-    nothing. The head is not read, so it may be damaged.
+    Earlier versions of LucaFlow left it out. A record that says that the published files hold none lacks nothing.
+    read: also compare the file with its SHA-256; otherwise it may be damaged.
     """
+    path = folder / HEAD_NAME
     try:
-        record = parse_json(folder / CHECKPOINT_RECORD)
-        entry = record[HEAD_ENTRY]
-        return "bytes" in entry and (folder / HEAD_NAME).stat().st_size != entry["bytes"]
+        entry = parse_json(folder / CHECKPOINT_RECORD)[HEAD_ENTRY]
+        if "bytes" not in entry:
+            return False
+        return path.stat().st_size != entry["bytes"] or (read and sha256_of(path) != entry["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return True
 

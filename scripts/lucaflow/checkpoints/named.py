@@ -89,7 +89,7 @@ def _converted_packaged(model: Model) -> Path:
     source = encoder_source(model, {"directory": _CLONE / _DIRECTORY}, _CLONE)
     folder = source.folder
     converted = is_converted(source.located(), folder)
-    if converted and not lacks_head(folder):
+    if converted and not lacks_head(folder, read=True):
         return folder
     try:
         convert_once(source, convert_in_this_process)

@@ -74,8 +74,9 @@ def read_published(origin: Origin, family: type[Encoder]) -> Published:
             if of_head is not None:
                 head_words.add(word)
                 # Some files name one tensor of the head twice.
-                if not torch.equal(head.setdefault(of_head, value), value):
+                if of_head in head and not torch.equal(head[of_head], value):
                     unequal.add(of_head)
+                head[of_head] = value
             elif name is None:
                 left_out.add(word)
             else:
