@@ -16,8 +16,8 @@ from lucaflow.checkpoints.conversion import convert
 from lucaflow.checkpoints.layouts import locate, locate_own
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.state_dicts import read_tensors
+from lucaflow.records.variants import mutated, require_sequence, substitutions_of
 from lucaflow.scores.likelihood import log_softmax
-from lucaflow.scores.mutants import parse_mutant
 from lucaflow.scores.passes import LanguageModel
 from lucaflow.scores.variants import METHODS
 from lucaflow.scores.work import ScoreRequest, score_sequence
@@ -120,20 +120,19 @@ def test_log_probabilities_from_python(case, encoders):
 def test_mutants_by_every_method(case, encoders):
     model, first = LanguageModel.of(encoders[case["checkpoint"]]), case["first_position"]
     names = [row["mutant"] for row in case["scores"]]
-    mutants = [
-        parse_mutant(row["mutant"], residues(case), case["seq_type"], first, row["mutated_sequence"])
-        for row in case["scores"]
-    ]
+    variants = [substitutions_of(name, residues(case), case["seq_type"], first) for name in names]
     request = ScoreRequest((), METHODS)
-    scores = score_sequence(model, residues(case), case["seq_type"], request, mutants).mutants
+    scores = score_sequence(model, residues(case), case["seq_type"], request, variants).variants
     for method in METHODS:
         recorded = [row[method] for row in case["scores"]]
         np.testing.assert_allclose(scores[method], recorded, **SINGLE)
         from_python = score_variants(model.encoder, case["sequence"], names, case["seq_type"], method, first)
         np.testing.assert_array_equal(from_python, scores[method])
-    for mutant, row in zip(mutants, case["scores"], strict=True):
-        mutated = score_sequence(model, mutant.applied(residues(case)), case["seq_type"], ScoreRequest())
-        likelihood = mutated.positions.likelihood.pseudo_log_likelihood
+    for changes, row in zip(variants, case["scores"], strict=True):
+        mutant = mutated(residues(case), changes)
+        require_sequence(row["mutated_sequence"], mutant, case["seq_type"])
+        scored = score_sequence(model, mutant, case["seq_type"], ScoreRequest())
+        likelihood = scored.positions.likelihood.pseudo_log_likelihood
         np.testing.assert_allclose(likelihood, row["pseudo_log_likelihood"], **SUM)
 
 

@@ -11,9 +11,7 @@ import numpy as np
 
 from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.vocabulary import Vocabulary
-
-# The letters that stand for one residue, by the type of sequences. U is read as T.
-OWN_LETTERS = {"prot": "ACDEFGHIKLMNPQRSTVWY", "gene": "ACGT"}
+from lucaflow.records.variants import NEW_LETTERS
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Letters:
         vocabulary = encoder.vocabulary
         if not isinstance(vocabulary, Vocabulary):
             return None
-        letters = OWN_LETTERS[seq_type]
+        letters = NEW_LETTERS[seq_type]
         symbols = vocabulary.letters[seq_type]
         return cls(letters, np.array([vocabulary.id_of(symbols[letter]) for letter in letters]))
 

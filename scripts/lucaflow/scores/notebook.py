@@ -10,13 +10,12 @@ import torch
 from lucaflow.embedding.notebook import normalised_sequences, readable_type
 from lucaflow.encoders.interface import Encoder
 from lucaflow.encoders.vocabulary import LETTERS
-from lucaflow.errors import ConfigError, InputError
+from lucaflow.errors import ConfigError, InputError, VariantError
 from lucaflow.records.sequences import NormalisedSequence
+from lucaflow.records.variants import substitutions_of
 from lucaflow.scores.likelihood import masked_log_probabilities, unmasked_log_probabilities
-from lucaflow.scores.mutants import parse_mutant
-from lucaflow.scores.passes import LanguageModel
-from lucaflow.scores.variants import METHODS
-from lucaflow.scores.work import ScoreRequest, score_sequence
+from lucaflow.scores.passes import OF_RESIDUES, LanguageModel
+from lucaflow.scores.variants import METHODS, variant_scores
 
 # The letters of nucleotides, also of unknown ones (IUPAC). A protein has others, unless it is short.
 _NUCLEOTIDE_CODES = frozenset("ACGTUNRYSWKMBDHVX")
@@ -52,16 +51,16 @@ def score_variants(
     found, problems = [], []
     for number, text in enumerate(mutants, start=1):
         try:
-            found.append(parse_mutant(str(text), normalised.residues, normalised.seq_type, first_residue))
-        except InputError as error:
+            found.append(substitutions_of(str(text), normalised.residues, normalised.seq_type, first_residue))
+        except VariantError as error:
             problems.append(f"mutant {number}: {error}")
     if problems:
         raise InputError("\n".join(problems))
     model = LanguageModel.of(encoder, precision=_precision(encoder))
-    request = ScoreRequest(outputs=(), methods=(method,))
-    if not found:
-        return np.zeros(0)
-    return score_sequence(model, normalised.residues, normalised.seq_type, request, found).mutants[method]
+    if not model.reads_residues:
+        raise ConfigError(OF_RESIDUES)
+    tokens = model.tokens(normalised.residues, normalised.seq_type)
+    return variant_scores(model, tokens, found, normalised.seq_type, method)
 
 
 def log_probabilities(encoder: Encoder, sequence: str, masked: bool = True, seq_type: str | None = None) -> np.ndarray:

@@ -40,6 +40,11 @@ from lucaflow.errors import CheckpointError, DeviceError, EmbeddingError
 
 logger = logging.getLogger(__name__)
 
+OF_RESIDUES = (
+    "scores of residues and variants need a model that reads single residues, but a token of this one is one or "
+    "several letters, and another letter makes other tokens. Its likelihoods are by token; ask for `likelihood` alone."
+)
+
 
 @dataclass(frozen=True)
 class Tokens:
