@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# LucaOneTasks' names of what `pooling` and `networks` have: planning a run loads neither.
+POOLINGS = (
+    "none", "avg", "max", "sum", "first", "last", "attentive", "attention", "context_attention", "weighted_attention",
+    "value_attention",
+)  # fmt: skip
+ACTIVATIONS = ("gelu", "gelu_new", "relu", "leakyrelu", "tanh")
+
 
 @dataclass(frozen=True)
 class EncoderStructure:

@@ -27,8 +27,9 @@ import numpy as np
 from lucaflow.downstream.evaluation import Comparison
 from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.training.leakage import Neighbours
+from lucaflow.training.metric_names import LOWER_IS_BETTER
 from lucaflow.training.splits import LabelledRows, Split
-from lucaflow.training.statistics import LOWER_IS_BETTER, score
+from lucaflow.training.statistics import score
 
 logger = logging.getLogger(__name__)
 

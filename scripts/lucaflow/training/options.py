@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from lucaflow.downstream.networks import ACTIVATIONS
-from lucaflow.downstream.pooling import POOLINGS
-from lucaflow.downstream.structure import EncoderStructure, HeadStructure
+from lucaflow.downstream.structure import ACTIVATIONS, POOLINGS, EncoderStructure, HeadStructure
 from lucaflow.errors import ConfigError, quoted
 from lucaflow.schemas import nearest
 
@@ -205,8 +203,8 @@ def _unknown_values(options: TrainingOptions) -> list[str]:
         "model_type": ("luca_base", "lucappi", "lucappi2"),
         "input_type": ("matrix", "vector"),
         "matrix_pooling_type": POOLINGS,
-        "fc_activate_func": tuple(ACTIVATIONS),
-        "classifier_activate_func": tuple(ACTIVATIONS),
+        "fc_activate_func": ACTIVATIONS,
+        "classifier_activate_func": ACTIVATIONS,
         "loss_reduction": ("mean", "meanmean", "meansum"),
         "lr_update_strategy": ("step", "epoch"),
     }

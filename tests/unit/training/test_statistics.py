@@ -5,7 +5,7 @@ import pytest
 
 from lucaflow.downstream.evaluation import Comparison, metrics_of
 from lucaflow.errors import ConfigError
-from lucaflow.training import statistics
+from lucaflow.training import metric_names, statistics
 from lucaflow.training.statistics import score
 
 
@@ -108,9 +108,9 @@ def test_macro_averages_run_over_classes_of_the_truth_with_enough_rows():
 @pytest.mark.parametrize("task_type", ["binary_class", "multi_class", "multi_label", "regression"])
 def test_the_metric_that_chooses_the_epoch_has_a_counterpart_with_an_interval(task_type):
     scored = {metric for _, metric in score({"model": comparison_of(task_type)}, np.arange(400), task_type).values}
-    assert {statistics.primary_metric(task_type, name) for name in statistics._PRIMARY[task_type]} <= scored
+    assert {metric_names.primary_metric(task_type, name) for name in metric_names._PRIMARY[task_type]} <= scored
     with pytest.raises(ConfigError, match=f"best_metric_type is 'top2', for which the report of a {task_type} task"):
-        statistics.primary_metric(task_type, "top2")
+        metric_names.primary_metric(task_type, "top2")
 
 
 def test_what_is_undefined_is_nan():
