@@ -114,7 +114,7 @@ def row(name: str, schema: dict[str, Any], default: str) -> str:
 def config_section(schema: dict[str, Any]) -> list[str]:
     """Return a table for each group of keys, after one for the keys at top level."""
     properties = schema["properties"]
-    groups = {name: inner for name, inner in properties.items() if inner.get("type") == "object"}
+    groups = {name: inner for name, inner in properties.items() if "properties" in inner}
     single = {name: inner for name, inner in properties.items() if name not in groups}
     head = ["", "| key | values | default | meaning |", "|---|---|---|---|"]
     lines = [

@@ -53,6 +53,9 @@ class Dataset:
     # The dataset whose sequences are searched for neighbours; None for its own. And whether that one has labels.
     reference: str | None = field(default=None, repr=False)
     neighbours_have_labels: bool = field(default=False, repr=False)
+    # Columns that say the part and the group of a row, for trainings.
+    split_column: str | None = field(default=None, repr=False)
+    group_column: str | None = field(default=None, repr=False)
 
     @property
     def is_pairs(self) -> bool:
@@ -223,6 +226,8 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         is_embedded=bool(config["embedding"]["outputs"]) and row["kind"] != "pair",
         made_elsewhere=_made_elsewhere(row, config["heads"]["embeddings"]),
         reference=row.get("reference"),
+        split_column=row.get("split_column"),
+        group_column=row.get("group_column"),
     )
 
 

@@ -27,7 +27,9 @@ class HeadInput:
 
     model: the checkpoint of the embeddings it was trained on; longest_sequence, longest_matrix: the limits in training,
     in tokens and rows, [CLS] and [SEP] included; complete: whether a sequence is embedded before it is cut; special:
-    whether matrices have rows of [CLS] and [SEP]; frame: if not, whether rows of zeros replace them.
+    whether matrices have rows of [CLS] and [SEP]; frame: if not, whether rows of zeros replace them; as_trained:
+    whether the limits are those of the training, as of models that LucaFlow trained. LucaOneTasks predicts from longer
+    sequences than it trains on.
     """
 
     model: Model
@@ -37,16 +39,18 @@ class HeadInput:
     trunc_type: str
     special: bool
     frame: bool
+    as_trained: bool = False
 
     def residues_embedded(self, llm_truncation_seq_length: int) -> int:
         """Return the number of residues to which a sequence is cut before it is embedded."""
         if self.complete:
             return LONGEST_COMPLETE
-        return max(self.longest_sequence, llm_truncation_seq_length) - Vocabulary.special_tokens
+        longest = 0 if self.as_trained else llm_truncation_seq_length
+        return max(self.longest_sequence, longest) - Vocabulary.special_tokens
 
     def rows_read(self, llm_truncation_seq_length: int) -> int:
         """Return the largest number of residue rows that the model reads, from the first on."""
-        longest = max(self.longest_matrix, llm_truncation_seq_length)
+        longest = max(self.longest_matrix, 0 if self.as_trained else llm_truncation_seq_length)
         return longest - Vocabulary.special_tokens * (self.frame or self.special)
 
 
@@ -67,6 +71,7 @@ def head_input_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> He
         trunc_type=arguments.get("trunc_type") or "right",
         special=bool(arguments.get("matrix_add_special_token", False)),
         frame=bos,
+        as_trained=_is_ours(arguments),
     )
 
 
@@ -79,8 +84,16 @@ def _longest(name: str, arguments: Mapping[str, Any], config: Mapping[str, Any])
     raise ValueError(f"neither logs.txt nor config.json states {name}")
 
 
+def _is_ours(arguments: Mapping[str, Any]) -> bool:
+    """Return whether LucaFlow trained a model, perhaps on the embeddings of another encoder than LucaOne's."""
+    return bool(arguments.get("lucaflow_version"))
+
+
 def _model_of(arguments: Mapping[str, Any]) -> Model:
     """Return the checkpoint that a model was trained on: by its path, or else by its version and step."""
+    if _is_ours(arguments):
+        step = str(arguments["llm_step"] or "")
+        return Model(str(arguments["llm_version"]), int(step) if step else None)
     path = str(PurePosixPath(arguments.get("llm_dirpath") or ""))
     if found := _OLD_CHECKPOINT.search(path):
         return Model(OLDER_NAMES[found[1]], int(found[2]))

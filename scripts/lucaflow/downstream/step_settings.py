@@ -59,7 +59,8 @@ def predict_settings(
         "columns": dataset.columns.settings(),
         "head_sha256": head.sha256,
         "structure": asdict(head.structure),
-        "reading": asdict(head.reading),
+        # Results of before this field stay.
+        "reading": {key: value for key, value in asdict(head.reading).items() if key != "as_trained" or value},
         "labels": list(head.labels),
         "scope": asdict(scope),
         "wanted": asdict(request),

@@ -1,0 +1,159 @@
+"""Train the downstream model of a task on the embeddings by one encoder, and compare it with baselines."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lucaflow.engine.devices import set_matmul_precision
+from lucaflow.files.locks import locked
+from lucaflow.records.counts import counted
+from lucaflow.training.baselines import Targets, baseline_predictions
+from lucaflow.training.batches import Example
+from lucaflow.training.initial import new_head
+from lucaflow.training.labelled import ordered_classes, targets_of
+from lucaflow.training.leakage import Neighbours
+from lucaflow.training.options import TrainingOptions, structure_of
+from lucaflow.training.requested import RequestedTraining
+from lucaflow.training.results import (
+    TrainingResult,
+    best_baseline,
+    of_all_rows,
+    predictions_of,
+    scores_by_neighbours,
+    scores_of,
+)  # fmt: skip
+from lucaflow.training.splits import LabelledRows, Split
+from lucaflow.training.stored import StoredEmbeddings
+from lucaflow.training.trainer import Trained, TrainingData, digest_of_training, train
+
+logger = logging.getLogger(__name__)
+
+# Seconds to wait for another job of the same training, for example of a Snakemake that was killed.
+_LOCK_TIMEOUT = 600
+_STATE, _LOCK = ".training.state", ".training.lock"
+
+
+@dataclass(frozen=True)
+class Divided:
+    """The labelled rows of a task, and the part of each. leakage: leakage.tsv."""
+
+    rows: LabelledRows
+    split: Split
+    neighbours: Neighbours
+    leakage: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished training. digest: the SHA-256 of all that the weights depend on."""
+
+    trained: Trained
+    result: TrainingResult
+    digest: str
+
+
+def train_task(
+    training: RequestedTraining, model: str, divided: Divided, embeddings: StoredEmbeddings, width: int,
+    embedding_digest: str, device: torch.device, folder: Path,
+) -> Finished:  # fmt: skip
+    """Train the model of a task, and return it with its scores.
+
+    model: the name of the encoder; width: E of its embeddings; embedding_digest: says which embeddings these are;
+    folder: of the results, where the state of the training is kept, with which it goes on after an interruption.
+    """
+    set_matmul_precision("float32")
+    rows, split, options = divided.rows, divided.split, training.options
+    classes = ordered_classes(rows, split, options)
+    targets = targets_of(rows, split, options, classes)
+    say_what_is_cut(divided, options)
+    head = new_head(structure_of(options, (width,) * options.sides, max(1, len(classes))), options.seed)
+    data = examples_of(rows, split, targets)
+    # Before the training, which changes the weights.
+    digest = digest_of_training(head, data, options, embedding_digest)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / _LOCK, f"training {training.task}", timeout=_LOCK_TIMEOUT):
+        trained = train(
+            head, data, options, embeddings.matrix, folder / _STATE, device, embedding_digest=embedding_digest
+        )
+    trained.head.to("cpu")
+    return Finished(trained, result_of(training, model, divided, targets, classes, embeddings, trained), digest)
+
+
+def forget_state(folder: Path) -> None:
+    """Remove the state of a training whose results are written."""
+    for name in (_STATE, _LOCK):
+        (folder / name).unlink(missing_ok=True)
+
+
+def examples_of(rows: LabelledRows, split: Split, targets: Targets) -> TrainingData:
+    """Return the rows of each part as the trainer reads them."""
+    values = targets.values.astype(np.float32)
+
+    def examples(part: str) -> tuple[Example, ...]:
+        numbers = split.rows(part).tolist()
+        keys = ([rows.sequences[side].digest for side in rows.sides[each].tolist()] for each in numbers)
+        return tuple(Example(rows.ids[each], tuple(key), values[each]) for each, key in zip(numbers, keys, strict=True))
+
+    return TrainingData(examples("train"), examples("dev"), examples("test"))
+
+
+def say_what_is_cut(divided: Divided, options: TrainingOptions) -> None:
+    """Log how many sequences are longer than what is read of them."""
+    lengths = [len(sequence.residues) for sequence in divided.rows.sequences]
+    longer = sum(length > options.longest for length in lengths)
+    if longer:
+        logger.warning(
+            "%s of %d longer than the first %d residues, which are read. matrix_max_length sets that.",
+            counted(longer, "sequence"), len(lengths), options.longest,
+        )  # fmt: skip
+
+
+def mean_vectors(rows: LabelledRows, split: Split, embeddings: StoredEmbeddings, width: int) -> list[np.ndarray]:
+    """Return the mean vectors (n, E) of each side; zeros for rows that are left out."""
+    used = np.unique(rows.sides[np.isin(split.parts, ("train", "dev", "test"))])
+    found = np.zeros((len(rows.sequences), width), dtype=np.float32)
+    for each in used.tolist():
+        found[each] = embeddings.mean(rows.sequences[each].digest)
+    return [found[side] for side in rows.sides.T]
+
+
+def result_of(
+    training: RequestedTraining, model: str, divided: Divided, targets: Targets, classes: Sequence[str],
+    embeddings: StoredEmbeddings, trained: Trained,
+) -> TrainingResult:  # fmt: skip
+    """Return the scores of a trained model and of the baselines."""
+    rows, split, neighbours = divided.rows, divided.split, divided.neighbours
+    parts = {"dev": predictions_of(trained.head, trained.dev), "test": predictions_of(trained.head, trained.test)}
+    predicted = of_all_rows(split, parts)
+    vectors = mean_vectors(rows, split, embeddings, trained.head.structure.inputs[0])
+    baselines = baseline_predictions(rows, split, targets, neighbours, vectors)
+    every = {model: predicted, **baselines}
+    dev, _ = scores_of(every, targets, split, split.rows("dev"))
+    test, comparisons = scores_of(every, targets, split, split.rows("test"))
+    return TrainingResult(
+        dataset=training.dataset,
+        task=training.task,
+        model=model,
+        options=training.options,
+        classes=tuple(classes),
+        rows=rows,
+        split=split,
+        method=training.split.method,
+        leakage=divided.leakage,
+        records=trained.records,
+        kept=trained.best.epoch,
+        metric=training.primary,
+        dev=dev,
+        test=test,
+        baseline=best_baseline(baselines, targets, split, training.primary),
+        predicted=predicted,
+        compared=comparisons[model],
+        subsets=scores_by_neighbours(every, targets, rows, split, neighbours),
+    )

@@ -1,0 +1,238 @@
+"""Which rows of a dataset have labels, and what was decided about each of them?
+
+`splits.tsv` has a row for each labelled record, in the order of the dataset; `division.json` says what the report tells
+about the division; `nearest.tsv` has the most similar sequence of train for each sequence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lucaflow.errors import DAMAGE, InputError, StoreError, damage, quoted, shown
+from lucaflow.files.json_files import read_json
+from lucaflow.files.writing import write_json, write_table
+from lucaflow.records.columns import MISSING
+from lucaflow.records.counts import counted
+from lucaflow.records.sequences import NormalisedSequence, read_sequences
+from lucaflow.records.table import accepted_records
+from lucaflow.training.baselines import Targets
+from lucaflow.training.labels import class_names, target_of
+from lucaflow.training.leakage import Neighbours
+from lucaflow.training.options import TrainingOptions
+from lucaflow.training.splits import LEFT_OUT, LabelledRows, Split, refuse
+
+_MOST_NAMED = 5
+# What columns are called where their own name is taken.
+_ORIGINS = ("table", "metadata")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a dataset that labelled rows are read from, as `normalize` writes them."""
+
+    records: Path
+    labels: Path
+    columns: Path
+    sequences: Path
+
+
+def read_rows(source: Source, given_column: str | None, label_column: str, options: TrainingOptions) -> LabelledRows:
+    """Return the labelled records of a dataset of single sequences.
+
+    given_column: says the part or the group of a row. Raises InputError for labels that say nothing to the task, and
+    for a column that is not there.
+    """
+    found = _labelled(source, given_column, label_column, options)
+    texts = found["label"].tolist()
+    classes = _classes_of_rows(found["id"].tolist(), texts, options)
+    sequences, places = _sequences_of(source.sequences, found["digest"])
+    return LabelledRows(
+        ids=found["id"].tolist(),
+        sequences=sequences,
+        sides=places[:, None],
+        labels=texts,
+        classes=classes,
+        given=found["given"].tolist() if given_column else None,
+    )
+
+
+def _labelled(source: Source, given_column: str | None, label_column: str, options: TrainingOptions) -> pd.DataFrame:
+    """Return id, digest, label and given cell of each record that has a label."""
+    parts = []
+    further = source.columns if given_column and given_column != label_column else None
+    for part in accepted_records(source.records, ["id", "digest"], source.labels, further=further):
+        if further:
+            name = _column_named(given_column or "", list(part.columns)[3:])
+            part["given"] = part[name].fillna("")
+        elif given_column:
+            part["given"] = part["label"].fillna("")
+        stated = part["label"].notna() & part["label"].map(lambda text: _says_something(text, options))
+        parts.append(part.loc[stated, ["id", "digest", "label", *(["given"] if given_column else [])]])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _says_something(text: Any, options: TrainingOptions) -> bool:
+    """Return whether a label is one. Of numbers, words such as NA are none; LucaOneTasks writes -100."""
+    if not isinstance(text, str) or not text.strip():
+        return False
+    if options.is_exact and text.strip() == "-100":
+        return False
+    return options.task_type != "regression" or text.strip() not in MISSING
+
+
+def _column_named(name: str, names: Sequence[str]) -> str:
+    """Return the column of a name, which has its origin added where the name is taken. Raises InputError."""
+    for candidate in (name, *(f"{name} ({origin})" for origin in _ORIGINS)):
+        if candidate in names:
+            return candidate
+    known = f"The columns are: {shown(', '.join(names))}" if names else "It has no further columns"
+    raise InputError(
+        f"there is no column {quoted(name)} that says the part or the group of a row, neither in the dataset's own "
+        f"table nor in its metadata. {known}. Correct split_column or group_column."
+    )
+
+
+def _classes_of_rows(ids: Sequence[str], texts: Sequence[str], options: TrainingOptions) -> list[frozenset[str]] | None:
+    """Return the classes of each row, None for a regression. Raises InputError with the labels that say nothing."""
+    known: dict[str, frozenset[str]] = {}
+    problems: dict[str, str] = {}
+    for text in dict.fromkeys(texts):
+        try:
+            if options.task_type == "regression":
+                target_of(text, options, ())
+            known[text] = classes_in(text, options)
+        except ValueError as error:
+            problems[text] = str(error)
+    if problems:
+        wrong = [f"{name} ({problems[text]})" for name, text in zip(ids, texts, strict=True) if text in problems]
+        more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
+        refuse(
+            "The table",
+            [
+                f"- {counted(len(wrong), 'row')} with a label that is not one of a {options.task_type} task: "
+                f"{', '.join(wrong[:_MOST_NAMED])}{more}. Correct the labels, or task_type."
+            ],
+        )
+    if options.task_type == "regression":
+        return None
+    _refuse_number_of_classes(frozenset().union(*known.values()), options)
+    return [known[text] for text in texts]
+
+
+def classes_in(text: str, options: TrainingOptions) -> frozenset[str]:
+    """Return the classes that a label names. In LucaOneTasks' tables they are numbers."""
+    if options.task_type == "regression":
+        return frozenset()
+    if options.is_exact:
+        numbers = re.findall(r"-?\d+", text)
+        if not numbers and text.strip() != "[]":
+            raise ValueError(f"{quoted(text)} is not the number of a class, as LucaOneTasks writes labels")
+        return frozenset(str(int(number)) for number in numbers)
+    return frozenset(class_names([text], options))
+
+
+def _refuse_number_of_classes(classes: frozenset[str], options: TrainingOptions) -> None:
+    if options.task_type == "binary_class" and len(classes) != 2:
+        instead = "multi_class" if len(classes) > 2 else "labels of two classes"
+    elif options.task_type == "multi_class" and len(classes) < 2:
+        instead = "labels of two classes or more"
+    else:
+        return
+    names = shown(", ".join(sorted(classes)))
+    refuse("The table", [f"- a {options.task_type} task of {counted(len(classes), 'class')} ({names}); use {instead}."])
+
+
+def _sequences_of(path: Path, digests: pd.Series) -> tuple[list[NormalisedSequence], np.ndarray]:
+    """Return the distinct sequences that rows have, in the order of their file, and the place (n,) of each row's."""
+    wanted = set(digests)
+    sequences = [sequence for sequence in read_sequences(path) if sequence.digest in wanted]
+    place = {sequence.digest: number for number, sequence in enumerate(sequences)}
+    return sequences, np.array([place[digest] for digest in digests], dtype=int)
+
+
+def ordered_classes(rows: LabelledRows, split: Split, options: TrainingOptions) -> tuple[str, ...]:
+    """Return the classes in the order of the outputs: those of the rows that are not left out; none of a regression.
+
+    They are sorted by name, so of two classes the second is the one whose probability is predicted. Those of
+    LucaOneTasks are numbers from 0 on.
+    """
+    if rows.classes is None:
+        return ()
+    used = np.flatnonzero(split.parts != LEFT_OUT).tolist()
+    names = frozenset().union(*(rows.classes[each] for each in used))
+    if options.is_exact:
+        return tuple(map(str, range(max(map(int, names)) + 1)))
+    return tuple(sorted(names))
+
+
+def targets_of(rows: LabelledRows, split: Split, options: TrainingOptions, classes: Sequence[str]) -> Targets:
+    """Return the labels as numbers; of rows that are left out, zeros."""
+    distinct = list(dict.fromkeys(rows.labels[each] for each in np.flatnonzero(split.parts != LEFT_OUT).tolist()))
+    number = {text: place for place, text in enumerate(distinct)}
+    table = np.stack([target_of(text, options, classes) for text in distinct])
+    places = np.array([number.get(text, -1) for text in rows.labels])
+    values = np.where(places.reshape(-1, *[1] * (table.ndim - 1)) >= 0, table[places], 0)
+    if options.task_type == "regression":
+        return Targets(options.task_type, values.astype(float))
+    return Targets(options.task_type, values.astype(int), len(classes))
+
+
+def write_division(path: Path, split: Split, options: TrainingOptions, about: Mapping[str, Any]) -> None:
+    """Write division.json. about: what else the report says of the division."""
+    write_json(path, {"notes": list(split.notes), "task_type": options.task_type, **about})
+
+
+def write_nearest(path: Path, rows: LabelledRows, neighbours: Neighbours) -> None:
+    """Write nearest.tsv: for each sequence, the most similar one of train."""
+    digests = [sequence.digest for sequence in rows.sequences]
+    table = {
+        "digest": digests,
+        "identity": neighbours.identity,
+        "resembles": neighbours.partial.astype(int),
+        "nearest": [digests[each] if each >= 0 else "" for each in neighbours.best.tolist()],
+    }
+    write_table(path, pd.DataFrame(table))
+
+
+def read_division(
+    splits: Path, nearest: Path, division: Path, sequences: Path, options: TrainingOptions
+) -> tuple[LabelledRows, Split, Neighbours]:
+    """Return what `splits.write_splits`, `write_nearest` and `write_division` wrote. Raises StoreError."""
+    try:
+        table = _read(splits)
+        distinct, places = _sequences_of(sequences, table["digest"])
+        labels = table["label"].tolist()
+        of_label = {text: classes_in(text, options) for text in dict.fromkeys(labels)}
+        classes = None if options.task_type == "regression" else [of_label[text] for text in labels]
+        rows = LabelledRows(table["id"].tolist(), distinct, places[:, None], labels, classes)
+        parts, reasons, clusters = (table[name].to_numpy(dtype=object) for name in ("split", "reason", "cluster"))
+        split = Split(parts, reasons, clusters, tuple(read_json(division)["notes"]))
+        found = _read(nearest).set_index("digest").loc[[sequence.digest for sequence in distinct]]
+        place = {sequence.digest: number for number, sequence in enumerate(distinct)}
+        neighbours = Neighbours(
+            found["identity"].astype(float).to_numpy(),
+            (found["resembles"] == "1").to_numpy(),
+            np.array([place.get(digest, -1) for digest in found["nearest"]], dtype=int),
+        )
+    except (*DAMAGE, json.JSONDecodeError) as error:
+        raise StoreError(
+            f"{splits} or a file beside it is damaged ({damage(error)}). Delete it and run again."
+        ) from error
+    return rows, split, neighbours
+
+
+def read_parts(splits: Path) -> pd.DataFrame:
+    """Return id and part of each labelled record, in the order of the dataset."""
+    return _read(splits)[["id", "split"]]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
