@@ -1,6 +1,7 @@
 """The configuration, the table of datasets, and the functions that several rule files share.
 
-Requires: config and the schemas in config/schemas. Produces: DATASETS, EMBEDDED, OPTIONS, REGISTRY, and named functions.
+Requires: config and the schemas in config/schemas. Produces: DATASETS, EMBEDDED, OPTIONS, REGISTRY, PUBLISHED_TASKS,
+TRAININGS, and named functions.
 """
 
 import functools
@@ -61,9 +62,11 @@ from lucaflow.checkpoints import converted_checkpoint as converted
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import Dataset, read_datasets
 from lucaflow.config.resolve import refuse_unavailable, resolve
+from lucaflow.downstream.registry import read_tasks
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import LucaFlowError, shown
 from lucaflow.files.usable import why_unusable
+from lucaflow.training.requested import requested_trainings, trained_on
 
 if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
     raise WorkflowError(
@@ -83,6 +86,8 @@ try:
     REGISTRY = read_checkpoints(ROOT / "resources/checkpoints.tsv", schema_of("checkpoints"))
     refuse_unavailable(config, DATASETS, REGISTRY)
     OPTIONS = EmbeddingOptions.from_config(config["embedding"])
+    PUBLISHED_TASKS = read_tasks(ROOT / "resources/tasks.tsv", schema_of("tasks"))
+    TRAININGS = requested_trainings(config["training"], DATASETS, {name for name, _ in PUBLISHED_TASKS})
 except LucaFlowError as error:
     raise WorkflowError(str(error)) from None
 
@@ -92,7 +97,7 @@ if workflow.is_main_process:
         for path in [dataset.path, *([dataset.metadata.path] if dataset.metadata else [])]:
             if reason := why_unusable(path):
                 logger.warning(f"dataset {dataset.name}: {shown(path)}: {reason}.")
-        if not (dataset.is_embedded or dataset.tasks):
+        if not (dataset.is_embedded or dataset.tasks or trained_on(dataset.name, TRAININGS.values())):
             why = "pairs are embedded only for tasks" if dataset.is_pairs else "embedding.outputs is empty"
             logger.warning(
                 f"dataset {dataset.name}: it is only read and checked, since {why} and it has no tasks."
@@ -118,11 +123,13 @@ GPUS = 0 if config["compute"]["device"] == "cpu" else 1
 # Only predictions embed the others: pairs, and all datasets if `embedding.outputs` is empty.
 # A dataset is in the list once for each of its models.
 EMBEDDED = [each for dataset in DATASETS.values() if dataset.is_embedded for each in dataset.by_model()]
+MODELS_OF_DATASETS = {dataset.model for dataset in EMBEDDED}
+MODELS_OF_DATASETS |= {model for training in TRAININGS.values() for model in training.models}
 
 
 wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
-    model="|".join(sorted({re.escape(dataset.model.name) for dataset in EMBEDDED})) or "(?!)",
+    model="|".join(sorted({re.escape(model.name) for model in MODELS_OF_DATASETS})) or "(?!)",
     digest="[0-9a-f]{12}",
     fingerprint="[0-9a-f]{12}",
     shard="[0-9a-f]{16}",

@@ -9,8 +9,8 @@ include: "input_functions/downstream.smk"
 
 
 wildcard_constraints:
-    task="|".join(map(re.escape, HEADS)) or "(?!)",
-    llm=NAME_WITH_STEP,
+    task="|".join(map(re.escape, {**HEADS, **TRAININGS, **TRAINED})) or "(?!)",
+    llm="|".join([NAME_WITH_STEP, *sorted(re.escape(model.name) for model in MODELS_OF_DATASETS)]),
 
 
 checkpoint plan_heads:
@@ -33,7 +33,7 @@ checkpoint plan_heads:
         mem_mb=growing(4000),
     params:
         dataset=dataset_of,
-        heads=head_folders,
+        requests=requests_of,
         settings=settings_of("plan"),
     message:
         "Planning the embeddings that downstream models need for {wildcards.dataset}"
@@ -45,6 +45,8 @@ rule embed_for_heads:
     input:
         sequences=result_of("plan", "results/{dataset}/heads/sequences"),
         plan=result_of("plan", "results/{dataset}/heads/plan.json"),
+        # Labels that cannot be trained on are refused before anything is embedded for them.
+        divided=divisions_first,
     output:
         "results/{dataset}/heads/{llm}/{fingerprint}/{shard}.h5",
     log:

@@ -15,7 +15,9 @@ rule predict:
         # The plan says which shards are read, so it is an input whatever else is planned.
         plan=result_of("plan", "results/{dataset}/heads/plan.json"),
         shards=shards_for_heads,
-        own=own_shards_for_heads,
+        division_of_shards=result_of("normalize", "results/{dataset}/sequences/shards.tsv"),
+        splits=parts_of_rows,
+        trained=trained_records,
         current=unless_current(
             "predict-{task}",
             "results/{dataset}/predictions/{task}.csv",
@@ -39,9 +41,11 @@ rule predict:
     params:
         dataset=dataset_of,
         head=head_folder,
+        training=training_of_task,
+        own_shards=own_shard_folders,
         note=note_of_task,
         scope=scope_of_task,
-        trained_on=trained_on,
+        trained_on=sentence_of_scope,
         settings=settings_of("predict-{task}"),
     message:
         "Predicting {wildcards.task} for {wildcards.dataset}"

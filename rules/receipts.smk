@@ -11,6 +11,7 @@ from snakemake.settings.enums import RerunTrigger
 from lucaflow.config import step_settings
 from lucaflow.downstream import step_settings as downstream_settings
 from lucaflow.files import receipts
+from lucaflow.training import step_settings as training_settings
 
 
 def settings_of(step):
@@ -59,7 +60,12 @@ def is_settled(wildcards, step):
         other = DATASETS[dataset.reference].with_model(model)
         if not (is_settled(other, "normalize") and is_settled(other, f"assemble-{model}")):
             return False
-    return receipts.is_current(receipt_file(dataset, step), dataset_settings(dataset, step))
+    current = receipts.is_current(receipt_file(dataset, step), dataset_settings(dataset, step))
+    if step.startswith("train-"):
+        # The receipt of the division is that of an older one until it is made.
+        task = step.removeprefix("train-").partition("@")[0]
+        return is_settled(dataset, f"divide-{task}") and current
+    return current
 
 
 def regardless_of_times(paths, if_):
@@ -174,16 +180,36 @@ def dataset_settings(dataset, step):
         return step_settings.export_settings(of.partition("-")[0], OPTIONS, config)
     if name == "plan":
         digests = {model: sha256_of(model) for model in models_for_heads(dataset)}
-        needs = [request_of(task) for task in tasks_to_embed_for(dataset)]
-        return downstream_settings.heads_settings(needs, digests, own_embeddings(dataset), config)
-    if name == "predict":
-        scope = HEADS[of].scope
-        return downstream_settings.predict_settings(
-            dataset, converted_head(of), scope, request_of(of), config, made_elsewhere_for(dataset, step)
+        return downstream_settings.heads_settings(
+            requests_of(dataset), digests, own_embeddings(dataset), config
         )
+    if name == "divide":
+        checkpoints.normalize.get(dataset=dataset.name)
+        return training_settings.divide_settings(TRAININGS[of])
+    if name == "train":
+        checkpoints.normalize.get(dataset=dataset.name)
+        task, _, model = of.partition("@")
+        return training_settings.train_settings(
+            TRAININGS[task], model, sha256_of(TRAININGS[task].model(model))
+        )
+    if name == "predict":
+        return predict_settings(dataset, of, step)
     if name == "assemble":
         return assemble_settings(dataset)
     return step_settings.comparison_settings(OPTIONS, config, sha256_of(dataset.model))
+
+
+def predict_settings(dataset, task, step):
+    """Return the settings of predictions, once the model of the task is converted, unless this run trains it."""
+    elsewhere = made_elsewhere_for(dataset, step)
+    if task in TRAINED:
+        training, _ = TRAINED[task]
+        return training_settings.predict_settings(
+            dataset, training, models_of_trained(task), config, elsewhere
+        )
+    return downstream_settings.predict_settings(
+        dataset, converted_head(task), HEADS[task].scope, request_of(task), config, elsewhere
+    )
 
 
 def assemble_settings(dataset):

@@ -15,6 +15,7 @@ def categories():
         "Maps": bool(EMBEDDED),
         "Sequences": bool(EMBEDDED),
         "Predictions": any(dataset.tasks for dataset in DATASETS.values()),
+        "Training": bool(TRAININGS),
         "Validation": True,
         "Provenance": True,
         "Comparisons": True,

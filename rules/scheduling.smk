@@ -30,6 +30,8 @@ OF_MODELS = (
     "fetch_checkpoint",
     "convert_checkpoint",
     "plan_heads",
+    "divide",
+    "train",
     "predict",
     "predict_and_evaluate",
 )

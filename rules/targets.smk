@@ -27,7 +27,7 @@ def checkpoints_of_all_heads(wildcards):
 def converted_models(wildcards):
     """Return the receipts of all models in use. Without them, Snakemake would not miss a model of existing results."""
     heads = [str(receipt_of_converted(head.folder)) for head in HEADS.values()]
-    return sorted({*heads, *(receipt_of_checkpoint(dataset.model) for dataset in EMBEDDED)})
+    return sorted({*heads, *map(receipt_of_checkpoint, MODELS_OF_DATASETS)})
 
 
 # A downstream model may need a checkpoint that embeds no dataset.
@@ -36,7 +36,7 @@ MODELS_IN_USE = (converted_models, checkpoints_of_all_heads)
 
 def final_files(wildcards):
     """Return all results that can be named before anything has run."""
-    return result_files.final_files(DATASETS.values(), OPTIONS, config)
+    return result_files.final_files(DATASETS.values(), OPTIONS, config, TRAININGS.values())
 
 
 def files_known_later(wildcards):

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lucaflow.checkpoints.converted_checkpoint import converted_folder, read_record
-from lucaflow.downstream.models import read_head
-from lucaflow.downstream.required_embeddings import EmbeddingRequest, Group, OwnEmbeddings, Plan, missing_embeddings
+from lucaflow.downstream.required_embeddings import Group, OwnEmbeddings, Plan, missing_embeddings
 from lucaflow.embedding.estimate import THREADS, assumed_speed, check_space, estimate, measured_rate
 from lucaflow.embedding.preflight import lengths_to_compute, stored_bytes
 from lucaflow.engine.options import EmbeddingOptions
@@ -31,10 +30,7 @@ def main() -> None:
     sequences, folder = Path(snakemake.input.sequences), Path(snakemake.output.sequences)
     folder.mkdir(parents=True, exist_ok=True)
     lengths = index_sequences(sequences).lengths
-    head_inputs = [read_head(Path(folder)).reading for folder in snakemake.params.heads]
-    truncation = snakemake.config["heads"]["llm_truncation_seq_length"]
-    requests = [EmbeddingRequest.by(head_input, truncation) for head_input in head_inputs]
-    missing, reads_own_shards = missing_embeddings(lengths, requests, own_embeddings())
+    missing, reads_own_shards = missing_embeddings(lengths, snakemake.params.requests, own_embeddings())
     free = shutil.disk_usage(folder).free
     groups = []
     for (model, options), chosen in missing.items():

@@ -21,7 +21,7 @@ from lucaflow.downstream.matrix_folder import MatrixFolder, show_problems, width
 from lucaflow.downstream.models import TrainedHead, read_head
 from lucaflow.downstream.prediction import Predictor, ShardReading, Sides, predict, read_sides, sources_of
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
-from lucaflow.downstream.tables import GROUND_TRUTH, Formatter, LabelledSource, write_predictions
+from lucaflow.downstream.tables import GROUND_TRUTH, SPLIT, Formatter, LabelledSource, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_matmul_precision
 from lucaflow.engine.gpus import take_gpu
 from lucaflow.engine.options import EmbeddingOptions
@@ -29,11 +29,15 @@ from lucaflow.errors import InputError, shown
 from lucaflow.files.receipts import receipt_path, recorded_settings, recording_step
 from lucaflow.files.writing import write_json, write_table, write_text
 from lucaflow.logs import reporting_to
+from lucaflow.records.sequences import read_shard_names
+from lucaflow.records.table import accepted_records
 from lucaflow.report.pages import page, paragraph, title_of_page, whole_page
 from lucaflow.report.predictions import agreement, as_html, comparison_of, described, draw
 from lucaflow.report.provenance import near
 from lucaflow.store.assembly import AcceptedRecords, read_accepted
 from lucaflow.store.verification import remove_stale_shards
+from lucaflow.training.labelled import read_parts
+from lucaflow.training.trained_head import ChosenHead, choose_head
 
 logger = logging.getLogger("lucaflow")
 
@@ -44,8 +48,11 @@ def main() -> None:
     require_the_file_that_was_read(records.parent)
     about = predict_all(records)
     predictions = read_predictions(output(".csv"))
-    draw(predictions, about, output(".png"))
     listed = described(predictions, records, about["seq_types"])
+    # A model says little about the rows that it was trained on.
+    if SPLIT in predictions:
+        predictions = predictions[predictions[SPLIT] == "test"].reset_index(drop=True)
+    draw(predictions, about, output(".png"))
     compared = comparison_of(predictions, about)
     write_text(output(".html"), as_html(listed, about, agreement(compared, about) if compared else ""))
     if snakemake.params.dataset.columns.label:
@@ -70,8 +77,8 @@ def predict_all(records: Path) -> dict[str, Any]:
     """Predict, and write the tables and the record of how they were made; return that record."""
     torch.set_num_threads(snakemake.threads)
     settings, dataset = snakemake.config["heads"], snakemake.params.dataset
-    folder = Path(snakemake.params.head)
-    trained = read_head(folder)
+    chosen = chosen_head()
+    trained = read_head(chosen.folder)
     device = take_gpu(resolve_device(snakemake.config["compute"]["device"], "float32"))
     set_matmul_precision("float32")
     plan = Plan.read(Path(snakemake.input.plan))
@@ -79,7 +86,7 @@ def predict_all(records: Path) -> dict[str, Any]:
     topk = settings["topk"] if trained.task.task_type == "multi_class" else None
     accepted, sides = read_accepted(records), read_sides(records, trained.task)
     started = time.monotonic()
-    predictor = Predictor(load_head(folder, device), device)
+    predictor = Predictor(load_head(chosen.folder, device), device)
     reading = reading_of(plan, trained, request, accepted, sides)
     found = predict(predictor, trained, reading, accepted, sides, topk)
     seconds = time.monotonic() - started
@@ -90,7 +97,8 @@ def predict_all(records: Path) -> dict[str, Any]:
     tables = output(".csv"), output(".failed.csv")
     source = labelled_source(records)
     is_truth = truths(source.all_labels(), trained.task.task_type, trained.labels)
-    counts = write_predictions(*tables, source, found, formatter, is_truth)
+    parts = parts_of_records(records, Path(snakemake.input.labels))
+    counts = write_predictions(*tables, source, found, formatter, is_truth, parts)
     about = {
         "dataset": dataset.name,
         "task": snakemake.wildcards.task,
@@ -99,8 +107,9 @@ def predict_all(records: Path) -> dict[str, Any]:
         "seq_types": list(trained.task.seq_types),
         "head_sha256": trained.sha256,
         "model": request.model.name,
-        "note": snakemake.params.note,
-        **described_model(trained, accepted, sides, reading),
+        "note": chosen.note,
+        **({"test_rows": parts.count("test")} if parts else {}),
+        **described_model(chosen, trained, accepted, sides, reading),
         **counts,
         "device": device_name(device),
         "lucaflow_version": __version__,
@@ -116,6 +125,30 @@ def predict_all(records: Path) -> dict[str, Any]:
     return about
 
 
+def chosen_head() -> ChosenHead:
+    """Return the model of the task; of several that this run trained, the best by dev."""
+    params = snakemake.params
+    if params.training:
+        return choose_head(params.training, map(Path, snakemake.input.trained))
+    return ChosenHead(Path(params.head), params.scope, params.trained_on, params.note)
+
+
+def parts_of_records(records: Path, labels: Path) -> list[str] | None:
+    """Return the part of each accepted record, empty for one without; None if the model was trained on other data."""
+    if not snakemake.input.splits:
+        return None
+    given = iter(read_parts(Path(snakemake.input.splits[0])).itertuples(index=False))
+    following = next(given, None)
+    found = []
+    # Both are in the order of the dataset, and splits.tsv leaves out records without a label.
+    for accepted in accepted_records(records, ["id"], labels):
+        for identifier, label in accepted.itertuples(index=False):
+            is_next = following is not None and isinstance(label, str) and identifier == following.id
+            found.append(following.split if is_next else "")
+            following = next(given, None) if is_next else following
+    return found
+
+
 def labelled_source(records: Path) -> LabelledSource:
     """Return the dataset's file and the tables of its records and labels."""
     dataset = snakemake.params.dataset
@@ -125,20 +158,24 @@ def labelled_source(records: Path) -> LabelledSource:
 
 
 def described_model(
-    trained: TrainedHead, accepted: AcceptedRecords, sides: Sides, reading: ShardReading | MatrixFolder
+    chosen: ChosenHead,
+    trained: TrainedHead,
+    accepted: AcceptedRecords,
+    sides: Sides,
+    reading: ShardReading | MatrixFolder,
 ) -> dict[str, Any]:
     """Return what the model was trained on, with warnings of sequences that are unlike these; show them.
 
     Also what it read, and that it could not be checked, if that was made elsewhere.
     """
-    scope, task = snakemake.params.scope, trained.task
+    scope, task = chosen.scope, trained.task
     lengths = accepted.lengths[accepted.sequence_rows].reshape(sides.types.shape)[sides.readable]
     elsewhere = isinstance(reading, MatrixFolder)
     warnings = [f"embeddings from {near(str(reading.files.folder))}, made elsewhere, not checked"] if elsewhere else []
     warnings += scope.warnings(task.name, task.seq_types, lengths)
     for warning in warnings:
         logger.warning("%s: %s", snakemake.params.dataset.name, warning)
-    about = {"trained_on": asdict(scope), "scope": snakemake.params.trained_on, "warnings": warnings}
+    about = {"trained_on": asdict(scope), "scope": chosen.sentence, "warnings": warnings}
     about |= {"embeddings": reading.about()} if elsewhere else {}
     return about | ({"classes": dict(scope.classes)} if scope.classes else {})
 
@@ -155,7 +192,8 @@ def reading_of(
     options = EmbeddingOptions.from_config(snakemake.config["embedding"])
     is_own = plan.reads_own_shards and request.model in snakemake.params.dataset.models
     own = OwnEmbeddings(request.model, options) if is_own else None
-    own_shards = [Path(path) for path in snakemake.input.own]
+    names = read_shard_names(Path(snakemake.input.division_of_shards)) if is_own else []
+    own_shards = [Path(snakemake.params.own_shards[request.model.name]) / f"{name}.h5" for name in names]
     sources = sources_of(request, plan, Path(snakemake.input.plan).parent, own, own_shards)
     return ShardReading(sources, request, trained.reading, longest, accepted)
 
@@ -168,7 +206,8 @@ def require_the_folder_that_was_planned(reading: MatrixFolder) -> None:
 
 def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any]) -> None:
     """Write metrics of the predictions, as a table and as a page; without rows if no label is one of the task's."""
-    title = f"{about['dataset']}: {about['task']} against the labels"
+    alone = ", test rows alone" if "test_rows" in about else ""
+    title = f"{about['dataset']}: {about['task']} against the labels{alone}"
     if GROUND_TRUTH not in predictions:
         known = f"the task's classes ({shown(', '.join(about['labels']))})" if about["labels"] else "numbers"
         text = f"nothing to compare: no label in {snakemake.params.dataset.columns.label} is among {known}"
@@ -193,6 +232,6 @@ def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any])
 if __name__ == "__main__":
     with (
         reporting_to(snakemake.log[0], terminal_level=logging.INFO),
-        recording_step(snakemake, "records", "labels", "plan"),
+        recording_step(snakemake, "records", "labels", "plan", "splits", "trained"),
     ):
         main()

@@ -5,18 +5,30 @@ from lucaflow.config.datasets import stated_tasks
 from lucaflow.config.resolve import refuse_missing_checkpoint, stated_models
 from lucaflow.downstream.models import is_embedded_for, read_head
 from lucaflow.downstream.models import refuse_other_model, refuse_unfit, resolve_heads
-from lucaflow.downstream.registry import read_tasks
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
+from lucaflow.training.requested import asked_for
 
 try:
+    STATED_TASKS = stated_tasks(DATASETS.values())
+    # Tasks of this run's own training, whatever heads.source says: the training, and the encoder if one is named.
+    TRAINED = {name: found for name in STATED_TASKS if (found := asked_for(name, TRAININGS))}
     HEADS = resolve_heads(
-        stated_tasks(DATASETS.values()),
+        {name: stated for name, stated in STATED_TASKS.items() if name not in TRAINED},
         config["heads"],
-        read_tasks(ROOT / "resources/tasks.tsv", schema_of("tasks")),
+        PUBLISHED_TASKS,
         Path(CHECKPOINTS),
         ROOT,
     )
-    refuse_unfit(DATASETS.values(), HEADS)
+    trained_tasks = {name: training.as_task() for name, (training, _) in TRAINED.items()}
+    refuse_unfit(DATASETS.values(), {name: head.task for name, head in HEADS.items()} | trained_tasks)
+    for training in TRAININGS.values():
+        for model in training.models:
+            stated = stated_models(config, DATASETS.values())
+            refuse_missing_checkpoint(training.task, model, config, stated, REGISTRY)
+    for name, (training, model) in TRAINED.items():
+        for each in training.models:
+            if model in (None, each.name):
+                refuse_other_model(name, each, DATASETS.values())
     for name, head in HEADS.items():
         if head.others and workflow.is_main_process:
             others = ", ".join(f"`{task.name}:{task.time_str}:{task.step}`" for task in head.others)
@@ -45,13 +57,8 @@ if workflow.is_main_process:
 
 
 def head_folder(wildcards):
-    """Return the folder of a task's converted model."""
-    return str(HEADS[wildcards.task].folder)
-
-
-def head_folders(wildcards):
-    """Return the folders of the converted models that a dataset is embedded for."""
-    return [str(HEADS[task].folder) for task in tasks_to_embed_for(dataset_of(wildcards))]
+    """Return the folder of a task's converted model; none if this run trains it."""
+    return None if wildcards.task in TRAINED else str(HEADS[wildcards.task].folder)
 
 
 def tasks_to_embed_for(dataset):
@@ -71,14 +78,44 @@ def request_of(task):
     return EmbeddingRequest.by(converted_head(task).reading, config["heads"]["llm_truncation_seq_length"])
 
 
+def requests_for(task):
+    """Return the embeddings that the models of a task read: one, or of a task that this run trains all it may need."""
+    if task in TRAINED:
+        training, _ = TRAINED[task]
+        return [training.request(model) for model in models_of_trained(task)]
+    return [request_of(task)]
+
+
+def requests_of(wildcards):
+    """Return the embeddings that the downstream models of a dataset read: those that predict, and those that train."""
+    dataset = dataset_of(wildcards)
+    trainings = trained_on(dataset.name, TRAININGS.values())
+    found = [training.request(model.name) for training in trainings for model in training.models]
+    return found + [request for task in tasks_to_embed_for(dataset) for request in requests_for(task)]
+
+
 def models_for_heads(dataset):
     """Return the checkpoints that the downstream models of a dataset need."""
-    return sorted(
-        {request_of(task).model for task in tasks_to_embed_for(dataset)}, key=lambda model: model.name
-    )
+    return sorted({request.model for request in requests_of(dataset)}, key=lambda model: model.name)
+
+
+def has_plan(dataset):
+    """Return whether something is embedded for downstream models of a dataset."""
+    return bool(dataset.tasks or trained_on(dataset.name, TRAININGS.values()))
 
 
 def own_embeddings(dataset):
     """Return the embeddings that the dataset asks for itself, one for each of its models, if its tasks may read them."""
     may_read = dataset.is_embedded and not dataset.made_elsewhere
     return [OwnEmbeddings(model, OPTIONS) for model in dataset.models if may_read]
+
+
+def divisions_first(wildcards):
+    """Return the divisions of a dataset's labelled rows, after which sequences are embedded for downstream models.
+
+    Their content does not matter to the embeddings.
+    """
+    trainings = trained_on(wildcards.dataset, TRAININGS.values())
+    return [
+        ancient(f"results/{training.dataset}/training/{training.task}/splits.tsv") for training in trainings
+    ]

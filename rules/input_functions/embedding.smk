@@ -53,7 +53,7 @@ def estimated_files(wildcards):
     The plan of downstream models shows its own.
     """
     shards_of_all(wildcards)
-    plans = [f"results/{dataset.name}/heads/plan.json" for dataset in DATASETS.values() if dataset.tasks]
+    plans = [f"results/{dataset.name}/heads/plan.json" for dataset in DATASETS.values() if has_plan(dataset)]
     return [*(f"results/{name}/sequences/counts.json" for name in DATASETS), *plans]
 
 

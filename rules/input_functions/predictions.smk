@@ -34,15 +34,22 @@ def plan_of(dataset):
 
 
 def shards_for_heads(wildcards):
+    """Return the shards that a task reads: those that are made for it, and the dataset's own."""
     dataset = dataset_of(wildcards)
-    groups = plan_of(dataset).groups_for(request_of(wildcards.task))
+    requests = requests_for(wildcards.task)
+    planned = [path for request in requests for path in planned_shards(dataset, request)]
+    return planned + [path for request in requests for path in own_shards_for(dataset, request.model)]
+
+
+def planned_shards(dataset, request):
+    """Return the shards of a dataset that are made for a request."""
     folder = Path(f"results/{dataset.name}/heads")
+    groups = plan_of(dataset).groups_for(request)
     return known_shards(str(path) for group in groups for path in group.files(folder))
 
 
-def own_shards_for_heads(wildcards):
-    """Return the dataset's own shards, if a downstream model reads them."""
-    dataset, model = dataset_of(wildcards), request_of(wildcards.task).model
+def own_shards_for(dataset, model):
+    """Return the dataset's own shards by a model, if a downstream model reads them."""
     reads = plan_of(dataset).reads_own_shards and model in dataset.models
     return shards_of(dataset.with_model(model.name)) if reads else []
 
@@ -67,17 +74,45 @@ def made_elsewhere_for(dataset, step):
     return find_files(Path(records), folder).identity()
 
 
+def own_shard_folders(wildcards):
+    """Return the folders of the dataset's own shards by each model that a task may read, by the model's name."""
+    dataset = dataset_of(wildcards)
+    models = {request.model for request in requests_for(wildcards.task)} if dataset.is_embedded else set()
+    return {
+        model.name: str(MOVED(shard_folder(dataset.with_model(model.name), sha256_of(model))))
+        for model in models & {*dataset.models}
+    }
+
+
 def note_of_task(wildcards):
-    """Return the note that is shown with every prediction of a model."""
-    return "for demonstration" if HEADS[wildcards.task].source == "packaged" else ""
+    """Return the note that is shown with every prediction of a model; of one that this run trains, the job knows it."""
+    is_packaged = wildcards.task in HEADS and HEADS[wildcards.task].source == "packaged"
+    return "for demonstration" if is_packaged else ""
 
 
 def scope_of_task(wildcards):
-    """Return what the model of a task was trained on."""
-    return HEADS[wildcards.task].scope
+    """Return what the model of a task was trained on; of one that this run trains, the job knows it."""
+    return HEADS[wildcards.task].scope if wildcards.task in HEADS else None
 
 
-def trained_on(wildcards):
+def sentence_of_scope(wildcards):
     """Return the same as a sentence, for the report."""
-    head = HEADS[wildcards.task]
+    head = HEADS.get(wildcards.task)
+    if head is None:
+        training, _ = TRAINED[wildcards.task]
+        return f"{training.task} was trained in this run on labelled rows of {training.dataset}."
     return head.scope.sentence(head.task.name, head.task.seq_types)
+
+
+def training_of_task(wildcards):
+    """Return the training of a task, if it is one of this run."""
+    return TRAINED[wildcards.task][0] if wildcards.task in TRAINED else None
+
+
+def parts_of_rows(wildcards):
+    """Return the table of the parts of a dataset's rows, if the model of a task was trained on this dataset."""
+    training = TRAINED[wildcards.task][0] if wildcards.task in TRAINED else None
+    if training is None or training.dataset != wildcards.dataset:
+        return []
+    path = f"results/{training.dataset}/training/{training.task}/splits.tsv"
+    return [result_of(f"divide-{training.task}", path)(wildcards)]

@@ -29,8 +29,11 @@ def steps_of(dataset):
         yield from (f"export-{name}-{model}" for name in result_files.export_steps(config["export"]))
         yield from (f"export-{suffix}-{model}" for suffix in csv_suffixes(dataset.with_model(model)))
         yield from [f"precisions-{model}"] if precision_files() else []
-    if dataset.tasks:
+    trainings = trained_on(dataset.name, TRAININGS.values())
+    yield from (f"divide-{training.task}" for training in trainings)
+    if has_plan(dataset):
         yield "plan"
+    yield from (f"train-{training.task}@{model.name}" for training in trainings for model in training.models)
     yield from (f"predict-{task}" for task in dataset.tasks)
 
 
@@ -55,7 +58,7 @@ def results_without_report(wildcards):
         found += [f"{folder}/figures/{name}" for name in FIGURES[:1]]
         found += [f"{folder}/export/{name}" for name in result_files.exports_of(OPTIONS, config["export"])]
         found += csv_files(dataset)
-    return found
+    return [*found, *trained_metrics()]
 
 
 def tables_of_records():

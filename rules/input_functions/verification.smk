@@ -18,19 +18,24 @@ def dataset_folders(wildcards):
 
 def results_to_verify(wildcards):
     """Return the reports of embeddings and predictions: without one of them, a run is not finished."""
-    return [*verified_files(wildcards), *prediction_reports(wildcards)]
+    return [*verified_files(wildcards), *prediction_reports(wildcards), *trained_metrics()]
 
 
 def receipts_to_verify(wildcards):
     """Return the receipts of the steps that write `results_to_verify`, in the same order."""
     steps = [(dataset, f"assemble-{dataset.model.name}") for dataset in EMBEDDED]
     steps += [(dataset, f"predict-{task}") for dataset in DATASETS.values() for task in dataset.tasks]
+    steps += [
+        (DATASETS[training.dataset], f"train-{training.task}@{model.name}")
+        for training in TRAININGS.values()
+        for model in training.models
+    ]
     return [str(receipts.receipt_path(f"results/{dataset.name}", step)) for dataset, step in steps]
 
 
 def receipts_of_conversions(wildcards):
     """Return the receipts of all converted models; the checkpoints of downstream models are known once they are."""
-    models = {dataset.model for dataset in EMBEDDED}
+    models = {*MODELS_OF_DATASETS}
     models |= {head.recorded.reading.model for head in HEADS.values() if head.recorded}
     folders = [*map(checkpoint_folder, models), *(head.folder for head in HEADS.values())]
     return sorted(str(receipt_of_converted(folder)) for folder in folders)

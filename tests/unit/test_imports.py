@@ -21,14 +21,14 @@ CHAINS = (
         "": "summarise",
         "numpy": "normalize plan_heads convert_checkpoint rules",
         "h5py": "export_hdf5 export_npy list_unused verify_results",
-        "pandas pyarrow": "assemble export_table",
+        "pandas pyarrow": "assemble export_table divide",
         "matplotlib bokeh": "draw",
         "huggingface_hub requests tqdm": "fetch_checkpoint",
     },
     {
         "h5py numpy torch tqdm": "embed embed_for_heads",
         "pandas pyarrow": "export_lucaone",
-        "matplotlib": "compare_precisions compare_stitchings predict",
+        "matplotlib": "compare_precisions compare_stitchings predict train",
     },
 )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset
 from lucaflow.engine.options import EmbeddingOptions
 
@@ -18,6 +19,20 @@ OF_DATASET = ("run.yaml", "run.html", "records.tsv")
 CSV_NUMBER = 13
 _LARGEST_CSV = 100_000_000
 OF_EMBEDDINGS = ("embeddings.h5", "verified.json")
+# Of a training: once for the task, and for each model that embeds its dataset.
+OF_DIVISION = ("splits.tsv", "leakage.tsv")
+FILES_OF_TRAINING = ("metrics.tsv", "curves.tsv", "predictions.csv", "training.json", "report.html")
+
+
+class Training(Protocol):
+    """A training, by the names of its task, its dataset and the models that embed it."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def models(self) -> tuple[Model, ...]: ...
 
 
 def folder_of(dataset: Dataset) -> str:
@@ -25,12 +40,19 @@ def folder_of(dataset: Dataset) -> str:
     return f"results/{dataset.name}/{dataset.model.name}"
 
 
-def final_files(datasets: Iterable[Dataset], options: EmbeddingOptions, config: Mapping[str, Any]) -> list[str]:
+def final_files(
+    datasets: Iterable[Dataset],
+    options: EmbeddingOptions,
+    config: Mapping[str, Any],
+    trainings: Iterable[Training] = (),
+) -> list[str]:
     """Return the results that are known before anything runs. config: the resolved configuration."""
-    final = [*OF_RUN]
+    trained = list(trainings)
+    final = [*OF_RUN, *training_files(trained)]
+    trained_on = {training.dataset for training in trained}
     for dataset in datasets:
         final += [f"results/{dataset.name}/{name}" for name in OF_DATASET]
-        final += [f"results/{dataset.name}/heads/plan.json"] * bool(dataset.tasks)
+        final += [f"results/{dataset.name}/heads/plan.json"] * bool(dataset.tasks or dataset.name in trained_on)
         final += prediction_files(dataset)
         final += [] if dataset.is_pairs else [f"results/{dataset.name}/{name}" for name in OF_RECORDS]
         for each in dataset.by_model() if dataset.is_embedded else []:
@@ -121,6 +143,16 @@ def prediction_suffixes(labelled: bool) -> list[str]:
 def prediction_reports(datasets: Iterable[Dataset]) -> list[str]:
     """Return the reports of predictions, which say what was predicted by which model."""
     return [f"results/{dataset.name}/predictions/{task}.json" for dataset in datasets for task in dataset.tasks]
+
+
+def training_files(trainings: Iterable[Training]) -> list[str]:
+    """Return the results of trainings, without the trained models."""
+    found = []
+    for training in trainings:
+        folder = f"results/{training.dataset}/training/{training.task}"
+        found += [f"{folder}/{name}" for name in OF_DIVISION]
+        found += [f"{folder}/{model.name}/{name}" for model in training.models for name in FILES_OF_TRAINING]
+    return found
 
 
 def comparison_files(dataset: Dataset, step: str) -> list[str]:

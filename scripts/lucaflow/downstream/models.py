@@ -122,11 +122,11 @@ def _source(
     return HeadSource(*folders, fetched.task, fetched.place, fetched.scope)
 
 
-def refuse_unfit(datasets: Iterable[Dataset], heads: Mapping[str, HeadSource]) -> None:
-    """Raise ConfigError for datasets with sequences that one of their tasks cannot read."""
+def refuse_unfit(datasets: Iterable[Dataset], tasks: Mapping[str, Task]) -> None:
+    """Raise ConfigError for datasets with sequences that one of their tasks cannot read. tasks: by their names."""
     problems = []
     for dataset in datasets:
-        for task in (heads[name].task for name in dataset.tasks):
+        for task in (tasks[name] for name in dataset.tasks):
             reads = " and ".join(task.seq_types)
             if task.is_pair != dataset.is_pairs:
                 kinds = ("pair", "single") if task.is_pair else ("single", "pair")

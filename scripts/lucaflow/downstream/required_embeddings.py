@@ -152,4 +152,5 @@ def unplanned_folders(dataset: Path) -> list[Path]:
     """Return the folders of shards for downstream models that are not in the plan. dataset: results/<dataset>."""
     plan = dataset / "heads" / "plan.json"
     planned = {group.short for group in Plan.read(plan).groups} if plan.is_file() else set()
-    return [path for path in sorted(dataset.glob(f"heads/*-*/{FINGERPRINT_NAMES}/")) if path.name not in planned]
+    folders = sorted(dataset.glob(f"heads/*/{FINGERPRINT_NAMES}/"))
+    return [path for path in folders if path.parent.name != "sequences" and path.name not in planned]

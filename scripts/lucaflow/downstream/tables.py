@@ -23,7 +23,7 @@ from lucaflow.records.tsv import tsv_rows
 if TYPE_CHECKING:  # it imports torch, which those who read tables do not need
     from lucaflow.downstream.prediction import Predictions
 
-GROUND_TRUTH = "ground_truth"
+GROUND_TRUTH, SPLIT = "ground_truth", "split"
 
 
 @dataclass(frozen=True)
@@ -135,19 +135,20 @@ def _is_same(raw: RawRecord, state: Mapping[str, str], invalid_characters: str) 
 
 def write_predictions(
     predictions: Path, failed: Path, source: LabelledSource, found: Predictions, formatter: Formatter,
-    is_truth: Callable[[str], bool] | None,
+    is_truth: Callable[[str], bool] | None, parts: Sequence[str] | None = None,
 ) -> Counter[str]:  # fmt: skip
     """Write a row for each accepted record, in input order; records without a prediction go to `failed`, with a reason.
 
     is_truth: says which labels the task can predict; they go into the column `ground_truth`. None: there is no such
-    column. Return the number of rows in each table. A record that repeats another one has no row.
+    column. parts: of each accepted record, where the model was trained on these; they go into the column `split`.
+    Return the number of rows in each table. A record that repeats another one has no row.
     """
     text_of = _text_of(is_fasta(source.path))
     counts: Counter[str] = Counter(predicted=0, failed=0)
     index = -1
     with ExitStack() as stack:
         good, bad = (_writer(stack, name) for name in (predictions, failed))
-        good.writerow([*formatter.columns, *([GROUND_TRUTH] if is_truth else [])])
+        good.writerow([*formatter.columns, *([GROUND_TRUTH] if is_truth else []), *([SPLIT] if parts else [])])
         names = formatter.columns[: 4 if formatter.task.is_pair else 2]
         bad.writerow(["line", *names, "reason"])
         for entry in entries(source):
@@ -162,7 +163,7 @@ def write_predictions(
                 if not reason:
                     predicted = formatter.cells(values, classes)
                     truth = [entry.label if is_truth(entry.label) else ""] if is_truth else []
-                    good.writerow([*cells, *predicted, *truth])
+                    good.writerow([*cells, *predicted, *truth, *([parts[index]] if parts else [])])
                     counts["predicted"] += 1
             if reason:
                 bad.writerow([entry.raw[0].line, *cells, reason])

@@ -26,6 +26,8 @@ from lucaflow.files.places import inside
 from lucaflow.files.writing import write_text
 
 FOLDER = "receipts"
+# Before the name of a result of another dataset.
+_BESIDE = "../"
 
 Entry = dict[str, Any]
 
@@ -41,6 +43,10 @@ _FILES_OF_STEPS = {
     "export": ("*/export/*",),
     "plan": ("heads/plan.json", "heads/sequences"),
     "predict": ("predictions/{of}.*",),
+    "divide": tuple(
+        f"training/{{of}}/{name}" for name in ("splits.tsv", "leakage.tsv", "nearest.tsv", "division.json")
+    ),
+    "train": ("training/*",),
     "summary": (
         "summary.*",
         "overview.html",
@@ -108,17 +114,25 @@ def write_receipt(
     content = {
         "settings_sha256": digest_of_settings(settings),
         "settings": settings,
-        "reads": {_name_of_read(path, folder): digest for path, digest in reads.items()},
+        "reads": {_name_of_read(folder, path): digest for path, digest in reads.items()},
         "outputs": {path.relative_to(folder).as_posix(): known.get(path) or _entry_of(path) for path in outputs},
     }
     write_text(receipt, as_json(content))
 
 
-def _name_of_read(path: Path, folder: Path) -> str:
-    """Return the name of a result that a step read, which may be in the folder of another dataset beside its own."""
+def _name_of_read(folder: Path, path: Path) -> str:
+    """Return the name of a result that a step reads: of its own dataset, or of another one beside it.
+
+    >>> _name_of_read(Path("results/q"), Path("results/p/records.tsv"))
+    '../p/records.tsv'
+    """
     if path.is_relative_to(folder):
         return path.relative_to(folder).as_posix()
-    return f"../{path.relative_to(folder.parent).as_posix()}"
+    return _BESIDE + path.relative_to(folder.parent).as_posix()
+
+
+def _place_of_read(folder: Path, name: str) -> Path:
+    return folder.parent / name.removeprefix(_BESIDE) if name.startswith(_BESIDE) else folder / name
 
 
 def _entry_of(path: Path) -> Entry:
@@ -140,7 +154,9 @@ def is_current(receipt: Path, settings: Mapping[str, Any], compare: Iterable[Pat
     return (
         content is not None
         and content["settings_sha256"] == digest_of_settings(settings)
-        and all(_written(receipt.parent.parent / name) == digest for name, digest in content["reads"].items())
+        and all(
+            _written(_place_of_read(receipt.parent.parent, name)) == digest for name, digest in content["reads"].items()
+        )
         and all(_is_there(path, entry) for path, entry in _outputs(receipt, content))
         and all(sha256_of(path) == _written(path) for path in compare)
     )
@@ -265,8 +281,8 @@ def _read(receipt: Path) -> dict[str, Any]:
                 raise ValueError(f"{name} is not a result of this step")
             entry["folder"] if "folder" in entry else (entry["bytes"], entry["sha256"])
         for name, _ in content["reads"].items():
-            beside = name.startswith("../")
-            inside(folder.parent if beside else folder, name.removeprefix("../"), links=False)
+            beside = name.startswith(_BESIDE)
+            inside(folder.parent if beside else folder, name.removeprefix(_BESIDE), links=False)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -86,7 +86,9 @@ def draw(table: pd.DataFrame, about: Mapping[str, Any], path: Path) -> None:
     _draw_values(next(axes), table["prob"], about)
     if compared is not None:
         _draw_comparison(next(axes), compared, classes, about)
-    lines = [title_of(about), *([agreement(compared, about)] if compared is not None else [])]
+    # The model was trained on the other rows.
+    alone = f"; shown are the {about['test_rows']:,} test rows alone" if "test_rows" in about else ""
+    lines = [title_of(about) + alone, *([agreement(compared, about)] if compared is not None else [])]
     figure.suptitle(_in_lines(lines, 12 * _PANEL * panels), fontsize="medium")
     scope = [*about["warnings"], about["scope"]]
     figure.supxlabel(_in_lines(scope, 17 * _PANEL * panels), fontsize="x-small", color="#444444")
@@ -237,7 +239,7 @@ def as_html(table: pd.DataFrame, about: Mapping[str, Any], agrees: str = "") -> 
     rest = "" if about["predicted"] <= len(table) else f"The first {len(table):,}; all are in {about['task']}.csv."
     shown = table.assign(**{name: [_number(cell) for cell in table[name]] for name in table if name in _NUMBERS})
     warnings = [f"{warning}." for warning in about["warnings"]]
-    notes = [about["scope"], *warnings, _sentence(agrees), rest]
+    notes = [about["scope"], *warnings, _sentence(agrees, about), rest]
     return page(shown, title_of(about), [text for text in notes if text])
 
 
@@ -245,8 +247,9 @@ def as_html(table: pd.DataFrame, about: Mapping[str, Any], agrees: str = "") -> 
 _NUMBERS = ("prob", "length", "length_a", "length_b")
 
 
-def _sentence(text: str) -> str:
-    return f"Against the labels of the dataset: {text}." if text else ""
+def _sentence(text: str, about: Mapping[str, Any]) -> str:
+    of = "test rows alone, on which the model was not trained" if "test_rows" in about else "dataset"
+    return f"Against the labels of the {of}: {text}." if text else ""
 
 
 def _number(cell: Any) -> Any:

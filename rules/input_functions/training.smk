@@ -1,0 +1,71 @@
+"""Functions of rules/training.smk: which trainings there are, what they read, and which model predicts."""
+
+from lucaflow.config import result_files
+
+TRAINING_FILES = result_files.FILES_OF_TRAINING
+OF_TRAINED = "results/{{dataset}}/training/{{task}}/{{model}}/{}"
+
+
+def trained_outputs():
+    """Return the outputs of the rule that trains, besides the model, whose folders have names that it decides."""
+    return [update(trained_output(name)) for name in TRAINING_FILES]
+
+
+def trained_output(name):
+    path = OF_TRAINED.format(name)
+    if not name.endswith(".html"):
+        return path
+    return in_report(path, "Training", "training", ("result", "{task} ({model})"), "{dataset}")
+
+
+def training_of(wildcards):
+    return TRAININGS[wildcards.task]
+
+
+def shards_for_training(wildcards):
+    dataset, training = DATASETS[wildcards.dataset], TRAININGS[wildcards.task]
+    shards = planned_shards(dataset, training.request(wildcards.model))
+    return shards + own_shards_for(dataset, training.model(wildcards.model))
+
+
+def own_shard_folder(wildcards):
+    """Return the folder of the dataset's own shards by an encoder, from which the job reads if the plan says so."""
+    dataset, model = DATASETS[wildcards.dataset], TRAININGS[wildcards.task].model(wildcards.model)
+    return str(MOVED(shard_folder(dataset.with_model(model.name), sha256_of(model))))
+
+
+def width_of_model(wildcards):
+    """Return the width of the embeddings by an encoder, once it is converted."""
+    model = TRAININGS[wildcards.task].model(wildcards.model)
+    sha256_of(model)
+    return converted.read_record(checkpoint_folder(model))["encoder"]["hidden_size"]
+
+
+def models_of_trained(task):
+    """Return the names of the encoders among whose models a task predicts with the best: all, or the one that is named."""
+    training, model = TRAINED[task]
+    return [model] if model else [each.name for each in training.models]
+
+
+def trained_records(wildcards):
+    """Return the records of the models that a task may predict with, if this run trains them."""
+    if wildcards.task not in TRAINED:
+        return []
+    training, _ = TRAINED[wildcards.task]
+    return [path for model in models_of_trained(wildcards.task) for path in trained_record(training, model)]
+
+
+def trained_record(training, model):
+    """Return the record of a trained model, and that of its converted files, as inputs."""
+    folder = f"results/{training.dataset}/training/{training.task}/{model}"
+    settled = is_settled(DATASETS[training.dataset], f"train-{training.task}@{model}")
+    return regardless_of_times([f"{folder}/training.json"], if_=settled)
+
+
+def trained_files(wildcards):
+    return result_files.training_files(TRAININGS.values())
+
+
+def trained_metrics():
+    """Return the tables of metrics of all trained models."""
+    return [path for path in trained_files(None) if path.endswith("/metrics.tsv")]

@@ -1,0 +1,50 @@
+"""Divide the labelled rows of a dataset into train, dev and test, and measure how much these resemble each other."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from lucaflow.errors import InputError
+from lucaflow.files.receipts import recording_step
+from lucaflow.files.writing import write_table
+from lucaflow.logs import reporting_to
+from lucaflow.training.division import divide
+from lucaflow.training.labelled import Source, read_rows, write_division, write_nearest
+from lucaflow.training.leakage import find_neighbours, leakage_table
+from lucaflow.training.mmseqs import find_mmseqs
+from lucaflow.training.splits import refuse, write_splits
+
+logger = logging.getLogger("lucaflow")
+
+
+def main() -> None:
+    """Write the division, and last the table of splits."""
+    training, inputs = snakemake.params.training, snakemake.input
+    splits = Path(snakemake.output.splits)
+    place = f"training.{training.task}, dataset {training.dataset}: the table"
+    source = Source(*(Path(inputs[name]) for name in ("records", "labels", "columns", "sequences")))
+    try:
+        rows = read_rows(source, training.given_column, snakemake.params.label_column, training.options)
+    except InputError as error:
+        raise InputError(f"training.{training.task}, dataset {training.dataset}: {error}") from error
+    if not len(rows):
+        refuse(place, ["- it has no labels. Correct label_column in the table of datasets."])
+    mmseqs = find_mmseqs(snakemake.threads)
+    split = divide(rows, training.split, mmseqs, splits, place)
+    neighbours = find_neighbours(rows, split, mmseqs, splits, training.split.coverage)
+    write_table(Path(snakemake.output.leakage), leakage_table(rows, split, neighbours))
+    write_nearest(Path(snakemake.output.nearest), rows, neighbours)
+    about = {"labelled": len(rows), "distinct": len(np.unique(rows.sides)), "mmseqs": mmseqs.version()}
+    write_division(Path(snakemake.output.division), split, training.options, about)
+    write_splits(splits, rows, split)
+    for note in split.notes:
+        logger.info("%s: %s", training.task, note)
+
+
+if __name__ == "__main__":
+    with (
+        reporting_to(snakemake.log[0], terminal_level=logging.INFO),
+        recording_step(snakemake, "records", "labels", "columns", "sequences"),
+    ):
+        main()
