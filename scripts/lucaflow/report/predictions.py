@@ -170,14 +170,15 @@ def _draw_values(axes: Any, cells: pd.Series, about: Mapping[str, Any]) -> None:
 
 def _draw_comparison(axes: Any, compared: Comparison, classes: Sequence[int], about: Mapping[str, Any]) -> None:
     if about["task_type"] == "regression":
-        _draw_scatter(axes, compared)
+        draw_scatter(axes, compared)
     elif compared.truth.ndim == 2:
         _draw_found(axes, compared, classes, about)
     else:
-        _draw_confusion(axes, compared, classes, about)
+        draw_confusion(axes, compared, classes, about)
 
 
-def _draw_scatter(axes: Any, compared: Comparison) -> None:
+def draw_scatter(axes: Any, compared: Comparison) -> None:
+    """Draw predicted values against the true ones."""
     axes.scatter(compared.truth, compared.predicted, s=10, alpha=0.6, linewidths=0, color=SINGLE)
     ends = [min(compared.truth.min(), compared.predicted.min()), max(compared.truth.max(), compared.predicted.max())]
     axes.plot(ends, ends, color=GREY, linewidth=1)
@@ -194,8 +195,11 @@ def _draw_found(axes: Any, compared: Comparison, classes: Sequence[int], about: 
     _finish(axes, "against the ground truth", "share of the records with the label that are found")
 
 
-def _draw_confusion(axes: Any, compared: Comparison, classes: Sequence[int], about: Mapping[str, Any]) -> None:
-    """Draw how many records of each true class were predicted as which class; the colour is the share of its row."""
+def draw_confusion(axes: Any, compared: Comparison, classes: Sequence[int], about: Mapping[str, Any]) -> None:
+    """Draw how many records of each true class were predicted as which class; the colour is the share of its row.
+
+    classes: the numbers of those shown; about: has their names as `labels`.
+    """
     pairs = pd.crosstab(compared.truth, compared.predicted)
     counts = pairs.reindex(index=list(classes), columns=list(classes), fill_value=0).to_numpy()
     shares = counts / np.maximum(1, counts.sum(1, keepdims=True))

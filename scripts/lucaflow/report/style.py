@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ rcParams.update(
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # Dots per inch of a PNG, and of points in an SVG that are too many to be drawn one by one.
 _DPI = 300
+# The same of pictures within pages.
+_DPI_OF_PAGES = 150
 # The size of the letters of a title, in points.
 _TITLE = 13
 # Where a title begins, as a share of the width.
@@ -85,3 +88,10 @@ def save_png(drawn: Figure, path: Path) -> None:
     """Save a matplotlib figure as a PNG, completely or not at all."""
     with replacing(path) as temporary:
         drawn.savefig(temporary, dpi=_DPI, format="png", metadata={"Software": None})
+
+
+def picture_bytes(drawn: Figure) -> bytes:
+    """Return a matplotlib figure as a PNG for a page. The same figure has the same bytes."""
+    held = io.BytesIO()
+    drawn.savefig(held, dpi=_DPI_OF_PAGES, format="png", metadata={"Software": None})
+    return held.getvalue()

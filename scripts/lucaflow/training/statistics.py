@@ -65,13 +65,13 @@ class Scores:
 
     def interval(self, model: str, metric: str) -> tuple[float, float]:
         """Return the ends of the 95 % interval; NaN with too few clusters, or if no resample has the metric."""
-        return _ends(self.drawn[model, metric])
+        return ends_of(self.drawn[model, metric])
 
     def difference(self, model: str, other: str, metric: str) -> Difference:
         """Return how much better a model is than another, paired by the resamples."""
         sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
         value = sign * (self.values[model, metric] - self.values[other, metric])
-        low, high = _ends(sign * (self.drawn[model, metric] - self.drawn[other, metric]))
+        low, high = ends_of(sign * (self.drawn[model, metric] - self.drawn[other, metric]))
         return Difference(value, low, high, self.certainty)
 
     def table(self, split: str) -> pd.DataFrame:
@@ -108,7 +108,7 @@ def score(
     }
     drawn: dict[tuple[str, str], list[np.ndarray]] = {key: [] for key in values}
     if len(names) >= FEWEST_FOR_INTERVALS:
-        for counts in _draws(len(names), len(numbers), seed, resamples):
+        for counts in draws(len(names), len(numbers), seed, resamples):
             for model, comparison in comparisons.items():
                 for metric, found in resampled(comparison, task_type, Resamples(numbers, counts)).items():
                     drawn[model, metric].append(found)
@@ -117,9 +117,11 @@ def score(
     return Scores(values, together, len(numbers), len(names), tuple(rare.tolist()))
 
 
-def _draws(clusters: int, rows: int, seed: int, resamples: int) -> Iterator[np.ndarray]:
-    """Yield how often each cluster is drawn, (r, K), for some resamples at a time. What is drawn depends on the seed,
-    and on the numbers of clusters and resamples alone."""
+def draws(clusters: int, rows: int, seed: int, resamples: int) -> Iterator[np.ndarray]:
+    """Yield how often each cluster is drawn, (r, K), for some resamples at a time.
+
+    What is drawn depends on the seed, and on the numbers of clusters and resamples alone.
+    """
     generator = np.random.default_rng(seed)
     step = max(1, _WEIGHTS_AT_ONCE // max(1, rows))
     for start in range(0, resamples, step):
@@ -128,7 +130,8 @@ def _draws(clusters: int, rows: int, seed: int, resamples: int) -> Iterator[np.n
         yield np.bincount(drawn.ravel(), minlength=count * clusters).reshape(count, clusters).astype(float)
 
 
-def _ends(drawn: np.ndarray) -> tuple[float, float]:
+def ends_of(drawn: np.ndarray) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of values (R,) of resamples; NaN if none has the value."""
     known = drawn[np.isfinite(drawn)]
     if not len(known):
         return float("nan"), float("nan")

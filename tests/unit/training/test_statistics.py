@@ -36,7 +36,7 @@ def test_metrics_of_resamples_are_those_of_the_rows_drawn(task_type):
     found = comparison_of(task_type)
     clusters = np.arange(400) // 4
     drawn = score({"model": found}, [f"{each:03}" for each in clusters], task_type, resamples=6)
-    counts = next(statistics._draws(100, 400, 0, 6)).astype(int)
+    counts = next(statistics.draws(100, 400, 0, 6)).astype(int)
     for number in range(6):
         rows = rows_of(found, np.repeat(np.arange(400), counts[number][clusters]))
         for name, metric in metrics_of(task_type).items():
@@ -100,7 +100,7 @@ def test_macro_averages_run_over_classes_of_the_truth_with_enough_rows():
     assert found.too_rare == (2,)
     assert found.values["model", "macro F1"] == pytest.approx(np.mean([2 * 54 / (60 + 54), 2 * 4 / (5 + 4)]))
     drawn = found.drawn["model", "balanced accuracy"]
-    without = next(statistics._draws(65, 69, 0, 200))[:, -1] == 0
+    without = next(statistics.draws(65, 69, 0, 200))[:, -1] == 0
     assert drawn[without].mean() == pytest.approx(54 / 60, abs=0.02)
     assert drawn[~without].mean() == pytest.approx((54 / 60 + 4 / 5) / 2, abs=0.02)
 
@@ -126,6 +126,6 @@ def test_what_is_undefined_is_nan():
 
 
 def test_the_draws_do_not_depend_on_how_many_are_made_at_once(monkeypatch):
-    at_once = next(statistics._draws(33, 50, 5, 21))
+    at_once = next(statistics.draws(33, 50, 5, 21))
     monkeypatch.setattr(statistics, "_WEIGHTS_AT_ONCE", 200)
-    assert np.array_equal(np.concatenate([*statistics._draws(33, 50, 5, 21)]), at_once)
+    assert np.array_equal(np.concatenate([*statistics.draws(33, 50, 5, 21)]), at_once)
