@@ -65,7 +65,7 @@ from lucaflow.config.resolve import refuse_unavailable, resolve
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import LucaFlowError, shown
-from lucaflow.files.usable import why_unusable
+from lucaflow.records.task_folders import size_of_source, why_unusable_source
 from lucaflow.training.requested import requested_trainings, trained_on
 
 if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
@@ -95,7 +95,7 @@ except LucaFlowError as error:
 if workflow.is_main_process:
     for dataset in DATASETS.values():
         for path in [dataset.path, *([dataset.metadata.path] if dataset.metadata else [])]:
-            if reason := why_unusable(path):
+            if reason := why_unusable_source(path):
                 logger.warning(f"dataset {dataset.name}: {shown(path)}: {reason}.")
         if not (dataset.is_embedded or dataset.tasks or trained_on(dataset.name, TRAININGS.values())):
             why = "pairs are embedded only for tasks" if dataset.is_pairs else "embedding.outputs is empty"

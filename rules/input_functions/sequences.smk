@@ -30,5 +30,5 @@ def memory_of_normalize(wildcards):
     """
     dataset = dataset_of(wildcards)
     factors = {dataset.path: 0.5} | ({dataset.metadata.path: 8} if dataset.metadata else {})
-    sizes = (0 if why_unusable(path) else factor * path.stat().st_size for path, factor in factors.items())
+    sizes = (factor * size_of_source(path) for path, factor in factors.items())
     return 4000 + int(sum(sizes) / 10**6)

@@ -19,6 +19,7 @@ from lucaflow.records.metadata import MetadataFile
 from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.records.seq_types import SEQ_TYPES
+from lucaflow.records.task_folders import LABEL_COLUMN, is_task_folder
 from lucaflow.schemas import expanded, nearest, unknown_keys, violations, with_defaults
 
 # Names that LucaFlow uses in results/.
@@ -205,16 +206,16 @@ def _requested(row: Mapping[str, str], config: Mapping[str, Any]) -> tuple[Reque
 
 
 def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
-    requested = _requested(row, config)
+    requested, path = _requested(row, config), Path(expanded(row["path"]))
     return Dataset(
         name=row["dataset"],
-        path=Path(expanded(row["path"])),
+        path=path,
         seq_type=row.get("seq_type", ""),
         columns=Columns(
             header=row["header"] == "yes" if "header" in row else None,
             id=row.get("id_column"),
             sequence=row.get("seq_column"),
-            label=row.get("label_column"),
+            label=row.get("label_column", LABEL_COLUMN if is_task_folder(path) else None),
             pairs=row["kind"] == "pair",
             seq_type=row.get("seq_type", ""),
         ),

@@ -19,9 +19,9 @@ from lucaflow.config.result_files import figures_of, neighbour_files
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import CheckpointError, InputError
 from lucaflow.files.checksums import sha256_of
-from lucaflow.files.usable import why_unusable
 from lucaflow.records.outcomes import NO_REQUIREMENTS
 from lucaflow.records.readers import is_plain_fasta
+from lucaflow.records.task_folders import files_of, is_task_folder, why_unusable_source
 from lucaflow.versions import (
     COMPARISON_VERSION,
     CONVERSION_VERSION,
@@ -44,10 +44,13 @@ LARGEST_HASHED_FILE = 100_000_000
 def file_identity(path: Path) -> dict[str, Any]:
     """Return what identifies a file: its SHA-256, or for a large file its size and modification time.
 
+    A folder of LucaOneTasks is identified by its files.
     A file that cannot be read raises nothing here. Its own job reports the error, and other jobs can run.
     """
-    if reason := why_unusable(path):
+    if reason := why_unusable_source(path):
         return {"unreadable": reason}
+    if is_task_folder(path):
+        return {"files": {file.relative_to(path).as_posix(): file_identity(file) for _, file in files_of(path)}}
     try:
         state = path.stat()
         if state.st_size > LARGEST_HASHED_FILE:
@@ -104,7 +107,7 @@ def _metadata_settings(dataset: Dataset) -> dict[str, Any]:
 def _is_fasta(path: Path) -> bool:
     """Return whether a file is FASTA. One that cannot be read counts as FASTA: its own job reports the error."""
     try:
-        return bool(why_unusable(path)) or is_plain_fasta(path)
+        return bool(why_unusable_source(path)) or is_plain_fasta(path)
     except InputError:
         return True
 

@@ -12,6 +12,7 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from lucaflow.errors import InputError, quoted, shown
@@ -24,6 +25,7 @@ from lucaflow.records.opening import open_bytes, open_text, refuse_foreign, zstd
 from lucaflow.records.raw_records import LONGEST_RECORD, PAIR_COLUMNS, Columns, RawRecord
 from lucaflow.records.rows import Rows, check_first_row, read_rows, row_fault, sampled
 from lucaflow.records.tables import Note, lacks_first_name, read_pairs, read_table
+from lucaflow.records.task_folders import is_task_folder, read_folder
 
 __all__ = ["PAIR_COLUMNS", "Columns", "RawRecord", "is_fasta", "open_text", "read_records", "zstd"]
 
@@ -33,12 +35,21 @@ logger = logging.getLogger(__name__)
 def read_records(
     path: Path, columns: Columns, note: Note = logger.info, found: FoundColumns | None = None
 ) -> Iterator[RawRecord]:
-    """Yield the records of a file in order.
+    """Yield the records of a file, or of a folder of LucaOneTasks, in order.
 
     note: is called with what a user should know about how the file is read, such as which columns were taken; found:
     takes the names of a table's further columns, whose cells the records then have.
     Raises InputError for a file that cannot be read, or in no known format.
     """
+    if is_task_folder(path):
+        with _readable(path):
+            yield from read_folder(path, columns, note, found, partial(_read_file, note=note))
+    else:
+        yield from _read_file(path, columns, found, note)
+
+
+def _read_file(path: Path, columns: Columns, found: FoundColumns | None, note: Note) -> Iterator[RawRecord]:
+    """Yield the records of one file in order."""
     _require_usable(path)
     with _readable(path):
         layout = layout_of(path, columns)
@@ -112,12 +123,16 @@ def _require_usable(path: Path) -> None:
 
 def is_fasta(path: Path) -> bool:
     """Return whether a file is read as FASTA or PIR. Raises InputError for a file that cannot be read so far."""
+    if is_task_folder(path):
+        return False
     with _readable(path):
         return layout_of(path, Columns()).delimiter is None
 
 
 def is_plain_fasta(path: Path) -> bool:
     """Return whether a file is FASTA, and neither PIR nor a table. Raises InputError as `is_fasta`."""
+    if is_task_folder(path):
+        return False
     with _readable(path):
         layout = layout_of(path, Columns())
         return layout.delimiter is None and not layout.is_pir
