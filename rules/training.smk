@@ -77,6 +77,7 @@ rule train:
         training=training_of,
         width=width_of_model,
         own_shards=own_shard_folder,
+        note=note_of_encoder,
         settings=settings_of("train-{task}@{model}"),
     message:
         "Training {wildcards.task} on the embeddings of {wildcards.dataset} by {wildcards.model}"

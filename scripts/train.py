@@ -18,10 +18,10 @@ from lucaflow.engine.devices import resolve_device
 from lucaflow.engine.gpus import take_gpu
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.receipts import is_current, recording
-from lucaflow.files.writing import write_json, write_text
+from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.records.sequences import read_shard_names
-from lucaflow.report.pages import page
+from lucaflow.report.training import write_report
 from lucaflow.training.job import Divided, Finished, forget_state, train_task
 from lucaflow.training.labelled import read_division
 from lucaflow.training.results import TrainingResult, write_curves, write_metrics, write_predictions
@@ -77,11 +77,7 @@ def write_tables(folder: Path, result: TrainingResult) -> None:
     write_metrics(folder / "metrics.tsv", result)
     write_curves(folder / "curves.tsv", result.records)
     write_predictions(folder / "predictions.csv", result)
-    title = f"{result.task}: trained on {result.dataset} by {result.model}"
-    chosen = (
-        f"Epoch {result.kept} of {len(result.records)} was kept, by dev. The best baseline by dev: {result.baseline}."
-    )
-    write_text(folder / "report.html", page(result.test.table("test"), title, [chosen, *result.split.notes]))
+    write_report(result, folder / "report.html", snakemake.params.note)
 
 
 def write_model(folder: Path, finished: Finished) -> tuple[list[Path], str]:

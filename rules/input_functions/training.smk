@@ -41,6 +41,11 @@ def width_of_model(wildcards):
     return converted.read_record(checkpoint_folder(model))["encoder"]["hidden_size"]
 
 
+def note_of_encoder(wildcards):
+    """Return the note that is shown with every result of an encoder."""
+    return note_of(TRAININGS[wildcards.task].model(wildcards.model))
+
+
 def models_of_trained(task):
     """Return the names of the encoders among whose models a task predicts with the best: all, or the one that is named."""
     training, model = TRAINED[task]
