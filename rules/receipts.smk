@@ -192,6 +192,8 @@ def dataset_settings(dataset, step):
         return training_settings.train_settings(
             TRAININGS[task], model, sha256_of(TRAININGS[task].model(model))
         )
+    if name == "compare":
+        return training_settings.compare_settings(TRAININGS[of])
     if name == "predict":
         return predict_settings(dataset, of, step)
     if name == "assemble":

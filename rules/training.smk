@@ -85,6 +85,29 @@ rule train:
         "../scripts/train.py"
 
 
+rule compare_models:
+    input:
+        resamples=of_each_model("resamples.tsv"),
+        records=of_each_model("training.json"),
+        current=unless_current("compare-{task}", *map(OF_TASK.format, result_files.OF_TASK)),
+    output:
+        comparison_outputs(),
+        receipt="results/{dataset}/receipts/compare-{task}.json",
+    log:
+        "logs/compare_models/{dataset}/{task}.log",
+    benchmark:
+        "benchmarks/compare_models/{dataset}/{task}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        training=training_of,
+        settings=settings_of("compare-{task}"),
+    message:
+        "Comparing the models of {wildcards.task} with each other and with baselines"
+    script:
+        "../scripts/compare_models.py"
+
+
 rule trainings:
     input:
         trained_files,

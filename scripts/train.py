@@ -22,6 +22,7 @@ from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.records.sequences import read_shard_names
 from lucaflow.report.training import write_report
+from lucaflow.training.compared import write_resamples
 from lucaflow.training.job import Divided, Finished, forget_state, train_task
 from lucaflow.training.labelled import read_division
 from lucaflow.training.results import TrainingResult, write_curves, write_metrics, write_predictions
@@ -77,6 +78,7 @@ def write_tables(folder: Path, result: TrainingResult) -> None:
     write_metrics(folder / "metrics.tsv", result)
     write_curves(folder / "curves.tsv", result.records)
     write_predictions(folder / "predictions.csv", result)
+    write_resamples(folder / "resamples.tsv", result)
     write_report(result, folder / "report.html", snakemake.params.note)
 
 

@@ -34,6 +34,7 @@ def steps_of(dataset):
     if has_plan(dataset):
         yield "plan"
     yield from (f"train-{training.task}@{model.name}" for training in trainings for model in training.models)
+    yield from (f"compare-{training.task}" for training in trainings)
     yield from (f"predict-{task}" for task in dataset.tasks)
 
 
@@ -58,7 +59,7 @@ def results_without_report(wildcards):
         found += [f"{folder}/figures/{name}" for name in FIGURES[:1]]
         found += [f"{folder}/export/{name}" for name in result_files.exports_of(OPTIONS, config["export"])]
         found += csv_files(dataset)
-    return [*found, *trained_metrics()]
+    return [*found, *trained_metrics(), *compared_trainings()]
 
 
 def tables_of_records():

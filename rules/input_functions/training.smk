@@ -3,6 +3,7 @@
 from lucaflow.config import result_files
 
 TRAINING_FILES = result_files.FILES_OF_TRAINING
+OF_TASK = "results/{{dataset}}/training/{{task}}/{}"
 OF_TRAINED = "results/{{dataset}}/training/{{task}}/{{model}}/{}"
 
 
@@ -69,6 +70,38 @@ def trained_record(training, model):
 
 def trained_files(wildcards):
     return result_files.training_files(TRAININGS.values())
+
+
+def of_each_model(name):
+    """Return the input function for a file of each training of a task."""
+
+    def files(wildcards):
+        training = TRAININGS[wildcards.task]
+        settled = [is_settled(wildcards, f"train-{training.task}@{model.name}") for model in training.models]
+        folders = (
+            f"results/{training.dataset}/training/{training.task}/{model.name}" for model in training.models
+        )
+        return regardless_of_times([f"{folder}/{name}" for folder in folders], if_=all(settled))
+
+    return files
+
+
+def comparison_outputs():
+    """Return the outputs of the rule that compares the trained models of a task."""
+    table, picture, drawing = (
+        f"results/{{dataset}}/training/{{task}}/{name}" for name in result_files.OF_TASK
+    )
+    label = ("result", "{task}: comparison")
+    return [
+        table,
+        in_report(picture, "Training", "comparison_of_models", label, "{dataset}"),
+        drawing,
+    ]
+
+
+def compared_trainings():
+    """Return the tables that compare the trained models of each task."""
+    return [path for path in trained_files(None) if path.endswith("/comparison.tsv")]
 
 
 def trained_metrics():

@@ -22,7 +22,7 @@ CHAINS = (
         "numpy": "normalize plan_heads convert_checkpoint rules",
         "h5py": "export_hdf5 export_npy list_unused verify_results",
         "pandas pyarrow": "assemble export_table divide",
-        "matplotlib bokeh": "draw",
+        "matplotlib bokeh": "compare_models draw",
         "huggingface_hub requests tqdm": "fetch_checkpoint",
     },
     {

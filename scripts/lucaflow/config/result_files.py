@@ -21,7 +21,8 @@ _LARGEST_CSV = 100_000_000
 OF_EMBEDDINGS = ("embeddings.h5", "verified.json")
 # Of a training: once for the task, and for each model that embeds its dataset.
 OF_DIVISION = ("splits.tsv", "leakage.tsv")
-FILES_OF_TRAINING = ("metrics.tsv", "curves.tsv", "predictions.csv", "training.json", "report.html")
+OF_TASK = ("comparison.tsv", "comparison.png", "comparison.svg")
+FILES_OF_TRAINING = ("metrics.tsv", "curves.tsv", "predictions.csv", "resamples.tsv", "training.json", "report.html")
 
 
 class Training(Protocol):
@@ -150,7 +151,7 @@ def training_files(trainings: Iterable[Training]) -> list[str]:
     found = []
     for training in trainings:
         folder = f"results/{training.dataset}/training/{training.task}"
-        found += [f"{folder}/{name}" for name in OF_DIVISION]
+        found += [f"{folder}/{name}" for name in (*OF_DIVISION, *OF_TASK)]
         found += [f"{folder}/{model.name}/{name}" for model in training.models for name in FILES_OF_TRAINING]
     return found
 

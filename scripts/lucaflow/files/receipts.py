@@ -47,6 +47,7 @@ _FILES_OF_STEPS = {
         f"training/{{of}}/{name}" for name in ("splits.tsv", "leakage.tsv", "nearest.tsv", "division.json")
     ),
     "train": ("training/*",),
+    "compare": ("training/{of}/comparison.*",),
     "summary": (
         "summary.*",
         "overview.html",

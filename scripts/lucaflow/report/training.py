@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lucaflow.files.writing import write_text
+from lucaflow.report.model_scores import draw_scores
 from lucaflow.report.pages import facts, heading, paragraph, table, title_of_page, whole_page
-from lucaflow.report.trained_task import is_regression, models_of
+from lucaflow.report.trained_task import is_regression
 from lucaflow.report.training_figures import (
     as_image,
     draw_calibration,
     draw_classes_found,
     draw_curves,
-    draw_scores,
     draw_values,
 )  # fmt: skip
 from lucaflow.report.training_tables import (
@@ -106,7 +106,7 @@ def _test(result: TrainingResult) -> Iterator[str]:
         "positive where the model is better."
     )
     yield as_image(
-        draw_scores(result.test, result.metric, models_of(result)), f"{result.metric} of the model and the baselines"
+        draw_scores(result.test, result.metric, {result.model}), f"{result.metric} of the model and the baselines"
     )
     yield table(scores_table(result))
     if result.test.too_rare and any(metric in _MACRO for _, metric in result.test.values):

@@ -14,12 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lucaflow.downstream.evaluation import Comparison
-from lucaflow.report.colours import GREY, PALETTE, SINGLE, look_of, shortened
+from lucaflow.report.colours import GREY, PALETTE, SINGLE, look_of
 from lucaflow.report.figures import sample_rows
 from lucaflow.report.predictions import MOST_CLASSES, draw_confusion, draw_scatter
-from lucaflow.report.style import picture_bytes, plain
+from lucaflow.report.style import picture_bytes
 from lucaflow.training.results import TrainingResult
-from lucaflow.training.statistics import Scores
 
 _MOST_POINTS = 5_000
 _HEIGHT = 3.4
@@ -64,28 +63,6 @@ def draw_curves(result: TrainingResult) -> Figure:
 def _curve(axes: Axes, epochs: list[int], values: list[float], colour: int, name: str) -> None:
     marker = "o" if len(epochs) < 30 else ""
     axes.plot(epochs, values, color=PALETTE[colour], marker=marker, markersize=3, linewidth=1.3, label=name)
-
-
-def draw_scores(scores: Scores, metric: str, models: list[str], title: str = "") -> Figure:
-    """Draw a metric of models as points with their intervals, from top to bottom."""
-    figure = Figure(figsize=(7, 0.9 + 0.34 * len(models)))
-    axes = figure.subplots()
-    for place, name in enumerate(models):
-        value = scores.values[name, metric]
-        low, high = scores.interval(name, metric)
-        colour = SINGLE if place == 0 else "#666666"
-        if np.isfinite(low):
-            axes.plot([low, high], [place, place], color=colour, linewidth=2)
-        axes.plot([value], [place], color=colour, marker="o", linestyle="", markersize=6)
-    axes.set_yticks(range(len(models)), [plain(shortened(name)) for name in models])
-    axes.set_ylim(len(models) - 0.5, -0.5)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    bars = " (bars: 95 % intervals)" if scores.certainty != "none" else ""
-    axes.set_xlabel(f"{metric}{bars}")
-    if title:
-        axes.set_title(plain(title))
-    return figure
 
 
 def draw_classes_found(result: TrainingResult) -> Figure:

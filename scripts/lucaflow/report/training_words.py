@@ -14,6 +14,8 @@ from lucaflow.training.statistics import FEWEST_FOR_CERTAINTY, FEWEST_FOR_INTERV
 
 # Shares of test rows that resemble train from which on the page warns.
 _MUCH_LEAKAGE = 0.1
+# A loss of train above this share of the first one has hardly fallen.
+_LEAST_FALL = 0.95
 _MOST_NAMED = 10
 
 
@@ -87,7 +89,17 @@ def _evidence(difference: Difference, clusters: int) -> str:
 
 def warnings_of(result: TrainingResult) -> list[str]:
     """Return what a reader should know before using the model, a sentence or two each."""
-    found = (_constant, _baselines_that_win, _dev_far_from_test, _end, _missing_classes, _lengths, _leaks, _certainty)
+    found = (
+        _constant,
+        _baselines_that_win,
+        _dev_far_from_test,
+        _hardly_learnt,
+        _end,
+        _missing_classes,
+        _lengths,
+        _leaks,
+        _certainty,
+    )
     return [text for function in found for text in function(result)]
 
 
@@ -131,6 +143,17 @@ def _dev_far_from_test(result: TrainingResult) -> Iterator[str]:
         yield (
             f"Dev is far from test: the {result.metric} is {number(values[0])} on dev and {number(values[1])} on test, "
             "more apart than chance explains. The parts differ in kind, or the epoch was fitted to dev."
+        )
+
+
+def _hardly_learnt(result: TrainingResult) -> Iterator[str]:
+    """Warn if the loss of train stays where it was."""
+    first, *others = (record.train_loss for record in result.records)
+    lowest = min(others, default=-math.inf)
+    if first > 0 and lowest > _LEAST_FALL * first:
+        yield (
+            f"The loss of train fell from {number(first)} to {number(lowest)} only: the model has hardly learnt. Raise "
+            "learning_rate or num_train_epochs."
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from lucaflow.config.datasets import Dataset
 from lucaflow.config.step_settings import file_identity
 from lucaflow.training.requested import RequestedTraining
-from lucaflow.versions import DIVISION_VERSION, PREDICTION_VERSION, TRAINING_VERSION
+from lucaflow.versions import DIVISION_VERSION, PREDICTION_VERSION, SIDE_BY_SIDE_VERSION, TRAINING_VERSION
 
 
 def divide_settings(training: RequestedTraining) -> dict[str, Any]:
@@ -54,6 +54,12 @@ def predict_settings(
         **{name: config["heads"][name] for name in of_type},
         **({"embeddings": dict(embeddings)} if embeddings else {}),
     }
+
+
+def compare_settings(training: RequestedTraining) -> dict[str, Any]:
+    """Return the settings of the comparison of all trained models; it reads their scores."""
+    models = [model.name for model in training.models]
+    return {"algorithm": SIDE_BY_SIDE_VERSION, "models": models, "metric": training.primary}
 
 
 def fingerprint_of(training: RequestedTraining, model: str, checkpoint_sha256: str) -> str:

@@ -84,6 +84,8 @@ def test_each_warning(result):
     )
     assert "The first epoch was the best one" in warned(replace(good, kept=1))
     assert "The last of 4 epochs was the best one" in warned(replace(good, kept=4))
+    slow = [replace(record, train_loss=0.5 - record.epoch / 1000) for record in good.records]
+    assert "The loss of train fell from 0.499 to 0.496 only" in warned(replace(good, records=tuple(slow)))
     without = Comparison(np.zeros(9, dtype=int), np.arange(9) % 3, np.zeros(9), 0)
     assert "Test has no rows of <b>, gamma: nothing is known" in warned(replace(good, compared=without))
     assert "Test has 20 clusters: fewer than 30" in warned(replace(scored(result, 0.9, 0.6, 20), kept=2))
