@@ -19,7 +19,7 @@ from lucaflow.records.metadata import MetadataFile
 from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.records.seq_types import SEQ_TYPES
-from lucaflow.records.task_folders import LABEL_COLUMN, is_task_folder
+from lucaflow.records.task_folders import LABEL_COLUMN, SPLIT_COLUMN, is_task_folder
 from lucaflow.schemas import expanded, nearest, unknown_keys, violations, with_defaults
 
 # Names that LucaFlow uses in results/.
@@ -227,7 +227,7 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         is_embedded=bool(config["embedding"]["outputs"]) and row["kind"] != "pair",
         made_elsewhere=_made_elsewhere(row, config["heads"]["embeddings"]),
         reference=row.get("reference"),
-        split_column=row.get("split_column"),
+        split_column=row.get("split_column", SPLIT_COLUMN if is_task_folder(path) else None),
         group_column=row.get("group_column"),
     )
 

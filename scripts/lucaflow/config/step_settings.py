@@ -21,7 +21,7 @@ from lucaflow.errors import CheckpointError, InputError
 from lucaflow.files.checksums import sha256_of
 from lucaflow.records.outcomes import NO_REQUIREMENTS
 from lucaflow.records.readers import is_plain_fasta
-from lucaflow.records.task_folders import files_of, is_task_folder, why_unusable_source
+from lucaflow.records.task_folders import files_read, is_task_folder, why_unusable_source
 from lucaflow.versions import (
     COMPARISON_VERSION,
     CONVERSION_VERSION,
@@ -50,7 +50,7 @@ def file_identity(path: Path) -> dict[str, Any]:
     if reason := why_unusable_source(path):
         return {"unreadable": reason}
     if is_task_folder(path):
-        return {"files": {file.relative_to(path).as_posix(): file_identity(file) for _, file in files_of(path)}}
+        return {"files": {file.relative_to(path).as_posix(): file_identity(file) for file in files_read(path)}}
     try:
         state = path.stat()
         if state.st_size > LARGEST_HASHED_FILE:

@@ -1,13 +1,16 @@
 """Is a dataset a folder of LucaOneTasks, and which records are in it?
 
 Such a folder holds `train`, `dev` and `test`, with CSV or TSV files in each. Their records are read as those of one
-table, whose column `split` says the part. Lines are counted on from file to file.
+table, whose column `split` says the part. Lines are counted on from file to file. Labels are numbers of classes there,
+which label.txt names; where it is, the records have these names.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +24,15 @@ from lucaflow.records.raw_records import LONGEST_RECORD, Columns, RawRecord
 from lucaflow.records.seq_types import SEQ_TYPES
 
 PARTS = ("train", "dev", "test")
-LABEL_COLUMN, SPLIT_COLUMN = "label", "split"
+LABEL_COLUMN, SPLIT_COLUMN, CLASSES = "label", "split", "label.txt"
 # Indices of the id, the type, the sequence and the label by the number of columns, where names do not tell.
 _POSITIONS: dict[int, tuple[int, int | None, int, int]] = {3: (0, None, 1, 2), 4: (0, 1, 2, 3), 6: (0, 1, 2, 5)}
 _NAMES, _TYPE = ("seqid", "seq", "label"), "seqtype"
 _ENDINGS = (".csv", ".tsv")
+# Of a regression, label.txt has a single line at most.
+_FEWEST_CLASSES = 2
+_NO_LABEL = "-100"
+_NUMBER, _LIST = re.compile(r"0|[1-9]\d*"), re.compile(r"\[\s*(\d+\s*(,\s*\d+\s*)*,?)?\s*\]")
 
 ReadTable = Callable[[Path, Columns, FoundColumns], Iterator[RawRecord]]
 
@@ -55,12 +62,18 @@ def files_of(folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
+def files_read(folder: Path) -> list[Path]:
+    """Return all files that the records of a folder depend on."""
+    names = folder / CLASSES
+    return [*(path for _, path in files_of(folder)), *([names] if names.is_file() else [])]
+
+
 def why_unusable_source(path: Path) -> str:
     """Return why a dataset's file, or a file of its folder, cannot be read; an empty text if all can."""
     if not is_task_folder(path):
         return why_unusable(path)
     try:
-        faults = ((file, why_unusable(file)) for _, file in files_of(path))
+        faults = ((file, why_unusable(file)) for file in files_read(path))
         return next((f"{file.relative_to(path)}: {fault}" for file, fault in faults if fault), "")
     except InputError as error:
         return str(error).removeprefix(f"{shown(path)}: ").rstrip(".")
@@ -72,7 +85,7 @@ def size_of_source(path: Path) -> int:
     """Return the bytes of a dataset's file, or of the files of its folder; 0 if one of them cannot be read."""
     if why_unusable_source(path):
         return 0
-    paths = [file for _, file in files_of(path)] if is_task_folder(path) else [path]
+    paths = files_read(path) if is_task_folder(path) else [path]
     return sum(each.stat().st_size for each in paths)
 
 
@@ -88,13 +101,14 @@ def read_folder(
     if found is not None and not columns.pairs:
         found.names, found.has_labels = [SPLIT_COLUMN], True
     before, pairs = 0, 0
+    names = class_names_of(folder)
     for part, path in files_of(folder):
         known, type_name = _columns_of_file(path, columns)
         further, last = FoundColumns(), 0
         note(f"lines of {path.relative_to(folder)} are counted from {before + 1} on")
         for raw in read(path, known, further):
             last = int(raw.pair or 0)
-            record = raw._replace(line=raw.line + before, cells=())
+            record = raw._replace(line=raw.line + before, cells=(), label=named(raw.label, names))
             if columns.pairs:
                 yield record._replace(pair=str(pairs + last))
                 continue
@@ -102,6 +116,38 @@ def read_folder(
             yield record._replace(fault=fault, cells=(part,) if found is not None else ())
         before += _lines_of(path)
         pairs += last
+
+
+def class_names_of(folder: Path) -> tuple[str, ...]:
+    """Return the names of the classes in the order of their numbers, those of label.txt; none where it is missing."""
+    path = folder / CLASSES
+    if not path.is_file():
+        return ()
+    with open_text(path) as handle:
+        names = [line.strip() for line in handle if line.strip()]
+    return tuple(names[1:] if names and names[0] == LABEL_COLUMN else names)
+
+
+def named(label: str, names: Sequence[str]) -> str:
+    """Return a label of LucaOneTasks with names in place of the numbers of classes.
+
+    Several classes become a JSON list; what is no number of a class stays, such as the value of a regression.
+
+    >>> named("1", ["in", "out"]), named("[0, 1]", ["in", "out"]), named("-100", ["in", "out"]), named("0.5", [])
+    ('out', '["in", "out"]', '', '0.5')
+    """
+    if len(names) < _FEWEST_CLASSES:
+        return label
+    if label.strip() == _NO_LABEL:
+        return ""
+    if _NUMBER.fullmatch(label.strip()):
+        return names[int(label)] if int(label) < len(names) else label
+    if not _LIST.fullmatch(label.strip()):
+        return label
+    numbers = [int(number) for number in re.findall(r"\d+", label)]
+    if any(number >= len(names) for number in numbers):
+        return label
+    return json.dumps([names[number] for number in numbers], ensure_ascii=False)
 
 
 def _refuse_columns(folder: Path, columns: Columns) -> None:

@@ -7,7 +7,7 @@ from lucaflow.errors import InputError
 from lucaflow.records.further_columns import FoundColumns
 from lucaflow.records.raw_records import Columns
 from lucaflow.records.readers import is_fasta, is_plain_fasta, read_records
-from lucaflow.records.task_folders import size_of_source, why_unusable_source
+from lucaflow.records.task_folders import named, size_of_source, why_unusable_source
 
 HEADER = "seq_id,seq_type,seq,label\n"
 
@@ -41,11 +41,11 @@ def read(folder, columns=None):
 def test_the_parts_are_read_as_one_table(folder):
     rows, notes = read(folder)
     assert rows == [
-        (2, "p1", "MKV", "0", "train", ""),
-        (3, "p2", "MKVL", "1", "train", ""),
-        (5, "p3", "MKW", "0", "train", ""),
-        (7, "p4", "MKY", "1", "dev", ""),
-        (9, "p5", "MKC", "1", "test", ""),
+        (2, "p1", "MKV", "in", "train", ""),
+        (3, "p2", "MKVL", "out", "train", ""),
+        (5, "p3", "MKW", "in", "train", ""),
+        (7, "p4", "MKY", "out", "dev", ""),
+        (9, "p5", "MKC", "out", "test", ""),
     ]
     assert "lines of test/test.csv are counted from 8 on" in notes
     assert not is_fasta(folder) and not is_plain_fasta(folder)
@@ -55,13 +55,13 @@ def test_the_parts_are_read_as_one_table(folder):
 @pytest.mark.parametrize(
     ("text", "row"),
     [
-        ("a,b,c\np4,MKY,1\n", ("p4", "MKY", "1", "dev", "")),
-        ("a,b,c,d,e,f\np4,prot,MKY,v.pt,m.pt,1\n", ("p4", "MKY", "1", "dev", "")),
-        ("id,kind,residues,y\np4,prot,MKY,1\n", ("p4", "MKY", "1", "dev", "")),
-        ("label,seq_id,seq\n1,p4,MKY\n", ("p4", "MKY", "1", "dev", "")),
+        ("a,b,c\np4,MKY,1\n", ("p4", "MKY", "out", "dev", "")),
+        ("a,b,c,d,e,f\np4,prot,MKY,v.pt,m.pt,1\n", ("p4", "MKY", "out", "dev", "")),
+        ("id,kind,residues,y\np4,prot,MKY,1\n", ("p4", "MKY", "out", "dev", "")),
+        ("label,seq_id,seq\n1,p4,MKY\n", ("p4", "MKY", "out", "dev", "")),
         (
             f"{HEADER}p4,gene,ACG,1\n",
-            ("p4", "ACG", "1", "dev",
+            ("p4", "ACG", "out", "dev",
              "seq_type is 'gene', but that of the dataset is prot; divide the dataset by types"),
         ),
     ],
@@ -70,6 +70,20 @@ def test_columns_are_known_by_name_or_by_position(folder, text, row):
     (folder / "dev/dev.csv").write_text(text, encoding="utf-8")
     rows, _ = read(folder)
     assert rows[3][1:] == row
+
+
+@pytest.mark.parametrize(
+    ("label", "found"),
+    [("2", "2"), ("[1,0]", '["out", "in"]'), ("[]", "[]"), ("[0,7]", "[0,7]"), ("0110", "0110"), ("1.0", "1.0")],
+)
+def test_what_is_no_number_of_a_class_stays(label, found):
+    assert named(label, ("in", "out")) == found
+
+
+def test_without_names_of_classes_labels_stay(folder):
+    (folder / "label.txt").unlink()
+    rows, _ = read(folder)
+    assert [row[3] for row in rows] == ["0", "1", "0", "1", "1"]
 
 
 def test_pairs(folder):
@@ -97,10 +111,8 @@ def test_what_is_refused(folder):
 
 def test_a_folder_is_known_by_its_files(folder):
     before = file_identity(folder)
-    assert list(before["files"]) == ["train/a.csv", "train/b.csv", "dev/dev.csv", "test/test.csv"]
-    file_identity.cache_clear()
-    (folder / "label.txt").write_text("label\nx\ny\n", encoding="utf-8")
-    assert file_identity(folder) == before
-    file_identity.cache_clear()
-    (folder / "dev/dev.csv").write_text(f"{HEADER}p4,prot,MKYY,1\n", encoding="utf-8")
-    assert file_identity(folder) != before
+    assert list(before["files"]) == ["train/a.csv", "train/b.csv", "dev/dev.csv", "test/test.csv", "label.txt"]
+    for name, text in (("train/notes.txt", "new"), ("label.txt", "label\nx\ny\n")):
+        file_identity.cache_clear()
+        (folder / name).write_text(text, encoding="utf-8")
+        assert (file_identity(folder) == before) == (name == "train/notes.txt")
