@@ -14,6 +14,7 @@ from lucaflow import __version__
 from lucaflow.downstream.models import locate_head
 from lucaflow.downstream.prediction import sources_of
 from lucaflow.downstream.required_embeddings import OwnEmbeddings, Plan
+from lucaflow.embedding.estimate import assumed_speed
 from lucaflow.engine.devices import resolve_device
 from lucaflow.engine.gpus import take_gpu
 from lucaflow.engine.options import EmbeddingOptions
@@ -23,8 +24,9 @@ from lucaflow.logs import reporting_to
 from lucaflow.records.sequences import read_shard_names
 from lucaflow.report.training import write_report
 from lucaflow.training.compared import write_resamples
+from lucaflow.training.estimate import estimate_training, rows_of
 from lucaflow.training.job import Divided, Finished, forget_state, train_task
-from lucaflow.training.labelled import read_division
+from lucaflow.training.labelled import ordered_classes, read_division
 from lucaflow.training.results import TrainingResult, write_curves, write_metrics, write_predictions
 from lucaflow.training.stored import StoredEmbeddings
 from lucaflow.training.written_head import convert_written, write_head
@@ -41,6 +43,7 @@ def main(folder: Path) -> list[Path]:
     training, model = snakemake.params.training, snakemake.wildcards.model
     device = take_gpu(resolve_device(snakemake.config["compute"]["device"], "float32"))
     divided = read_divided()
+    say_estimate(divided, device.type)
     used = divided.split.rows("train"), divided.split.rows("dev"), divided.split.rows("test")
     digests = {
         divided.rows.sequences[side].digest for part in used for side in divided.rows.sides[part].ravel().tolist()
@@ -54,6 +57,17 @@ def main(folder: Path) -> list[Path]:
     files, network_sha256 = write_model(folder, finished)
     write_json(folder / "training.json", described(finished, network_sha256))
     return files
+
+
+def say_estimate(divided: Divided, device: str) -> None:
+    """Log how long the training will take, and how much memory, before it starts."""
+    training = snakemake.params.training
+    outputs = len(ordered_classes(divided.rows, divided.split, training.options))
+    speed = assumed_speed(device, "float32", snakemake.threads)
+    expected = estimate_training(
+        rows_of(divided.rows, divided.split), training.options, snakemake.params.width, max(1, outputs), speed
+    )
+    logger.info("%s on %s: %s", training.task, snakemake.wildcards.model, expected.describe())
 
 
 def read_divided() -> Divided:
