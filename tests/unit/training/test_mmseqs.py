@@ -34,6 +34,19 @@ def test_relatives_are_found_with_their_identity(mmseqs, tmp_path):
     assert mmseqs.version()
 
 
+def test_relatives_with_insertions_are_found_by_what_their_alignment_covers(mmseqs, tmp_path):
+    """MMseqs2 asked for the coverage itself finds none of these."""
+    ancestors = unrelated(10, 360, 7)
+    insertions = unrelated(40, 25, 8)
+    longer = []
+    for number, ancestor in enumerate(ancestors):
+        parts = [relative(ancestor, 0.5, number)[start : start + 60] for start in range(0, 360, 60)]
+        inserted = [*insertions[4 * number : 4 * number + 4], "", ""]
+        longer.append("".join(part + more for part, more in zip(parts, inserted, strict=True)))
+    found = mmseqs.search([*map(sequence, ancestors)], [*map(sequence, longer)], tmp_path / "x", 0.3, 0.8)
+    assert found.query.tolist() == found.target.tolist() == list(range(10))
+
+
 @pytest.mark.parametrize("exhaustive", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_hits_do_not_depend_on_the_number_of_threads(mmseqs, tmp_path, monkeypatch, exhaustive):
     if not exhaustive:
