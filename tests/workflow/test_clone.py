@@ -45,6 +45,7 @@ ELSEWHERE = {
     "python3 -m pip install /path/to/LucaFlow": "test_reading.py",
     ".venv/bin/snakemake --profile profiles/slurm --configfile my.yaml": "test_slurm.py",
     "docs/workflows.md": "test_module.py",
+    "docs/training.md": "test_training_page.py",
 }
 
 

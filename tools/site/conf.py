@@ -18,6 +18,7 @@ PARTS = {
     "Guides": {
         "Which model": "docs/checkpoints",
         "Predictions": "docs/predictions",
+        "Train your own": "docs/training",
         "Neighbours": "docs/neighbours",
         "Long sequences": "docs/windows",
         "On a cluster": "docs/cluster",

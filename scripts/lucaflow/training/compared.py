@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lucaflow.errors import DAMAGE, StoreError, damage
-from lucaflow.files.writing import write_table
+from lucaflow.files.writing import write_text
 from lucaflow.training.statistics import Scores
 
 if TYPE_CHECKING:  # it loads torch, which comparing needs not
@@ -36,7 +36,9 @@ def write_resamples(path: Path, result: TrainingResult) -> None:
     about = [(*key, scores.values[key], scores.rows, scores.clusters) for key in keys]
     drawn = np.stack([scores.drawn[key] for key in keys])  # (models and metrics, R)
     numbered = pd.DataFrame(drawn, columns=[f"resample_{number}" for number in range(1, drawn.shape[1] + 1)])
-    write_table(path, pd.concat([pd.DataFrame(about, columns=_ABOUT), numbered], axis=1))
+    table = pd.concat([pd.DataFrame(about, columns=_ABOUT), numbered], axis=1)
+    # With all digits, so that intervals are those of metrics.tsv.
+    write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.17g"))
 
 
 def read_resamples(path: Path) -> Scores:

@@ -29,7 +29,7 @@ def test_what_is_written_is_read_and_its_intervals_are_the_same(result, tmp_path
     assert list(found.values) == list(result.test.values)
     assert (found.rows, found.clusters, found.certainty) == (40, 40, "reliable")
     for key in found.values:
-        assert found.interval(*key) == pytest.approx(result.test.interval(*key), nan_ok=True)
+        assert np.array_equal(found.interval(*key), result.test.interval(*key), equal_nan=True)
     (tmp_path / "resamples.tsv").write_text("model\n", encoding="utf-8")
     with pytest.raises(StoreError, match=r"resamples.tsv is damaged"):
         read_resamples(tmp_path / "resamples.tsv")
