@@ -12,18 +12,22 @@ from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import replacing, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.neighbours.comparison import compare_labels
-from lucaflow.neighbours.datasets import Files, search_dataset
-from lucaflow.neighbours.tables import write_labels, write_neighbours, write_tsv
+from lucaflow.neighbours.datasets import Files, Searched, search_dataset
+from lucaflow.neighbours.groups import Groups, group
+from lucaflow.neighbours.search import unit_vectors
+from lucaflow.neighbours.tables import write_groups, write_labels, write_neighbours, write_tsv
 from lucaflow.report.columns import MOST_NUMBERED_LABELS, Numbers, column_of
-from lucaflow.report.figures import draw_contacts, draw_lengths
+from lucaflow.report.figures import draw_contacts, draw_lengths, number_shown, sample_rows
 from lucaflow.report.map_page import draw_html
 from lucaflow.report.maps import draw_picture, make_map
 from lucaflow.report.pages import page
-from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5
+from lucaflow.report.similarity import MOST_SEQUENCES, draw_similarity
+from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5, read_rows
 
 logger = logging.getLogger("lucaflow")
 
-TABLES = ("neighbours.tsv", "transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html")
+TABLES = ("neighbours.tsv", "groups.tsv", "transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html")
+PICTURES = ("figures/similarity.png", "figures/similarity.svg")
 PROJECTIONS = {"map": "components", "tsne": "tsne"}
 READ = ("embeddings", "records", "labels", "columns", "sequences", "reference")
 
@@ -43,8 +47,8 @@ def main() -> None:
         draw_lengths(lengths_of(embeddings), dataset, figures["lengths.png"])
     if "contacts.png" in figures:
         draw_contacts(embeddings, figures["contacts.png"])
-    for name in TABLES:
-        if name not in figures:
+    for name in (*TABLES, *PICTURES):
+        if Path(name).name not in figures:
             # Of an earlier run, with other settings.
             embeddings.with_name(name).unlink(missing_ok=True)
     if "neighbours.tsv" in figures:
@@ -58,7 +62,10 @@ def list_neighbours(outputs: Mapping[str, Path]) -> None:
     other = Files(*map(Path, snakemake.input.reference)) if snakemake.input.reference else None
     found = search_dataset(own, settings["neighbours"]["vector"], settings["neighbours"]["k"], other)
     write_neighbours(found, outputs["neighbours.tsv"])
-    if own.sequences is None:
+    groups = groups_of(found)
+    write_groups(found.dataset, groups, outputs["groups.tsv"])
+    draw_similarities(found, outputs["similarity.png"])
+    if "transferred_labels.tsv" not in outputs:
         return
     label = column_of("label", found.reference.labels, MOST_NUMBERED_LABELS)
     of_reference = (other or own).sequences or own.sequences
@@ -70,6 +77,27 @@ def list_neighbours(outputs: Mapping[str, Path]) -> None:
     title = f"{dataset} ({model}): labels of nearest neighbours"
     write_text(outputs["neighbours.metrics.html"], page(compared.metrics, title, compared.sentences))
     logger.info("%s: %s", dataset, " ".join(compared.sentences))
+
+
+def groups_of(found: Searched) -> Groups | None:
+    """Return the groups of a dataset's sequences; None if there are too many for the time of this job."""
+    if found.vectors is None:
+        return None
+    groups = group(unit_vectors(found.vectors, found.vectors.mean(0, dtype=np.float64)))
+    logger.info("%s: %s", snakemake.wildcards.dataset, groups.sentence())
+    return groups
+
+
+def draw_similarities(found: Searched, path: Path) -> None:
+    """Draw how similar the distinct sequences of a dataset are to each other, some hundred of them."""
+    vector, model = snakemake.params.settings["neighbours"]["vector"], snakemake.wildcards.model
+    dataset, names = found.dataset, np.array([*found.dataset.names, ""], dtype=object)
+    with open_hdf5(Path(snakemake.input.embeddings), EMBEDDINGS_FORMAT) as file:
+        rows = sample_rows(len(file[vector]), MOST_SEQUENCES)
+        units = unit_vectors(read_rows(file[vector], rows), found.centre)
+    details = f"similarity of {vector} embeddings by {model} · {number_shown(len(rows), len(dataset.digests))}"
+    ids, labels = dataset.ids[dataset.first[rows]], names[dataset.codes[rows]]
+    draw_similarity(units, ids, labels, snakemake.wildcards.dataset, details, path)
 
 
 def first_of(paths: str | list[str]) -> Path | None:

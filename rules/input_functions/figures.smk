@@ -37,14 +37,15 @@ def neighbour_tables(labelled):
 
 def neighbour_output(name):
     path = f"results/{{dataset}}/{{model}}/{name}"
-    if not name.endswith(".html"):
-        return path
-    return in_report(path, "Maps", "neighbours", ("dataset", "{dataset} ({model})"), "neighbours")
+    label = "dataset", "{dataset} ({model})"
+    if name.endswith(".html"):
+        return in_report(path, "Maps", "neighbours", label, "neighbours")
+    return in_report(path, "Maps", "similarity", label, "similarity") if name.endswith(".png") else path
 
 
 def compared_sequences(wildcards):
-    """Return the distinct sequences of a dataset whose neighbours have labels: sequence searches are compared with them."""
-    if not dataset_of(wildcards).neighbours_have_labels or not neighbour_outputs(labelled=True):
+    """Return the distinct sequences of a dataset whose neighbours are listed."""
+    if not neighbour_tables(labelled=False):
         return []
     return result_of("normalize", "results/{dataset}/sequences/distinct.fasta")(wildcards)
 

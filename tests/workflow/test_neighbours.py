@@ -54,7 +54,13 @@ def test_neighbours_in_a_reference_and_what_runs_again(two):
     assert set(found["neighbour"]) <= set(KNOWN)
     assert "m1_0" not in set(found.loc[found["id"] == "copy", "neighbour"]), "its sequence is the same"
     assert set(found["neighbour_label"]) == set(KINDS)
+    assert table(two, "known", "groups.tsv").columns.tolist() == ["id", "group", "membership", "stability"]
+    assert two.result("mine", "figures/similarity.svg").is_file()
     labels = table(two, "mine", "transferred_labels.tsv").set_index("id")
+    overview = pd.read_csv(two.directory / "results/mine/overview.tsv", sep="\t", dtype=str, keep_default_na=False)
+    assert set(overview["suggested_label"]) <= set(KINDS)
+    assert set(overview["best_hit_label"]) <= {*KINDS, ""}
+    assert "group" in overview
     assert labels.loc["copy", "label"] in KINDS
     assert (labels["label_given"] == "").all()
     metrics = two.result("mine", "neighbours.metrics.html").read_text()

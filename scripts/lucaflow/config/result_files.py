@@ -86,12 +86,13 @@ def neighbour_files(options: EmbeddingOptions, neighbours: Mapping[str, Any], la
     labelled: whether the dataset in which they are searched has labels.
 
     >>> neighbour_files(EmbeddingOptions(), {"k": "auto", "vector": "mean"}, labelled=False)
-    ['neighbours.tsv']
+    ['neighbours.tsv', 'groups.tsv', 'figures/similarity.png', 'figures/similarity.svg']
     """
     if not neighbours["k"] or neighbours["vector"] not in options.outputs:
         return []
     of_labels = ["transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html"]
-    return ["neighbours.tsv", *of_labels * labelled]
+    pictures = [f"figures/similarity.{suffix}" for suffix in ("png", "svg")]
+    return ["neighbours.tsv", "groups.tsv", *pictures, *of_labels * labelled]
 
 
 def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:

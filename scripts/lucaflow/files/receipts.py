@@ -37,7 +37,7 @@ _FILES_OF_STEPS = {
     "convert": ("checkpoint.json", "model.safetensors", "language_model_head.safetensors"),
     "normalize": ("records.tsv", "metadata.problems.tsv", "sequences/*"),
     "assemble": ("{of}/embeddings.h5", "{of}/verified.json"),
-    "draw": ("{of}/figures/*", "{of}/neighbours.*", "{of}/transferred_labels.tsv"),
+    "draw": ("{of}/figures/*", "{of}/neighbours.*", "{of}/transferred_labels.tsv", "{of}/groups.tsv"),
     "precisions": ("{of}/figures/precisions.*",),
     "stitchings": ("{of}/figures/stitchings.*",),
     "export": ("*/export/*",),

@@ -89,6 +89,7 @@ class Searched:
     reference: the dataset itself, if no other is searched; neighbours: (U, k) rows of the reference; centre: (H,) the
     mean of the reference's vectors. Labelled sequences of the reference are left out one by one, at most 20,000:
     left_out: (E,) their rows, ascending, left_out_vectors: (E, H), left_out_neighbours: (E, k) rows of the reference.
+    vectors: (U, H) of the dataset, None of more than 20,000 or without neighbours.
     """
 
     dataset: Labelled
@@ -98,6 +99,7 @@ class Searched:
     left_out: np.ndarray
     left_out_vectors: np.ndarray
     left_out_neighbours: Neighbours
+    vectors: np.ndarray | None = None
 
     @property
     def is_own(self) -> bool:
@@ -124,19 +126,23 @@ def search_dataset(files: Files, vector: str, k: int | Literal["auto"], referenc
             found = nearest(vectors, number)
             rows, chosen = _left_out(dataset, vectors, number)
             again = Neighbours(found.rows[rows], found.similarity[rows])
-            return Searched(dataset, dataset, found, mean_of(vectors), rows, chosen, again)
+            return Searched(dataset, dataset, found, mean_of(vectors), rows, chosen, again, _kept(vectors, number))
         with Embeddings(reference.embeddings) as other:
             among, searched = other.file[vector], Labelled.read(other, reference)
             found = nearest(vectors, number, among, searched.rows_of(dataset.digests))
             rows, chosen = _left_out(searched, among, number)
             again = nearest(chosen, number, among, rows)
-            return Searched(dataset, searched, found, mean_of(among), rows, chosen, again)
+            return Searched(dataset, searched, found, mean_of(among), rows, chosen, again, _kept(vectors, number))
 
 
 def _left_out(reference: Labelled, vectors: h5py.Dataset, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows (E,) of labelled sequences of a reference, and their vectors (E, H)."""
     rows = _spread(np.flatnonzero(reference.codes >= 0), MOST_LEFT_OUT if k else 0)
     return rows, read_rows(vectors, rows) if len(rows) else vectors[:0]
+
+
+def _kept(vectors: h5py.Dataset, k: int) -> np.ndarray | None:
+    return vectors[:] if k and len(vectors) <= MOST_BY_DEFAULT else None
 
 
 def _spread(rows: np.ndarray, most: int) -> np.ndarray:

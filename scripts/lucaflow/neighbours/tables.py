@@ -11,9 +11,11 @@ import pandas as pd
 from lucaflow.files.writing import replacing
 from lucaflow.neighbours.comparison import Suggested
 from lucaflow.neighbours.datasets import Labelled, Searched
+from lucaflow.neighbours.groups import Groups
 from lucaflow.neighbours.sequence_search import BestHits
 
 COLUMNS = ("id", "rank", "neighbour", "similarity", "label", "neighbour_label")
+GROUP_COLUMNS = ("id", "group", "membership", "stability")
 TRANSFERRED_COLUMNS = (
     "id", "label", "similarity", "votes", "precision_at_similarity", "label_given",
     "best_hit", "best_hit_identity", "best_hit_label",
@@ -50,6 +52,21 @@ def _parts_of(searched: Searched) -> Iterator[pd.DataFrame]:
             "neighbour_label": of_sequences[rows],
         }
         yield pd.DataFrame(columns)[rows >= 0]
+
+
+def write_groups(dataset: Labelled, groups: Groups | None, path: Path) -> None:
+    """Write the group of each record; no rows without groups."""
+    columns = {}
+    if groups is not None:
+        number = groups.number[dataset.sequence]
+        columns = {
+            "id": dataset.ids,
+            "group": groups.names()[dataset.sequence],
+            "membership": np.where(number < 0, np.nan, groups.membership[dataset.sequence]),
+            "stability": np.append(groups.stability, np.nan)[number],
+        }
+    with replacing(path) as temporary:
+        write_tsv(pd.DataFrame(columns, columns=list(GROUP_COLUMNS)), temporary)
 
 
 def write_labels(searched: Searched, suggested: Suggested | None, path: Path) -> None:

@@ -11,6 +11,7 @@ from lucaflow.report.all_records import Source, rows_of, sources_of_records, wri
 # The columns of a model's tables that the overview takes, and their names there.
 OF_MODELS: Mapping[str, Mapping[str, str]] = {
     "neighbours.tsv": {"neighbour": "nearest_neighbour", "similarity": "similarity"},
+    "groups.tsv": {"group": "group"},
     "transferred_labels.tsv": {"label": "suggested_label", "precision_at_similarity": "suggested_label_precision"},
 }
 COMPARED = "neighbours.metrics.tsv"
