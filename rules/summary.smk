@@ -13,6 +13,7 @@ rule summarise:
         counts=once_all_are_current(count_files),
         verified=once_all_are_current(verified_files),
         predicted=once_all_are_current(prediction_reports),
+        metrics=once_all_are_current(neighbour_metrics),
         others=once_all_are_current(results_without_report),
         current=unless_summarised,
     output:

@@ -13,8 +13,9 @@ from lucaflow.files.receipts import as_list, receipt_path, recorded_settings, re
 from lucaflow.files.writing import write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.records.counts import Counts
+from lucaflow.report.citations import LUCAONE, citations
 from lucaflow.report.completeness import require_complete
-from lucaflow.report.overview import overview
+from lucaflow.report.overview import overview, read_agreement
 from lucaflow.report.overview_tables import tables_of, write_overview_of
 from lucaflow.report.pages import page
 from lucaflow.report.provenance import page_of_run
@@ -40,9 +41,15 @@ def main() -> None:
     models = {path.parent.name for paths in verified.values() for path in paths}
     # Those of embeddings that were made elsewhere computed nothing in this run.
     models |= {about["model"] for about in predictions if "embeddings" not in about}
-    shows = first_picture(verified, predicted)
-    write_text(Path(snakemake.output.overview), overview(table.parents[1], counts, sorted(models), predictions, shows))
-    write_runs(predictions)
+    records = [read_record(Path(folder)) for folder in snakemake.params.checkpoints]
+    families = {model_of(record).name: record["family"] for record in records}
+    # Downstream models read LucaOne's embeddings alone.
+    cited = citations({model: families.get(model, LUCAONE) for model in models})
+    labels = [row for path in map(Path, snakemake.input.metrics) for row in read_agreement(path)]
+    shown = first_pictures(verified, predicted)
+    page_of_key_figures = overview(table.parents[1], counts, sorted(models), predictions, *shown, labels, cited)
+    write_text(Path(snakemake.output.overview), page_of_key_figures)
+    write_runs(predictions, records)
     write_tables_of_records(table.parent)
     write_text(Path(snakemake.output.sums), as_list(table.parent, counts))
 
@@ -55,25 +62,31 @@ def write_tables_of_records(results: Path) -> None:
         write_overview_of(results / dataset, tables)
 
 
-def first_picture(verified: Mapping[str, Sequence[Path]], predicted: Sequence[Path]) -> tuple[Path, str] | None:
-    """Return a map of the first dataset that has one, else a figure of predictions, and its words; or None."""
-    maps = {dataset: paths[0].parent / "figures/map.png" for dataset, paths in verified.items()}
-    for dataset, path in maps.items():
-        if path.is_file():
-            return path, f"Map of {dataset}: each point is a sequence, near those with similar embeddings."
+def first_pictures(verified: Mapping[str, Sequence[Path]], predicted: Sequence[Path]) -> tuple[list[Path], str]:
+    """Return the maps of the first dataset that has some, by each model, else a figure of predictions; and words."""
+    for dataset, paths in verified.items():
+        maps = [path.parent / "figures/map.png" for path in paths]
+        there = [path for path in maps if path.is_file()]
+        if there:
+            models = ", ".join(path.parents[1].name for path in there)
+            of_models = f" by {models}" if len(there) > 1 else ""
+            return there, f"Map of {dataset}{of_models}: each point is a sequence, near those with similar embeddings."
     for path in predicted:
         if path.with_suffix(".png").is_file():
-            return path.with_suffix(".png"), f"Predictions of {path.stem} for {path.parents[1].name}."
-    return None
+            return [path.with_suffix(".png")], f"Predictions of {path.stem} for {path.parents[1].name}."
+    return [], ""
 
 
-def write_runs(predictions: Sequence[Mapping[str, Any]]) -> None:
-    """Write run.yaml and its page for each dataset: the configuration, versions and checksums of its results."""
-    records = [read_record(Path(folder)) for folder in snakemake.params.checkpoints]
-    by_model = {
-        Model(record["llm_version"], record["llm_step"]).name: {name: record[name] for name in OF_CHECKPOINT}
-        for record in records
-    }
+def model_of(record: Mapping[str, Any]) -> Model:
+    return Model(record["llm_version"], record["llm_step"])
+
+
+def write_runs(predictions: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> None:
+    """Write run.yaml and its page for each dataset: the configuration, versions and checksums of its results.
+
+    records: of the checkpoints that embed the datasets.
+    """
+    by_model = {model_of(record).name: {name: record[name] for name in OF_CHECKPOINT} for record in records}
     for path, html in zip(map(Path, snakemake.output.runs), map(Path, snakemake.output.pages), strict=True):
         dataset = path.parent.name
         run = dict(snakemake.params.settings["runs"][dataset])
@@ -90,5 +103,5 @@ def write_runs(predictions: Sequence[Mapping[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]), recording_step(snakemake, "counts", "verified", "predicted"):
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, "counts", "verified", "predicted", "metrics"):
         main()

@@ -28,10 +28,10 @@ def figure_output(name):
 
 def neighbour_outputs(labelled):
     """Return the outputs of the rule that draws, which lists neighbours too."""
-    return [neighbour_output(name) for name in neighbour_tables(labelled)]
+    return [neighbour_output(name) for name in neighbour_names(labelled)]
 
 
-def neighbour_tables(labelled):
+def neighbour_names(labelled):
     return result_files.neighbour_files(OPTIONS, config["neighbours"], labelled)
 
 
@@ -45,7 +45,7 @@ def neighbour_output(name):
 
 def compared_sequences(wildcards):
     """Return the distinct sequences of a dataset whose neighbours are listed."""
-    if not neighbour_tables(labelled=False):
+    if not neighbour_names(labelled=False):
         return []
     return result_of("normalize", "results/{dataset}/sequences/distinct.fasta")(wildcards)
 

@@ -46,6 +46,15 @@ def prediction_reports(wildcards):
     return result_files.prediction_reports(DATASETS.values())
 
 
+def neighbour_metrics(wildcards):
+    """Return the tables of what labels say of the neighbours, for each labelled dataset and model."""
+    name = "neighbours.metrics.tsv"
+    labelled = [
+        dataset for dataset in EMBEDDED if dataset.neighbours_have_labels and name in neighbour_names(labelled=True)
+    ]
+    return [f"{result_files.folder_of(dataset)}/{name}" for dataset in labelled]
+
+
 def checkpoints_of_datasets(wildcards):
     """Return the folders of the checkpoints that embed the datasets."""
     return sorted({str(checkpoint_folder(dataset.model)) for dataset in EMBEDDED})

@@ -1,11 +1,13 @@
 """Pages that need nothing but themselves."""
 
+import re
 from collections import Counter
 
 import pandas as pd
 
 from lucaflow.records.counts import Counts
-from lucaflow.report.overview import overview
+from lucaflow.report.citations import citations
+from lucaflow.report.overview import overview, read_agreement
 from lucaflow.report.pages import page
 from lucaflow.report.provenance import page_of_run
 
@@ -57,7 +59,7 @@ def test_the_overview_has_key_figures_and_a_picture(tmp_path):
     picture = tmp_path / "map.png"
     picture.write_bytes(b"\x89PNG")
     counts = {"p": Counts(Counter(accepted=2, dropped=1), lengths={1000: 2})}
-    found = overview(tmp_path, counts, ["mini-1"], [PREDICTED], (picture, "A map of <p>."))
+    found = overview(tmp_path, counts, ["mini-1"], [PREDICTED], [picture], "A map of <p>.")
     assert f"<h1>{tmp_path.name}</h1>" in found
     for text in (
         "<b>1</b> dataset<",
@@ -69,8 +71,37 @@ def test_the_overview_has_key_figures_and_a_picture(tmp_path):
     ):
         assert text in found, text
     assert "data:image/png;base64,iVBORw==" in found and "A map of &lt;p&gt;." in found
-    without = overview(tmp_path, counts, [], [], None)
-    assert "prediction" not in without and "<img" not in without
+    without = overview(tmp_path, counts, [], [], [])
+    assert "prediction" not in without and "<img" not in without and "<table" not in without
+
+
+def test_the_overview_compares_models_by_labels_and_says_what_to_cite(tmp_path):
+    picture = tmp_path / "map.png"
+    picture.write_bytes(b"\x89PNG")
+    labels = []
+    for model, value in (("mini-1", "0.91"), ("esm2_t6_8M_UR50D", "0.952")):
+        path = tmp_path / f"results/p/{model}/neighbours.metrics.tsv"
+        path.parent.mkdir(parents=True)
+        rows = [
+            f"{model}\taccuracy\t{value}\t0.8\t0.99\t60",
+            "composition\taccuracy\t0.5\t0.4\t0.6\t60",
+            f"{model}\tbalanced accuracy\t0.3\t0.2\t0.4\t60",
+            "few\taccuracy\t-\t-\t-\t1",
+        ]
+        path.write_text("\n".join(["vectors\tmetric\tvalue\tlow\thigh\tsequences", *rows]) + "\n")
+        labels += read_agreement(path)
+    cited = citations({"mini-1": "lucaone", "esm2_t6_8M_UR50D": "esm2", "ours": "dnabert", "dnaberts": "dnabert"})
+    found = overview(tmp_path, {}, [], [], [picture, picture], "Two maps.", labels, cited)
+    assert found.count("<img") == 2
+    cells = re.findall("<td[^>]*>(.*?)</td>", found)
+    assert cells == [
+        *("p", "mini-1", "91% (80% to 99%)"),
+        *("p", "esm2_t6_8M_UR50D", "95% (80% to 99%)"),
+        *("p", "composition", "50% (40% to 60%)"),
+    ]
+    for title in ("LucaOne (He et al.", "ESM-2 (Lin et al.", "DNABERT-2 (Zhou et al.", "DNABERT-S (Zhou et al."):
+        assert found.count(title) == 1, title
+    assert "mini-1 is a small network" in found
 
 
 def test_numbers_have_four_digits_and_texts_stay():
