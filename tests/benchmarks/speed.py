@@ -18,6 +18,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
+import encoders
 import memory
 import pipeline
 import writing
@@ -100,6 +101,7 @@ def main() -> None:
     row("d", f"HDF5 against a plain file, {arguments.gigabytes:g} GB", f"{ratio:.2f}, {rate / 1e6:,.0f} MB/s")
     engine, ratio = pipeline.measure(arguments.proteins, os.cpu_count() or 1)
     row("e", f"workflow against engine, one shard of {engine:.0f} s", f"{ratio:.2f}")
+    encoders.measure(arguments.rounds)
     print("\n(f) ", end="")
     memory.table(memory.RESIDUES, layers=2, precision="float32")
     if not has_bfloat16():
