@@ -50,7 +50,9 @@ def neighbour_metrics(wildcards):
     """Return the tables of what labels say of the neighbours, for each labelled dataset and model."""
     name = "neighbours.metrics.tsv"
     labelled = [
-        dataset for dataset in EMBEDDED if dataset.neighbours_have_labels and name in neighbour_names(labelled=True)
+        dataset
+        for dataset in EMBEDDED
+        if dataset.neighbours_have_labels and name in neighbour_names(labelled=True)
     ]
     return [f"{result_files.folder_of(dataset)}/{name}" for dataset in labelled]
 
