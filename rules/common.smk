@@ -1,7 +1,7 @@
 """The configuration, the table of datasets, and the functions that several rule files share.
 
-Requires: config and the schemas in config/schemas. Produces: DATASETS, EMBEDDED, OPTIONS, REGISTRY, PUBLISHED_TASKS,
-TRAININGS, and named functions.
+Requires: config and the schemas in config/schemas. Produces: DATASETS, EMBEDDED, SCORED, OPTIONS, REGISTRY,
+PUBLISHED_TASKS, TRAININGS, and named functions.
 """
 
 import functools
@@ -94,10 +94,12 @@ except LucaFlowError as error:
 # The job that reads the file will refuse it without stopping the others. This warning shows in a dry run too.
 if workflow.is_main_process:
     for dataset in DATASETS.values():
-        for path in [dataset.path, *([dataset.metadata.path] if dataset.metadata else [])]:
+        others = (dataset.metadata and dataset.metadata.path, dataset.variants)
+        for path in [dataset.path, *filter(None, others)]:
             if reason := why_unusable_source(path):
                 logger.warning(f"dataset {dataset.name}: {shown(path)}: {reason}.")
-        if not (dataset.is_embedded or dataset.tasks or trained_on(dataset.name, TRAININGS.values())):
+        is_used = dataset.is_embedded or dataset.is_scored or dataset.tasks
+        if not (is_used or trained_on(dataset.name, TRAININGS.values())):
             why = "pairs are embedded only for tasks" if dataset.is_pairs else "embedding.outputs is empty"
             logger.warning(
                 f"dataset {dataset.name}: it is only read and checked, since {why} and it has no tasks."
@@ -123,7 +125,9 @@ GPUS = 0 if config["compute"]["device"] == "cpu" else 1
 # Only predictions embed the others: pairs, and all datasets if `embedding.outputs` is empty.
 # A dataset is in the list once for each of its models.
 EMBEDDED = [each for dataset in DATASETS.values() if dataset.is_embedded for each in dataset.by_model()]
-MODELS_OF_DATASETS = {dataset.model for dataset in EMBEDDED}
+# Likewise those that get scores of a language model.
+SCORED = [each for dataset in DATASETS.values() if dataset.is_scored for each in dataset.by_model()]
+MODELS_OF_DATASETS = {dataset.model for dataset in [*EMBEDDED, *SCORED]}
 MODELS_OF_DATASETS |= {model for training in TRAININGS.values() for model in training.models}
 
 

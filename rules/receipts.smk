@@ -170,7 +170,7 @@ def force(outputs):
 def dataset_settings(dataset, step):
     """Return the settings that a step of a dataset depends on. step: such as `normalize`, `predict-ProtLoc`."""
     name, _, of = step.partition("-")
-    if name in ("assemble", "draw", "export", "precisions", "stitchings"):
+    if name in ("assemble", "draw", "export", "precisions", "score", "stitchings"):
         dataset = dataset.with_model(of.partition("-")[2] if name == "export" else of)
     if name == "normalize":
         return step_settings.normalize_settings(dataset, config)
@@ -198,6 +198,8 @@ def dataset_settings(dataset, step):
         return predict_settings(dataset, of, step)
     if name == "assemble":
         return assemble_settings(dataset)
+    if name == "score":
+        return score_settings(dataset)
     return step_settings.comparison_settings(OPTIONS, config, sha256_of(dataset.model))
 
 

@@ -14,6 +14,7 @@ def categories():
         "Overview": True,
         "Maps": bool(EMBEDDED),
         "Sequences": bool(EMBEDDED),
+        "Scores": bool(SCORED),
         "Predictions": any(dataset.tasks for dataset in DATASETS.values()),
         "Training": bool(TRAININGS),
         "Validation": True,
@@ -25,9 +26,13 @@ def categories():
     return {name: f"{number} {name}" for number, name in enumerate(names, start=1)}
 
 
-def in_report(path, category, caption, label, subcategory=None):
-    """Return an output as the report shows it. caption: of resources/report; label: its kind and its words."""
+def in_report(path, category, caption, label, subcategory=None, patterns=None):
+    """Return an output as the report shows it. caption: of resources/report; label: its kind and its words.
+
+    patterns: of the files that are shown, if the output is a folder.
+    """
     kind, words = label
     caption = f"../resources/report/{caption}.rst"
     found = {"category": categories()[category], "caption": caption, "labels": {kind: words}}
-    return report(path, **found, **({"subcategory": subcategory} if subcategory else {}))
+    found |= {"subcategory": subcategory} if subcategory else {}
+    return report(path, **found, **({"patterns": patterns} if patterns else {}))

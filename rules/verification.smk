@@ -31,7 +31,7 @@ rule verify:
 # Embeddings made with other options stay, so that an option that is changed back finds them.
 rule older:
     input:
-        [receipt_of_checkpoint(dataset.model) for dataset in EMBEDDED],
+        [receipt_of_checkpoint(dataset.model) for dataset in [*EMBEDDED, *SCORED]],
     log:
         "logs/older.log",
     retries: 0

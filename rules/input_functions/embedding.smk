@@ -53,6 +53,8 @@ def estimated_files(wildcards):
     The plan of downstream models shows its own.
     """
     shards_of_all(wildcards)
+    for dataset in SCORED:
+        parts_of_scores(dataset)
     plans = [f"results/{dataset.name}/heads/plan.json" for dataset in DATASETS.values() if has_plan(dataset)]
     return [*(f"results/{name}/sequences/counts.json" for name in DATASETS), *plans]
 

@@ -29,6 +29,7 @@ def steps_of(dataset):
         yield from (f"export-{name}-{model}" for name in result_files.export_steps(config["export"]))
         yield from (f"export-{suffix}-{model}" for suffix in csv_suffixes(dataset.with_model(model)))
         yield from [f"precisions-{model}"] if precision_files() else []
+    yield from (f"score-{model.name}" for model in dataset.models if dataset.is_scored)
     trainings = trained_on(dataset.name, TRAININGS.values())
     yield from (f"divide-{training.task}" for training in trainings)
     if has_plan(dataset):
@@ -59,7 +60,7 @@ def neighbour_metrics(wildcards):
 
 def checkpoints_of_datasets(wildcards):
     """Return the folders of the checkpoints that embed the datasets."""
-    return sorted({str(checkpoint_folder(dataset.model)) for dataset in EMBEDDED})
+    return sorted({str(checkpoint_folder(dataset.model)) for dataset in [*EMBEDDED, *SCORED]})
 
 
 def results_without_report(wildcards):
@@ -70,6 +71,8 @@ def results_without_report(wildcards):
         found += [f"{folder}/figures/{name}" for name in FIGURES[:1]]
         found += [f"{folder}/export/{name}" for name in result_files.exports_of(OPTIONS, config["export"])]
         found += csv_files(dataset)
+    for dataset in SCORED:
+        found += result_files.score_files(dataset, config)[:1]
     return [*found, *trained_metrics(), *compared_trainings()]
 
 
@@ -111,7 +114,13 @@ def summary_receipt():
 def summary_settings(wildcards):
     runs = {
         dataset.name: step_settings.run_settings(
-            dataset, config, {model.name: sha256_of(model) for model in dataset.models if dataset.is_embedded}
+            dataset,
+            config,
+            {
+                model.name: sha256_of(model)
+                for model in dataset.models
+                if dataset.is_embedded or dataset.is_scored
+            },
         )
         for dataset in DATASETS.values()
     }

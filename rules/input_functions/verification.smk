@@ -1,5 +1,6 @@
 """Input functions of rules/verification.smk: the folders of results and models."""
 
+from lucaflow.config import result_files
 from lucaflow.files.json_files import DIGEST_LENGTH
 
 
@@ -18,7 +19,12 @@ def dataset_folders(wildcards):
 
 def results_to_verify(wildcards):
     """Return the reports of embeddings and predictions: without one of them, a run is not finished."""
-    return [*verified_files(wildcards), *prediction_reports(wildcards), *trained_metrics()]
+    own = (verified_files(wildcards), prediction_reports(wildcards), trained_metrics(), results_of_scores())
+    return [path for paths in own for path in paths]
+
+
+def results_of_scores():
+    return [path for dataset in SCORED for path in result_files.score_files(dataset, config)[:1]]
 
 
 def receipts_to_verify(wildcards):
@@ -30,6 +36,7 @@ def receipts_to_verify(wildcards):
         for training in TRAININGS.values()
         for model in training.models
     ]
+    steps += [(dataset, f"score-{dataset.model.name}") for dataset in SCORED]
     return [str(receipts.receipt_path(f"results/{dataset.name}", step)) for dataset, step in steps]
 
 
@@ -42,6 +49,7 @@ def receipts_of_conversions(wildcards):
 
 
 def fingerprints_now(wildcards):
-    """Return the names of the shard folders that the configuration uses."""
+    """Return the names of the folders of shards, and of passes for scores, that the configuration uses."""
     digests = {dataset.model: sha256_of(dataset.model) for dataset in EMBEDDED}
-    return sorted(OPTIONS.fingerprint(digest)[:DIGEST_LENGTH] for digest in digests.values())
+    of_shards = {OPTIONS.fingerprint(digest)[:DIGEST_LENGTH] for digest in digests.values()}
+    return sorted(of_shards | {passes_fingerprint(dataset.model) for dataset in SCORED})

@@ -27,8 +27,8 @@ CHAINS = (
     },
     {
         "h5py numpy torch tqdm": "embed embed_for_heads",
-        "pandas pyarrow": "export_lucaone",
-        "matplotlib": "compare_precisions compare_stitchings predict train",
+        "pandas pyarrow": "export_lucaone score_part",
+        "matplotlib": "compare_precisions compare_stitchings predict train score",
     },
 )
 

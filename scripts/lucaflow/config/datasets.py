@@ -16,7 +16,7 @@ from lucaflow.checkpoints.model import Model, RequestedModel, requested_models
 from lucaflow.errors import ConfigError, quoted, shown
 from lucaflow.files.usable import why_unusable
 from lucaflow.records.metadata import MetadataFile
-from lucaflow.records.outcomes import NO_REQUIREMENTS, Requirements
+from lucaflow.records.outcomes import Requirements
 from lucaflow.records.readers import PAIR_COLUMNS, Columns
 from lucaflow.records.seq_types import SEQ_TYPES
 from lucaflow.records.task_folders import LABEL_COLUMN, SPLIT_COLUMN, is_task_folder
@@ -57,6 +57,9 @@ class Dataset:
     # Columns that say the part and the group of a row, for trainings.
     split_column: str | None = field(default=None, repr=False)
     group_column: str | None = field(default=None, repr=False)
+    # Whether its sequences or variants get scores of a language model, and the file of variants.
+    is_scored: bool = field(default=False, repr=False)
+    variants: Path | None = field(default=None, repr=False)
 
     @property
     def is_pairs(self) -> bool:
@@ -229,6 +232,8 @@ def _dataset(row: Mapping[str, str], config: Mapping[str, Any]) -> Dataset:
         reference=row.get("reference"),
         split_column=row.get("split_column", SPLIT_COLUMN if is_task_folder(path) else None),
         group_column=row.get("group_column"),
+        is_scored=row["kind"] != "pair" and (bool(config["scores"]["outputs"]) or "variants" in row),
+        variants=Path(expanded(row["variants"])) if "variants" in row else None,
     )
 
 
@@ -280,8 +285,9 @@ def _problems_of_kind(row: Mapping[str, str]) -> Iterator[str]:
         for column in ("seq_type", "id_column", "seq_column"):
             if column in row:
                 yield f"{column}: a file of pairs has LucaOne's columns ({', '.join(PAIR_COLUMNS)}); leave it empty"
-        if "metadata" in row:
-            yield "metadata: a file of pairs takes none; leave it empty"
+        for column in ("metadata", "variants"):
+            if column in row:
+                yield f"{column}: a file of pairs takes none; leave it empty"
     elif "seq_type" not in row:
         yield "seq_type: expected `gene` (DNA, RNA) or `prot`, found nothing"
     if "metadata_id" in row and "metadata" not in row:
@@ -305,11 +311,8 @@ def stated_tasks(datasets: Iterable[Dataset]) -> dict[str, str]:
 
 def requirements_of(config: Mapping[str, Any], dataset: Dataset) -> Requirements:
     """Return what the configured outputs and exports require of each record; nothing of those that have neither."""
-    if not dataset.is_embedded:
-        return NO_REQUIREMENTS
-    embedding = config["embedding"]
-    longest = None
-    if "contacts" in embedding["outputs"]:
+    embedding, longest = config["embedding"], None
+    if dataset.is_embedded and "contacts" in embedding["outputs"]:
         # Contacts come from attention, which reaches no further than a window. Residues that are cut off need none.
         size = embedding["embedding_fixed_len_a_time"]
         longest = embedding["contacts_max_length"]
@@ -317,4 +320,7 @@ def requirements_of(config: Mapping[str, Any], dataset: Dataset) -> Requirements
             longest = min(longest, size or longest)
         elif (size or embedding["truncation_seq_length"]) <= longest:
             longest = None
-    return Requirements(longest, file_names="lucaone" in config["export"])
+    if dataset.is_scored and "contacts" in config["scores"]["outputs"]:
+        # Scores are of whole sequences.
+        longest = min(longest or embedding["contacts_max_length"], embedding["contacts_max_length"])
+    return Requirements(longest, file_names=dataset.is_embedded and "lucaone" in config["export"])

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset
+from lucaflow.config.scores import ScoreOptions
 from lucaflow.engine.options import EmbeddingOptions
 
 OF_RUN = tuple(
@@ -65,7 +66,16 @@ def final_files(
                 for name in neighbour_files(options, config["neighbours"], each.neighbours_have_labels)
             ]
             final += [f"{folder}/export/{name}" for name in exports_of(options, config["export"])]
+        final += score_files(dataset, config)
     return final
+
+
+def score_files(dataset: Dataset, config: Mapping[str, Any]) -> list[str]:
+    """Return the scores of a dataset by the language model of each of its models."""
+    if not dataset.is_scored:
+        return []
+    names = ScoreOptions.from_config(config["scores"]).files(dataset.variants is not None)
+    return [f"{folder_of(each)}/scores/{name}" for each in dataset.by_model() for name in names]
 
 
 def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:

@@ -16,9 +16,11 @@ from lucaflow import __version__
 from lucaflow.checkpoints.converted_checkpoint import ModelSource
 from lucaflow.config.datasets import Dataset, requirements_of
 from lucaflow.config.result_files import figures_of, neighbour_files
+from lucaflow.config.scores import ScoreOptions
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import CheckpointError, InputError
 from lucaflow.files.checksums import sha256_of
+from lucaflow.files.json_files import digest_of_settings
 from lucaflow.records.outcomes import NO_REQUIREMENTS
 from lucaflow.records.readers import is_plain_fasta
 from lucaflow.records.task_folders import files_read, is_task_folder, why_unusable_source
@@ -31,6 +33,8 @@ from lucaflow.versions import (
     FIGURES_VERSION,
     LUCAONE_EXPORT_VERSION,
     NORMALISATION_VERSION,
+    PASSES_VERSION,
+    SCORES_VERSION,
     SHARDING_VERSION,
     SUMMARY_VERSION,
     TABLES_VERSION,
@@ -144,6 +148,41 @@ def figure_settings(
     }
 
 
+def score_settings(
+    dataset: Dataset, scores: ScoreOptions, precision: str, digests: Mapping[str, str], note: str
+) -> dict[str, Any]:
+    """Return the settings of a dataset's scores. digests: SHA-256 of the network and the head of its language model.
+
+    note: shown with the results of its model.
+    """
+    outputs = [name for name in ("likelihood", "residues", "scan", "contacts") if name in scores.outputs]
+    file = dataset.variants
+    variants = {
+        "path": str(file),
+        "file": file_identity(file),
+        "methods": list(scores.methods),
+        "first_residue": scores.first_residue,
+    } if file else None  # fmt: skip
+    return {
+        "algorithm": SCORES_VERSION,
+        "dataset": dataset.name,
+        "model": dataset.model.name,
+        "precision": precision,
+        **digests,
+        "outputs": outputs,
+        "scan": scores.scan_method if "scan" in outputs else None,
+        # The numbers on the axis of a heat map.
+        "first_residue": scores.first_residue if "scan" in outputs else None,
+        "variants": variants,
+        "note": note,
+    }
+
+
+def passes_fingerprint(precision: str, digests: Mapping[str, str]) -> str:
+    """Return the hex SHA-256 of all that the results of a pass depend on, besides the sequence."""
+    return digest_of_settings({"algorithm": PASSES_VERSION, "precision": precision, **digests})
+
+
 def comparison_settings(options: EmbeddingOptions, config: Mapping[str, Any], checkpoint_sha256: str) -> dict[str, Any]:
     """Return the settings on which a comparison of precisions or windows depends, besides the sequences."""
     return {
@@ -183,6 +222,7 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], digests: Mapping[s
             "seq_type": dataset.seq_type,
             "columns": dataset.columns.settings(),
             **({"metadata": str(dataset.metadata.path)} if dataset.metadata else {}),
+            **({"variants": str(dataset.variants)} if dataset.variants else {}),
             "model": models if len(models) > 1 else models[0],
             "tasks": list(dataset.tasks),
         },

@@ -38,6 +38,7 @@ _FILES_OF_STEPS = {
     "normalize": ("records.tsv", "metadata.problems.tsv", "sequences/*"),
     "assemble": ("{of}/embeddings.h5", "{of}/verified.json"),
     "draw": ("{of}/figures/*", "{of}/neighbours.*", "{of}/transferred_labels.tsv", "{of}/groups.tsv"),
+    "score": ("{of}/scores/*",),
     "precisions": ("{of}/figures/precisions.*",),
     "stitchings": ("{of}/figures/stitchings.*",),
     "export": ("*/export/*",),

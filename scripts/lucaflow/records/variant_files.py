@@ -253,3 +253,38 @@ def _numbering_that_fits(rows: Sequence[tuple[Target | None, str]]) -> int | Non
         }
         fitting = starts if fitting is None else fitting & starts
     return fitting.pop() if fitting and len(fitting) == 1 else None
+
+
+@dataclass(frozen=True)
+class VariantsOfDataset:
+    """A file of variants, and the sequences of a dataset that it names."""
+
+    path: Path
+    columns: VariantColumns
+    targets: Targets
+    seq_type: str
+    first_residue: int
+    methods: tuple[str, ...]
+
+    @classmethod
+    def read(
+        cls, path: Path, records: Path, sequences: Path, seq_type: str, first_residue: int, methods: Sequence[str]
+    ) -> VariantsOfDataset:
+        """Read the columns, and find the sequences. Raises InputError for a file that cannot be used."""
+        columns = read_columns(path, (*methods, REASON))
+        targets = find_targets(path, columns, records, sequences)
+        return cls(path, columns, targets, seq_type, first_residue, tuple(methods))
+
+    def rows(self) -> Iterator[Variant]:
+        """Yield the rows of the file, each time from the first one on."""
+        return read_variants(self.path, self.columns, self.targets, self.seq_type, self.first_residue)
+
+    def require_some(self) -> None:
+        """Raise InputError if no row can be scored."""
+        refused: list[Variant] = []
+        for variant in self.rows():
+            if not variant.reason and variant.changes:
+                return
+            if len(refused) < _ROWS_TO_GUESS:
+                refused.append(variant)
+        refuse_unscored(self.path, refused, self.columns, self.first_residue)

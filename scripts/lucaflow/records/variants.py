@@ -30,8 +30,8 @@ class Substitution(NamedTuple):
     """Another letter at one residue. position: counted from 0."""
 
     position: int
-    old: str
-    new: str
+    before: str
+    after: str
 
 
 def substitutions_of(mutant: str, sequence: str, seq_type: str, first_residue: int = 1) -> tuple[Substitution, ...]:
@@ -41,11 +41,11 @@ def substitutions_of(mutant: str, sequence: str, seq_type: str, first_residue: i
     first_residue: the number of its first residue. Raises VariantError that says why the mutant cannot be scored.
 
     >>> substitutions_of("T3P:K2A", "MKTAY", "prot")
-    (Substitution(position=1, old='K', new='A'), Substitution(position=2, old='T', new='P'))
+    (Substitution(position=1, before='K', after='A'), Substitution(position=2, before='T', after='P'))
     >>> substitutions_of("WT", "MKTAY", "prot")
     ()
     >>> substitutions_of("K26A", "MKTAY", "prot", first_residue=25)
-    (Substitution(position=1, old='K', new='A'),)
+    (Substitution(position=1, before='K', after='A'),)
     """
     text = mutant.strip()
     if not text:
@@ -69,7 +69,7 @@ def mutated(sequence: str, substitutions: tuple[Substitution, ...]) -> str:
     """
     letters = list(sequence)
     for change in substitutions:
-        letters[change.position] = change.new
+        letters[change.position] = change.after
     return "".join(letters)
 
 
@@ -106,9 +106,9 @@ def _parsed(part: str, mutant: str) -> tuple[str, int, str]:
 
 
 def _checked(change: tuple[str, int, str], sequence: str, seq_type: str, first_residue: int) -> Substitution:
-    old, number, new = change
+    before, number, after = change
     if seq_type == "gene":
-        old, new = old.replace("U", "T"), new.replace("U", "T")
+        before, after = before.replace("U", "T"), after.replace("U", "T")
     position = number - first_residue
     if not 0 <= position < len(sequence):
         last = first_residue + len(sequence) - 1
@@ -116,8 +116,8 @@ def _checked(change: tuple[str, int, str], sequence: str, seq_type: str, first_r
             f"there is no residue {number}: the sequence has residues {first_residue} to {last} "
             f"(scores.first_residue is {first_residue})"
         )
-    if sequence[position] != old:
-        raise VariantError(f"residue {number} is {sequence[position]}, not {old}")
-    if new not in NEW_LETTERS[seq_type] and new != old:
-        raise VariantError(f"the new letter {new} is not {_KINDS[seq_type]}")
-    return Substitution(position, old, new)
+    if sequence[position] != before:
+        raise VariantError(f"residue {number} is {sequence[position]}, not {before}")
+    if after not in NEW_LETTERS[seq_type] and after != before:
+        raise VariantError(f"the new letter {after} is not {_KINDS[seq_type]}")
+    return Substitution(position, before, after)

@@ -71,25 +71,39 @@ def draw_contacts(embeddings_path: Path, path: Path) -> None:
     """Draw the contact maps of at most MOST_CONTACT_MAPS records, spread evenly over the dataset."""
     with Embeddings(embeddings_path) as embeddings:
         ids = [embeddings.ids[row] for row in sample_rows(len(embeddings), MOST_CONTACT_MAPS)]
-        maps = [embeddings.read("contacts", identifier) for identifier in ids]
+        maps = {identifier: embeddings.read("contacts", identifier) for identifier in ids}
         dataset, model = embeddings.attrs["dataset"], embeddings.model
         shown = number_shown(len(ids), len(embeddings))
-    columns = min(3, len(ids))
-    rows = -(-len(ids) // columns)
+    details = f"contacts predicted by {model} · {shown}"
+    draw_maps(maps, (dataset, details, "probability of a contact"), (0, 1), path)
+
+
+def draw_maps(
+    maps: Mapping[str, np.ndarray], words: tuple[str, str, str], limits: tuple[float, float] | None, path: Path
+) -> None:
+    """Draw maps (n, n) of pairs of residues side by side, by id.
+
+    words: title, details, and what a shade means; limits: of the shades; None if each map has its own.
+    """
+    title, details, meaning = words
+    columns = min(3, len(maps))
+    rows = -(-len(maps) // columns)
     figure = Figure(figsize=(3 * columns + 1, 3.3 * rows + 0.4))
     figure.set_layout_engine("constrained", hspace=0.08)
     grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[len(ids) :]:
+    for axes in grid.flat[len(maps) :]:
         axes.set_axis_off()
-    for axes, identifier, contacts in zip(grid.flat, ids, maps, strict=False):
-        extent = (0.5, len(contacts) + 0.5, len(contacts) + 0.5, 0.5)
-        shades = axes.imshow(contacts, vmin=0, vmax=1, cmap="Blues", interpolation="nearest", extent=extent)
+    for axes, (identifier, values) in zip(grid.flat, maps.items(), strict=False):
+        extent = (0.5, len(values) + 0.5, len(values) + 0.5, 0.5)
+        low, high = limits or (0.0, float(np.quantile(values, 0.995)) or 1.0)
+        shades = axes.imshow(values, vmin=low, vmax=high, cmap="Blues", interpolation="nearest", extent=extent)
         axes.spines[:].set_visible(True)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         axes.set_title(plain(shortened(identifier, 30)))
     figure.supxlabel("residue", fontsize="medium")
     figure.supylabel("residue", fontsize="medium")
-    figure.colorbar(shades, ax=grid, label="probability of a contact", shrink=0.6)
-    set_title(figure, dataset, f"contacts predicted by {model} · {shown}")
+    if limits:
+        figure.colorbar(shades, ax=grid, label=meaning, shrink=0.6)
+    set_title(figure, title, details)
     save_picture(figure, path)

@@ -77,7 +77,7 @@ def test_rows_that_cannot_be_read_are_listed_too(tmp_path):
 
 def test_a_plain_list_of_mutants_is_a_file_of_variants(tmp_path):
     _, variants = variants_in(tmp_path, "mutant\nK2A\n\nT3P:Y5A\n", {"p": PROTEIN, "same": PROTEIN})
-    assert [[change.new for change in variant.changes] for variant in variants] == [["A"], ["P", "A"]]
+    assert [[change.after for change in variant.changes] for variant in variants] == [["A"], ["P", "A"]]
 
 
 def test_the_sequence_of_a_row_is_found_by_id_or_accession(tmp_path):
@@ -110,8 +110,8 @@ def test_a_stated_sequence_finds_out_a_numbering_that_fits_by_chance(tmp_path):
 def test_any_numbering_and_any_writing_of_genes():
     assert substitutions_of("M-19A:K-18R", PROTEIN, "prot", -19)[1].position == 1
     assert substitutions_of("U2C", "ATG", "gene") == substitutions_of("T2C", "ATG", "gene")
-    assert substitutions_of("A1U", "ATG", "gene")[0].new == "T"
-    assert substitutions_of("N3A", "ATN", "gene")[0].old == "N"
+    assert substitutions_of("A1U", "ATG", "gene")[0].after == "T"
+    assert substitutions_of("N3A", "ATN", "gene")[0].before == "N"
     with pytest.raises(VariantError, match="the new letter N is not A, C, G, T or U"):
         substitutions_of("A1N", "ATG", "gene")
 

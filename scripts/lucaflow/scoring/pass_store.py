@@ -1,0 +1,190 @@
+"""Where are the results of passes kept, so that a killed job goes on, and a further variant costs its own passes alone?
+
+A file is a database of SQLite with a row for each pass, by the digest of its sequence and its name. What is committed
+survives a kill at any moment. A job writes one file under a lock, and reads those of other jobs beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import numpy as np
+
+from lucaflow.errors import StoreError
+from lucaflow.files.locks import is_free, locked
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".sqlite"
+_SECONDS_BETWEEN_COMMITS = 2
+_LOCK_TIMEOUT = 600
+_TABLES = """
+CREATE TABLE IF NOT EXISTS passes (
+    sequence BLOB, name TEXT, columns INTEGER, numbers BLOB, checksum INTEGER, PRIMARY KEY (sequence, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value INTEGER);
+"""
+
+
+class PassStore:
+    """The results of passes: those in a file of this job, and those in the files of other jobs in its folder.
+
+    A result is an array (r, c) of float32. Use it as a context manager, under `locked_store`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._own = _opened_or_anew(path)
+        self._others = [found for other in _others(path) if (found := _opened(other))]
+        self._committed = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._own.commit()
+        for database in (self._own, *self._others):
+            database.close()
+
+    def names(self, digest: str) -> set[str]:
+        """Return the names of the passes of a sequence that there are results of."""
+        query = "SELECT name FROM passes WHERE sequence = ?"
+        found: set[str] = set()
+        for database in (self._own, *self._others):
+            found.update(name for (name,) in _rows(database, query, (bytes.fromhex(digest),)))
+        return found
+
+    def get(self, digest: str, name: str) -> np.ndarray | None:
+        """Return the result of a pass; None if there is none, or if it is damaged."""
+        query = "SELECT columns, numbers, checksum FROM passes WHERE sequence = ? AND name = ?"
+        for database in (self._own, *self._others):
+            for columns, numbers, checksum in _rows(database, query, (bytes.fromhex(digest), name)):
+                if _checksum(digest, name, numbers) == checksum:
+                    return np.frombuffer(numbers, dtype="<f4").reshape(-1, columns)
+                logger.warning("%s: the result of pass %s of %s is damaged", self.path.parent, name, digest)
+        return None
+
+    def get_all(self, digest: str, names: Sequence[str]) -> np.ndarray:
+        """Return the results of several passes, one below the other. Raises StoreError if one is missing."""
+        found = [self.get(digest, name) for name in names]
+        missing = [name for name, rows in zip(names, found, strict=True) if rows is None]
+        if missing:
+            raise StoreError(
+                f"{self.path.parent}: the result of pass {missing[0]} of sequence {digest} is missing or damaged. "
+                f"Delete this folder, and run again: its passes are computed again."
+            )
+        return np.concatenate([rows for rows in found if rows is not None])
+
+    def add(self, digest: str, results: Iterable[tuple[str, np.ndarray]], tokens: int) -> None:
+        """Add the results of passes, of which a kill of this process may lose those of the last seconds.
+
+        tokens: that went through the network for them.
+        """
+        sequence = bytes.fromhex(digest)
+        rows = []
+        for name, values in results:
+            numbers = np.ascontiguousarray(values, dtype="<f4").tobytes()
+            rows.append((sequence, name, values.shape[-1], numbers, _checksum(digest, name, numbers)))
+        self._own.executemany("INSERT OR REPLACE INTO passes VALUES (?, ?, ?, ?, ?)", rows)
+        count = "INSERT INTO notes VALUES ('tokens', ?1) ON CONFLICT DO UPDATE SET value = value + ?1"
+        self._own.execute(count, (tokens,))
+        if time.monotonic() - self._committed >= _SECONDS_BETWEEN_COMMITS:
+            self._own.commit()
+            self._committed = time.monotonic()
+
+    def budget(self, device: str) -> int | None:
+        """Return the tokens at once of an earlier job on this device, with which values are the same to the bit."""
+        for (value,) in _rows(self._own, "SELECT value FROM notes WHERE name = ?", (f"budget on {device}",)):
+            return int(value)
+        return None
+
+    def record_budget(self, device: str, tokens: int) -> None:
+        self._own.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (f"budget on {device}", tokens))
+        self._own.commit()
+
+
+@contextmanager
+def locked_store(path: Path, activity: str) -> Iterator[PassStore]:
+    """Open the file of a job; wait for another job that writes it, such as one of a Snakemake that was killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(lock_of(path), activity, required=False, timeout=_LOCK_TIMEOUT), PassStore(path) as store:
+        yield store
+
+
+def lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def tokens_computed(folder: Path) -> int:
+    """Return roughly how many tokens went through the network for the results in a folder."""
+    total = 0
+    for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
+        database = _opened(path)
+        if database is None:
+            continue
+        with closing(database):
+            query = "SELECT value FROM notes WHERE name = 'tokens'"
+            total += sum(int(value) for (value,) in _rows(database, query, ()))
+    return total
+
+
+def _others(path: Path) -> list[Path]:
+    """Return the files of other jobs in the folder that no job writes now."""
+    found = [other for other in sorted(path.parent.glob(f"[!.]*{SUFFIX}")) if other != path]
+    return [other for other in found if not lock_of(other).exists() or is_free(lock_of(other))]
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # The lock beside the file decides who writes: SQLite's own needs a file system with locks.
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?vfs=unix-none", uri=True)
+
+
+def _opened(path: Path) -> sqlite3.Connection | None:
+    """Open the file of another job; None if it is damaged."""
+    try:
+        database = _connect(path)
+        database.execute("SELECT count(*) FROM notes").fetchone()
+    except sqlite3.DatabaseError as error:
+        logger.warning("Cannot reuse %s (%s); its passes will be computed again.", path, error)
+        return None
+    return database
+
+
+def _opened_or_anew(path: Path) -> sqlite3.Connection:
+    """Open the file of this job, or begin with an empty one if it is damaged."""
+    try:
+        database = _connect(path)
+        database.executescript(_TABLES)
+        database.execute("SELECT count(*) FROM passes").fetchone()
+    except sqlite3.DatabaseError as error:
+        logger.warning("Cannot reuse %s (%s); its passes will be computed again.", path, error)
+        path.unlink()
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+        database = _connect(path)
+        database.executescript(_TABLES)
+    return database
+
+
+def _rows(database: sqlite3.Connection, query: str, values: Sequence[object]) -> list[tuple]:
+    """Return the rows of a query; none if the file is damaged there."""
+    try:
+        return database.execute(query, values).fetchall()
+    except sqlite3.DatabaseError as error:
+        logger.warning("A file of passes is damaged (%s); some will be computed again.", error)
+        return []
+
+
+def _checksum(digest: str, name: str, numbers: bytes) -> int:
+    return zlib.crc32(numbers, zlib.crc32(f"{digest} {name}".encode()))

@@ -1,0 +1,138 @@
+"""How long will the scores of a dataset take, and into how many jobs are they divided?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lucaflow.config.datasets import Dataset
+from lucaflow.config.scores import WT, ScoreOptions
+from lucaflow.embedding.estimate import assumed_speed, human_seconds, letters_per_token
+from lucaflow.errors import ConfigError, InputError
+from lucaflow.records.sharding import MOST_SHARDS
+from lucaflow.records.variant_files import VariantsOfDataset
+from lucaflow.scoring.pass_store import tokens_computed
+from lucaflow.scoring.requests import VariantPasses, Work, passes_of_variants, work_of_outputs, work_of_variants
+
+# A run that takes longer is told what would be faster.
+_LONG = 120
+
+
+@dataclass(frozen=True)
+class ScoreEstimate:
+    """What the scores of a dataset take.
+
+    all: the passes for all scores; computed: tokens of those that are there already, roughly; cheap: the passes if
+    variants and scans were scored by wt_marginals; rate: tokens per second, roughly, on `device`.
+    """
+
+    dataset: str
+    model: str
+    all: Work
+    computed: int
+    cheap: Work
+    rate: float
+    device: str
+
+    @property
+    def tokens(self) -> int:
+        """The tokens that are left to compute."""
+        return max(0, self.all.tokens - self.computed)
+
+    def parts(self, tokens_a_job: int) -> int:
+        """Return the jobs that compute them. tokens_a_job: `compute.shard_tokens`."""
+        return min(MOST_SHARDS, -(-self.tokens // tokens_a_job))
+
+    def describe(self, scores: ScoreOptions) -> str:
+        """Return the estimate as a few lines of text."""
+        text = (
+            f"scores by {self.model}: {self.all.passes:,} passes, {self.all.tokens:,} tokens\n"
+            f"  {self.tokens:,} tokens to compute, about {human_seconds(self.tokens / self.rate)} of one job at "
+            f"{self.rate:,.0f} tokens/s (a rough guess for {self.device})"
+        )
+        return "\n  ".join(filter(None, [text, self._advice(scores)]))
+
+    def _advice(self, scores: ScoreOptions) -> str:
+        """Return what would take much less time, if the scores take long and there is such a choice."""
+        if self.tokens / self.rate < _LONG or self.cheap.tokens * 10 > self.all.tokens:
+            return ""
+        return (
+            f"`scores.methods: [{WT}]` would take {self.cheap.passes:,} passes, about "
+            f"{human_seconds(self.cheap.tokens / self.rate)}"
+            + (", without `likelihood` and `residues`" if {"likelihood", "residues"} & set(scores.outputs) else "")
+        )
+
+    def require_few(self, scores: ScoreOptions) -> None:
+        """Raise ConfigError if there are more passes than the configuration allows."""
+        if self.all.passes <= scores.most_passes:
+            return
+        hours = human_seconds(self.all.tokens / self.rate)
+        advice = self._advice(scores)
+        raise ConfigError(
+            f"dataset {self.dataset}: its scores by {self.model} need {self.all.passes:,} passes, "
+            f"{self.all.tokens:,} tokens, about {hours} of one job (a rough guess for {self.device}); "
+            f"scores.most_passes is {scores.most_passes:,}. {advice + '. ' if advice else ''}Ask for fewer outputs or "
+            f"methods, use fewer sequences, or set scores.most_passes to {self.all.passes}."
+        )
+
+
+def preflight(
+    dataset: Dataset,
+    scores: ScoreOptions,
+    records: Path,
+    sequences: Path,
+    lengths: Mapping[int, int],
+    record: Mapping[str, Any],
+    passes: Path,
+    config: Mapping[str, Any],
+    device: str,
+    threads: int,
+) -> ScoreEstimate:
+    """Return the estimate for a dataset and a model.
+
+    records, sequences: of the dataset; lengths: number of its distinct sequences of each length; record: of the
+    converted checkpoint; passes: folder of the results of passes; device, threads: of a job.
+    """
+    letters = letters_per_token(record["encoder"])
+    found = _variants(dataset, scores, records, sequences)
+    total = work_of_outputs(lengths, scores, dataset.seq_type, letters) + work_of_variants(found, scores)
+    fast = replace(
+        scores, methods=(WT,), outputs=tuple(name for name in scores.outputs if name in ("scan", "contacts"))
+    )
+    cheap = work_of_outputs(lengths, fast, dataset.seq_type, letters)
+    if scores.methods != (WT,):
+        cheap += work_of_variants(
+            {key: VariantPasses(each.residues, unmasked=True) for key, each in found.items()}, fast
+        )
+    speed, name = assumed_speed(device, config["embedding"]["precision"], threads)
+    return ScoreEstimate(
+        dataset.name,
+        dataset.model.name,
+        total,
+        tokens_computed(passes) if passes.is_dir() else 0,
+        cheap,
+        speed / _operations_a_token(total, record),
+        name,
+    )
+
+
+def _variants(dataset: Dataset, scores: ScoreOptions, records: Path, sequences: Path) -> Mapping[str, VariantPasses]:
+    """Return the passes of variants; none of a file that cannot be used, about which its job says more."""
+    if dataset.variants is None:
+        return {}
+    try:
+        found = VariantsOfDataset.read(
+            dataset.variants, records, sequences, dataset.seq_type, scores.first_residue, scores.methods
+        )
+        return passes_of_variants(found.rows(), scores.methods)
+    except InputError:
+        return {}
+
+
+def _operations_a_token(work: Work, record: Mapping[str, Any]) -> float:
+    """Return the operations of a network for each token. record: of the converted checkpoint."""
+    encoder = record["encoder"]
+    of_pairs = 4 * encoder["hidden_size"] * encoder["num_hidden_layers"] * work.pairs
+    return 2 * record["parameters"] + of_pairs / max(1, work.tokens)
