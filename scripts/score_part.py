@@ -11,7 +11,7 @@ from lucaflow.config.scores import ScoreOptions
 from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
 from lucaflow.scoring.job import compute_passes, variants_of
-from lucaflow.scoring.pass_store import SUFFIX
+from lucaflow.scoring.pass_files import SUFFIX
 from lucaflow.scoring.passes_job import Part
 from lucaflow.scoring.sequence_files import ScoredRecords
 

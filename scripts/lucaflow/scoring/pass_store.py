@@ -21,12 +21,14 @@ import numpy as np
 
 from lucaflow.errors import StoreError
 from lucaflow.files.locks import is_free, locked
+from lucaflow.scoring.pass_files import SUFFIX
 
 logger = logging.getLogger(__name__)
 
-SUFFIX = ".sqlite"
 _SECONDS_BETWEEN_COMMITS = 2
 _LOCK_TIMEOUT = 600
+# Until a reader of the file has finished.
+_SECONDS_TO_WAIT = 60
 _TABLES = """
 CREATE TABLE IF NOT EXISTS passes (
     sequence BLOB, name TEXT, columns INTEGER, numbers BLOB, checksum INTEGER, PRIMARY KEY (sequence, name)
@@ -131,7 +133,7 @@ def tokens_computed(folder: Path) -> int:
     """Return roughly how many tokens went through the network for the results in a folder."""
     total = 0
     for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
-        database = _opened(path)
+        database = _opened(path, "ro")
         if database is None:
             continue
         with closing(database):
@@ -146,33 +148,50 @@ def _others(path: Path) -> list[Path]:
     return [other for other in found if not lock_of(other).exists() or is_free(lock_of(other))]
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    # The lock beside the file decides who writes: SQLite's own needs a file system with locks.
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?vfs=unix-none", uri=True)
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open a file. mode: `rwc` to write it, which begins one that is not there; `rw`, `ro` to read it.
+
+    The lock beside the file decides who writes. SQLite's own is held besides, so that a reader does not take a job that
+    writes for one that was killed; some file systems have no such locks.
+    """
+    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    for vfs in ("", "&vfs=unix-none"):
+        database = sqlite3.connect(uri + vfs, uri=True, timeout=_SECONDS_TO_WAIT)
+        try:
+            database.execute("BEGIN IMMEDIATE" if mode == "rwc" else "SELECT count(*) FROM sqlite_master").fetchone()
+            database.commit()
+        except sqlite3.OperationalError as error:
+            database.close()
+            if vfs or "lock" not in str(error):
+                raise
+        else:
+            return database
+    raise AssertionError
 
 
-def _opened(path: Path) -> sqlite3.Connection | None:
-    """Open the file of another job; None if it is damaged."""
+def _opened(path: Path, mode: str = "rw") -> sqlite3.Connection | None:
+    """Open the file of another job to read it; None if it is damaged. mode: `ro` changes nothing of it.
+
+    In `rw` what a killed job has left half-written is taken back.
+    """
     try:
-        database = _connect(path)
-        database.execute("SELECT count(*) FROM notes").fetchone()
+        return _connect(path, mode)
     except sqlite3.DatabaseError as error:
-        logger.warning("Cannot reuse %s (%s); its passes will be computed again.", path, error)
+        if mode == "rw":
+            logger.warning("Cannot reuse %s (%s); its passes will be computed again.", path, error)
         return None
-    return database
 
 
 def _opened_or_anew(path: Path) -> sqlite3.Connection:
     """Open the file of this job, or begin with an empty one if it is damaged."""
     try:
-        database = _connect(path)
+        database = _connect(path, "rwc")
         database.executescript(_TABLES)
-        database.execute("SELECT count(*) FROM passes").fetchone()
     except sqlite3.DatabaseError as error:
         logger.warning("Cannot reuse %s (%s); its passes will be computed again.", path, error)
         path.unlink()
         path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
-        database = _connect(path)
+        database = _connect(path, "rwc")
         database.executescript(_TABLES)
     return database
 

@@ -48,7 +48,7 @@ class ScoreEstimate:
     def describe(self, scores: ScoreOptions) -> str:
         """Return the estimate as a few lines of text."""
         text = (
-            f"scores by {self.model}: {self.all.passes:,} passes, {self.all.tokens:,} tokens\n"
+            f"scores by {self.model}: {passes_in_words(self.all.passes)}, {self.all.tokens:,} tokens\n"
             f"  {self.tokens:,} tokens to compute, about {human_seconds(self.tokens / self.rate)} of one job at "
             f"{self.rate:,.0f} tokens/s (a rough guess for {self.device})"
         )
@@ -59,7 +59,7 @@ class ScoreEstimate:
         if self.tokens / self.rate < _LONG or self.cheap.tokens * 10 > self.all.tokens:
             return ""
         return (
-            f"`scores.methods: [{WT}]` would take {self.cheap.passes:,} passes, about "
+            f"`scores.methods: [{WT}]` would take {passes_in_words(self.cheap.passes)}, about "
             f"{human_seconds(self.cheap.tokens / self.rate)}"
             + (", without `likelihood` and `residues`" if {"likelihood", "residues"} & set(scores.outputs) else "")
         )
@@ -76,6 +76,15 @@ class ScoreEstimate:
             f"scores.most_passes is {scores.most_passes:,}. {advice + '. ' if advice else ''}Ask for fewer outputs or "
             f"methods, use fewer sequences, or set scores.most_passes to {self.all.passes}."
         )
+
+
+def passes_in_words(count: int) -> str:
+    """Return a number of passes with its noun.
+
+    >>> passes_in_words(1), passes_in_words(1200)
+    ('1 pass', '1,200 passes')
+    """
+    return f"{count:,} pass{'es' * (count != 1)}"
 
 
 def preflight(
