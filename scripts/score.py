@@ -40,7 +40,7 @@ def main() -> None:
     scores = ScoreOptions.from_config(config["scores"])
     found = ScoredRecords.read(records, sequences, dataset.seq_type)
     variants = variants_of(dataset, scores, records, sequences)
-    with compute_passes(found, variants, scores, checkpoint, Path(snakemake.params.passes), config) as store:
+    with compute_passes(dataset, found, variants, scores, checkpoint, Path(snakemake.params.passes), config) as store:
         Results(found, scores, StoredScores(store, read_record(checkpoint), dataset.seq_type), store).write(variants)
 
 

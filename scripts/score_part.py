@@ -29,7 +29,7 @@ def main() -> None:
     found = ScoredRecords.read(records, sequences, dataset.seq_type)
     part = Part(int(snakemake.wildcards.part) - 1, int(snakemake.wildcards.parts))
     file = output.with_name(f"{part.number + 1}-of-{part.count}{SUFFIX}")
-    with compute_passes(found, variants, scores, checkpoint, file, config, part):
+    with compute_passes(dataset, found, variants, scores, checkpoint, file, config, part):
         write_json(output, {"part": part.number + 1, "parts": part.count})
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.config.datasets import Dataset
 from lucaflow.config.scores import ScoreOptions
+from lucaflow.embedding.estimate import assumed_speed
 from lucaflow.engine.devices import resolve_device
 from lucaflow.records.variant_files import VariantsOfDataset
 from lucaflow.scores.passes import LanguageModel
 from lucaflow.scoring.pass_store import PassStore, locked_store, tokens_computed
 from lucaflow.scoring.passes_job import ALL, Part, PassesJob
-from lucaflow.scoring.requests import passes_of_variants, work_of_outputs, work_of_variants
+from lucaflow.scoring.preflight import estimate_scores
+from lucaflow.scoring.requests import passes_of_variants
 from lucaflow.scoring.sequence_files import ScoredRecords
 from lucaflow.scoring.stored_scores import reads_byte_pairs
 
@@ -37,6 +43,7 @@ def variants_of(dataset: Dataset, scores: ScoreOptions, records: Path, sequences
 
 @contextmanager
 def compute_passes(
+    dataset: Dataset,
     records: ScoredRecords,
     variants: VariantsOfDataset | None,
     scores: ScoreOptions,
@@ -53,15 +60,15 @@ def compute_passes(
     # A GPU that cannot be used is an error before anything is read.
     resolve_device(compute["device"], precision)
     load = partial(LanguageModel.load, checkpoint, compute["device"], precision, compute["tokens_per_batch"])
-    byte_pairs = reads_byte_pairs(read_record(checkpoint))
+    record = read_record(checkpoint)
     of_variants = passes_of_variants(variants.rows(), scores.methods) if variants else {}
-    lengths: dict[int, int] = {}
-    for sequence in records.distinct():
-        lengths[len(sequence.residues)] = lengths.get(len(sequence.residues), 0) + 1
-    work = work_of_outputs(lengths, scores, records.seq_type) + work_of_variants(of_variants, scores)
-    logger.info("%d passes of %d tokens for all scores, of which some may be there already", work.passes, work.tokens)
-    left = max(0, work.tokens - tokens_computed(path.parent)) // part.count
+    lengths = Counter(len(sequence.residues) for sequence in records.distinct())
+    speed = assumed_speed(compute["device"], precision, torch.get_num_threads())
+    found = estimate_scores(dataset, scores, lengths, of_variants, record, speed)
+    found.require_few(scores)
+    found = replace(found, computed=tokens_computed(path.parent))
+    logger.info("%s", found.describe(scores))
     with locked_store(path, f"scoring {path.stem}") as store:
-        job = PassesJob(store, load, scores, records.seq_type, byte_pairs, part)
-        job.run(records.distinct(), of_variants, left)
+        job = PassesJob(store, load, scores, dataset.seq_type, reads_byte_pairs(record), part)
+        job.run(records.distinct(), of_variants, found.tokens // part.count)
         yield store

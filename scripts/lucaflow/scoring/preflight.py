@@ -9,13 +9,15 @@ from typing import Any
 
 from lucaflow.config.datasets import Dataset
 from lucaflow.config.scores import WT, ScoreOptions
-from lucaflow.embedding.estimate import assumed_speed, human_seconds, letters_per_token
+from lucaflow.embedding.estimate import THREADS, assumed_speed, human_seconds, letters_per_token
 from lucaflow.errors import ConfigError, InputError
 from lucaflow.records.sharding import MOST_SHARDS
 from lucaflow.records.variant_files import VariantsOfDataset
 from lucaflow.scoring.pass_store import tokens_computed
 from lucaflow.scoring.requests import VariantPasses, Work, passes_of_variants, work_of_outputs, work_of_variants
 
+# Parameters of a layer, as a multiple of the squared width.
+_PER_LAYER = 12
 # A run that takes longer is told what would be faster.
 _LONG = 120
 
@@ -104,27 +106,44 @@ def preflight(
     records, sequences: of the dataset; lengths: number of its distinct sequences of each length; record: of the
     converted checkpoint; passes: folder of the results of passes; device, threads: of a job.
     """
-    letters = letters_per_token(record["encoder"])
     found = _variants(dataset, scores, records, sequences)
-    total = work_of_outputs(lengths, scores, dataset.seq_type, letters) + work_of_variants(found, scores)
-    fast = replace(
-        scores, methods=(WT,), outputs=tuple(name for name in scores.outputs if name in ("scan", "contacts"))
-    )
-    cheap = work_of_outputs(lengths, fast, dataset.seq_type, letters)
-    if scores.methods != (WT,):
-        cheap += work_of_variants(
-            {key: VariantPasses(each.residues, unmasked=True) for key, each in found.items()}, fast
-        )
-    speed, name = assumed_speed(device, config["embedding"]["precision"], threads)
-    return ScoreEstimate(
-        dataset.name,
-        dataset.model.name,
-        total,
-        tokens_computed(passes) if passes.is_dir() else 0,
-        cheap,
-        speed / _operations_a_token(total, record),
-        name,
-    )
+    speed = assumed_speed(device, config["embedding"]["precision"], threads)
+    estimated = estimate_scores(dataset, scores, lengths, found, record, speed)
+    return replace(estimated, computed=tokens_computed(passes) if passes.is_dir() else 0)
+
+
+def estimate_scores(
+    dataset: Dataset,
+    scores: ScoreOptions,
+    lengths: Mapping[int, int],
+    variants: Mapping[str, VariantPasses],
+    record: Mapping[str, Any],
+    speed: tuple[float, str],
+) -> ScoreEstimate:
+    """Return the estimate of all passes. variants: by digest; speed: operations per second, and the device's name."""
+    letters = letters_per_token(record["encoder"])
+    total = work_of_outputs(lengths, scores, dataset.seq_type, letters) + work_of_variants(variants, scores)
+    quick = tuple(name for name in scores.outputs if name in ("scan", "contacts"))
+    fast = replace(scores, methods=(WT,), outputs=quick)
+    unmasked = {key: VariantPasses(each.residues, unmasked=True) for key, each in variants.items()}
+    cheap = work_of_outputs(lengths, fast, dataset.seq_type, letters) + work_of_variants(unmasked, fast)
+    rate = speed[0] / _operations_a_token(total, record)
+    return ScoreEstimate(dataset.name, dataset.model.name, total, 0, cheap, rate, speed[1])
+
+
+def refuse_many_passes(dataset: Dataset, lengths: Mapping[int, int], config: Mapping[str, Any]) -> None:
+    """Raise ConfigError if the outputs of a dataset need too many passes of one of its models, as far as it is known.
+
+    So its other jobs do not start. Variants, and models of one's own, are counted by the job that scores.
+    """
+    scores = ScoreOptions.from_config(config["scores"])
+    speed = assumed_speed(config["compute"]["device"], config["embedding"]["precision"], THREADS)
+    for each in dataset.by_model() if dataset.is_scored else []:
+        if known := each.model.known:
+            encoder: dict[str, Any] = {"hidden_size": known.width, "num_hidden_layers": known.layers}
+            encoder |= {"tokenizer": ""} if known.byte_pairs else {}
+            record = {"parameters": _PER_LAYER * known.layers * known.width**2, "encoder": encoder}
+            estimate_scores(each, scores, lengths, {}, record, speed).require_few(scores)
 
 
 def _variants(dataset: Dataset, scores: ScoreOptions, records: Path, sequences: Path) -> Mapping[str, VariantPasses]:
