@@ -16,6 +16,7 @@ from lucaflow.checkpoints.known_models import FAMILIES, MODELS, KnownFamily, unt
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.stated_network import stated_network
 from lucaflow.config.datasets import Dataset
+from lucaflow.config.scores import scores_without_residues
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import CheckpointError, ConfigError
 
@@ -44,6 +45,9 @@ def problems_of_networks(datasets: Iterable[Dataset], config: Mapping[str, Any])
         for model in dataset.models:
             if model in networks and dataset.seq_type not in networks[model].family.seq_types:
                 yield _other_type(dataset, networks[model])
+    yield from dict.fromkeys(
+        problem for dataset in datasets for problem in _problems_of_scores(dataset, networks, config)
+    )
     yield from dict.fromkeys(
         problem for network in networks.values() for problem in _problems_of_outputs(network, config)
     )
@@ -92,6 +96,16 @@ def _problems_of_outputs(network: _Network, config: Mapping[str, Any]) -> Iterat
         yield from _problems_of_byte_pairs(name, config)
     if layer and network.layers and layer > network.layers:
         yield f"embedding.layer: it is {layer}, but `{name}` has layers 0 to {network.layers}"
+
+
+def _problems_of_scores(
+    dataset: Dataset, networks: Mapping[Model, _Network], config: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a message for each score of a dataset that one of its models lacks. networks: those that are known."""
+    for model in dataset.models if dataset.is_scored else ():
+        if model in networks and networks[model].family.byte_pairs:
+            outputs, has_variants = config["scores"]["outputs"], dataset.variants is not None
+            yield from scores_without_residues(model.llm_version, outputs, has_variants)
 
 
 def _problems_of_byte_pairs(name: str, config: Mapping[str, Any]) -> Iterator[str]:

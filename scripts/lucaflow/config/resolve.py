@@ -14,7 +14,6 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Registry
 from lucaflow.config.datasets import Dataset
 from lucaflow.config.networks import problems_of_networks
-from lucaflow.config.scores import problems_of_scores
 from lucaflow.engine.options import VECTORS
 from lucaflow.errors import ConfigError, quoted
 from lucaflow.schemas import has_more_values, unknown_keys, violations, with_defaults, with_expanded_paths
@@ -86,7 +85,6 @@ def _counterparts(options_there: Iterable[Mapping[str, str]]) -> dict[str, str]:
 def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry) -> None:
     """Raise ConfigError for choices that LucaFlow cannot run, and for checkpoints that are not available."""
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
-    scored = [dataset for dataset in datasets.values() if dataset.is_scored]
     datasets = {name: dataset for name, dataset in datasets.items() if dataset.is_embedded or dataset.is_scored}
     models = {requested.model: requested.step_stated for d in datasets.values() for requested in d.requested}
     # In the directory that checkpoints.path is, or from the Hub or a server.
@@ -100,7 +98,7 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems.append(
             "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`"
         )
-    problems += [*_output_problems(config), *problems_of_scores(scored, config)]
+    problems += _output_problems(config)
     directory = Path(config["checkpoints"]["directory"])
     if directory.exists() and not directory.is_dir():
         problems.append(f"checkpoints.directory: {directory} is a file; give a directory, which need not exist yet")

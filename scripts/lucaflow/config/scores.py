@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from lucaflow.config.datasets import Dataset
 
 OF_BYTE_PAIRS = "likelihood"
 WT, MASKED, JOINT, MUTANT = "wt_marginals", "masked_marginals", "masked_marginals_joint", "mutant_marginals"
@@ -63,17 +61,7 @@ class ScoreOptions:
         ] * variants
 
 
-def problems_of_scores(scored: Iterable[Dataset], config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a message for each score that a model lacks, as the table of models tells. scored: datasets with scores."""
-    found: dict[str, None] = {}
-    for dataset in scored:
-        for known in (model.known for model in dataset.models if model.known and model.known.byte_pairs):
-            outputs, has_variants = config["scores"]["outputs"], dataset.variants is not None
-            found |= dict.fromkeys(problems_of_byte_pairs(known.version, outputs, has_variants))
-    yield from found
-
-
-def problems_of_byte_pairs(version: str, outputs: Sequence[str], variants: bool) -> list[str]:
+def scores_without_residues(version: str, outputs: Sequence[str], variants: bool) -> list[str]:
     """Return a message for each score that a model without a token for each residue lacks. version: of the model."""
     others = [name for name in outputs if name != OF_BYTE_PAIRS]
     found = []
