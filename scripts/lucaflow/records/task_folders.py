@@ -8,6 +8,7 @@ which label.txt names; where it is, the records have these names.
 from __future__ import annotations
 
 import csv
+import os
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +40,8 @@ ReadTable = Callable[[Path, Columns, FoundColumns], Iterator[RawRecord]]
 
 def is_task_folder(path: Path) -> bool:
     """Return whether a dataset's path is a folder that holds `train`, `dev` or `test`."""
-    return path.is_dir() and any((path / part).is_dir() for part in PARTS)
+    # Unlike `Path.is_dir`, this raises nothing for a folder that may not be read, or a name that cannot be one.
+    return any(os.path.isdir(path / part) for part in PARTS)  # noqa: PTH112
 
 
 def files_of(folder: Path) -> list[tuple[str, Path]]:
