@@ -8,8 +8,8 @@ which label.txt names; where it is, the records have these names.
 from __future__ import annotations
 
 import csv
-import os
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
