@@ -165,7 +165,8 @@ def test_the_tasks_of_a_page_read_the_datasets_beside_them(tmp_path):
     tasks = read_tasks(ROOT / "resources/tasks.tsv", read_yaml(ROOT / "config/schemas/tasks.schema.yaml"))
     names = {name: name for dataset in datasets.values() for name in dataset.tasks}
     assert len(names) == 3
-    refuse_unfit(datasets.values(), resolve_heads(names, config["heads"], tasks, tmp_path, ROOT))
+    heads = resolve_heads(names, config["heads"], tasks, tmp_path, ROOT)
+    refuse_unfit(datasets.values(), {name: head.task for name, head in heads.items()})
 
 
 def old_python(folder: Path) -> Path:

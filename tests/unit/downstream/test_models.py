@@ -38,7 +38,8 @@ def test_a_task_that_cannot_be_had(tmp_path, tasks, heads, words):
         datasets = read_datasets(table, SCHEMAS["datasets"], config)
         published = read_tasks(ROOT / "resources/tasks.tsv", SCHEMAS["tasks"])
         names = {name: name for dataset in datasets.values() for name in dataset.tasks}
-        refuse_unfit(datasets.values(), resolve_heads(names, config["heads"], published, tmp_path, ROOT))
+        found = resolve_heads(names, config["heads"], published, tmp_path, ROOT)
+        refuse_unfit(datasets.values(), {name: head.task for name, head in found.items()})
 
 
 def test_embeddings_made_elsewhere_are_by_the_model_that_the_configuration_names(tmp_path):
