@@ -50,7 +50,7 @@ def main() -> None:
     for name in (*TABLES, *PICTURES):
         if Path(name).name not in figures:
             # Of an earlier run, with other settings.
-            embeddings.with_name(name).unlink(missing_ok=True)
+            (embeddings.parent / name).unlink(missing_ok=True)
     if "neighbours.tsv" in figures:
         list_neighbours(figures)
 
