@@ -11,13 +11,15 @@ import numpy as np
 from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import replacing, write_text
 from lucaflow.logs import reporting_to
-from lucaflow.neighbours.comparison import compare_labels
-from lucaflow.neighbours.datasets import Files, Searched, search_dataset
+from lucaflow.neighbours.comparison import LabelsCompared, compare_labels, in_order_of
+from lucaflow.neighbours.datasets import Files, Labelled, Searched, search_dataset
 from lucaflow.neighbours.groups import Groups, group
 from lucaflow.neighbours.search import unit_vectors
 from lucaflow.neighbours.tables import write_groups, write_labels, write_neighbours, write_tsv
+from lucaflow.records.sequences import read_sequences
 from lucaflow.report.columns import MOST_NUMBERED_LABELS, Numbers, column_of
 from lucaflow.report.figures import draw_contacts, draw_lengths, number_shown, sample_rows
+from lucaflow.report.map_neighbours import MOST_LETTERS, Found, with_neighbours
 from lucaflow.report.map_page import draw_html
 from lucaflow.report.maps import draw_picture, make_map
 from lucaflow.report.pages import page
@@ -28,6 +30,8 @@ logger = logging.getLogger("lucaflow")
 
 TABLES = ("neighbours.tsv", "groups.tsv", "transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html")
 PICTURES = ("figures/similarity.png", "figures/similarity.svg")
+# Bytes of a FASTA file whose sequences may be in the page of a map.
+LARGEST_READ = 2 * MOST_LETTERS
 PROJECTIONS = {"map": "components", "tsne": "tsne"}
 READ = ("embeddings", "records", "labels", "columns", "sequences", "reference")
 
@@ -36,47 +40,61 @@ def main() -> None:
     """Draw the requested figures."""
     figures = {Path(path).name: Path(path) for path in snakemake.output}
     embeddings, records, labels, columns = (Path(snakemake.input[name]) for name in READ[:4])
-    dataset = snakemake.wildcards.dataset
+    for name in (*TABLES, *PICTURES):
+        if Path(name).name not in figures:
+            # Of an earlier run, with other settings.
+            (embeddings.parent / name).unlink(missing_ok=True)
+    found = list_neighbours(figures) if "neighbours.tsv" in figures else None
+    residues = residues_of(found.searched.dataset) if found else None
     for name, projection in PROJECTIONS.items():
         if f"{name}.png" in figures:
             note, label = (snakemake.params.settings[name] for name in ("note", "label"))
             drawing = make_map(embeddings, records, labels, note, projection, snakemake.threads, columns, label)
             draw_picture(drawing, figures[f"{name}.png"])
-            draw_html(drawing, figures[f"{name}.html"])
+            draw_html(with_neighbours(drawing, found, residues) if found else drawing, figures[f"{name}.html"])
     if "lengths.png" in figures:
-        draw_lengths(lengths_of(embeddings), dataset, figures["lengths.png"])
+        draw_lengths(lengths_of(embeddings), snakemake.wildcards.dataset, figures["lengths.png"])
     if "contacts.png" in figures:
         draw_contacts(embeddings, figures["contacts.png"])
-    for name in (*TABLES, *PICTURES):
-        if Path(name).name not in figures:
-            # Of an earlier run, with other settings.
-            (embeddings.parent / name).unlink(missing_ok=True)
-    if "neighbours.tsv" in figures:
-        list_neighbours(figures)
 
 
-def list_neighbours(outputs: Mapping[str, Path]) -> None:
+def list_neighbours(outputs: Mapping[str, Path]) -> Found:
     """List the nearest neighbours of each record, and compare their labels, if there are any. outputs: by name."""
-    settings, dataset, model = snakemake.params.settings, snakemake.wildcards.dataset, snakemake.wildcards.model
-    own = Files(*(Path(snakemake.input[name]) for name in READ[:3]), first_of(snakemake.input.sequences))
+    settings = snakemake.params.settings["neighbours"]
+    own = Files(*(Path(snakemake.input[name]) for name in (*READ[:3], "sequences")))
     other = Files(*map(Path, snakemake.input.reference)) if snakemake.input.reference else None
-    found = search_dataset(own, settings["neighbours"]["vector"], settings["neighbours"]["k"], other)
+    found = search_dataset(own, settings["vector"], settings["k"], other)
     write_neighbours(found, outputs["neighbours.tsv"])
     groups = groups_of(found)
     write_groups(found.dataset, groups, outputs["groups.tsv"])
     draw_similarities(found, outputs["similarity.png"])
+    about_groups = (groups.sentence(),) if groups else ()
     if "transferred_labels.tsv" not in outputs:
-        return
-    label = column_of("label", found.reference.labels, MOST_NUMBERED_LABELS)
-    of_reference = (other or own).sequences or own.sequences
-    are_numbers = isinstance(label, Numbers)
-    compared = compare_labels(found, own.sequences, of_reference, model, are_numbers, snakemake.threads)
+        return Found(found, groups, None, about_groups)
+    compared = list_labels(found, own, other or own, outputs)
+    return Found(found, groups, compared.suggested, (*compared.sentences[:1], *about_groups))
+
+
+def list_labels(found: Searched, own: Files, reference: Files, outputs: Mapping[str, Path]) -> LabelsCompared:
+    """Write the labels that neighbours suggest, and how often they are right."""
+    dataset, model = snakemake.wildcards.dataset, snakemake.wildcards.model
+    are_numbers = isinstance(column_of("label", found.reference.labels, MOST_NUMBERED_LABELS), Numbers)
+    compared = compare_labels(found, own.sequences, reference.sequences, model, are_numbers, snakemake.threads)
     write_labels(found, compared.suggested, outputs["transferred_labels.tsv"])
     with replacing(outputs["neighbours.metrics.tsv"]) as temporary:
         write_tsv(compared.metrics, temporary)
     title = f"{dataset} ({model}): labels of nearest neighbours"
     write_text(outputs["neighbours.metrics.html"], page(compared.metrics, title, compared.sentences))
     logger.info("%s: %s", dataset, " ".join(compared.sentences))
+    return compared
+
+
+def residues_of(dataset: Labelled) -> list[str] | None:
+    """Return the distinct sequences of a dataset for its page; None if they are too large for one."""
+    path = Path(snakemake.input.sequences)
+    if path.stat().st_size > LARGEST_READ:
+        return None
+    return [sequence.residues for sequence in in_order_of(dataset, read_sequences(path))]
 
 
 def groups_of(found: Searched) -> Groups | None:
@@ -98,11 +116,6 @@ def draw_similarities(found: Searched, path: Path) -> None:
     details = f"similarity of {vector} embeddings by {model} · {number_shown(len(rows), len(dataset.digests))}"
     ids, labels = dataset.ids[dataset.first[rows]], names[dataset.codes[rows]]
     draw_similarity(units, ids, labels, snakemake.wildcards.dataset, details, path)
-
-
-def first_of(paths: str | list[str]) -> Path | None:
-    """Return the path of an input that may be absent."""
-    return Path(paths) if paths and isinstance(paths, str) else None
 
 
 def lengths_of(embeddings: Path) -> dict[int, int]:

@@ -53,18 +53,14 @@ def compared_sequences(wildcards):
 def reference_files(wildcards):
     """Return what is read of the dataset in which neighbours are searched, if it is another one.
 
-    These are its embeddings, records and labels, and if it has labels its distinct sequences.
+    These are its embeddings, records, labels and distinct sequences.
     """
     dataset = dataset_of(wildcards)
     if not dataset.reference:
         return []
     other = DATASETS[dataset.reference].with_model(dataset.model.name)
     folder = f"results/{other.name}"
-    names = [
-        "records.tsv",
-        "sequences/labels.tsv",
-        *["sequences/distinct.fasta"] * dataset.neighbours_have_labels,
-    ]
+    names = ["records.tsv", "sequences/labels.tsv", "sequences/distinct.fasta"]
     return [
         *regardless_of_times(
             [f"{folder}/{other.model.name}/embeddings.h5"],

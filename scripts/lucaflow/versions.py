@@ -19,7 +19,7 @@ TRAINING_VERSION = 1
 SIDE_BY_SIDE_VERSION = 1
 EXPORT_VERSION = 3
 LUCAONE_EXPORT_VERSION = 2
-FIGURES_VERSION = 4
+FIGURES_VERSION = 5
 # Of what a pass of a language model gives, and of the tables and figures made of that.
 PASSES_VERSION = 1
 SCORES_VERSION = 1

@@ -30,15 +30,12 @@ MOST_LEFT_OUT = 20_000
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a dataset whose vectors are compared.
-
-    sequences: the distinct sequences as FASTA, which labels are compared by too; None for a dataset without labels.
-    """
+    """The files of a dataset whose vectors are compared. sequences: the distinct sequences as FASTA."""
 
     embeddings: Path
     records: Path
     labels: Path
-    sequences: Path | None = None
+    sequences: Path
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,10 @@ class Groups:
         count, inside = len(self.stability), int((self.number >= 0).sum())
         if not count:
             return f"HDBSCAN finds no groups among {len(self.number):,} sequences."
+        groups, share = f"{count:,} group{'s' * (count > 1)}", f"{SHARE_OF_SAMPLE:.0%}"
         return (
-            f"HDBSCAN finds {count:,} group{'s' * (count > 1)} with {inside:,} of {len(self.number):,} sequences; in "
-            f"samples of {SHARE_OF_SAMPLE:.0%} of these, with an adjusted Rand index of {self.agreement:.2f}."
+            f"HDBSCAN finds {groups} with {inside:,} of {len(self.number):,} sequences. Samples of {share} of the "
+            f"sequences give the same ones with an adjusted Rand index of {self.agreement:.2f}."
         )
 
 

@@ -88,7 +88,46 @@ function show_selection() {
   selected.value = chosen.slice(0, MOST_SHOWN_IDS).join("\n")
   const shown = more ? `, of which ${MOST_SHOWN_IDS.toLocaleString("en")} are shown` : ""
   count.text = chosen.length === 0 ? hint : `${chosen.length.toLocaleString("en")} selected${shown}`
-  copy.disabled = save.disabled = chosen.length === 0
+  copy.disabled = save.disabled = fasta.disabled = chosen.length === 0
+  show_neighbours()
+}
+
+// The neighbours of a point, the most similar first: name, similarity, and its point in the map or -1.
+function neighbours_of(i) {
+  if (related === null) return []
+  const {names, points, rows, similarity, k} = related
+  const found = []
+  for (let place = i * k; place < (i + 1) * k; place++)
+    if (rows[place] >= 0)
+      found.push({name: names[rows[place]], similarity: similarity[place], point: points[rows[place]]})
+  return found
+}
+
+function escaped(text) {
+  const span = document.createElement("span")
+  span.textContent = text
+  return span.innerHTML
+}
+
+function show_neighbours() {
+  const chosen = source.selected.indices
+  const found = chosen.length === 1 ? neighbours_of(chosen[0]) : []
+  around.disabled = !found.some(({point}) => point >= 0)
+  if (found.length === 0) {
+    near.text = related === null || chosen.length > 0 ? "" : "Click a point to see its neighbours."
+    return
+  }
+  const column = columns[Number(colour.value)]
+  const lines = found.map(({name, similarity, point}) => {
+    const text = point < 0 ? "" : column.text(point)
+    return `<tr><td>${escaped(name)}</td><td>${similarity.toFixed(2)}</td><td>${escaped(text)}</td></tr>`
+  })
+  near.text = `Neighbours of <b>${escaped(ids[chosen[0]])}</b>, and their similarity:<table>${lines.join("")}</table>`
+}
+
+function select_neighbours() {
+  const [i] = source.selected.indices
+  select([i, ...neighbours_of(i).map(({point}) => point).filter((point) => point >= 0)])
 }
 
 async function copy_ids() {
@@ -107,12 +146,21 @@ async function copy_ids() {
   count.text = `${source.selected.indices.length.toLocaleString("en")} copied`
 }
 
-function save_ids() {
+function save_text(text, name) {
   const link = document.createElement("a")
-  link.href = URL.createObjectURL(new Blob([chosen_ids().join("\n") + "\n"], {type: "text/plain"}))
-  link.download = file
+  link.href = URL.createObjectURL(new Blob([text], {type: "text/plain"}))
+  link.download = name
   link.click()
   URL.revokeObjectURL(link.href)
+}
+
+function save_ids() {
+  save_text(chosen_ids().join("\n") + "\n", file)
+}
+
+function save_fasta() {
+  const chosen = [...source.selected.indices].sort((a, b) => a - b)
+  save_text(chosen.map((i) => `>${ids[i]}\n${residues.texts[residues.numbers[i]]}\n`).join(""), fasta_file)
 }
 
 function line(name, text) {
@@ -134,12 +182,14 @@ function tooltip(_, {index}) {
   return table
 }
 
-const hint = "Select points with the lasso or the box above the map."
+const hint = "Select points by a click, or with the lasso or the box above the map."
 hover.tooltips = tooltip
 colour.properties.value.change.connect(() => colour_by(columns[Number(colour.value)]))
 search.properties.value_input.change.connect(() => find(search.value_input))
 source.selected.properties.indices.change.connect(show_selection)
 copy.on_event?.("button_click", copy_ids)
 save.on_event?.("button_click", save_ids)
+fasta.on_event?.("button_click", save_fasta)
+around.on_event?.("button_click", select_neighbours)
 colour_by(columns[Number(colour.value)])
 show_selection()

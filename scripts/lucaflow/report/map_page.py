@@ -1,4 +1,4 @@
-"""Draw a map as a self-contained page: hover, zoom, search, colour by any column, select points with a lasso."""
+"""Draw a map as a self-contained page: hover, zoom, search, colour by any column, select points, see neighbours."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_html(drawing: Map, path: Path) -> None:
         name="map",
         x_axis_label=drawing.axes[0],
         y_axis_label=drawing.axes[1],
-        tools="pan,wheel_zoom,box_zoom,lasso_select,box_select,reset,save",
+        tools="pan,wheel_zoom,box_zoom,tap,lasso_select,box_select,reset,save",
         active_scroll="wheel_zoom",
         toolbar_location="above",
         sizing_mode="stretch_both",
@@ -58,6 +58,7 @@ def draw_html(drawing: Map, path: Path) -> None:
     plot.add_tools(hover)
     above, below, widgets = _widgets(drawing, columns, left_out)
     args |= widgets | {"plot": plot, "hover": hover, "columns": [_as_arguments(each) for each in columns]}
+    args |= _neighbours_and_residues(drawing)
     document = Document(title=f"{drawing.title}: map")
     document.add_root(column(*above, plot, *below, sizing_mode="stretch_both", margin=8))
     document.js_on_event(DocumentReady, CustomJS(args=args, code=SCRIPT.read_text(encoding="utf-8")))
@@ -137,6 +138,7 @@ def _widgets(
     """Return what is above the plot, what is below it, and the widgets by name."""
     choices: list[Any] = [(str(i), shortened(each.name, 60)) for i, each in enumerate(columns[:-1])]
     missing = f" · without columns that are too long: {', '.join(left_out)}" if left_out else ""
+    remarks = "".join(f"<br>{escape(remark)}" for remark in drawing.remarks)
     title = f"<b style='font-size:1.4em'>{escape(drawing.title)}</b><br>{escape(drawing.details + missing)}"
     colour = Select(title="Colour by", name="colour", value="0", options=choices, width=200)
     search = TextInput(title="Search", name="search", placeholder="id or any text", width=200)
@@ -147,14 +149,34 @@ def _widgets(
     )
     copy = Button(label="Copy ids", name="copy", disabled=True, width=90)
     save = Button(label="Save ids", name="save", disabled=True, width=90)
+    fasta = Button(label="Save FASTA", name="fasta", disabled=True, width=100, visible=drawing.residues is not None)
+    around = Button(
+        label="Select neighbours", name="around", disabled=True, width=140, visible=drawing.related is not None
+    )
+    near = Div(name="near", text="", disable_math=True, min_width=260, visible=drawing.related is not None)
+    near.styles = {"max-height": "130px", "overflow": "auto"}
     wrapped = {"flex-wrap": "wrap"}
     above = [
-        Div(text=title, disable_math=True, sizing_mode="stretch_width"),
+        Div(name="title", text=title + remarks, disable_math=True, sizing_mode="stretch_width"),
         row(colour, search, found, styles=wrapped, sizing_mode="stretch_width"),
     ]
-    below = [row(column(count, row(copy, save)), selected, styles=wrapped, sizing_mode="stretch_width")]
+    buttons = row(copy, save, fasta, around, styles=wrapped)
+    below = [row(column(count, buttons), selected, near, styles=wrapped, sizing_mode="stretch_width")]
     widgets = {"colour": colour, "search": search, "found": found, "count": count, "selected": selected}
-    return above, below, widgets | {"copy": copy, "save": save, "file": f"{drawing.title}.ids.txt"}
+    widgets |= {"copy": copy, "save": save, "fasta": fasta, "around": around, "near": near}
+    return above, below, widgets | {"file": f"{drawing.title}.ids.txt"}
+
+
+def _neighbours_and_residues(drawing: Map) -> dict[str, Any]:
+    """Return what the page knows of the neighbours and the sequences of points; nothing of what it does not have."""
+    of, residues = drawing.related, drawing.residues
+    related = of and {"names": of.names, "points": of.points.astype(np.int32), "k": of.rows.shape[1],
+                      "rows": of.rows.astype(np.int32).ravel(), "similarity": of.similarity.ravel()}  # fmt: skip
+    return {
+        "related": related,
+        "residues": residues and {"texts": residues.texts, "numbers": residues.numbers.astype(np.int32)},
+        "fasta_file": f"{drawing.title}.selected.fasta",
+    }
 
 
 def _as_arguments(each: Texts | Numbers) -> dict[str, Any]:

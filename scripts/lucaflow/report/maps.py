@@ -36,11 +36,34 @@ TSNE_AXES = ("t-SNE 1", "t-SNE 2")
 
 
 @dataclass(frozen=True)
+class Related:
+    """The neighbours of n points, in the map or not.
+
+    names: of all that are neighbours; points: the point of each of these, -1 for one that is not in the map; rows:
+    (n, k) places in `names`, the most similar first, -1 for none; similarity: (n, k).
+    """
+
+    names: list[str]
+    points: np.ndarray
+    rows: np.ndarray
+    similarity: np.ndarray
+
+
+@dataclass(frozen=True)
+class Residues:
+    """The sequences of n points: different texts, and the number (n,) of each point's text."""
+
+    texts: list[str]
+    numbers: np.ndarray
+
+
+@dataclass(frozen=True)
 class Map:
     """The points of a map, its title, and the names of its axes.
 
-    points: x, y, id, description, label and length; title: the name of the dataset; details: a line below it;
-    columns: further columns of the same points, as text; label_name: the name of the column of labels.
+    points: x, y, id, description, label and length, by the number of the accepted record; title: the name of the
+    dataset; details: a line below it; columns: further columns of the same points, as text; label_name: the name of the
+    column of labels; remarks: sentences about the whole dataset.
     """
 
     points: pd.DataFrame
@@ -49,6 +72,9 @@ class Map:
     axes: tuple[str, str]
     columns: pd.DataFrame
     label_name: str = "label"
+    remarks: tuple[str, ...] = ()
+    related: Related | None = None
+    residues: Residues | None = None
 
     @property
     def is_labelled(self) -> bool:

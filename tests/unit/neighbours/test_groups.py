@@ -20,7 +20,7 @@ def test_groups_are_found_and_the_largest_is_the_first():
     assert found.number.tolist() == [2] * 20 + [0] * 60 + [1] * 40
     assert found.stability.min() > 0.9
     assert found.agreement > 0.9
-    assert found.sentence().startswith("HDBSCAN finds 3 groups with 120 of 120 sequences; in samples of 80% of these")
+    assert found.sentence().startswith("HDBSCAN finds 3 groups with 120 of 120 sequences. Samples of 80% of the seq")
     assert (found.membership > 0).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from lucaflow.report import map_page
 from lucaflow.report.map_page import draw_html
-from lucaflow.report.maps import Map
+from lucaflow.report.maps import Map, Related, Residues
 
 pytestmark = [pytest.mark.skipif(bool(why_not()), reason=why_not()), pytest.mark.xdist_group("pages")]
 
@@ -72,7 +73,17 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
     )
     path = tmp_path_factory.mktemp("map") / "map.html"
-    draw_html(Map(points, "d", "mean embeddings", ("x", "y"), further), path)
+    # Each point has the next two as neighbours, and one that is not in the map.
+    rows = (np.arange(COUNT)[:, None] + [1, 2]) % COUNT
+    rows = np.concatenate([rows, np.full((COUNT, 1), COUNT)], axis=1)
+    similarity = np.tile([0.9, 0.8, 0.7], (COUNT, 1))
+    names = [*points["id"], "<i>elsewhere</i>"]
+    related = Related(names, np.append(np.arange(COUNT), -1), rows, similarity)
+    # Two points each have one sequence.
+    residues = Residues(["MKV" + "L" * number for number in range(COUNT // 2)], np.arange(COUNT) // 2)
+    remarks = ("The embeddings cluster by <these> labels.",)
+    shown = Map(points, "d", "mean embeddings", ("x", "y"), further)
+    draw_html(replace(shown, remarks=remarks, related=related, residues=residues), path)
     return path
 
 
@@ -149,6 +160,28 @@ def test_points_in_a_lasso_are_copied_and_saved(driver, tmp_path):
     inside(driver, "save", "button").click()
     WebDriverWait(driver, 10).until(lambda _: (tmp_path / "d.ids.txt").exists())
     assert (tmp_path / "d.ids.txt").read_text().split() == ids
+
+
+def test_a_click_shows_the_neighbours_of_a_point_which_can_be_selected_and_saved(driver, tmp_path):
+    near = "return Bokeh.documents[0].get_model_by_name('near').text"
+    assert driver.execute_script(near) == "Click a point to see its neighbours."
+    assert "cluster by <these> labels" in inside(driver, "title", "div").text
+    to_point(driver, 1, 1).click().perform()
+    state = wait_until(driver, lambda state: state["count"] == "1 selected")
+    assert state["selected"] == "p9"
+    shown = driver.execute_script(near)
+    assert "Neighbours of <b>p9</b>" in shown
+    lines = ("<td>p10</td><td>0.90</td><td>kinase</td>", "<td>&lt;i&gt;elsewhere&lt;/i&gt;</td><td>0.70</td><td></td>")
+    assert all(line in shown for line in lines)
+
+    inside(driver, "around", "button").click()
+    state = wait_until(driver, lambda state: state["count"] == "3 selected")
+    assert state["selected"].split() == ["p9", "p10", "p11"]
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    inside(driver, "fasta", "button").click()
+    saved = tmp_path / "d.selected.fasta"
+    WebDriverWait(driver, 10).until(lambda _: saved.exists())
+    assert saved.read_text() == ">p9\nMKVLLLL\n>p10\nMKVLLLLL\n>p11\nMKVLLLLL\n"
 
 
 def test_a_point_tells_all_it_has(driver):
