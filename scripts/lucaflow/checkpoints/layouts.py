@@ -6,6 +6,7 @@ with `model.safetensors` and `checkpoint.json`; all later steps read only these 
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ _OLD_LAYOUT = (
 _LUCAONE_WEIGHTS = "pytorch.pth"
 # `model_type` in config.json of networks whose tokens are in tokenizer.json.
 _WITH_TOKENIZER = ("bert",)
+# How a file begins that Git keeps in place of a large one.
+_LFS_POINTER = b"version https://git-lfs.github.com/"
+# Bytes of the header of a file of safetensors, by its own specification.
+_LARGEST_HEADER = 100_000_000
 _HUGGINGFACE_WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -74,8 +79,9 @@ def locate(root: Path, model: Model) -> Origin:
     Raises CheckpointError that names the missing and the expected files.
     """
     if not root.is_dir():
+        found = f"{root} is a file, not a directory" if root.exists() else f"there is no directory {root}"
         raise CheckpointError(
-            f"checkpoint {model.name}: there is no directory {root}. Set checkpoints.path to the directory that "
+            f"checkpoint {model.name}: {found}. Set checkpoints.path to the directory that "
             "holds llm/models/ (LucaOne's layout), or to a Hugging Face model directory."
         )
     # Models without steps have no place in LucaOne's layout.
@@ -176,4 +182,33 @@ def _require(origin: Origin) -> Origin:
             f"checkpoint {origin.model.name}: no {', '.join(path.name for path in missing)} in {origin.root}. "
             f"It holds: {', '.join(present) or 'nothing'}. Fetch the missing files, or correct checkpoints.path."
         )
+    pointers = [path.name for path in origin.files if _is_lfs_pointer(path)]
+    if pointers:
+        raise CheckpointError(
+            f"checkpoint {origin.model.name}: of {', '.join(pointers)} in {origin.root} there is only the pointer that "
+            "Git keeps in place of a large file. Run `git lfs pull` there."
+        )
     return origin
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    """Return whether a file is what a clone of a repository has of a large file that was not fetched."""
+    with path.open("rb") as file:
+        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+
+
+def tensor_names(origin: Origin) -> tuple[str, ...] | None:
+    """Return the names of the published tensors, from the header of each file; None for a pickle, which is not opened.
+
+    Raises ValueError or OSError for a file that is damaged.
+    """
+    names: list[str] = []
+    for path in origin.weights:
+        if path.suffix != ".safetensors":
+            return None
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > _LARGEST_HEADER:
+                raise ValueError(f"{path} has no header of safetensors")
+            names += json.loads(file.read(size))
+    return tuple(names)

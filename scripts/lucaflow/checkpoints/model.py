@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from lucaflow.checkpoints.known_models import MODELS, KnownModel
@@ -83,10 +84,13 @@ def requested_models(text: str, step: int | None, own: Collection[str]) -> tuple
 def _requested(name: str, step: int | None, own: Collection[str]) -> RequestedModel:
     model = default_model(name) or (Model(name, None) if name in own else None)
     if model is None:
-        known = ", ".join((*MODELS, *sorted(set(own) - set(MODELS))))
+        names = (*MODELS, *sorted(set(own) - set(MODELS)))
+        known, meant = ", ".join(names), get_close_matches(name, names, 1)
+        hint = f"; did you mean {meant[0]}?" if meant else "."
         raise ConfigError(
-            f"llm_version: {quoted(name)} is not a model. Expected one or several, separated by commas, of {known}, or "
-            "a version with its step, such as `lucaone-17600000`. checkpoints.path can name models of your own."
+            f"llm_version: {quoted(name)} is not a model{hint} Expected one or several, separated by commas, of "
+            f"{known}, or a version with its step, such as `lucaone-17600000`. checkpoints.path can name models of "
+            "your own."
         )
     if step is not None:
         if model.llm_step is None:

@@ -12,21 +12,29 @@ from typing import Any
 
 from lucaflow.checkpoints.converted_checkpoint import CHECKPOINT_RECORD, EncoderSource, read_record
 from lucaflow.checkpoints.known_models import FAMILIES, KnownFamily
+from lucaflow.checkpoints.layouts import tensor_names
 from lucaflow.errors import CheckpointError
 from lucaflow.files.json_files import parse_json
+
+# In the names of its published tensors.
+_CONTACT_HEAD = "contact_head."
 
 
 @dataclass(frozen=True)
 class StatedNetwork:
-    """A network as its files state it. layers: None if they don't say; path: the file that says it."""
+    """A network as its files state it.
+
+    layers, contact_head (whether there is one): None if they don't say; path: the file that says it.
+    """
 
     family: KnownFamily
     layers: int | None
+    contact_head: bool | None
     path: Path
 
 
 def stated_network(source: EncoderSource) -> StatedNetwork | None:
-    """Return the network of a checkpoint on this disk; None if its config.json cannot be read, as its conversion says.
+    """Return the network of a checkpoint on this disk; None if a file cannot be read, as its conversion says.
 
     While its directory is out of reach, the record of its conversion says it. Raises CheckpointError, which names the
     missing files, without either.
@@ -37,18 +45,20 @@ def stated_network(source: EncoderSource) -> StatedNetwork | None:
         if not (source.folder / CHECKPOINT_RECORD).is_file():
             raise
         record = read_record(source.folder)
-        return _network(record["family"], record.get("encoder"), source.folder / CHECKPOINT_RECORD)
+        path = source.folder / CHECKPOINT_RECORD
+        return _network(record["family"], record.get("encoder"), record.get("contact_head"), path)
     try:
-        stated = parse_json(origin.config)
+        stated, names = parse_json(origin.config), tensor_names(origin)
     except (OSError, ValueError):
         return None
     kind = stated.get("model_type") if isinstance(stated, Mapping) and origin.layout == "huggingface" else None
     family = next((known.name for known in FAMILIES.values() if kind and kind == known.model_type), "lucaone")
-    return _network(family, stated, origin.config)
+    has_head = None if names is None else any(_CONTACT_HEAD in name for name in names)
+    return _network(family, stated, has_head, origin.config)
 
 
-def _network(family: str, numbers: Any, path: Path) -> StatedNetwork | None:
+def _network(family: str, numbers: Any, contact_head: bool | None, path: Path) -> StatedNetwork | None:
     if family not in FAMILIES:
         return None
     layers = numbers.get("num_hidden_layers") if isinstance(numbers, Mapping) else None
-    return StatedNetwork(FAMILIES[family], layers if type(layers) is int else None, path)
+    return StatedNetwork(FAMILIES[family], layers if type(layers) is int else None, contact_head, path)

@@ -23,11 +23,15 @@ from lucaflow.errors import CheckpointError, ConfigError
 
 @dataclass(frozen=True)
 class _Network:
-    """The network of a requested model. layers: None if nobody says; says: who says so, for messages."""
+    """The network of a requested model.
+
+    layers, contact_head (whether there is one): None if nobody says; says: who says so, for messages.
+    """
 
     model: Model
     family: KnownFamily
     layers: int | None
+    contact_head: bool | None = None
     says: str = ""
 
 
@@ -74,7 +78,8 @@ def _network_of(model: Model, settings: Mapping[str, Any]) -> _Network | str | N
             f"checkpoints.path: {stated.path} describes {stated.family.title} model, but {model.name} is "
             f"{FAMILIES[known.family].title}; correct the directory, or give this model a name of your own there"
         )
-    return _Network(model, stated.family, stated.layers, f" ({stated.path} describes {stated.family.title} model)")
+    says = f" ({stated.path} describes {stated.family.title} model)"
+    return _Network(model, stated.family, stated.layers, stated.contact_head, says)
 
 
 def _other_type(dataset: Dataset, network: _Network) -> str:
@@ -92,6 +97,11 @@ def _problems_of_outputs(network: _Network, config: Mapping[str, Any]) -> Iterat
     name = network.model.llm_version
     if "contacts" in config["embedding"]["outputs"] and not family.contacts:
         yield f"embedding.outputs: {untrained_contacts(name)}"
+    elif "contacts" in config["embedding"]["outputs"] and network.contact_head is False:
+        yield (
+            f"embedding.outputs: the directory of {name} has no contact head, as after fine-tuning; leave out "
+            "`contacts`, or use the published directory"
+        )
     if family.byte_pairs:
         yield from _problems_of_byte_pairs(name, config)
     if layer and network.layers and layer > network.layers:

@@ -27,6 +27,7 @@ def test_models_side_by_side():
         ("lucaone,lucaone-36000000", None, "is given twice"),
         ("theirs", None, "llm_version: 'theirs' is not a model. Expected one or several.*mini, .*ours"),
         ("lucaone,", None, "llm_version: '' is not a model"),
+        ("esm2_t33_650M", None, "'esm2_t33_650M' is not a model; did you mean esm2_t33_650M_UR50D"),
         ("mini-2", None, "`mini` exists only with step 1, not 2"),
         ("esm2_t6_8M_UR50D", 2, "llm_step: 'esm2_t6_8M_UR50D' has no steps; leave it empty"),
         ("mini", 2, "`mini` exists only with step 1, not 2"),

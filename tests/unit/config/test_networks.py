@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from golden_cases import PACKAGED
+from safetensors.torch import load_file, save_file
 
 from lucaflow.checkpoints.conversion import convert
 from lucaflow.checkpoints.converted_checkpoint import encoder_source
@@ -90,12 +92,30 @@ def test_a_known_name_with_another_network_in_its_directory(tmp_path):
 def test_missing_files_are_all_named_at_the_start(tmp_path):
     half = copy_of(DIRECTORIES / "E2-sharded", tmp_path)
     (half / "model-00003-of-00007.safetensors").unlink()
-    wrong = {"half": str(half), "nowhere": str(tmp_path / "nowhere"), "empty": str(tmp_path)}
-    found = problems(tmp_path, wrong, version="half,nowhere,empty")
+    pointer = Path(shutil.copytree(ESM, tmp_path / "pointer"))
+    (pointer / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    wrong = {"half": half, "nowhere": tmp_path / "nowhere", "empty": tmp_path, "pointer": pointer, "file": __file__}
+    found = problems(tmp_path, {name: str(path) for name, path in wrong.items()}, version=",".join(wrong))
     assert [said.split(":")[1].strip() for said in found] == [f"checkpoint {name}" for name in wrong]
     assert "no model-00003-of-00007.safetensors in" in found[0]
     assert "there is no directory" in found[1]
     assert "no weights in" in found[2]
+    assert "of model.safetensors in" in found[3] and "Run `git lfs pull` there" in found[3]
+    assert "test_networks.py is a file, not a directory" in found[4]
+
+
+def test_contacts_of_a_network_whose_head_is_gone(tmp_path):
+    published = copy_of(ESM, tmp_path)
+    weights = published / "model.safetensors"
+    state = load_file(weights)
+    contacts = {"embedding": {"outputs": ["contacts"]}}
+    assert problems(tmp_path, published, **contacts) == []
+    save_file({name: value for name, value in state.items() if "contact_head" not in name}, weights)
+    (said,) = problems(tmp_path, published, **contacts)
+    assert "the directory of ours has no contact head" in said
+    torch.save(state, published / "pytorch_model.bin")
+    weights.unlink()
+    assert problems(tmp_path, published, **contacts) == [], "a pickle is not opened to plan"
 
 
 def test_a_conversion_is_enough_while_its_directory_is_out_of_reach(tmp_path):
