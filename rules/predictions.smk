@@ -18,6 +18,7 @@ rule predict:
         division_of_shards=result_of("normalize", "results/{dataset}/sequences/shards.tsv"),
         splits=parts_of_rows,
         trained=trained_records,
+        encoders=once_encoders_are_converted,
         current=unless_current(
             "predict-{task}",
             "results/{dataset}/predictions/{task}.csv",

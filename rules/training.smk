@@ -59,6 +59,7 @@ rule train:
         plan=result_of("plan", "results/{dataset}/heads/plan.json"),
         shards=shards_for_training,
         division_of_shards=result_of("normalize", "results/{dataset}/sequences/shards.tsv"),
+        encoder=once_encoder_is_converted,
         current=unless_current("train-{task}@{model}", *map(OF_TRAINED.format, TRAINING_FILES)),
     output:
         trained_outputs(),

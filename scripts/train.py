@@ -28,6 +28,7 @@ from lucaflow.training.estimate import estimate_training, rows_of
 from lucaflow.training.job import Divided, Finished, forget_state, train_task
 from lucaflow.training.labelled import ordered_classes, read_division
 from lucaflow.training.results import TrainingResult, write_curves, write_metrics, write_predictions
+from lucaflow.training.selection import value_of
 from lucaflow.training.stored import StoredEmbeddings
 from lucaflow.training.written_head import convert_written, write_head
 
@@ -118,6 +119,7 @@ def described(finished: Finished, network_sha256: str) -> dict[str, Any]:
     train = result.split.rows("train")
     longest = max(len(result.rows.sequences[side].residues) for side in result.rows.sides[train].ravel().tolist())
     value = result.value_of_dev
+    chosen = value_of(finished.trained.best.dev, training.options)
     return {
         "task": training.task,
         "dataset": training.dataset,
@@ -128,6 +130,9 @@ def described(finished: Finished, network_sha256: str) -> dict[str, Any]:
         "rows": counts,
         "metric": result.metric,
         "dev": value if math.isfinite(value) else None,
+        "epoch_metric": training.options.best_metric,
+        # More is better: errors have a minus.
+        "epoch_value": chosen if math.isfinite(chosen) else None,
         "baseline": result.baseline,
         "kept_epoch": result.kept,
         "epochs": len(result.records),

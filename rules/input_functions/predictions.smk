@@ -74,13 +74,26 @@ def made_elsewhere_for(dataset, step):
     return find_files(Path(records), folder).identity()
 
 
+def own_models(wildcards):
+    """Return the models among those that embed a dataset whose embeddings a task may read."""
+    dataset = dataset_of(wildcards)
+    read = [request.model for request in requests_for(wildcards.task)] if dataset.is_embedded else []
+    return [model for model in dataset.models if model in read]
+
+
+def once_encoders_are_converted(wildcards):
+    """Wait for the encoders on which parameters depend. Adds no input."""
+    for model in own_models(wildcards):
+        sha256_of(model)
+    return []
+
+
 def own_shard_folders(wildcards):
     """Return the folders of the dataset's own shards by each model that a task may read, by the model's name."""
     dataset = dataset_of(wildcards)
-    models = {request.model for request in requests_for(wildcards.task)} if dataset.is_embedded else set()
     return {
         model.name: str(MOVED(shard_folder(dataset.with_model(model.name), sha256_of(model))))
-        for model in models & {*dataset.models}
+        for model in own_models(wildcards)
     }
 
 

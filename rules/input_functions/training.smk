@@ -29,6 +29,12 @@ def shards_for_training(wildcards):
     return shards + own_shards_for(dataset, training.model(wildcards.model))
 
 
+def once_encoder_is_converted(wildcards):
+    """Wait for the encoder of a training, on which parameters depend. Adds no input."""
+    sha256_of(TRAININGS[wildcards.task].model(wildcards.model))
+    return []
+
+
 def own_shard_folder(wildcards):
     """Return the folder of the dataset's own shards by an encoder, from which the job reads if the plan says so."""
     dataset, model = DATASETS[wildcards.dataset], TRAININGS[wildcards.task].model(wildcards.model)

@@ -269,16 +269,29 @@ def asked_for(name: str, trainings: Mapping[str, RequestedTraining]) -> tuple[Re
     return training, model or (models[0] if len(models) == 1 else None)
 
 
+def chosen_by(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the metric of dev by which the best of trained models is chosen, from training.json of each.
+
+    Where the primary metric is undefined, since dev is small, it is the one that chose the epochs.
+    """
+    first = next(iter(records.values()))
+    defined = all(record["dev"] is not None for record in records.values())
+    return str(first["metric"] if defined else first["epoch_metric"])
+
+
 def best_of(records: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the name of the model that is best by the primary metric on dev, the first of equals.
+    """Return the name of the model that is best on dev, the first of equals.
 
     records: training.json by the names of models; a value that is not defined is null.
     """
+    metric = chosen_by(records)
 
     def value(name: str) -> float:
         record = records[name]
-        found = record["dev"]
-        return -math.inf if found is None else -found if record["metric"] in LOWER_IS_BETTER else found
+        if metric == record["metric"]:
+            return -record["dev"] if metric in LOWER_IS_BETTER else record["dev"]
+        found = record["epoch_value"]
+        return -math.inf if found is None else float(found)
 
     return max(records, key=value)
 

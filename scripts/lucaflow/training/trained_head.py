@@ -9,7 +9,7 @@ from typing import Any
 
 from lucaflow.downstream.scope import NOT_STATED, Scope
 from lucaflow.files.json_files import read_json
-from lucaflow.training.requested import RequestedTraining, best_of
+from lucaflow.training.requested import RequestedTraining, best_of, chosen_by
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,15 @@ class ChosenHead:
 def choose_head(training: RequestedTraining, records: Iterable[Path]) -> ChosenHead:
     """Return the best of trained models by dev. records: training.json of each."""
     found: dict[str, Any] = {path.parent.name: (path.parent, read_json(path)) for path in records}
-    best = best_of({name: record for name, (_, record) in found.items()})
+    records_by_name = {name: record for name, (_, record) in found.items()}
+    best = best_of(records_by_name)
     folder, record = found[best]
     rows = f"{record['rows']['train']:,} rows of {record['dataset']}"
     scope = Scope(rows, NOT_STATED, (record["longest"],))
     sentence = scope.sentence(training.task, (training.seq_type,))
     if len(found) > 1:
-        sentence += f" Of {len(found)} models, that on embeddings by {best} is the best by {record['metric']} on dev."
+        sentence += (
+            f" Of {len(found)} models, that on embeddings by {best} is the best by {chosen_by(records_by_name)} on dev."
+        )
     note = "for demonstration" if training.model(best).is_demonstration else ""
     return ChosenHead(folder / "converted", scope, sentence, note)

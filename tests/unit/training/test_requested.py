@@ -10,7 +10,7 @@ from lucaflow.config.datasets import Dataset
 from lucaflow.errors import ConfigError
 from lucaflow.records.readers import Columns
 from lucaflow.training.options import TrainingOptions
-from lucaflow.training.requested import asked_for, best_of, requested_trainings
+from lucaflow.training.requested import asked_for, best_of, chosen_by, requested_trainings
 
 MINI, ESM = Model("mini", 1), Model("esm2_t6_8M_UR50D", None)
 LABELLED = Dataset("p", Path("p.csv"), "prot", Columns(label="where"), MINI)
@@ -117,7 +117,10 @@ def test_a_task_means_a_training_and_perhaps_one_of_its_models():
 def test_the_best_model_is_that_with_the_best_value_on_dev():
     better = {"a": {"dev": 0.4, "metric": "accuracy"}, "b": {"dev": 0.6, "metric": "accuracy"}}
     assert best_of(better) == "b"
-    assert best_of({"a": {"dev": None, "metric": "R2"}, **better}) == "b"
+    # Where the primary metric is undefined on a small dev, the metric of the epochs decides.
+    of_epochs = {"metric": "macro F1", "epoch_metric": "f1"}
+    small = {"a": {"dev": None, "epoch_value": 0.7, **of_epochs}, "b": {"dev": 0.9, "epoch_value": 0.6, **of_epochs}}
+    assert (best_of(small), chosen_by(small)) == ("a", "f1")
     errors = {name: {**record, "metric": "mean absolute error"} for name, record in better.items()}
     assert best_of(errors) == "a"
 
