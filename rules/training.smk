@@ -38,7 +38,7 @@ rule divide:
         mem_mb=growing(8000, records=True),
     params:
         training=training_of,
-        label_column=lambda wildcards: dataset_of(wildcards).columns.label,
+        dataset=dataset_of,
         settings=settings_of("divide-{task}"),
     message:
         "Dividing the labelled rows of {wildcards.dataset} into train, dev and test for {wildcards.task}"

@@ -9,8 +9,9 @@ from lucaflow.errors import InputError
 from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
+from lucaflow.records.task_folders import class_names_of, is_task_folder
 from lucaflow.training.division import divide
-from lucaflow.training.labelled import Source, read_rows, write_division, write_nearest
+from lucaflow.training.labelled import Source, labels_by_name, read_rows, write_division, write_nearest
 from lucaflow.training.leakage import find_neighbours, leakage_table
 from lucaflow.training.mmseqs import find_mmseqs
 from lucaflow.training.splits import refuse, write_splits
@@ -24,8 +25,11 @@ def main() -> None:
     splits = Path(snakemake.output.splits)
     place = f"training.{training.task}, dataset {training.dataset}: the table"
     source = Source(*(Path(inputs[name]) for name in ("records", "labels", "columns", "sequences")))
+    dataset = snakemake.params.dataset
+    classes = class_names_of(dataset.path) if is_task_folder(dataset.path) else ()
+    options = labels_by_name(training.options, classes)
     try:
-        rows = read_rows(source, training.given_column, snakemake.params.label_column, training.options)
+        rows = read_rows(source, training.given_column, dataset.columns.label, options, classes)
     except InputError as error:
         raise InputError(f"training.{training.task}, dataset {training.dataset}: {error}") from error
     if not len(rows):
@@ -36,6 +40,7 @@ def main() -> None:
     write_table(Path(snakemake.output.leakage), leakage_table(rows, split, neighbours))
     write_nearest(Path(snakemake.output.nearest), rows, neighbours)
     about = {"labelled": len(rows), "distinct": len(np.unique(rows.sides)), "mmseqs": mmseqs.version()}
+    about["classes"] = list(classes)
     write_division(Path(snakemake.output.division), split, training.options, about)
     write_splits(splits, rows, split)
     for note in split.notes:

@@ -63,7 +63,7 @@ def main(folder: Path) -> list[Path]:
 def say_estimate(divided: Divided, device: str) -> None:
     """Log how long the training will take, and how much memory, before it starts."""
     training = snakemake.params.training
-    outputs = len(ordered_classes(divided.rows, divided.split, training.options))
+    outputs = len(ordered_classes(divided.rows, divided.split, training.options, divided.classes))
     speed = assumed_speed(device, "float32", snakemake.threads)
     expected = estimate_training(
         rows_of(divided.rows, divided.split), training.options, snakemake.params.width, max(1, outputs), speed
@@ -74,8 +74,9 @@ def say_estimate(divided: Divided, device: str) -> None:
 def read_divided() -> Divided:
     splits, leakage, nearest, division = (Path(snakemake.input[name]) for name in READS)
     sequences = Path(snakemake.input.sequences)
-    rows, split, neighbours = read_division(splits, nearest, division, sequences, snakemake.params.training.options)
-    return Divided(rows, split, neighbours, pd.read_csv(leakage, sep="\t", keep_default_na=False))
+    options = snakemake.params.training.options
+    rows, split, neighbours, classes = read_division(splits, nearest, division, sequences, options)
+    return Divided(rows, split, neighbours, pd.read_csv(leakage, sep="\t", keep_default_na=False), classes)
 
 
 def sources() -> list[Any]:

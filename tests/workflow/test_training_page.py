@@ -67,8 +67,8 @@ def test_the_page_is_followed_to_the_end(workflow):
 
 @pytest.mark.long
 def test_a_folder_of_lucaonetasks_is_trained_on_by_its_own_split(workflow):
-    """Classes have the names of label.txt, and the rows are those of the three parts."""
-    records, classes = rows_of(DEMO, ","), ["Membrane", "Mitochondrion", "Nucleus", "Secreted"]
+    """Classes have the names and the order of label.txt, and the rows are those of the three parts."""
+    records, classes = rows_of(DEMO, ","), ["Secreted", "Membrane", "Mitochondrion", "Nucleus"]
     folder = "dataset/ProtLoc/protein/multi_class"
     parts = {"train": records[:80], "dev": records[80:95], "test": records[95:]}
     for part, rows in parts.items():
@@ -79,11 +79,15 @@ def test_a_folder_of_lucaonetasks_is_trained_on_by_its_own_split(workflow):
     row = dict(zip(*(line.split("\t") for line in table.splitlines()), strict=True))
     workflow.datasets({**row, "tasks": "MyTask"})
     workflow.config["embedding"] = {"outputs": []}
-    workflow.config["training"] = {
-        "MyTask": {"dataset": "locations", "task_type": "multi_class", "num_train_epochs": 2}
-    }
+    stated = {"dataset": "locations", "task_type": "multi_class", "num_train_epochs": 2}
+    workflow.config["training"] = {"MyTask": stated, "Exact": {**stated, "compatibility": "lucaonetasks"}}
     workflow.run().succeeded()
-    task = workflow.directory / "results/locations/training/MyTask"
+    for each in ("MyTask", "Exact"):
+        task = workflow.directory / "results/locations/training" / each
+        (names,) = task.glob("mini-1/head/logs/**/label.txt")
+        assert names.read_text(encoding="utf-8").split() == ["label", *classes], "in the order of the folder"
+        evaluated = rows_of(task / "mini-1/predictions.csv", ",")
+        assert [row["label"] for row in evaluated] == [row["label"] for row in records[80:]]
     found = rows_of(task / "splits.tsv")
     for part, rows in parts.items():
         assert [each["id"] for each in found if each["split"] == part] == [each["id"] for each in rows]

@@ -17,7 +17,7 @@ from lucaflow.records.counts import counted
 from lucaflow.training.baselines import Targets, baseline_predictions
 from lucaflow.training.batches import Example
 from lucaflow.training.initial import new_head
-from lucaflow.training.labelled import ordered_classes, targets_of
+from lucaflow.training.labelled import labels_by_name, ordered_classes, targets_of
 from lucaflow.training.leakage import Neighbours
 from lucaflow.training.options import TrainingOptions, structure_of
 from lucaflow.training.requested import RequestedTraining
@@ -42,12 +42,17 @@ _STATE, _LOCK = ".training.state", ".training.lock"
 
 @dataclass(frozen=True)
 class Divided:
-    """The labelled rows of a task, and the part of each. leakage: leakage.tsv."""
+    """The labelled rows of a task, and the part of each.
+
+    leakage: leakage.tsv; classes: their names in a stated order, that of LucaOneTasks' label.txt; without it, they are
+    sorted.
+    """
 
     rows: LabelledRows
     split: Split
     neighbours: Neighbours
     leakage: pd.DataFrame
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,8 @@ def train_task(
     """
     set_matmul_precision("float32")
     rows, split, options = divided.rows, divided.split, training.options
-    classes = ordered_classes(rows, split, options)
-    targets = targets_of(rows, split, options, classes)
+    classes = ordered_classes(rows, split, options, divided.classes)
+    targets = targets_of(rows, split, labels_by_name(options, divided.classes), classes)
     say_what_is_cut(divided, options)
     head = new_head(structure_of(options, (width,) * options.sides, max(1, len(classes))), options.seed)
     data = examples_of(rows, split, targets)

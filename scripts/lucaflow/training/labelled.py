@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from lucaflow.records.table import accepted_records
 from lucaflow.training.baselines import Targets
 from lucaflow.training.labels import class_names, target_of
 from lucaflow.training.leakage import Neighbours
-from lucaflow.training.options import TrainingOptions
+from lucaflow.training.options import CORRECTED, TrainingOptions
 from lucaflow.training.splits import LEFT_OUT, LabelledRows, Split, refuse
 
 _MOST_NAMED = 5
@@ -44,15 +44,26 @@ class Source:
     sequences: Path
 
 
-def read_rows(source: Source, given_column: str | None, label_column: str, options: TrainingOptions) -> LabelledRows:
+def labels_by_name(options: TrainingOptions, names: Sequence[str]) -> TrainingOptions:
+    """Return the options by which labels are read.
+
+    names: of the classes of a folder of LucaOneTasks, whose records have names in place of numbers. So labels are read
+    by name also where LucaOneTasks' computation is asked for.
+    """
+    return replace(options, compatibility=CORRECTED) if names else options
+
+
+def read_rows(
+    source: Source, given_column: str | None, label_column: str, options: TrainingOptions, names: Sequence[str] = ()
+) -> LabelledRows:
     """Return the labelled records of a dataset of single sequences.
 
-    given_column: says the part or the group of a row. Raises InputError for labels that say nothing to the task, and
-    for a column that is not there.
+    given_column: says the part or the group of a row; names: the classes that there may be; none: any. Raises
+    InputError for labels that say nothing to the task, and for a column that is not there.
     """
     found = _labelled(source, given_column, label_column, options)
     texts = found["label"].tolist()
-    classes = _classes_of_rows(found["id"].tolist(), texts, options)
+    classes = _classes_of_rows(found["id"].tolist(), texts, options, names)
     sequences, places = _sequences_of(source.sequences, found["digest"])
     return LabelledRows(
         ids=found["id"].tolist(),
@@ -100,7 +111,9 @@ def _column_named(name: str, names: Sequence[str]) -> str:
     )
 
 
-def _classes_of_rows(ids: Sequence[str], texts: Sequence[str], options: TrainingOptions) -> list[frozenset[str]] | None:
+def _classes_of_rows(
+    ids: Sequence[str], texts: Sequence[str], options: TrainingOptions, names: Sequence[str]
+) -> list[frozenset[str]] | None:
     """Return the classes of each row, None for a regression. Raises InputError with the labels that say nothing."""
     known: dict[str, frozenset[str]] = {}
     problems: dict[str, str] = {}
@@ -109,6 +122,8 @@ def _classes_of_rows(ids: Sequence[str], texts: Sequence[str], options: Training
             if options.task_type == "regression":
                 target_of(text, options, ())
             known[text] = classes_in(text, options)
+            if unknown := sorted(known[text].difference(names) if names else ()):
+                raise ValueError(f"{quoted(unknown[0])} is none of the classes: {shown(', '.join(names))}")
         except ValueError as error:
             problems[text] = str(error)
     if problems:
@@ -158,7 +173,9 @@ def _sequences_of(path: Path, digests: pd.Series) -> tuple[list[NormalisedSequen
     return sequences, np.array([place[digest] for digest in digests], dtype=int)
 
 
-def ordered_classes(rows: LabelledRows, split: Split, options: TrainingOptions) -> tuple[str, ...]:
+def ordered_classes(
+    rows: LabelledRows, split: Split, options: TrainingOptions, stated: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Return the classes in the order of the outputs: those of the rows that are not left out; none of a regression.
 
     They are sorted by name, so of two classes the second is the one whose probability is predicted. Those of
@@ -168,6 +185,8 @@ def ordered_classes(rows: LabelledRows, split: Split, options: TrainingOptions) 
         return ()
     used = np.flatnonzero(split.parts != LEFT_OUT).tolist()
     names = frozenset().union(*(rows.classes[each] for each in used))
+    if stated:
+        return tuple(name for name in stated if options.is_exact or name in names)
     if options.is_exact:
         return tuple(map(str, range(max(map(int, names)) + 1)))
     return tuple(sorted(names))
@@ -204,9 +223,13 @@ def write_nearest(path: Path, rows: LabelledRows, neighbours: Neighbours) -> Non
 
 def read_division(
     splits: Path, nearest: Path, division: Path, sequences: Path, options: TrainingOptions
-) -> tuple[LabelledRows, Split, Neighbours]:
-    """Return what `splits.write_splits`, `write_nearest` and `write_division` wrote. Raises StoreError."""
+) -> tuple[LabelledRows, Split, Neighbours, tuple[str, ...]]:
+    """Return what `splits.write_splits`, `write_nearest` and `write_division` wrote, and last the names of classes in
+    their stated order, if there is one. Raises StoreError."""
     try:
+        about = read_json(division)
+        names = tuple(about["classes"])
+        options = labels_by_name(options, names)
         table = _read(splits)
         distinct, places = _sequences_of(sequences, table["digest"])
         labels = table["label"].tolist()
@@ -214,7 +237,7 @@ def read_division(
         classes = None if options.task_type == "regression" else [of_label[text] for text in labels]
         rows = LabelledRows(table["id"].tolist(), distinct, places[:, None], labels, classes)
         parts, reasons, clusters = (table[name].to_numpy(dtype=object) for name in ("split", "reason", "cluster"))
-        split = Split(parts, reasons, clusters, tuple(read_json(division)["notes"]))
+        split = Split(parts, reasons, clusters, tuple(about["notes"]))
         found = _read(nearest).set_index("digest").loc[[sequence.digest for sequence in distinct]]
         place = {sequence.digest: number for number, sequence in enumerate(distinct)}
         neighbours = Neighbours(
@@ -226,7 +249,7 @@ def read_division(
         raise StoreError(
             f"{splits} or a file beside it is damaged ({damage(error)}). Delete it and run again."
         ) from error
-    return rows, split, neighbours
+    return rows, split, neighbours, names
 
 
 def read_parts(splits: Path) -> pd.DataFrame:
