@@ -28,6 +28,9 @@ _COPIES_OF_WEIGHTS = 4
 # Arrays of a batch as large as its rows that a trained pooling, and a layer of an encoder, keep for the backward pass.
 _KEPT_BY_POOLING, _KEPT_BY_LAYER = 6, 16
 _BYTES = 4
+# Bytes of Python with torch, and copies of the mean vectors of all rows that the linear baseline makes.
+_BYTES_OF_PROCESS = 8e8
+_COPIES_OF_VECTORS = 4
 # From here on the estimate advises another pooling.
 _LONG = 2 * 3600.0
 
@@ -149,7 +152,8 @@ def _memory(rows: Rows, options: TrainingOptions, width: int, classes: int) -> f
     if options.matrix_encoder:
         layer = 4 * channels**2 + 2 * channels * options.intermediate_size
         weights += width * channels + options.num_hidden_layers * layer
-    found = _COPIES_OF_WEIGHTS * weights * _BYTES
+    found = _COPIES_OF_WEIGHTS * weights * _BYTES + _BYTES_OF_PROCESS
+    found += _COPIES_OF_VECTORS * (len(rows.train) + len(rows.dev) + len(rows.test)) * width * _BYTES
     if not reads_rows(options):
         return float(found + len(rows.distinct) * width * _BYTES)
     kept = width + _KEPT_BY_POOLING * channels
