@@ -233,9 +233,10 @@ def _proof(rows: LabelledRows, found: Clustering, options: SplitOptions) -> str:
     types = sorted({sequence.seq_type for sequence in rows.sequences})
     identities = " and ".join(f"{limits.min_seq_id[each]:g} ({each})" for each in types)
     done = "joined clusters to one" if options.across == "merge" else "left sequences out"
+    before = f" Searches before it found {found.across}, which {done}." if found.across else ""
     return (
         f"No sequence resembles one of another part: a search between the parts found none at {identities} identity "
-        f"over {limits.coverage:g} of both. Searches before it found {found.across}, which {done}."
+        f"over {limits.coverage:g} of both.{before}"
     )
 
 
