@@ -25,6 +25,7 @@ PASSES_VERSION = 1
 SCORES_VERSION = 1
 SUMMARY_VERSION = 3
 CONVERSION_VERSION = 4
+PROOF_VERSION = 1
 
 # Versions of the file formats, which the files record.
 EMBEDDINGS_FORMAT_VERSION = 1

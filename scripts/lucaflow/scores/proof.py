@@ -1,0 +1,195 @@
+"""Do the weights of a language model tell known sequences from the same letters in random order?
+
+Weights that are not those of the network, a wrong token or a wrong norm still give finite numbers. So a handful of
+well-known sequences (resources/known_sequences.tsv) is scored before anything else is, and each again with its letters
+shuffled. The result is recorded beside the checkpoint, once for each type of sequences.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lucaflow.checkpoints.converted_checkpoint import HEAD_ENTRY
+from lucaflow.errors import CheckpointError
+from lucaflow.files.json_files import digest_of_settings, parse_json
+from lucaflow.files.writing import write_json
+from lucaflow.scores.passes import LanguageModel
+from lucaflow.scores.work import ScoreRequest, score_sequence
+from lucaflow.versions import PROOF_VERSION
+
+logger = logging.getLogger(__name__)
+
+KNOWN_SEQUENCES = Path(__file__).resolve().parents[3] / "resources/known_sequences.tsv"
+PROOF_NAME = "proof.json"
+# Standard errors by which the difference must be above 0, after all sequences, or after fewer, but at least two.
+_ENOUGH, _CLEAR, _FEWEST = 3.5, 4.0, 2
+
+
+class KnownSequence(NamedTuple):
+    """A sequence that a language model should know. source: where it is from."""
+
+    name: str
+    seq_type: str
+    source: str
+    sequence: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A known sequence beside itself shuffled: the pseudo-perplexities, by token."""
+
+    name: str
+    source: str
+    pseudo_perplexity: float
+    pseudo_perplexity_shuffled: float
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a model tells the known sequences of a type from shuffled ones.
+
+    difference: mean log-probability of a letter in its sequence, minus the one in the shuffled sequence, in nats, with
+    its standard error.
+    """
+
+    seq_type: str
+    proven: bool
+    difference: float
+    standard_error: float
+    sequences: tuple[Compared, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What the proof found, for a report or a log."""
+        found = "tell" if self.proven else "do not tell"
+        kind = "proteins" if self.seq_type == "prot" else "genes"
+        return (
+            f"The weights {found} {len(self.sequences)} known {kind} from the same letters shuffled: in its place a "
+            f"letter is likelier by {self.difference:.3f} nats (standard error {self.standard_error:.3f})."
+        )
+
+
+def known_sequences(seq_type: str, path: Path = KNOWN_SEQUENCES) -> list[KnownSequence]:
+    """Return the known sequences of a type, in the order of the table.
+
+    >>> [known.name for known in known_sequences("prot")][:2]
+    ['Escherichia coli thioredoxin', 'horse myoglobin']
+    """
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = [KnownSequence(**row) for row in csv.DictReader(lines, delimiter="\t")]
+    return [row for row in rows if row.seq_type == seq_type]
+
+
+def shuffled_order(sequence: str) -> list[int]:
+    """Return the places of letters in a random order that depends on the sequence alone.
+
+    >>> shuffled_order("MKVLAW")
+    [0, 1, 4, 3, 5, 2]
+    """
+    return sorted(range(len(sequence)), key=lambda place: hashlib.sha256(f"{place} {sequence}".encode()).digest())
+
+
+def prove(model: LanguageModel, seq_type: str) -> Proof:
+    """Score known sequences of a type and the same letters shuffled, until the difference is clear.
+
+    Each letter is compared with itself at its other place. If tokens are several letters each, sequences are compared
+    as wholes.
+    """
+    compared: list[Compared] = []
+    differences: list[np.ndarray] = []
+    for known, difference, found in _comparisons(model, known_sequences(seq_type)):
+        compared.append(Compared(known.name, known.source, *found))
+        differences.append(difference)
+        mean, error = _mean_and_error(np.concatenate(differences))
+        if len(compared) >= _FEWEST and mean > _CLEAR * error:
+            break
+    return Proof(seq_type, bool(mean > _ENOUGH * error), mean, error, tuple(compared))
+
+
+def _comparisons(
+    model: LanguageModel, known: Sequence[KnownSequence]
+) -> Iterator[tuple[KnownSequence, np.ndarray, tuple[float, float]]]:
+    """Yield each sequence with its differences and its pseudo-perplexities, as it is and shuffled."""
+    for one in known:
+        order = shuffled_order(one.sequence)
+        shuffled = "".join(one.sequence[place] for place in order)
+        as_it_is, changed = (
+            score_sequence(model, text, one.seq_type, ScoreRequest()).positions for text in (one.sequence, shuffled)
+        )
+        assert as_it_is is not None and changed is not None
+        if model.reads_residues:
+            difference = as_it_is.log_probabilities[order] - changed.log_probabilities
+        else:
+            total = as_it_is.log_probabilities.sum() - changed.log_probabilities.sum()
+            difference = np.array([total / len(one.sequence)])
+        perplexities = as_it_is.likelihood.pseudo_perplexity, changed.likelihood.pseudo_perplexity
+        yield one, difference, perplexities
+
+
+def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    """Return the mean and its standard error, which is infinite for a single value."""
+    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+    return float(values.mean()), float(error)
+
+
+def require_proven(
+    model: LanguageModel, folder: Path, record: Mapping[str, Any], seq_type: str, accept_unproven: bool
+) -> Proof:
+    """Return the proof of a converted checkpoint for a type, which is made once and recorded in its folder.
+
+    record: of the checkpoint. Raises CheckpointError if the weights tell no difference, unless that is accepted.
+    """
+    path, identity = folder / PROOF_NAME, _identity_of(record)
+    proofs = _recorded(path, identity)
+    if seq_type in proofs:
+        proof = proofs[seq_type]
+    else:
+        logger.info("scoring known sequences, to see whether the weights tell them from shuffled ones")
+        proof = prove(model, seq_type)
+        content = {name: asdict(each) for name, each in sorted({**proofs, seq_type: proof}.items())}
+        try:
+            write_json(path, {"identity": identity, "proofs": content})
+        except OSError as error:
+            logger.warning("%s cannot be written (%s); the next job scores the known sequences again", path, error)
+    logger.info("%s", proof.sentence)
+    if not proof.proven and not accept_unproven:
+        raise CheckpointError(
+            f"the language model in {folder} cannot be trusted. {proof.sentence} So its weights may be random, of "
+            "another network, or not those of its config.json. Compare them with where they were published. To score "
+            "all the same, set checkpoints.accept_unproven to true."
+        )
+    return proof
+
+
+def _identity_of(record: Mapping[str, Any]) -> str:
+    return digest_of_settings(
+        {
+            "version": PROOF_VERSION,
+            "network": record["network_sha256"],
+            "head": record[HEAD_ENTRY]["head_sha256"],
+            "sequences": KNOWN_SEQUENCES.read_text(encoding="utf-8"),
+        }
+    )
+
+
+def _recorded(path: Path, identity: str) -> dict[str, Proof]:
+    """Return the proofs of the same weights and sequences by type; none if the file is of others, or damaged."""
+    try:
+        content = parse_json(path)
+        if content["identity"] != identity:
+            return {}
+        return {
+            seq_type: Proof(**{**proof, "sequences": tuple(Compared(**each) for each in proof["sequences"])})
+            for seq_type, proof in content["proofs"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
