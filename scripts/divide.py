@@ -11,7 +11,7 @@ from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.records.task_folders import class_names_of, is_task_folder
 from lucaflow.training.division import divide
-from lucaflow.training.labelled import Source, labels_by_name, read_rows, write_division, write_nearest
+from lucaflow.training.labelled import Source, labels_by_name, read_rows, seq_types_of, write_division, write_nearest
 from lucaflow.training.leakage import find_neighbours, leakage_table
 from lucaflow.training.mmseqs import find_mmseqs
 from lucaflow.training.splits import refuse, write_splits
@@ -30,6 +30,8 @@ def main() -> None:
     options = labels_by_name(training.options, classes)
     try:
         rows = read_rows(source, training.given_column, dataset.columns.label, options, classes)
+        seq_types = seq_types_of(rows) if len(rows) else ()
+        refuse("The table", training.unreadable(seq_types))
     except InputError as error:
         raise InputError(f"training.{training.task}, dataset {training.dataset}: {error}") from error
     if not len(rows):
@@ -40,7 +42,7 @@ def main() -> None:
     write_table(Path(snakemake.output.leakage), leakage_table(rows, split, neighbours))
     write_nearest(Path(snakemake.output.nearest), rows, neighbours)
     about = {"labelled": len(rows), "distinct": len(np.unique(rows.sides)), "mmseqs": mmseqs.version()}
-    about["classes"] = list(classes)
+    about |= {"classes": list(classes), "seq_types": list(seq_types)}
     write_division(Path(snakemake.output.division), split, training.options, about)
     write_splits(splits, rows, split)
     for note in split.notes:

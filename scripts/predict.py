@@ -36,7 +36,7 @@ from lucaflow.report.predictions import agreement, as_html, comparison_of, descr
 from lucaflow.report.provenance import near
 from lucaflow.store.assembly import AcceptedRecords, read_accepted
 from lucaflow.store.verification import remove_stale_shards
-from lucaflow.training.labelled import read_parts
+from lucaflow.training.labelled import pairs_of, read_parts
 from lucaflow.training.trained_head import ChosenHead, choose_head
 
 logger = logging.getLogger("lucaflow")
@@ -141,7 +141,8 @@ def parts_of_records(records: Path, labels: Path) -> list[str] | None:
     following = next(given, None)
     found = []
     # Both are in the order of the dataset, and splits.tsv leaves out records without a label.
-    for accepted in accepted_records(records, ["id"], labels):
+    for part in accepted_records(records, ["id"], labels):
+        accepted = pairs_of(part) if snakemake.params.dataset.is_pairs else part
         for identifier, label in accepted.itertuples(index=False):
             is_next = following is not None and isinstance(label, str) and identifier == following.id
             found.append(following.split if is_next else "")

@@ -26,7 +26,7 @@ from lucaflow.report.training import write_report
 from lucaflow.training.compared import write_resamples
 from lucaflow.training.estimate import estimate_training, rows_of
 from lucaflow.training.job import Divided, Finished, forget_state, train_task
-from lucaflow.training.labelled import ordered_classes, read_division
+from lucaflow.training.labelled import ordered_classes, read_division, seq_types_of
 from lucaflow.training.results import TrainingResult, write_curves, write_metrics, write_predictions
 from lucaflow.training.selection import value_of
 from lucaflow.training.stored import StoredEmbeddings
@@ -104,7 +104,8 @@ def write_model(folder: Path, finished: Finished) -> tuple[list[Path], str]:
     Return the files, and the SHA-256 of the network.
     """
     training, model, trained = snakemake.params.training, snakemake.wildcards.model, finished.trained
-    task = training.as_task(f"lucaflow-{finished.digest[:12]}", str(trained.best.step))
+    seq_types = seq_types_of(finished.result.rows)
+    task = training.as_task(seq_types, f"lucaflow-{finished.digest[:12]}", str(trained.best.step))
     root = folder / "head"
     write_head(root, training, model, task, trained.head, finished.result.classes, trained.records)
     record = convert_written(root, task, folder / "converted")
@@ -117,8 +118,8 @@ def described(finished: Finished, network_sha256: str) -> dict[str, Any]:
     """Return training.json. Nothing in it depends on the machine."""
     training, result = snakemake.params.training, finished.result
     counts = {part: len(result.split.rows(part)) for part in ("train", "dev", "test")}
-    train = result.split.rows("train")
-    longest = max(len(result.rows.sequences[side].residues) for side in result.rows.sides[train].ravel().tolist())
+    sides = result.rows.sides[result.split.rows("train")].T.tolist()
+    longest = [max(len(result.rows.sequences[each].residues) for each in side) for side in sides]
     value = result.value_of_dev
     chosen = value_of(finished.trained.best.dev, training.options)
     return {
@@ -127,7 +128,8 @@ def described(finished: Finished, network_sha256: str) -> dict[str, Any]:
         "model": result.model,
         "task_type": training.options.task_type,
         "classes": list(result.classes),
-        "longest": min(longest, training.options.longest),
+        "seq_types": list(seq_types_of(result.rows)),
+        "longest": [min(each, training.options.longest) for each in longest],
         "rows": counts,
         "metric": result.metric,
         "dev": value if math.isfinite(value) else None,

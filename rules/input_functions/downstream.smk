@@ -19,8 +19,7 @@ try:
         Path(CHECKPOINTS),
         ROOT,
     )
-    trained_tasks = {name: training.as_task() for name, (training, _) in TRAINED.items()}
-    refuse_unfit(DATASETS.values(), {name: head.task for name, head in HEADS.items()} | trained_tasks)
+    refuse_unfit(DATASETS.values(), {name: head.task for name, head in HEADS.items()}, TRAINED)
     for training in TRAININGS.values():
         for model in training.models:
             stated = stated_models(config, DATASETS.values())

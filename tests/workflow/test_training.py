@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from golden_cases import PACKAGED
 from safetensors.torch import load_file
 
 from lucaflow.downstream.conversion import load_head
+from lucaflow.training.requested import best_of
 
 KINDS = {"nucleus": "KRKRS", "membrane": "LLIVF", "secreted": "DEGNQ"}
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -172,3 +174,55 @@ def test_a_killed_training_ends_in_the_same_bytes(workflow, tmp_path_factory, sh
         workflow.run("--unlock").succeeded()
     workflow.run().succeeded()
     assert results_of_training(workflow) == results_of_training(undisturbed)
+
+
+@pytest.mark.long
+def test_pairs_are_divided_by_their_sides(workflow):
+    draw = random.Random(2)
+    genes = ["".join(draw.choices(("GC", "AT")[n % 2] * 3 + "ACGT", k=90)) for n in range(60)]
+    proteins = ["M" + "".join(draw.choices(("KRKRS", "LLIVF")[n % 2] * 3 + LETTERS, k=30)) for n in range(60)]
+    pairs = {(draw.randrange(60), draw.randrange(60)): None for _ in range(120)}
+    rows = [f"g{a},p{b},gene,prot,{genes[a]},{proteins[b]},{'yes' if a % 2 == b % 2 else 'no'}\n" for a, b in pairs]
+    workflow.write("r.csv", "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b,label\n" + "".join(rows))
+    workflow.datasets({"dataset": "r", "path": "r.csv", "kind": "pair", "label_column": "label", "tasks": "Bind"})
+    training = {"dataset": "r", "task_type": "binary_class", "num_train_epochs": 2, "learning_rate": 0.001}
+    workflow.config["training"] = {"Bind": {**training, "split": {"fractions": [0.6, 0.2, 0.2]}}}
+    workflow.run().succeeded()
+    task = workflow.directory / "results/r/training/Bind"
+    splits = table(task / "splits.tsv")
+    of_part = {
+        part: {row[side] for row in splits if row["split"] == part for side in ("digest_a", "digest_b")}
+        for part in ("train", "dev", "test", "one_side_seen")
+    }
+    assert not of_part["train"] & (of_part["dev"] | of_part["test"])
+    assert of_part["one_side_seen"], "such pairs are told apart, and do not train"
+    models = {row["model"] for row in table(task / "mini-1/metrics.tsv")}
+    assert {"side_a", "side_b", "mini-1"} <= models
+    predicted = table(workflow.directory / "results/r/predictions/Bind.csv", ",")
+    assert [(f"{row['seq_id_a']} {row['seq_id_b']}", row["split"]) for row in predicted] == [
+        (row["id"], row["split"]) for row in splits
+    ]
+    assert list(task.glob("mini-1/head/models/Bind/gene_protein/binary_class/lucappi2/matrix/*/*/model.safetensors"))
+
+
+@pytest.mark.long
+def test_of_several_models_the_best_predicts_or_the_one_that_is_named(workflow):
+    prepare(workflow, labelled_rows(), split={"method": "random", "fractions": [0.6, 0.2, 0.2]})
+    workflow.config["checkpoints"]["path"] = {"ours": str(PACKAGED / "embedding/checkpoints/T1")}
+    workflow.config["model"] = {"llm_version": "ours,mini"}
+    workflow.config["embedding"] = {"outputs": ["mean", "matrix"]}
+    common = {"dataset": "p", "path": "p.csv", "label_column": "where", "seq_type": "prot"}
+    workflow.datasets({**common, "tasks": "MyTask, MyTask@ours"})
+    run = workflow.run().succeeded()
+    assert (run.jobs["divide"], run.jobs["train"], run.jobs["predict_and_evaluate"]) == (1, 2, 2)
+    assert run.jobs["embed_for_heads"] == 0, "the matrices of the dataset itself are trained on"
+    folder = workflow.directory / "results/p"
+    records = {
+        name: json.loads((folder / f"training/MyTask/{name}/training.json").read_text()) for name in ("ours", "mini-1")
+    }
+    used = {
+        task: json.loads((folder / f"predictions/{task}.json").read_text())["head_sha256"]
+        for task in ("MyTask", "MyTask@ours")
+    }
+    assert used["MyTask"] == records[best_of(records)]["network_sha256"]
+    assert used["MyTask@ours"] == records["ours"]["network_sha256"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from lucaflow.checkpoints.converted_checkpoint import (
     CHECKPOINT_RECORD,
@@ -122,11 +123,26 @@ def _source(
     return HeadSource(*folders, fetched.task, fetched.place, fetched.scope)
 
 
-def refuse_unfit(datasets: Iterable[Dataset], tasks: Mapping[str, Task]) -> None:
-    """Raise ConfigError for datasets with sequences that one of their tasks cannot read. tasks: by their names."""
-    problems = []
+class Trained(Protocol):
+    """A training of this run, of which the model is not there yet."""
+
+    def unfit(self, dataset: Dataset) -> str:
+        """Return why a dataset has sequences that the model cannot read; nothing if it can read them."""
+
+
+def refuse_unfit(
+    datasets: Iterable[Dataset],
+    tasks: Mapping[str, Task],
+    trained: Mapping[str, tuple[Trained, str | None]] = MappingProxyType({}),
+) -> None:
+    """Raise ConfigError for datasets with sequences that one of their tasks cannot read.
+
+    tasks: by their names; trained: the other tasks, those that this run trains.
+    """
+    problems: list[str] = []
     for dataset in datasets:
-        for task in (tasks[name] for name in dataset.tasks):
+        problems += filter(None, (trained[name][0].unfit(dataset) for name in dataset.tasks if name in trained))
+        for task in (tasks[name] for name in dataset.tasks if name not in trained):
             reads = " and ".join(task.seq_types)
             if task.is_pair != dataset.is_pairs:
                 kinds = ("pair", "single") if task.is_pair else ("single", "pair")

@@ -56,7 +56,7 @@ def labels_by_name(options: TrainingOptions, names: Sequence[str]) -> TrainingOp
 def read_rows(
     source: Source, given_column: str | None, label_column: str, options: TrainingOptions, names: Sequence[str] = ()
 ) -> LabelledRows:
-    """Return the labelled records of a dataset of single sequences.
+    """Return the labelled records of a dataset, of single sequences or of pairs, as the network reads.
 
     given_column: says the part or the group of a row; names: the classes that there may be; none: any. Raises
     InputError for labels that say nothing to the task, and for a column that is not there.
@@ -64,11 +64,11 @@ def read_rows(
     found = _labelled(source, given_column, label_column, options)
     texts = found["label"].tolist()
     classes = _classes_of_rows(found["id"].tolist(), texts, options, names)
-    sequences, places = _sequences_of(source.sequences, found["digest"])
+    sequences, sides = _sequences_of(source.sequences, [found[name] for name in _digest_columns(options)])
     return LabelledRows(
         ids=found["id"].tolist(),
         sequences=sequences,
-        sides=places[:, None],
+        sides=sides,
         labels=texts,
         classes=classes,
         given=found["given"].tolist() if given_column else None,
@@ -76,18 +76,48 @@ def read_rows(
 
 
 def _labelled(source: Source, given_column: str | None, label_column: str, options: TrainingOptions) -> pd.DataFrame:
-    """Return id, digest, label and given cell of each record that has a label."""
+    """Return id, digests, label and given cell of each record, or pair, that has a label."""
     parts = []
     further = source.columns if given_column and given_column != label_column else None
-    for part in accepted_records(source.records, ["id", "digest"], source.labels, further=further):
+    digests = _digest_columns(options)
+    for records in accepted_records(source.records, ["id", "digest"], source.labels, further=further):
+        part = pairs_of(records) if options.sides == 2 else records
         if further:
             name = _column_named(given_column or "", list(part.columns)[3:])
             part["given"] = part[name].fillna("")
         elif given_column:
             part["given"] = part["label"].fillna("")
         stated = part["label"].notna() & part["label"].map(lambda text: _says_something(text, options))
-        parts.append(part.loc[stated, ["id", "digest", "label", *(["given"] if given_column else [])]])
+        parts.append(part.loc[stated, ["id", *digests, "label", *(["given"] if given_column else [])]])
     return pd.concat(parts, ignore_index=True)
+
+
+def _digest_columns(options: TrainingOptions) -> list[str]:
+    """Return the columns of splits.tsv with the digests of a row's sequences."""
+    return ["digest"] if options.sides == 1 else ["digest_a", "digest_b"]
+
+
+def pairs_of(records: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each pair of records, side a and then side b: its ids, and what the record of side a has."""
+    first, second = records.iloc[0::2], records.iloc[1::2]
+    ids = first["id"].to_numpy() + " " + second["id"].to_numpy()
+    found = first.assign(id=ids)
+    if "digest" in records:
+        found = found.assign(digest_a=first["digest"].to_numpy(), digest_b=second["digest"].to_numpy())
+    return found
+
+
+def seq_types_of(rows: LabelledRows) -> tuple[str, ...]:
+    """Return the type of the sequences of each side. Raises InputError for pairs of several types."""
+    types = np.array([sequence.seq_type for sequence in rows.sequences])[rows.sides]  # (n, 1 or 2)
+    distinct, counts = np.unique(types, axis=0, return_counts=True)
+    if len(distinct) > 1:
+        each = zip(distinct.tolist(), counts.tolist(), strict=True)
+        named = "; ".join(f"{' and '.join(kinds)}: {counted(count, 'row')}" for kinds, count in each)
+        refuse(
+            "The table", [f"- its rows are of several types ({named}); a model reads one of them. Divide the table."]
+        )
+    return tuple(str(kind) for kind in distinct[0])
 
 
 def _says_something(text: Any, options: TrainingOptions) -> bool:
@@ -165,12 +195,16 @@ def _refuse_number_of_classes(classes: frozenset[str], options: TrainingOptions)
     refuse("The table", [f"- a {options.task_type} task of {counted(len(classes), 'class')} ({names}); use {instead}."])
 
 
-def _sequences_of(path: Path, digests: pd.Series) -> tuple[list[NormalisedSequence], np.ndarray]:
-    """Return the distinct sequences that rows have, in the order of their file, and the place (n,) of each row's."""
-    wanted = set(digests)
+def _sequences_of(path: Path, digests: Sequence[pd.Series]) -> tuple[list[NormalisedSequence], np.ndarray]:
+    """Return the distinct sequences that rows have, in the order of their file, and the places (n, S) of each row's.
+
+    digests: (n,) of each of the S sides.
+    """
+    wanted = set().union(*digests)
     sequences = [sequence for sequence in read_sequences(path) if sequence.digest in wanted]
     place = {sequence.digest: number for number, sequence in enumerate(sequences)}
-    return sequences, np.array([place[digest] for digest in digests], dtype=int)
+    of_sides = [np.array([place[digest] for digest in side], dtype=int) for side in digests]
+    return sequences, np.stack(of_sides, axis=1)
 
 
 def ordered_classes(
@@ -231,11 +265,11 @@ def read_division(
         names = tuple(about["classes"])
         options = labels_by_name(options, names)
         table = _read(splits)
-        distinct, places = _sequences_of(sequences, table["digest"])
+        distinct, sides = _sequences_of(sequences, [table[name] for name in _digest_columns(options)])
         labels = table["label"].tolist()
         of_label = {text: classes_in(text, options) for text in dict.fromkeys(labels)}
         classes = None if options.task_type == "regression" else [of_label[text] for text in labels]
-        rows = LabelledRows(table["id"].tolist(), distinct, places[:, None], labels, classes)
+        rows = LabelledRows(table["id"].tolist(), distinct, sides, labels, classes)
         parts, reasons, clusters = (table[name].to_numpy(dtype=object) for name in ("split", "reason", "cluster"))
         split = Split(parts, reasons, clusters, tuple(about["notes"]))
         found = _read(nearest).set_index("digest").loc[[sequence.digest for sequence in distinct]]

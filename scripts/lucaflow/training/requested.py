@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args, get_type_hints
 
@@ -24,6 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # Keys of a training that are no options of the network.
 _OWN_KEYS = ("dataset", "split", "split_column", "group_column", "recipe")
 _SPLIT_KEYS = tuple(field.name for field in fields(SplitOptions))
+_MODEL_OF_PAIRS = "lucappi2"
 _DATASET_TYPES = {"prot": "protein", "gene": "gene"}
 
 
@@ -31,8 +32,9 @@ _DATASET_TYPES = {"prot": "protein", "gene": "gene"}
 class RequestedTraining:
     """A training that the configuration asks for.
 
-    dataset: its name; seq_type: of its sequences; given_column: the column that says the part or the group of a row,
-    as the method of the split needs; models: those that embed the dataset; each gets a downstream model of its own.
+    dataset: its name; seq_type: of its sequences, empty for pairs, whose file says it; given_column: the column that
+    says the part or the group of a row, as the method of the split needs; models: those that embed the dataset; each
+    gets a downstream model of its own.
     """
 
     task: str
@@ -70,10 +72,33 @@ class RequestedTraining:
         """Return the embedding that is trained on. model: the name of the encoder."""
         return EmbeddingRequest.by(self.reading(model), 0)
 
-    def as_task(self, time_str: str = "", step: str = "") -> Task:
-        """Return the names of its folders in LucaOneTasks."""
-        kind = _DATASET_TYPES[self.seq_type]
-        return Task(self.task, kind, self.options.task_type, self.options.model_type, time_str, step)
+    @property
+    def is_pairs(self) -> bool:
+        return self.options.sides == 2
+
+    def as_task(self, seq_types: Sequence[str], time_str: str, step: str) -> Task:
+        """Return the names of its folders in LucaOneTasks. seq_types: of the sides."""
+        kinds = dict.fromkeys(_DATASET_TYPES[kind] for kind in seq_types)
+        return Task(self.task, "_".join(kinds), self.options.task_type, self.options.model_type, time_str, step)
+
+    def unfit(self, dataset: Dataset) -> str:
+        """Return why a dataset has sequences that the model of this task cannot read; nothing if it can read them."""
+        if self.is_pairs != dataset.is_pairs:
+            kinds = ("pair", "single") if self.is_pairs else ("single", "pair")
+            return f"{dataset.name}: {self.task} reads {kinds[0]} records, not {kinds[1]} ones"
+        if not self.is_pairs and dataset.seq_type != self.seq_type:
+            return f"{dataset.name}: {self.task} reads {self.seq_type} sequences, not {dataset.seq_type}"
+        return ""
+
+    def unreadable(self, seq_types: Iterable[str]) -> list[str]:
+        """Return what refuses sequences of these types: encoders that do not read them."""
+        known = [(model.name, model.known) for model in self.models]
+        return [
+            f"- {name} reads only {' and '.join(row.seq_types)} sequences, not {kind}; leave it out of llm_version."
+            for name, row in known
+            for kind in dict.fromkeys(seq_types)
+            if row and kind not in row.seq_types
+        ]
 
     def division_settings(self) -> dict[str, Any]:
         """Return the settings on which the division into train, dev and test depends, besides the records."""
@@ -110,7 +135,7 @@ def requested_trainings(
         except ConfigError as error:
             wrong += str(error).split("\n")
         try:
-            options = _options_of(keys)
+            options = _options_of(keys, dataset)
             wrong += _problems_of_options(options, dataset)
         except ConfigError as error:
             wrong += str(error).split("\n")
@@ -150,16 +175,19 @@ def _problems_of_dataset(
         )
 
 
-def _options_of(keys: Mapping[str, Any]) -> TrainingOptions:
+def _options_of(keys: Mapping[str, Any], dataset: Dataset | None) -> TrainingOptions:
     """Return the options of a training, those of its recipe among them. Raises ConfigError, a problem a line."""
     stated = {key: value for key, value in keys.items() if key not in _OWN_KEYS}
+    if dataset and dataset.is_pairs:
+        # It has a tower for each side, so it reads sides of different types as well as of one.
+        stated = {"model_type": _MODEL_OF_PAIRS, **stated}
     recipe = keys.get("recipe")
     if recipe is not None:
         if recipe not in RECIPES:
             meant = nearest(shown(recipe), RECIPES)
             hint = f"did you mean {meant}?" if meant else f"expected one of {', '.join(RECIPES)}"
             raise ConfigError(f"recipe: there is no recipe {quoted(recipe)}; {hint}")
-        stated = {**RECIPES[recipe], **stated}
+        stated = {**RECIPES[recipe], **{key: value for key, value in keys.items() if key not in _OWN_KEYS}}
     try:
         return options_of(stated)
     except ConfigError as error:
@@ -174,9 +202,9 @@ def _problems_of_options(options: TrainingOptions, dataset: Dataset | None) -> I
             "input_type: `vector` is not trained on yet; expected `matrix`, which with matrix_pooling_type `avg` "
             "trains on the mean of the rows"
         )
-    if dataset and dataset.is_pairs:
-        yield f"dataset: {dataset.name} has pairs, which are not trained on yet; choose a dataset of single sequences"
-    elif options.sides == 2:
+    if dataset and dataset.is_pairs and options.sides == 1:
+        yield f"model_type: {options.model_type} reads single sequences; expected lucappi or lucappi2 for pairs"
+    elif dataset and not dataset.is_pairs and options.sides == 2:
         yield f"model_type: {options.model_type} reads pairs; expected luca_base for single sequences"
     try:
         primary_metric(options.task_type, options.best_metric)
@@ -203,6 +231,8 @@ def _split_of(keys: Mapping[str, Any], dataset: Dataset | None) -> tuple[SplitOp
         if (column := columns[key]) is not None and not isinstance(column, str)
     ]
     method = stated.get("method")
+    if dataset and dataset.is_pairs and (named or method in columns):
+        problems.append("split.method: files of pairs have no column of parts or groups; use `cluster` or `random`")
     if len(named) == 2 and method is None:
         problems.append("split_column and group_column are both named; set split.method to `column` or `group`")
     if method in columns and columns[method] is None:

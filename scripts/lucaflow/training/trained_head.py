@@ -29,8 +29,8 @@ def choose_head(training: RequestedTraining, records: Iterable[Path]) -> ChosenH
     best = best_of(records_by_name)
     folder, record = found[best]
     rows = f"{record['rows']['train']:,} rows of {record['dataset']}"
-    scope = Scope(rows, NOT_STATED, (record["longest"],))
-    sentence = scope.sentence(training.task, (training.seq_type,))
+    scope = Scope(rows, NOT_STATED, tuple(record["longest"]))
+    sentence = scope.sentence(training.task, record["seq_types"])
     if len(found) > 1:
         sentence += (
             f" Of {len(found)} models, that on embeddings by {best} is the best by {chosen_by(records_by_name)} on dev."

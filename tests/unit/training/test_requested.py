@@ -41,7 +41,17 @@ def test_two_keys_are_enough():
     assert (found.dataset, found.seq_type, found.models) == ("p", "prot", (MINI,))
     assert found.options == TrainingOptions("multi_class")
     assert (found.split.method, found.given_column, found.primary) == ("cluster", None, "macro F1")
-    assert found.as_task().seq_types == ("prot",)
+    assert found.as_task(("prot",), "1", "2").seq_types == ("prot",)
+
+
+def test_pairs_have_a_tower_for_each_side_unless_something_else_is_stated():
+    found = requested(dataset="pairs", task_type="binary_class")["MyTask"]
+    assert (found.options.model_type, found.is_pairs) == ("lucappi2", True)
+    assert found.as_task(("gene", "prot"), "1", "2").seq_types == ("gene", "prot")
+    assert found.as_task(("prot", "prot"), "1", "2").seq_types == ("prot", "prot")
+    recipe = requested_trainings({"T": {"dataset": "pairs", "recipe": "PPI"}}, DATASETS, PUBLISHED)["T"]
+    assert recipe.options.model_type == "lucappi"
+    assert "reads pair records, not single ones" in found.unfit(LABELLED)
 
 
 def test_a_recipe_fills_in_a_published_tasks_values_which_may_be_replaced():
@@ -66,7 +76,11 @@ def test_a_column_that_is_named_says_how_to_divide():
     [
         ({"dataset": "part"}, "there is no dataset 'part'; did you mean parts?"),
         ({"dataset": "plain"}, "plain has no labels; name their column as `label_column`"),
-        ({"dataset": "pairs"}, "pairs has pairs, which are not trained on yet"),
+        (
+            {"dataset": "pairs", "model_type": "luca_base"},
+            "luca_base reads single sequences; expected lucappi or lucappi2",
+        ),
+        ({"dataset": "pairs", "split_column": "part"}, "files of pairs have no column of parts or groups"),
         ({"dataset": "elsewhere"}, "leave it out of heads.embeddings"),
         ({"dataset": "both"}, "split_column and group_column are both named"),
         ({"task": "protloc"}, "a published task has this name"),
