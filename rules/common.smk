@@ -66,7 +66,7 @@ from lucaflow.downstream.registry import read_tasks
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import LucaFlowError, shown
 from lucaflow.records.task_folders import size_of_source, why_unusable_source
-from lucaflow.training.requested import requested_trainings, trained_on
+from lucaflow.training.requested import requested_trainings, trainings_on
 
 if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
     raise WorkflowError(
@@ -99,7 +99,7 @@ if workflow.is_main_process:
             if reason := why_unusable_source(path):
                 logger.warning(f"dataset {dataset.name}: {shown(path)}: {reason}.")
         is_used = dataset.is_embedded or dataset.is_scored or dataset.tasks
-        if not (is_used or trained_on(dataset.name, TRAININGS.values())):
+        if not (is_used or trainings_on(dataset.name, TRAININGS.values())):
             why = "pairs are embedded only for tasks" if dataset.is_pairs else "embedding.outputs is empty"
             logger.warning(
                 f"dataset {dataset.name}: it is only read and checked, since {why} and it has no tasks."

@@ -88,7 +88,7 @@ def requests_for(task):
 def requests_of(wildcards):
     """Return the embeddings that the downstream models of a dataset read: those that predict, and those that train."""
     dataset = dataset_of(wildcards)
-    trainings = trained_on(dataset.name, TRAININGS.values())
+    trainings = trainings_on(dataset.name, TRAININGS.values())
     found = [training.request(model.name) for training in trainings for model in training.models]
     return found + [request for task in tasks_to_embed_for(dataset) for request in requests_for(task)]
 
@@ -100,7 +100,7 @@ def models_for_heads(dataset):
 
 def has_plan(dataset):
     """Return whether something is embedded for downstream models of a dataset."""
-    return bool(dataset.tasks or trained_on(dataset.name, TRAININGS.values()))
+    return bool(dataset.tasks or trainings_on(dataset.name, TRAININGS.values()))
 
 
 def own_embeddings(dataset):
@@ -114,7 +114,7 @@ def divisions_first(wildcards):
 
     Their content does not matter to the embeddings.
     """
-    trainings = trained_on(wildcards.dataset, TRAININGS.values())
+    trainings = trainings_on(wildcards.dataset, TRAININGS.values())
     return [
         ancient(f"results/{training.dataset}/training/{training.task}/splits.tsv") for training in trainings
     ]

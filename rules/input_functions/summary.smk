@@ -30,7 +30,7 @@ def steps_of(dataset):
         yield from (f"export-{suffix}-{model}" for suffix in csv_suffixes(dataset.with_model(model)))
         yield from [f"precisions-{model}"] if precision_files() else []
     yield from (f"score-{model.name}" for model in dataset.models if dataset.is_scored)
-    trainings = trained_on(dataset.name, TRAININGS.values())
+    trainings = trainings_on(dataset.name, TRAININGS.values())
     yield from (f"divide-{training.task}" for training in trainings)
     if has_plan(dataset):
         yield "plan"

@@ -326,6 +326,6 @@ def best_of(records: Mapping[str, Mapping[str, Any]]) -> str:
     return max(records, key=value)
 
 
-def trained_on(dataset: str, trainings: Iterable[RequestedTraining]) -> list[RequestedTraining]:
+def trainings_on(dataset: str, trainings: Iterable[RequestedTraining]) -> list[RequestedTraining]:
     """Return the trainings on a dataset."""
     return [training for training in trainings if training.dataset == dataset]
