@@ -11,7 +11,15 @@ from lucaflow.files.writing import write_table
 from lucaflow.logs import reporting_to
 from lucaflow.records.task_folders import class_names_of, is_task_folder
 from lucaflow.training.division import divide
-from lucaflow.training.labelled import Source, labels_by_name, read_rows, seq_types_of, write_division, write_nearest
+from lucaflow.training.labelled import (
+    Source,
+    labels_by_name,
+    ordered_classes,
+    read_rows,
+    seq_types_of,
+    write_division,
+    write_nearest,
+)
 from lucaflow.training.leakage import find_neighbours, leakage_table
 from lucaflow.training.mmseqs import find_mmseqs
 from lucaflow.training.splits import refuse, write_splits
@@ -38,6 +46,10 @@ def main() -> None:
         refuse(place, ["- it has no labels. Correct label_column in the table of datasets."])
     mmseqs = find_mmseqs(snakemake.threads)
     split = divide(rows, training.split, mmseqs, splits, place)
+    of_outputs = ordered_classes(rows, split, options, classes)
+    if training.options.weight and len(training.options.weight) != len(of_outputs):
+        names = f"{len(of_outputs)} classes, in this order: {', '.join(of_outputs)}"
+        refuse(place, [f"- weight has {len(training.options.weight)} numbers, expected one for each of {names}."])
     neighbours = find_neighbours(rows, split, mmseqs, splits, training.split.coverage)
     write_table(Path(snakemake.output.leakage), leakage_table(rows, split, neighbours))
     write_nearest(Path(snakemake.output.nearest), rows, neighbours)

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from lucaflow.downstream import networks, pooling, structure
 from lucaflow.errors import ConfigError
 from lucaflow.training.options import TrainingOptions, options_of, structure_of
 
@@ -19,6 +20,11 @@ def test_what_is_not_stated_has_lucaonetasks_default():
     assert (options.compatibility, options.loss, options.best_metric) == ("corrected", "cce", "f1")
     regression = options_of({"task_type": "regression"})
     assert (regression.loss, regression.best_metric) == ("l2", "sp_statistic")
+
+
+def test_names_of_poolings_and_activations_are_those_that_networks_have():
+    assert structure.POOLINGS == pooling.POOLINGS
+    assert structure.ACTIVATIONS == tuple(networks.ACTIVATIONS)
 
 
 def test_options_cannot_be_changed():
