@@ -100,7 +100,7 @@ def read_folder(
     records of one table. Raises InputError.
     """
     _refuse_columns(folder, columns)
-    if found is not None and not columns.pairs:
+    if found is not None:
         found.names, found.has_labels = [SPLIT_COLUMN], True
     before, pairs = 0, 0
     names = class_names_of(folder)
@@ -110,12 +110,13 @@ def read_folder(
         note(f"lines of {path.relative_to(folder)} are counted from {before + 1} on")
         for raw in read(path, known, further):
             last = int(raw.pair or 0)
-            record = raw._replace(line=raw.line + before, cells=(), label=named(raw.label, names))
+            cells = () if found is None else (part,)
+            record = raw._replace(line=raw.line + before, cells=cells, label=named(raw.label, names))
             if columns.pairs:
                 yield record._replace(pair=str(pairs + last))
-                continue
-            fault = raw.fault or _fault_of_type(raw, further, type_name, columns.seq_type)
-            yield record._replace(fault=fault, cells=(part,) if found is not None else ())
+            else:
+                fault = raw.fault or _fault_of_type(raw, further, type_name, columns.seq_type)
+                yield record._replace(fault=fault)
         before += _lines_of(path)
         pairs += last
 

@@ -14,6 +14,7 @@ from lucaflow.downstream.inputs import HeadInput
 from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.required_embeddings import EmbeddingRequest
 from lucaflow.errors import ConfigError, quoted, shown
+from lucaflow.records.task_folders import is_task_folder
 from lucaflow.schemas import nearest
 from lucaflow.training.metric_names import LOWER_IS_BETTER, primary_metric
 from lucaflow.training.options import TrainingOptions, options_of
@@ -231,7 +232,7 @@ def _split_of(keys: Mapping[str, Any], dataset: Dataset | None) -> tuple[SplitOp
         if (column := columns[key]) is not None and not isinstance(column, str)
     ]
     method = stated.get("method")
-    if dataset and dataset.is_pairs and (named or method in columns):
+    if dataset and dataset.is_pairs and not is_task_folder(dataset.path) and (named or method in columns):
         problems.append("split.method: files of pairs have no column of parts or groups; use `cluster` or `random`")
     if len(named) == 2 and method is None:
         problems.append("split_column and group_column are both named; set split.method to `column` or `group`")

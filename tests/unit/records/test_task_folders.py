@@ -90,9 +90,14 @@ def test_pairs(folder):
     header = "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b,label\n"
     for path in folder.glob("*/[!.]*.csv"):
         path.write_text(f"{header}a,b,gene,prot,ACG,MKV,1\n", encoding="utf-8")
-    records = list(read_records(folder, Columns(label="label", pairs=True)))
+    found = FoundColumns()
+    records = list(read_records(folder, Columns(label="label", pairs=True), print, found))
     assert [(raw.pair, raw.side) for raw in records] == [(str(each), side) for each in (1, 2, 3, 4) for side in "ab"]
     assert [raw.line for raw in records][::2] == [2, 4, 6, 8]
+    assert [(raw.label, *raw.cells) for raw in records][::2] == [
+        ("out", "train"), ("out", "train"), ("out", "dev"), ("out", "test")
+    ]  # fmt: skip
+    assert found.names == ["split"]
 
 
 def test_what_is_refused(folder):
