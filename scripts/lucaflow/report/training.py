@@ -109,6 +109,8 @@ def _test(result: TrainingResult) -> Iterator[str]:
         draw_scores(result.test, result.metric, {result.model}), f"{result.metric} of the model and the baselines"
     )
     yield table(scores_table(result))
+    if result.options.task_type == "binary_class":
+        yield paragraph(f"Precision, recall, F1 and average precision are those of the class {result.classes[1]}.")
     if result.test.too_rare and any(metric in _MACRO for _, metric in result.test.values):
         names = ", ".join(result.classes[each] for each in result.test.too_rare)
         yield paragraph(
@@ -131,7 +133,7 @@ def _calibration(result: TrainingResult) -> Iterator[str]:
         return
     bins = calibration(result)
     yield heading("Calibration")
-    yield as_image(draw_calibration(bins, result.options.task_type), "stated probability and share of right rows")
+    yield as_image(draw_calibration(bins, result), "stated probability and share of right rows")
     yield paragraph(
         f"Stated probabilities are off by {number(calibration_error(bins))} on average (expected calibration error). "
         "Below the line, the model is surer than it should be."

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lucaflow.downstream.evaluation import Comparison
-from lucaflow.report.colours import GREY, PALETTE, SINGLE, look_of
+from lucaflow.report.colours import GREY, PALETTE, SINGLE, look_of, shortened
 from lucaflow.report.figures import sample_rows
 from lucaflow.report.predictions import MOST_CLASSES, draw_confusion, draw_scatter
-from lucaflow.report.style import picture_bytes
+from lucaflow.report.style import picture_bytes, plain
 from lucaflow.training.results import TrainingResult
 
 _MOST_POINTS = 5_000
@@ -76,8 +76,9 @@ def draw_classes_found(result: TrainingResult) -> Figure:
     return figure
 
 
-def draw_calibration(bins: pd.DataFrame, task_type: str) -> Figure:
+def draw_calibration(bins: pd.DataFrame, result: TrainingResult) -> Figure:
     """Draw how often the model was right by the probability that it states, and how many rows have each."""
+    task_type = result.options.task_type
     figure = Figure(figsize=(4.6, 4.4))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], color=GREY, linewidth=1)
@@ -86,8 +87,9 @@ def draw_calibration(bins: pd.DataFrame, task_type: str) -> Figure:
     above.set_ylabel({"multi_class": "share that is right"}.get(task_type, "share with the class"))
     below.bar(bins["stated"], bins["rows"], width=0.06, color=SINGLE)
     below.set_ylabel("labels" if task_type == "multi_label" else "rows")
-    of = {"multi_class": "the predicted class", "binary_class": "the second class"}.get(task_type, "each class")
-    below.set_xlabel(f"probability of {of}")
+    second = shortened(result.classes[1]) if task_type == "binary_class" else ""
+    of = {"multi_class": "the predicted class", "binary_class": second}.get(task_type, "each class")
+    below.set_xlabel(plain(f"probability of {of}"))
     for axis in (above.xaxis, above.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure

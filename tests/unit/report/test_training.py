@@ -122,6 +122,7 @@ def test_a_page_of_each_type_of_task_needs_nothing_but_itself(task_type, tmp_pat
     assert parts["rows"] == ["120", "20", "40", "20"]
     scores = next(table for table in tables if "model" in table)
     assert [cell.split(":")[0] for cell in scores["model"]] == models_of(result)
+    assert ("are those of the class &lt;b&gt;." in page) == (task_type == "binary_class")
     assert ("Values" in page) == ("residuals" in page) == (task_type == "regression")
 
 
