@@ -59,6 +59,7 @@ checkpoint convert_checkpoint:
         source=source_of,
         task=task_of,
         digests=digests_of_packaged,
+        needs_head=head_is_needed,
         settings=settings_of_conversion,
     message:
         "Converting {wildcards.folder}"

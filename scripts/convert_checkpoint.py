@@ -51,7 +51,7 @@ def schema(name: str) -> Any:
 if __name__ == "__main__":
     source = snakemake.params.source
     with reporting_to(snakemake.log[0]):
-        convert_source(source, snakemake.params.digests)
+        convert_source(source, snakemake.params.digests, snakemake.params.needs_head)
         if isinstance(source, HeadSource):
             refuse_without_checkpoint(read_head(source.folder))
         record = read_record(source.folder)

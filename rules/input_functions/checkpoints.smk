@@ -38,13 +38,29 @@ def once_fetched(wildcards):
     If some are missing from what was fetched, have them fetched again.
     """
     source = source_of(wildcards)
-    if not source.is_fetched or converted.is_unrecorded(source.folder):
+    wanting = lacks_needed_head(source)
+    if not source.is_fetched or (converted.is_unrecorded(source.folder) and not wanting):
         return []
-    if not receipts.is_current(receipt_of_converted(source.folder), conversion_settings(source)):
+    if wanting or not receipts.is_current(receipt_of_converted(source.folder), conversion_settings(source)):
         if not is_complete(source.root):
             force([str(source.root / FETCHED_RECORD)])
         checkpoints.fetch_checkpoint.get(published=source.root.name)
     return []
+
+
+def needs_head(source):
+    """Return whether scores are asked for of a model, which need the head of its language model."""
+    return any(checkpoint_folder(dataset.model) == source.folder for dataset in SCORED)
+
+
+def lacks_needed_head(source):
+    """Return whether a model was converted without the head that its scores need, by an earlier version of LucaFlow."""
+    is_there = (source.folder / converted.CHECKPOINT_RECORD).is_file()
+    return is_there and needs_head(source) and converted.lacks_head(source.folder)
+
+
+def head_is_needed(wildcards):
+    return needs_head(source_of(wildcards))
 
 
 def receipt_of_converted(folder):
@@ -72,5 +88,7 @@ def unless_converted(wildcards):
     source = source_of(wildcards)
     receipt = receipt_of_converted(source.folder)
     record = source.folder / converted.CHECKPOINT_RECORD
+    if lacks_needed_head(source):
+        force([str(receipt)])
     force_unless_current([str(receipt)], receipt, conversion_settings(source), [record], missing=True)
     return []

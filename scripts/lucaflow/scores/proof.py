@@ -21,6 +21,7 @@ import numpy as np
 from lucaflow.checkpoints.converted_checkpoint import HEAD_ENTRY
 from lucaflow.errors import CheckpointError
 from lucaflow.files.json_files import digest_of_settings, parse_json
+from lucaflow.files.locks import locked
 from lucaflow.files.writing import write_json
 from lucaflow.scores.passes import LanguageModel
 from lucaflow.scores.work import ScoreRequest, score_sequence
@@ -28,8 +29,13 @@ from lucaflow.versions import PROOF_VERSION
 
 logger = logging.getLogger(__name__)
 
-KNOWN_SEQUENCES = Path(__file__).resolve().parents[3] / "resources/known_sequences.tsv"
+_RESOURCES = Path(__file__).resolve().parents[3] / "resources"
+KNOWN_SEQUENCES = _RESOURCES / "known_sequences.tsv"
+# What the packaged checkpoint has proven: it is not asked again.
+PACKAGED_PROOF = _RESOURCES / "mini/proof.json"
 PROOF_NAME = "proof.json"
+# Seconds to wait for another job that makes the proof.
+_LOCK_TIMEOUT = 3600
 # Standard errors by which the difference must be above 0, after all sequences, or after fewer, but at least two.
 _ENOUGH, _CLEAR, _FEWEST = 3.5, 4.0, 2
 
@@ -78,13 +84,13 @@ class Proof:
         )
 
 
-def known_sequences(seq_type: str, path: Path = KNOWN_SEQUENCES) -> list[KnownSequence]:
+def known_sequences(seq_type: str) -> list[KnownSequence]:
     """Return the known sequences of a type, in the order of the table.
 
     >>> [known.name for known in known_sequences("prot")][:2]
     ['Escherichia coli thioredoxin', 'horse myoglobin']
     """
-    with path.open(encoding="utf-8", newline="") as lines:
+    with KNOWN_SEQUENCES.open(encoding="utf-8", newline="") as lines:
         rows = [KnownSequence(**row) for row in csv.DictReader(lines, delimiter="\t")]
     return [row for row in rows if row.seq_type == seq_type]
 
@@ -148,18 +154,10 @@ def require_proven(
 
     record: of the checkpoint. Raises CheckpointError if the weights tell no difference, unless that is accepted.
     """
-    path, identity = folder / PROOF_NAME, _identity_of(record)
-    proofs = _recorded(path, identity)
-    if seq_type in proofs:
-        proof = proofs[seq_type]
-    else:
-        logger.info("scoring known sequences, to see whether the weights tell them from shuffled ones")
-        proof = prove(model, seq_type)
-        content = {name: asdict(each) for name, each in sorted({**proofs, seq_type: proof}.items())}
-        try:
-            write_json(path, {"identity": identity, "proofs": content})
-        except OSError as error:
-            logger.warning("%s cannot be written (%s); the next job scores the known sequences again", path, error)
+    proof = recorded_proofs(PACKAGED_PROOF, record).get(seq_type)
+    if proof is None:
+        with locked(folder / ".proof.lock", "scoring known sequences", required=False, timeout=_LOCK_TIMEOUT):
+            proof = _proof_in(folder, model, record, seq_type)
     logger.info("%s", proof.sentence)
     if not proof.proven and not accept_unproven:
         raise CheckpointError(
@@ -181,11 +179,34 @@ def _identity_of(record: Mapping[str, Any]) -> str:
     )
 
 
-def _recorded(path: Path, identity: str) -> dict[str, Proof]:
-    """Return the proofs of the same weights and sequences by type; none if the file is of others, or damaged."""
+def _proof_in(folder: Path, model: LanguageModel, record: Mapping[str, Any], seq_type: str) -> Proof:
+    """Return the proof recorded in a folder; make and record it if there is none."""
+    path = folder / PROOF_NAME
+    proofs = recorded_proofs(path, record)
+    if seq_type not in proofs:
+        logger.info("scoring known sequences, to see whether the weights tell them from shuffled ones")
+        proofs[seq_type] = prove(model, seq_type)
+        try:
+            write_proofs(path, record, proofs)
+        except OSError as error:
+            logger.warning("%s cannot be written (%s); the next job scores the known sequences again", path, error)
+    return proofs[seq_type]
+
+
+def write_proofs(path: Path, record: Mapping[str, Any], proofs: Mapping[str, Proof]) -> None:
+    """Write the proofs of a checkpoint by type. record: of the checkpoint."""
+    content = {seq_type: asdict(proof) for seq_type, proof in sorted(proofs.items())}
+    write_json(path, {"identity": _identity_of(record), "proofs": content})
+
+
+def recorded_proofs(path: Path, record: Mapping[str, Any]) -> dict[str, Proof]:
+    """Return the proofs in a file by type; none if it is of other weights or known sequences, or damaged.
+
+    record: of the checkpoint.
+    """
     try:
         content = parse_json(path)
-        if content["identity"] != identity:
+        if content["identity"] != _identity_of(record):
             return {}
         return {
             seq_type: Proof(**{**proof, "sequences": tuple(Compared(**each) for each in proof["sequences"])})

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from lucaflow.embedding.estimate import assumed_speed
 from lucaflow.engine.devices import resolve_device
 from lucaflow.records.variant_files import VariantsOfDataset
 from lucaflow.scores.passes import LanguageModel
+from lucaflow.scores.proof import require_proven
 from lucaflow.scoring.pass_store import PassStore, locked_store, tokens_computed
 from lucaflow.scoring.passes_job import ALL, Part, PassesJob
 from lucaflow.scoring.preflight import estimate_scores
@@ -59,8 +59,13 @@ def compute_passes(
     compute, precision = config["compute"], config["embedding"]["precision"]
     # A GPU that cannot be used is an error before anything is read.
     resolve_device(compute["device"], precision)
-    load = partial(LanguageModel.load, checkpoint, compute["device"], precision, compute["tokens_per_batch"])
     record = read_record(checkpoint)
+
+    def load() -> LanguageModel:
+        model = LanguageModel.load(checkpoint, compute["device"], precision, compute["tokens_per_batch"])
+        require_proven(model, checkpoint, record, dataset.seq_type, config["checkpoints"]["accept_unproven"])
+        return model
+
     of_variants = passes_of_variants(variants.rows(), scores.methods) if variants else {}
     lengths = Counter(len(sequence.residues) for sequence in records.distinct())
     speed = assumed_speed(compute["device"], precision, torch.get_num_threads())

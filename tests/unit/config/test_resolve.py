@@ -27,7 +27,7 @@ def test_defaults_are_those_of_the_contract():
     assert DEFAULTS["datasets"] == "config/datasets.tsv"
     assert DEFAULTS["checkpoints"] == {
         "directory": "resources/checkpoints", "source": "huggingface", "path": None, "revision": None, "server": None,
-        "accept_licence": None,
+        "accept_licence": None, "accept_unproven": False,
     }  # fmt: skip
     assert DEFAULTS["model"] == {"llm_version": "lucaone", "llm_step": None}
     assert DEFAULTS["embedding"]["outputs"] == ["mean"]
