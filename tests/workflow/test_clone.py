@@ -46,6 +46,7 @@ ELSEWHERE = {
     ".venv/bin/snakemake --profile profiles/slurm --configfile my.yaml": "test_slurm.py",
     "docs/workflows.md": "test_module.py",
     "docs/training.md": "test_training_page.py",
+    "docs/scores.md": "test_scores_page.py",
 }
 
 

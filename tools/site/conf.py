@@ -20,6 +20,7 @@ PARTS = {
         "Predictions": "docs/predictions",
         "Train your own": "docs/training",
         "Neighbours": "docs/neighbours",
+        "Scores": "docs/scores",
         "Long sequences": "docs/windows",
         "On a cluster": "docs/cluster",
         "In a workflow of yours": "docs/workflows",

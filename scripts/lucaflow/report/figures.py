@@ -88,7 +88,8 @@ def draw_maps(
     title, details, meaning = words
     columns = min(3, len(maps))
     rows = -(-len(maps) // columns)
-    figure = Figure(figsize=(3 * columns + 1, 3.3 * rows + 0.4))
+    # Shades of their own have no bar beside the maps, but the words above need room.
+    figure = Figure(figsize=(3 * columns + 1 if limits else max(3 * columns + 1, 6.4), 3.3 * rows + 0.4))
     figure.set_layout_engine("constrained", hspace=0.08)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(maps) :]:
