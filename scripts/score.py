@@ -38,7 +38,7 @@ def main() -> None:
     checkpoint = converted_folder(dataset.model, config["checkpoints"], CLONE)
     records, sequences = Path(snakemake.input.records), Path(snakemake.input.sequences)
     scores = ScoreOptions.from_config(config["scores"])
-    found = ScoredRecords.read(records, sequences, dataset.seq_type)
+    found = ScoredRecords(records, sequences, dataset.seq_type)
     variants = variants_of(dataset, scores, records, sequences)
     with compute_passes(dataset, found, variants, scores, checkpoint, Path(snakemake.params.passes), config) as store:
         Results(found, scores, StoredScores(store, read_record(checkpoint), dataset.seq_type), store).write(variants)

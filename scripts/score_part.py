@@ -26,7 +26,7 @@ def main() -> None:
     records, sequences = Path(snakemake.input.records), Path(snakemake.input.sequences)
     scores = ScoreOptions.from_config(config["scores"])
     variants = variants_of(dataset, scores, records, sequences)
-    found = ScoredRecords.read(records, sequences, dataset.seq_type)
+    found = ScoredRecords(records, sequences, dataset.seq_type)
     part = Part(int(snakemake.wildcards.part) - 1, int(snakemake.wildcards.parts))
     file = output.with_name(f"{part.number + 1}-of-{part.count}{SUFFIX}")
     with compute_passes(dataset, found, variants, scores, checkpoint, file, config, part):

@@ -48,6 +48,11 @@ class PassStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._own = _opened_or_anew(path)
         self._others = [found for other in _others(path) if (found := _opened(other))]
+        # Which of the others have passes of a sequence: there may be hundreds of files.
+        self._having: dict[bytes, list[sqlite3.Connection]] = {}
+        for database in self._others:
+            for (sequence,) in _rows(database, "SELECT DISTINCT sequence FROM passes", ()):
+                self._having.setdefault(sequence, []).append(database)
         self._committed = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -62,17 +67,18 @@ class PassStore:
 
     def names(self, digest: str) -> set[str]:
         """Return the names of the passes of a sequence that there are results of."""
-        query = "SELECT name FROM passes WHERE sequence = ?"
+        query, sequence = "SELECT name FROM passes WHERE sequence = ?", bytes.fromhex(digest)
         found: set[str] = set()
-        for database in (self._own, *self._others):
-            found.update(name for (name,) in _rows(database, query, (bytes.fromhex(digest),)))
+        for database in (self._own, *self._having.get(sequence, ())):
+            found.update(name for (name,) in _rows(database, query, (sequence,)))
         return found
 
     def get(self, digest: str, name: str) -> np.ndarray | None:
         """Return the result of a pass; None if there is none, or if it is damaged."""
         query = "SELECT columns, numbers, checksum FROM passes WHERE sequence = ? AND name = ?"
-        for database in (self._own, *self._others):
-            for columns, numbers, checksum in _rows(database, query, (bytes.fromhex(digest), name)):
+        sequence = bytes.fromhex(digest)
+        for database in (self._own, *self._having.get(sequence, ())):
+            for columns, numbers, checksum in _rows(database, query, (sequence, name)):
                 if _checksum(digest, name, numbers) == checksum:
                     return np.frombuffer(numbers, dtype="<f4").reshape(-1, columns)
                 logger.warning("%s: the result of pass %s of %s is damaged", self.path.parent, name, digest)

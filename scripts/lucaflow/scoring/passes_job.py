@@ -66,6 +66,8 @@ class PassesJob:
         started = time.monotonic()
         with Progress(total=tokens, unit=" tokens", desc="passes") as progress:
             for sequence in sequences:
+                if not (self.scores.outputs or sequence.digest in variants):
+                    continue
                 before = self._tokens
                 try:
                     self._run_one(sequence, variants.get(sequence.digest))

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +28,21 @@ LIKELIHOOD_COLUMNS = (
 class ScoredRecords:
     """The accepted records of a dataset in their order, and its distinct sequences.
 
-    ids: with the digest of each; sequences: path of the file of distinct sequences.
+    records: path of records.tsv; sequences: of the file of distinct sequences.
     """
 
-    ids: Sequence[tuple[str, str]]
+    records: Path
     sequences: Path
     seq_type: str
 
-    @classmethod
-    def read(cls, records: Path, sequences: Path, seq_type: str) -> ScoredRecords:
-        """Read records.tsv."""
+    @cached_property
+    def ids(self) -> Sequence[tuple[str, str]]:
+        """The id and the digest of each record. Scores of variants alone need none of them."""
         with ExitStack() as stack:
-            rows = tsv_rows(stack, records)
+            rows = tsv_rows(stack, self.records)
             names = next(rows)
             status, identifier, digest = (names.index(name) for name in ("status", "id", "digest"))
-            ids = [(row[identifier], row[digest]) for row in rows if row[status] == "accepted"]
-        return cls(ids, sequences, seq_type)
+            return [(row[identifier], row[digest]) for row in rows if row[status] == "accepted"]
 
     def distinct(self) -> Iterator[NormalisedSequence]:
         """Yield the distinct sequences, in the order of their file."""
