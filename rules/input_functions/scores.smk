@@ -48,16 +48,13 @@ def folder_of_scores(wildcards):
 
 
 def digests_for_scores(model):
-    """Return the SHA-256 of a model's network and of the head of its language model, once it is converted."""
+    """Return the SHA-256 of a model's network and of the head of its language model, once it is converted.
+
+    Of a checkpoint without a head the latter is None: the job that scores says why, without stopping others.
+    """
     network = sha256_of(model)
     entry = converted.read_record(checkpoint_folder(model)).get(converted.HEAD_ENTRY) or {}
-    if "sha256" not in entry:
-        reason = entry.get("reason", "it was converted by an earlier version of LucaFlow")
-        raise WorkflowError(
-            f"{model.name} gives no scores of a language model: {reason}. Use another model, or leave out `scores` and "
-            "`variants`."
-        )
-    return {"checkpoint_sha256": network, "head_sha256": entry["sha256"]}
+    return {"checkpoint_sha256": network, "head_sha256": entry.get("sha256")}
 
 
 def score_settings(dataset):
@@ -93,7 +90,7 @@ def parts_of_scores(wildcards):
     settings = score_settings(dataset)
     if not workflow.is_main_process or is_settled(dataset, f"score-{dataset.model.name}"):
         return []
-    parts = number_of_parts(dataset)
+    parts = number_of_parts(dataset) if settings["head_sha256"] else 0
     if parts < 2:
         return []
     request = digest_of_settings({**settings, "sequences": sequences_of_scores(dataset)})[:DIGEST_LENGTH]

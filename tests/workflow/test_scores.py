@@ -192,6 +192,20 @@ def test_what_cannot_be_scored_is_refused_before_any_work(workflow, changes, sai
     assert run.jobs["score"] == 0 and "Traceback" not in run.output
 
 
+def test_a_checkpoint_without_a_head_is_refused_by_name(workflow):
+    workflow.fasta("p.fasta", {"one": PROTEIN})
+    workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
+    place = PACKAGED / "language_model/checkpoints/L1-hf-seq-value_attention-multi_class"
+    workflow.config |= {
+        "embedding": {"outputs": []},
+        "scores": {"outputs": ["scan"]},
+        "model": {"llm_version": "mine"},
+        "checkpoints": {"directory": "converted", "path": {"mine": str(place)}},
+    }
+    run = workflow.run().failed("mine gives no scores of a language model: the published files hold no head")
+    assert "Traceback" not in run.output
+
+
 def test_variants_of_pairs_are_refused(workflow):
     workflow.write("pairs.csv", "seq_id_a,seq_id_b,seq_type_a,seq_type_b,seq_a,seq_b\na,b,prot,prot,MKV,MKL\n")
     workflow.datasets({"dataset": "p", "path": "pairs.csv", "kind": "pair", "variants": "variants.csv"})

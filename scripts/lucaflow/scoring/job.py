@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 
-from lucaflow.checkpoints.converted_checkpoint import read_record
+from lucaflow.checkpoints.converted_checkpoint import HEAD_ENTRY, read_record
 from lucaflow.config.datasets import Dataset
 from lucaflow.config.scores import ScoreOptions
 from lucaflow.embedding.estimate import assumed_speed
 from lucaflow.engine.devices import resolve_device
+from lucaflow.errors import CheckpointError
 from lucaflow.records.variant_files import VariantsOfDataset
 from lucaflow.scores.passes import LanguageModel
 from lucaflow.scores.proof import require_proven
@@ -41,6 +42,17 @@ def variants_of(dataset: Dataset, scores: ScoreOptions, records: Path, sequences
     return found
 
 
+def require_head(record: Mapping[str, Any], model: str) -> None:
+    """Raise CheckpointError if a checkpoint has no head of a language model. record: of the converted one."""
+    entry = record.get(HEAD_ENTRY) or {}
+    if "sha256" not in entry:
+        reason = entry.get("reason", "it was converted by an earlier version of LucaFlow")
+        raise CheckpointError(
+            f"{model} gives no scores of a language model: {reason}. Use another model, or leave out `scores` and "
+            "`variants`."
+        )
+
+
 @contextmanager
 def compute_passes(
     dataset: Dataset,
@@ -60,6 +72,7 @@ def compute_passes(
     # A GPU that cannot be used is an error before anything is read.
     resolve_device(compute["device"], precision)
     record = read_record(checkpoint)
+    require_head(record, dataset.model.name)
 
     def load() -> LanguageModel:
         model = LanguageModel.load(checkpoint, compute["device"], precision, compute["tokens_per_batch"])
