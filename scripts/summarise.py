@@ -57,7 +57,7 @@ def main() -> None:
 def write_tables_of_records(results: Path) -> None:
     """Write all that is known of each record of single sequences. Raises StoreError if a table is not as it was."""
     for dataset, joined in snakemake.params.joined.items():
-        tables = tables_of(results / dataset, joined["models"], joined["tasks"])
+        tables = tables_of(results / dataset, **joined)
         require_unchanged(tables)
         write_overview_of(results / dataset, tables)
 

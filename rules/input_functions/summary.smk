@@ -87,15 +87,21 @@ def tables_of_records():
 
 
 def joined_in_tables_of_records(wildcards):
-    """Return the models and the tasks whose tables are joined with those of a dataset's records."""
+    """Return the models, scoring models and tasks whose tables are joined with those of a dataset's records."""
     return {
         name: {
             "models": [model.name for model in dataset.models] if dataset.is_embedded else [],
+            "scored": [model.name for model in dataset.models] if has_likelihoods(dataset) else [],
             "tasks": list(dataset.tasks),
         }
         for name, dataset in DATASETS.items()
         if not dataset.is_pairs
     }
+
+
+def has_likelihoods(dataset):
+    """Return whether each sequence of a dataset gets its likelihood by a language model."""
+    return dataset.is_scored and "likelihood" in config["scores"]["outputs"]
 
 
 def pages_of_runs():

@@ -14,6 +14,10 @@ OF_MODELS: Mapping[str, Mapping[str, str]] = {
     "groups.tsv": {"group": "group"},
     "transferred_labels.tsv": {"label": "suggested_label", "precision_at_similarity": "suggested_label_precision"},
 }
+# Of sequences by a language model.
+SCORES = "scores/sequences.tsv"
+_SCORES = tuple(SCORES.split("/"))
+OF_SCORES = {"pseudo_perplexity": "pseudo_perplexity"}
 COMPARED = "neighbours.metrics.tsv"
 METRICS = ("accuracy", "balanced accuracy", "silhouette")
 # What a search with sequences finds is the same by all models.
@@ -21,20 +25,22 @@ OF_SEQUENCES = ("best_hit", "best_hit_identity", "best_hit_label")
 OF_RECORDS = ("records.tsv", "sequences/labels.tsv", "sequences/columns.tsv")
 
 
-def tables_of(folder: Path, models: Sequence[str], tasks: Sequence[str]) -> list[Path]:
+def tables_of(folder: Path, models: Sequence[str], scored: Sequence[str], tasks: Sequence[str]) -> list[Path]:
     """Return the tables that the overview of a dataset joins.
 
-    folder: of the dataset's results; models: the names of those that embed it; tasks: those that predict.
+    folder: of the dataset's results; models: the names of those that embed it; scored: of those that give likelihoods;
+    tasks: those that predict.
     """
     of_models = [folder / model / name for model in models for name in (*OF_MODELS, COMPARED)]
     own = [folder / name for name in OF_RECORDS]
-    return [*own, *filter(Path.is_file, of_models), *(folder / f"predictions/{task}.csv" for task in tasks)]
+    of_models = [*filter(Path.is_file, of_models), *(folder / model / SCORES for model in scored)]
+    return [*own, *of_models, *(folder / f"predictions/{task}.csv" for task in tasks)]
 
 
 def write_overview_of(folder: Path, tables: Sequence[Path]) -> None:
     """Write overview.tsv and overview.html of a dataset. tables: those of `tables_of`."""
     records, labels, columns, *others = tables
-    of_models = [path for path in others if path.name in (*OF_MODELS, COMPARED)]
+    of_models = [path for path in others if path.suffix == ".tsv"]
     tasks = [path for path in others if path not in of_models]
     added = [*sources_of_models(of_models), *map(source_of_task, tasks)]
     taken = [name for source in added for name in source.columns.values()]
@@ -45,15 +51,19 @@ def write_overview_of(folder: Path, tables: Sequence[Path]) -> None:
 
 def sources_of_models(paths: list[Path]) -> Iterator[Source]:
     """Yield the tables of models; of several models the names of columns start with the model's."""
-    several = len({path.parent for path in paths}) > 1
+    several = len({_model_of(path) for path in paths}) > 1
     of_sequences = {name: name for name in OF_SEQUENCES}
     for path in paths:
-        if columns := OF_MODELS.get(path.name):
-            prefix = f"{path.parent.name} " if several else ""
+        if columns := OF_SCORES if path.parts[-2:] == _SCORES else OF_MODELS.get(path.name):
+            prefix = f"{_model_of(path)} " if several else ""
             found = {name: prefix + shown for name, shown in columns.items()}
             if path.name == "transferred_labels.tsv":
                 found, of_sequences = found | of_sequences, {}
             yield Source(path, "id", found)
+
+
+def _model_of(path: Path) -> str:
+    return path.parents[1 if path.parts[-2:] == _SCORES else 0].name
 
 
 def source_of_task(path: Path) -> Source:
