@@ -61,20 +61,28 @@ def _directories() -> list[Path]:
 
 
 def folder_of(checkpoint: str | Path) -> Path:
-    """Return the folder of a converted checkpoint. checkpoint: the folder, or a name: `mini`, `lucaone-36000000`.
+    """Return the folder of a converted checkpoint.
+
+    checkpoint: the folder, or a name: `mini`, `lucaone-36000000`, or one of your own in `checkpoints.path`.
 
     A name is looked up in resources/checkpoints of the working directory and of the clone. `mini` comes with the clone,
     and is converted there if it has not been. Raises CheckpointError if nothing or several are found, or if `mini`
     cannot be written.
     """
     folder = Path(checkpoint)
-    model = default_model(checkpoint) if isinstance(checkpoint, str) else None
-    if model is None or (folder / CHECKPOINT_RECORD).is_file():
+    if not isinstance(checkpoint, str) or (folder / CHECKPOINT_RECORD).is_file():
+        return folder
+    model = default_model(checkpoint) or Model(checkpoint, None)
+    if not model.known and not _own_records(checkpoint):
         return folder
     if model.packaged and (_CLONE / model.packaged).is_dir():
         return _converted_packaged(model)
     directories = _directories()
-    records = [path for place in directories for path in sorted(place.glob(f"{model.name}-*/{CHECKPOINT_RECORD}"))]
+    records = (
+        [path for place in directories for path in sorted(place.glob(f"{model.name}-*/{CHECKPOINT_RECORD}"))]
+        if model.known
+        else _own_records(checkpoint)
+    )
     if len(records) != 1:
         found = ", ".join(str(path.parent) for path in records) or "nothing"
         raise CheckpointError(
@@ -82,6 +90,13 @@ def folder_of(checkpoint: str | Path) -> Path:
             f"found {found}. Give its folder, which is in checkpoints.directory; `snakemake fetch` makes it."
         )
     return records[0].parent
+
+
+def _own_records(name: str) -> list[Path]:
+    """Return the records of the conversions of a model with a name of one's own."""
+    ours = Model(name, None)
+    folders = [path.parent for place in _directories() for path in sorted(place.glob(f"*/{CHECKPOINT_RECORD}"))]
+    return [folder / CHECKPOINT_RECORD for folder in folders if model_of_folder(folder.name) == ours]
 
 
 def _converted_packaged(model: Model) -> Path:

@@ -52,6 +52,16 @@ def test_what_the_workflow_has_converted(clone, tmp_path):
         named.folder_of("lucaone")
 
 
+def test_a_name_of_ones_own(clone, tmp_path):
+    folder = converted(tmp_path / "work", "ours-local-0a1b2c3d")
+    converted(clone, "ours-2-local-0a1b2c3d")
+    assert named.folder_of("ours") == folder
+    assert str(named.folder_of("our")) == "our", "a folder, of which its reader says what it is"
+    converted(clone, "ours-local-00000000")
+    with pytest.raises(CheckpointError, match=r"expected one converted checkpoint ours in .*, found"):
+        named.folder_of("ours")
+
+
 def test_what_is_converted_here(clone, tmp_path):
     """In both places, and nothing whose record cannot be used."""
     converted(clone, "lucaone-36000000-huggingface")
