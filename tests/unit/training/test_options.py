@@ -24,7 +24,7 @@ def test_what_is_not_stated_has_lucaonetasks_default():
 
 def test_names_of_poolings_and_activations_are_those_that_networks_have():
     assert structure.POOLINGS == pooling.POOLINGS
-    assert structure.ACTIVATIONS == tuple(networks.ACTIVATIONS)
+    assert tuple(networks.ACTIVATIONS) == structure.ACTIVATIONS
 
 
 def test_options_cannot_be_changed():
