@@ -81,7 +81,8 @@ def show_summary():
     table = Path("results/summary.tsv")
     if table.is_file():
         scopes = [head.scope.sentence(name, head.task.seq_types) for name, head in HEADS.items()]
-        print(summary.as_text(table, scopes), file=sys.stderr)
+        reports = [path for path in trained_files(None) if path.endswith("/report.html")]
+        print(summary.as_text(table, scopes, filter(os.path.isfile, reports)), file=sys.stderr)
 
 
 def show_failures(logs_of_run):

@@ -110,13 +110,13 @@ def _preflight(path: Path) -> dict[str, Any]:
         return {}
 
 
-def as_text(table: Path, scopes: Iterable[str] = ()) -> str:
+def as_text(table: Path, scopes: Iterable[str] = (), reports: Iterable[str] = ()) -> str:
     """Return the table of a run for the terminal, with the folders of its results. A damaged table is named instead.
 
-    scopes: what the model of each task was trained on.
+    scopes: what the model of each task was trained on; reports: the pages of the models that the run trained.
     """
     try:
-        return _as_text(table, scopes)
+        return _as_text(table, scopes, reports)
     except DAMAGE as error:
         what = f"{table} is damaged ({damage(error)}): the table of the run is left out"
         return f"\n{what}. Delete the file and run again to have it.\n"
@@ -128,7 +128,7 @@ def _demonstrations(names: Iterable[str]) -> list[KnownModel]:
     return [model.known for model in models if model and model.known and model.is_demonstration]
 
 
-def _as_text(table: Path, scopes: Iterable[str]) -> str:
+def _as_text(table: Path, scopes: Iterable[str], reports: Iterable[str]) -> str:
     import pandas as pd
 
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
@@ -147,6 +147,8 @@ def _as_text(table: Path, scopes: Iterable[str]) -> str:
     where = (f"\nHow the inputs were read:\n{remarks}\n" if remarks else "") + where
     trained = "".join(f"  {scope}\n" for scope in scopes)
     where += f"\nPredictions are in:\n{predictions}\n{trained}" if predictions else ""
+    pages_of_trained = "".join(f"  {page}\n" for page in reports)
+    where += f"\nHow good the trained models are:\n{pages_of_trained}" if pages_of_trained else ""
     return (
         f"\n{text}\n\nComputed and kept: sequences embedded when embeddings.h5 was last made, and before. "
         "Seconds: of all embedding jobs, also of earlier runs, with starting Python and loading the network. "

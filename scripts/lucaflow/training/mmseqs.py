@@ -110,7 +110,7 @@ class Mmseqs:
         return done.stdout.strip()
 
     def _run(self, command: Sequence[str], log: Path, kept: Path) -> None:
-        logger.info("%s", " ".join(command))
+        logger.debug("%s", " ".join(command))
         with log.open("wb") as output:
             try:
                 done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False)
