@@ -30,6 +30,9 @@ def either(names):
 
 def plan_of(dataset):
     """Return the plan of the embeddings for downstream models, once it is made."""
+    # Wait for what the plan waits for: jobs that embed by an older plan would wait for it, too, and Snakemake does not
+    # look at their inputs again.
+    is_settled(dataset, "plan")
     return Plan.read(Path(checkpoints.plan_heads.get(dataset=dataset.name).output.plan))
 
 
