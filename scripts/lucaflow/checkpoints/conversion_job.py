@@ -17,6 +17,8 @@ from typing import Any
 
 from lucaflow.checkpoints.checksums import remove_damaged
 from lucaflow.checkpoints.converted_checkpoint import (
+    HEAD_ENTRY,
+    HEAD_NAME,
     ModelSource,
     PublishedFiles,
     holds_recorded_weights,
@@ -73,7 +75,7 @@ def convert_once(source: ModelSource, convert: Callable[[str, PublishedFiles, Pa
         if is_converted(files, folder):
             if source.head_converter and lacks_head(folder, read=True):
                 receipt_path(folder, "convert").unlink(missing_ok=True)
-                convert(source.head_converter, files, folder)
+                _say_head_was_added(source.name, convert(source.head_converter, files, folder)[HEAD_ENTRY])
             else:
                 logger.info("%s was converted by another run", source.name)
             return
@@ -83,6 +85,15 @@ def convert_once(source: ModelSource, convert: Callable[[str, PublishedFiles, Pa
     logger.info("converted %s: %d parameters, sha256 %s", source.name, record["parameters"], record["network_sha256"])
     if left_out := record.get("left_out"):
         logger.info("left out, since embedding does not use them: tensors of %s", ", ".join(left_out))
+
+
+def _say_head_was_added(name: str, entry: Mapping[str, Any]) -> None:
+    """Say in the log that a model got the head of its language model, or why not. entry: of the head, in its record."""
+    logger.info("%s has no sound head of its language model: an earlier version of LucaFlow left it out", name)
+    if "reason" in entry:
+        logger.info("it gets none: %s", entry["reason"])
+    else:
+        logger.info("added %s, sha256 %s; the encoder is as it was", HEAD_NAME, entry["sha256"])
 
 
 def convert_in_this_process(converter: str, files: PublishedFiles, folder: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ added.
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,6 @@ from lucaflow.files.sealed import sealed
 from lucaflow.files.space import require_space
 from lucaflow.files.writing import replacing, write_json
 
-logger = logging.getLogger(__name__)
-
 
 def convert(origin: Origin, folder: Path) -> dict[str, Any]:
     """Add the head of the language model to an encoder that was converted without it; return the new record.
@@ -40,8 +37,6 @@ def convert(origin: Origin, folder: Path) -> dict[str, Any]:
     check(published.tensors, network, config, origin.config)
     record = sealed({**read_record(folder), **head_entries(folder, network, config, published)})
     write_json(folder / CHECKPOINT_RECORD, record)
-    logger.info("%s was converted by an earlier version of LucaFlow, without its language model's head", origin.name)
-    logger.info("%s", _said(record))
     return record
 
 
@@ -88,8 +83,3 @@ def _why_unusable(head: LanguageModelHead | None, published: Published) -> str:
     if bad := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         return f"the head of the language model holds values that are not finite: {first_problems(bad)}"
     return ""
-
-
-def _said(record: dict[str, Any]) -> str:
-    entry = record[HEAD_ENTRY]
-    return f"not added: {entry['reason']}" if "reason" in entry else f"added it: {HEAD_NAME}, sha256 {entry['sha256']}"

@@ -79,7 +79,8 @@ def test_a_folder_converted_earlier_gets_it_added(source, caplog):
     written = model.stat().st_mtime_ns
     with caplog.at_level(logging.INFO):
         convert_once(source, convert_in_this_process)
-    assert "was converted by an earlier version of LucaFlow, without its language model's head" in caplog.text
+    assert "an earlier version of LucaFlow left it out" in caplog.text
+    assert "added language_model_head.safetensors" in caplog.text
     assert read_record(source.folder) == before
     assert model.stat().st_mtime_ns == written
     assert not lacks_head(source.folder)
