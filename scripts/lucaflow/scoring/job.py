@@ -87,6 +87,7 @@ def compute_passes(
     found = replace(found, computed=tokens_computed(path.parent))
     logger.info("%s", found.describe(scores))
     with locked_store(path, f"scoring {path.stem}") as store:
-        job = PassesJob(store, load, scores, dataset.seq_type, reads_byte_pairs(record), part)
+        at_once = compute["tokens_per_batch"]
+        job = PassesJob(store, load, scores, dataset.seq_type, reads_byte_pairs(record), at_once, part)
         job.run(records.distinct(), of_variants, found.tokens // part.count)
         yield store

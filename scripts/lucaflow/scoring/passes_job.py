@@ -49,7 +49,8 @@ ALL = Part()
 class PassesJob:
     """Computes missing passes into a store. load: loads the language model, which is done if a pass is missing.
 
-    seq_type: of the sequences; byte_pairs: whether the model reads them; part: the share of this job.
+    seq_type: of the sequences; byte_pairs: whether the model reads them; tokens_per_batch: as configured; part: the
+    share of this job.
     """
 
     store: PassStore
@@ -57,6 +58,7 @@ class PassesJob:
     scores: ScoreOptions
     seq_type: str
     byte_pairs: bool
+    tokens_per_batch: int | str = "auto"
     part: Part = ALL
     _model: LanguageModel | None = None
     _tokens: int = 0
@@ -64,16 +66,14 @@ class PassesJob:
     def run(self, sequences: Iterable[NormalisedSequence], variants: dict[str, VariantPasses], tokens: int) -> None:
         """Compute what is missing. variants: passes by digest; tokens: expected, for the progress shown."""
         started = time.monotonic()
-        with Progress(total=tokens, unit=" tokens", desc="passes") as progress:
+        with Progress(total=tokens, unit=" tokens", desc="passes") as self._progress:
             for sequence in sequences:
                 if not (self.scores.outputs or sequence.digest in variants):
                     continue
-                before = self._tokens
                 try:
                     self._run_one(sequence, variants.get(sequence.digest))
                 except (EmbeddingError, DeviceError) as error:
                     raise type(error)(f"sequence {sequence.digest}: {error}") from error
-                progress.update(self._tokens - before)
         if self._model is None:
             logger.info("all passes were computed before")
             return
@@ -137,6 +137,7 @@ class PassesJob:
     def _add(self, digest: str, results: Iterable[tuple[str, np.ndarray]], tokens: int) -> None:
         self.store.add(digest, results, tokens)
         self._tokens += tokens
+        self._progress.update(tokens)
         if self.model.budget != self._budget:
             self._record_budget()
 
@@ -146,7 +147,8 @@ class PassesJob:
         if self._model is None:
             self._model = self.load()
             self._device = device_name(self._model.encoder.device)
-            self._model.budget = self.store.budget(self._device) or self._model.budget
+            if self.tokens_per_batch == "auto":
+                self._model.budget = self.store.budget(self._device) or self._model.budget
             self._record_budget()
             logger.info("%s, %d tokens at once", self._device, self._model.budget)
         return self._model
