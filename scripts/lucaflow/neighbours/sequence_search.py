@@ -70,7 +70,7 @@ def search_sequences(
         place = len(queries) + np.arange(len(left_out))
         asked += [reference[row] for row in left_out.tolist()]
         own = np.concatenate([own, left_out])
-    hits = mmseqs.search(asked, [reference[row] for row in targets.tolist()], beside)
+    hits = mmseqs.search(asked, [reference[row] for row in targets.tolist()], beside, quick=True)
     best = _best(hits, targets, own)
     return SequencesSearched(
         best.of(np.arange(len(queries))), best.of(place), _clusters(hits, targets[hits.target], left_out, place)

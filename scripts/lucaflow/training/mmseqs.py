@@ -31,6 +31,8 @@ EXHAUSTIVE_PAIRS = 1_000_000_000_000
 MOST_HITS = 300
 _MOST_EXPECTED = "0.001"
 _SENSITIVITY = "7.5"
+# Of a quick search, which may take a hundredth of the time.
+_QUICK_SENSITIVITY, _QUICK_SHARE = "5.7", 100
 # Stated, since MMseqs2 chooses by the size of the database. Larger ones take gigabytes whatever the input.
 _PROTEIN_K, _NUCLEOTIDE_K = "6", "11"
 # MMseqs2 prints identity and coverage with three decimals.
@@ -78,12 +80,14 @@ class Mmseqs:
         results: Path,
         min_seq_id: float = 0.0,
         coverage: float = 0.0,
+        quick: bool = False,
     ) -> Hits:
         """Return the hits of queries in targets, all of one type of sequence.
 
         results: the file or folder beside which the temporary folder is made; if MMseqs2 fails, its log is kept there
         as `<name>.mmseqs.log`. min_seq_id, coverage: of a hit at least (of both sequences), 0 to 1. Of each query, the
-        300 most similar targets are considered. Raises ToolError if MMseqs2 fails.
+        300 most similar targets are considered. quick: compare more than some hundred proteins only where they share
+        k-mers, with MMseqs2's own sensitivity. Raises ToolError if MMseqs2 fails.
         """
         if not queries or not targets:
             return _as_hits(np.zeros(0, dtype=_DTYPE))
@@ -94,7 +98,7 @@ class Mmseqs:
             # Coverage is compared below. Told to MMseqs2 (-c), it drops pairs that insertions divide among several
             # diagonals before it aligns them, whatever the alignment would cover.
             limits = ["--min-seq-id", _below(min_seq_id)]
-            options = [*_options(seq_type, queries, targets), *limits, "--threads", str(self.threads)]
+            options = [*_options(seq_type, queries, targets, quick), *limits, "--threads", str(self.threads)]
             command = [str(self.binary), "easy-search", *map(str, files), str(found), str(folder / "scratch"), *options]
             self._run(command, log, results.with_name(f"{results.name}.mmseqs.log"))
             hits = _as_hits(np.loadtxt(found, dtype=_DTYPE, delimiter="\t", ndmin=1) if found.stat().st_size
@@ -158,7 +162,9 @@ def _advice() -> str:
     )
 
 
-def _options(seq_type: str, queries: Sequence[NormalisedSequence], targets: Sequence[NormalisedSequence]) -> list[str]:
+def _options(
+    seq_type: str, queries: Sequence[NormalisedSequence], targets: Sequence[NormalisedSequence], quick: bool
+) -> list[str]:
     """Return MMseqs2's options for a type of sequence, none of which depends on the machine."""
     longest = max(len(sequence.residues) for sequences in (queries, targets) for sequence in sequences)
     always = [
@@ -171,9 +177,9 @@ def _options(seq_type: str, queries: Sequence[NormalisedSequence], targets: Sequ
     if seq_type == "gene":
         return [*always, "--dbtype", "2", "--search-type", "3", "--strand", "2", "-k", _NUCLEOTIDE_K]
     proteins = [*always, "--dbtype", "1", "--search-type", "1"]
-    if _letters(queries) * _letters(targets) <= EXHAUSTIVE_PAIRS:
+    if _letters(queries) * _letters(targets) <= EXHAUSTIVE_PAIRS // (_QUICK_SHARE if quick else 1):
         return [*proteins, "--prefilter-mode", "1"]
-    return [*proteins, "-k", _PROTEIN_K, "-s", _SENSITIVITY]
+    return [*proteins, "-k", _PROTEIN_K, "-s", _QUICK_SENSITIVITY if quick else _SENSITIVITY]
 
 
 def _letters(sequences: Sequence[NormalisedSequence]) -> int:

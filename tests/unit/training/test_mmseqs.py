@@ -105,3 +105,11 @@ def test_a_machine_without_it_is_told_what_to_install(tmp_path, monkeypatch, sys
     monkeypatch.setattr(platform, "machine", lambda: machine)
     with pytest.raises(ToolError, match=advice):
         find_mmseqs()
+
+
+def test_a_quick_search_compares_proteins_that_share_k_mers(mmseqs, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "EXHAUSTIVE_PAIRS", 1000)
+    ancestors = unrelated(6, 200)
+    relatives = [relative(ancestor, 0.7, number) for number, ancestor in enumerate(ancestors)]
+    found = mmseqs.search([*map(sequence, ancestors)], [*map(sequence, relatives)], tmp_path / "x", quick=True)
+    assert pairs(found) >= {(number, number) for number in range(6)}
