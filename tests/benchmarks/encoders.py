@@ -37,7 +37,9 @@ from lucaflow.records.sequences import NormalisedSequence
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
-# Number of layers, width, heads, and batches of sequences that are embedded.
+# Of a number of a mean vector, by the two ways.
+LARGEST_DIFFERENCE = 1e-4
+# Family, number of layers, width, heads, and batches of sequences that are embedded.
 SHAPES = {
     "ESM-2 8M": ("esm2", 6, 320, 20, 4),
     "ESM-2 35M": ("esm2", 12, 480, 20, 3),
@@ -84,7 +86,7 @@ def ways(name: str) -> dict[str, Callable[[], list[Tensor]]]:
     sequences = proteins(BATCH * batches) if family == "esm2" else genes(BATCH * batches)
     padded = PADDED[family](encoder.config, {name: value.clone() for name, value in encoder.state_dict().items()})
     tokens = [torch.from_numpy(encoder.vocabulary.encode(each.residues, each.seq_type)).long() for each in sequences]
-    tokens.sort(key=len, reverse=True)
+    order = sorted(range(len(tokens)), key=lambda each: -len(tokens[each]))
     engine = Engine.sized(prepare(encoder, "float32"), options(), CPU, "auto")
 
     def packed() -> list[Tensor]:
@@ -93,7 +95,11 @@ def ways(name: str) -> dict[str, Callable[[], list[Tensor]]]:
             vectors |= dict(zip(batch.sequences.tolist(), map(torch.from_numpy, batch.vectors["mean"]), strict=True))
         return [vectors[each] for each in range(len(sequences))]
 
-    return {"packed": packed, "padded": lambda: padded.means(tokens, pad=1)}
+    def by_length() -> list[Tensor]:
+        means = dict(zip(order, padded.means([tokens[each] for each in order], pad=1), strict=True))
+        return [means[each] for each in range(len(tokens))]
+
+    return {"packed": packed, "padded": by_length}
 
 
 def extra_memory(name: str, way: str) -> float:
@@ -114,7 +120,9 @@ def measure(rounds: int) -> None:
     """Print (g), the time of the usual way over the engine's, and (h), the same of memory, for each shape."""
     for name in SHAPES:
         both = ways(name)
-        both["packed"](), both["padded"]()
+        found = zip(both["packed"](), both["padded"](), strict=True)
+        difference = max(float((one - other).abs().max()) for one, other in found)
+        assert difference < LARGEST_DIFFERENCE, f"{name}: the two ways differ by {difference:g}"
         taken, ratio = alternated(both["packed"], both["padded"], rounds, CPU)
         row("g", name, f"{ratio:.2f} times batches of {BATCH} with padding, {taken:.1f} s")
     for name in SHAPES:
