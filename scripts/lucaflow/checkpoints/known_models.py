@@ -12,7 +12,8 @@ class KnownModel:
     family: of its encoder; seq_types: of the sequences that it reads; default_step: the training steps if nobody says,
     None for a model that has no steps in its name; layers, width: of the network; scope: what it is for; packaged: its
     folder in the clone, None for a model that is fetched;
-    demonstration: whether every result says that it is for demonstration; older_name: of LucaOneTasks.
+    demonstration: whether every result says that it is for demonstration; older_name: of LucaOneTasks; paper: the key of
+    its own one among the citations, if that of its family is another.
     """
 
     version: str
@@ -25,6 +26,7 @@ class KnownModel:
     packaged: str | None = None
     demonstration: bool = False
     older_name: str | None = None
+    paper: str | None = None
 
     @property
     def contacts(self) -> bool:
@@ -81,8 +83,8 @@ _KNOWN = (
         )
     ),
     *(
-        KnownModel(version, "dnabert", ("gene",), None, 12, 768, "sequences of DNA")
-        for version in ("dnabert2", "dnaberts")
+        KnownModel(version, "dnabert", ("gene",), None, 12, 768, "sequences of DNA", paper=paper)
+        for version, paper in (("dnabert2", None), ("dnaberts", "dnabert-s"))
     ),
 )  # fmt: skip
 

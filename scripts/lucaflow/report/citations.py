@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from lucaflow.checkpoints.model import default_model
 
 LUCAONE = "lucaone"
-# By families of encoders, and by versions that have a paper of their own.
+# By families of encoders, and by papers that known models name.
 _WORKS = {
     LUCAONE: (
         "LucaOne",
@@ -24,7 +24,7 @@ _WORKS = {
         "Zhou et al., DNABERT-2: Efficient Foundation Model and Benchmark for Multi-Species Genome, ICLR 2024, "
         "arXiv:2306.15006",
     ),
-    "dnaberts": (
+    "dnabert-s": (
         "DNABERT-S",
         "Zhou et al., DNABERT-S: Pioneering Species Differentiation with Species-Aware DNA Embeddings, "
         "arXiv:2402.08777",
@@ -43,8 +43,8 @@ def citations(models: Mapping[str, str]) -> list[str]:
     if not models:
         return []
     known = {name: default_model(name) for name in models}
-    versions = {name: found.llm_version if found else name for name, found in known.items()}
-    works = dict.fromkeys(_WORKS.get(versions[name], _WORKS.get(family)) for name, family in sorted(models.items()))
+    papers = {name: found.known.paper if found and found.known else None for name, found in known.items()}
+    works = dict.fromkeys(_WORKS.get(papers[name] or family) for name, family in sorted(models.items()))
     named = "; ".join(f"{title} ({work})" for title, work in filter(None, works))
     sentences = [
         f"To cite: sequences were embedded with {named}, run by LucaFlow "
