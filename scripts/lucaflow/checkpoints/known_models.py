@@ -11,9 +11,8 @@ class KnownModel:
 
     family: of its encoder; seq_types: of the sequences that it reads; default_step: the training steps if nobody says,
     None for a model that has no steps in its name; layers, width: of the network; scope: what it is for; packaged: its
-    folder in the clone, None for a model that is fetched;
-    demonstration: whether every result says that it is for demonstration; older_name: of LucaOneTasks; paper: the key of
-    its own one among the citations, if that of its family is another.
+    folder in the clone, None for a model that is fetched; demonstration: whether every result says that it is for
+    demonstration; older_name: of LucaOneTasks; paper: its key among the citations, if it differs from the family's.
     """
 
     version: str
