@@ -8,7 +8,7 @@ from lucaflow.downstream.required_embeddings import unplanned_folders
 from lucaflow.files.places import inside
 from lucaflow.files.space import human_bytes, size_of
 from lucaflow.logs import reporting_to
-from lucaflow.scoring.pass_files import PASSES, remove_passes, unused_pass_folders
+from lucaflow.scores.pass_files import PASSES, remove_passes, unused_pass_folders
 from lucaflow.store.verification import remove_shards, unused_shard_folders
 
 logger = logging.getLogger("lucaflow")

@@ -41,7 +41,7 @@ def main() -> None:
     logger.info("%s: %s", dataset.name, "; ".join(filter(None, [outcomes, changes])))
     logger.info("%s: %s distinct sequences, %s residues", dataset.name, f"{counts.distinct:,}", f"{counts.residues:,}")
     if dataset.is_scored:
-        from lucaflow.scoring.preflight import refuse_many_passes  # loads numpy and more, for scores alone
+        from lucaflow.scores.preflight import refuse_many_passes  # loads numpy and more, for scores alone
 
         refuse_many_passes(dataset, counts.lengths, snakemake.config)
     divide()

@@ -17,12 +17,12 @@ from lucaflow.records.variant_files import VariantsOfDataset
 from lucaflow.report.figures import MOST_CONTACT_MAPS, draw_maps, number_shown
 from lucaflow.report.heat_maps import draw_heat_map, file_stem
 from lucaflow.report.pages import page
-from lucaflow.scoring.evaluation import sentences
-from lucaflow.scoring.job import compute_passes, variants_of
-from lucaflow.scoring.pass_store import PassStore
-from lucaflow.scoring.sequence_files import ScoredRecords, write_arrays, write_likelihoods, write_scans
-from lucaflow.scoring.stored_scores import StoredScores
-from lucaflow.scoring.variant_tables import ScoredVariants, reasons_table, write_variants
+from lucaflow.scores.evaluation import sentences
+from lucaflow.scores.job import compute_passes, variants_of
+from lucaflow.scores.pass_store import PassStore
+from lucaflow.scores.sequence_files import ScoredRecords, write_arrays, write_likelihoods, write_scans
+from lucaflow.scores.stored_scores import StoredScores
+from lucaflow.scores.variant_tables import ScoredVariants, reasons_table, write_variants
 
 logger = logging.getLogger("lucaflow")
 

@@ -10,10 +10,10 @@ from lucaflow.checkpoints.converted_checkpoint import converted_folder
 from lucaflow.config.scores import ScoreOptions
 from lucaflow.files.writing import write_json
 from lucaflow.logs import reporting_to
-from lucaflow.scoring.job import compute_passes, variants_of
-from lucaflow.scoring.pass_files import SUFFIX
-from lucaflow.scoring.passes_job import Part
-from lucaflow.scoring.sequence_files import ScoredRecords
+from lucaflow.scores.job import compute_passes, variants_of
+from lucaflow.scores.pass_files import SUFFIX
+from lucaflow.scores.passes_job import Part
+from lucaflow.scores.sequence_files import ScoredRecords
 
 CLONE = Path(snakemake.scriptdir).parent
 

@@ -107,7 +107,7 @@ def sequences_of_scores(dataset):
 def number_of_parts(dataset):
     """Return the jobs for the passes of a dataset, and show the estimate. Once in a run: parts that end change nothing."""
     # Imported here, because a run with nothing to score needs none of it.
-    from lucaflow.scoring.preflight import preflight
+    from lucaflow.scores.preflight import preflight
 
     sequences = checkpoints.normalize.get(dataset=dataset.name).output
     found = preflight(

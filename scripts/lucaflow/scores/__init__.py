@@ -1,1 +1,1 @@
-"""How likely does a language model find a sequence, its residues and its mutants?"""
+"""How likely does a language model find sequences, residues and mutants, and does that fit measurements?"""

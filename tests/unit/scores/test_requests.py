@@ -13,8 +13,8 @@ from lucaflow.errors import ConfigError
 from lucaflow.records.readers import Columns
 from lucaflow.records.variant_files import Target, Variant
 from lucaflow.records.variants import substitutions_of
-from lucaflow.scoring.preflight import estimate_scores
-from lucaflow.scoring.requests import passes_of_variants, wanted_names, work_of_variants
+from lucaflow.scores.preflight import estimate_scores
+from lucaflow.scores.requests import passes_of_variants, wanted_names, work_of_variants
 
 PROTEIN = "MKTAYIAKQRQISFVKSHFSRQ"
 MUTANTS = ["K2A", "K2R", "K2A:T3P", "T3P:K2W", "WT", "S13S"]

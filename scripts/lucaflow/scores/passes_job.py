@@ -18,10 +18,10 @@ from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.scores.contacts import influences
 from lucaflow.scores.letters import Letters
 from lucaflow.scores.likelihood import log_softmax
+from lucaflow.scores.pass_store import PassStore
 from lucaflow.scores.passes import LanguageModel, Pass
+from lucaflow.scores.requests import VariantPasses, name_of_influence, wanted_names
 from lucaflow.scores.work import ScoreRequest, score_sequence
-from lucaflow.scoring.pass_store import PassStore
-from lucaflow.scoring.requests import VariantPasses, name_of_influence, wanted_names
 
 logger = logging.getLogger(__name__)
 

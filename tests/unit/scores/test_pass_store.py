@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lucaflow.errors import StoreError
-from lucaflow.scoring.pass_files import remove_passes, unused_pass_folders
-from lucaflow.scoring.pass_store import PassStore, locked_store, tokens_computed
+from lucaflow.scores.pass_files import remove_passes, unused_pass_folders
+from lucaflow.scores.pass_store import PassStore, locked_store, tokens_computed
 
 DIGEST, OTHER = "ab" * 32, "cd" * 32
 ROW = np.arange(6, dtype=np.float32).reshape(1, 6)

@@ -21,7 +21,7 @@ import numpy as np
 
 from lucaflow.errors import StoreError
 from lucaflow.files.locks import is_free, locked
-from lucaflow.scoring.pass_files import SUFFIX
+from lucaflow.scores.pass_files import SUFFIX
 
 logger = logging.getLogger(__name__)
 

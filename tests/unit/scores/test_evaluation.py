@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from lucaflow.records.variants import Substitution
-from lucaflow.scoring.baselines import blosum62, hydropathy
-from lucaflow.scoring.evaluation import MeasuredVariants, evaluate, sentences
+from lucaflow.scores.baselines import blosum62, hydropathy
+from lucaflow.scores.evaluation import MeasuredVariants, evaluate, sentences
 
 METHODS = ["masked_marginals"]
 

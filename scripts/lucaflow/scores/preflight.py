@@ -13,8 +13,8 @@ from lucaflow.embedding.estimate import THREADS, assumed_speed, human_seconds, l
 from lucaflow.errors import ConfigError, InputError
 from lucaflow.records.sharding import MOST_SHARDS
 from lucaflow.records.variant_files import VariantsOfDataset
-from lucaflow.scoring.pass_store import tokens_computed
-from lucaflow.scoring.requests import VariantPasses, Work, passes_of_variants, work_of_outputs, work_of_variants
+from lucaflow.scores.pass_store import tokens_computed
+from lucaflow.scores.requests import VariantPasses, Work, passes_of_variants, work_of_outputs, work_of_variants
 
 # Parameters of a layer, as a multiple of the squared width.
 _PER_LAYER = 12

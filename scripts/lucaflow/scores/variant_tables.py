@@ -14,9 +14,9 @@ import pandas as pd
 from lucaflow.files.writing import replacing
 from lucaflow.records.variant_files import REASON, Variant, VariantsOfDataset
 from lucaflow.records.variants import Substitution
-from lucaflow.scoring.baselines import BASELINES
-from lucaflow.scoring.evaluation import MeasuredVariants, evaluate
-from lucaflow.scoring.sequence_files import as_text
+from lucaflow.scores.baselines import BASELINES
+from lucaflow.scores.evaluation import MeasuredVariants, evaluate
+from lucaflow.scores.sequence_files import as_text
 
 Score = Callable[[str, Sequence[Substitution], str], float]
 

@@ -19,10 +19,9 @@ from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.scores.contacts import contact_map
 from lucaflow.scores.letters import Letters
 from lucaflow.scores.likelihood import Likelihood, Positions
-from lucaflow.scores.variants import scan
-from lucaflow.scoring.pass_store import PassStore
-from lucaflow.scoring.passes_job import BYTE_PAIRS
-from lucaflow.scoring.requests import (
+from lucaflow.scores.pass_store import PassStore
+from lucaflow.scores.passes_job import BYTE_PAIRS
+from lucaflow.scores.requests import (
     UNMASKED,
     Changes,
     name_of_influence,
@@ -30,6 +29,7 @@ from lucaflow.scoring.requests import (
     name_of_masked,
     name_of_mutant,
 )
+from lucaflow.scores.variants import scan
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Sequences of whose passes arrays are held in memory.

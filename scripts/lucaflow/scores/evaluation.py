@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lucaflow.downstream.evaluation import Comparison
-from lucaflow.scoring.baselines import BLOSUM62
+from lucaflow.scores.baselines import BLOSUM62
 from lucaflow.training.statistics import RESAMPLES, Certainty, Difference, Scores, score
 
 SPEARMAN = "Spearman correlation"

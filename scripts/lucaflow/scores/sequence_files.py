@@ -16,7 +16,7 @@ import numpy as np
 from lucaflow.files.writing import replacing
 from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.records.tsv import open_tsv, tsv_rows
-from lucaflow.scoring.stored_scores import StoredScores
+from lucaflow.scores.stored_scores import StoredScores
 from lucaflow.store.format import hdf5_name
 
 LIKELIHOOD_COLUMNS = (

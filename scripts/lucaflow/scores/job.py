@@ -19,14 +19,14 @@ from lucaflow.embedding.estimate import assumed_speed
 from lucaflow.engine.devices import resolve_device
 from lucaflow.errors import CheckpointError
 from lucaflow.records.variant_files import VariantsOfDataset
+from lucaflow.scores.pass_store import PassStore, locked_store, tokens_computed
 from lucaflow.scores.passes import LanguageModel
+from lucaflow.scores.passes_job import ALL, Part, PassesJob
+from lucaflow.scores.preflight import estimate_scores
 from lucaflow.scores.proof import require_proven
-from lucaflow.scoring.pass_store import PassStore, locked_store, tokens_computed
-from lucaflow.scoring.passes_job import ALL, Part, PassesJob
-from lucaflow.scoring.preflight import estimate_scores
-from lucaflow.scoring.requests import passes_of_variants
-from lucaflow.scoring.sequence_files import ScoredRecords
-from lucaflow.scoring.stored_scores import reads_byte_pairs
+from lucaflow.scores.requests import passes_of_variants
+from lucaflow.scores.sequence_files import ScoredRecords
+from lucaflow.scores.stored_scores import reads_byte_pairs
 
 logger = logging.getLogger(__name__)
 
