@@ -48,7 +48,7 @@ class ScoreOptions:
         """Return the names of the results in `scores/`. variants: whether a file names some.
 
         >>> ScoreOptions(("likelihood", "scan")).files(variants=True)
-        ['sequences.tsv', 'scan.h5', 'scan.tsv', 'heatmaps', 'heatmaps.sha256', 'variants.csv', 'variants.html']
+        ['sequences.tsv', 'scan.h5', 'scan.tsv', 'heatmaps', 'heatmaps.sha256', 'variants.csv']
         """
         names = {
             "likelihood": ["sequences.tsv"],
