@@ -60,7 +60,7 @@ def test_the_examples_of_the_library(finished, monkeypatch):
         if found.name == "lucaflow.quick_start":
             continue  # has no example, and would switch off Python's search for cycles in this process
         module = importlib.import_module(found.name)
-        more = {"load_encoder": load_encoder} if found.name == "lucaflow.embedding.notebook" else {}
+        more = {"load_encoder": load_encoder} if found.name.endswith(".notebook") else {}
         failed, attempted = doctest.testmod(module, extraglobs=more)
         assert not failed, found.name
         tried += attempted
