@@ -24,7 +24,6 @@ rule summarise:
         sums="results/SHA256SUMS",
         runs=[f"results/{name}/run.yaml" for name in DATASETS],
         pages=pages_of_runs(),
-        records=tables_of_records(),
         receipt="results/receipts/summary.json",
     log:
         "logs/summarise.log",

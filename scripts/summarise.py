@@ -9,14 +9,15 @@ import yaml
 from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.checkpoints.model import Model
 from lucaflow.files.json_files import read_json
-from lucaflow.files.receipts import as_list, receipt_path, recorded_settings, recording_step, require_unchanged
+from lucaflow.files.receipts import Entry, as_list, receipt_path, recorded_settings, recording_step
 from lucaflow.files.writing import write_table, write_text
 from lucaflow.logs import reporting_to
 from lucaflow.records.counts import Counts
 from lucaflow.report.citations import LUCAONE, citations
 from lucaflow.report.completeness import require_complete
 from lucaflow.report.overview import overview, read_agreement
-from lucaflow.report.overview_tables import tables_of, write_overview_of
+from lucaflow.report.overview_tables import FILES as OVERVIEW_FILES
+from lucaflow.report.overview_tables import tables_of, update_overview
 from lucaflow.report.pages import page
 from lucaflow.report.provenance import page_of_run
 from lucaflow.report.summary import summarise, validation
@@ -24,8 +25,11 @@ from lucaflow.report.summary import summarise, validation
 OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "network_sha256", "model", "encoder", "parameters")
 
 
-def main() -> None:
-    """Check that no result is missing; then write the tables and pages from counts, checks and receipts."""
+def main(known: dict[Path, Entry]) -> None:
+    """Check that no result is missing; then write the tables and pages from counts, checks and receipts.
+
+    known: gets the checksums of files that were not written anew.
+    """
     verified: dict[str, list[Path]] = {}
     for path in map(Path, snakemake.input.verified):
         verified.setdefault(path.parent.parent.name, []).append(path)
@@ -50,16 +54,21 @@ def main() -> None:
     page_of_key_figures = overview(table.parents[1], counts, sorted(models), predictions, *shown, labels, cited)
     write_text(Path(snakemake.output.overview), page_of_key_figures)
     write_runs(predictions, records)
-    write_tables_of_records(table.parent)
+    update_tables_of_records(known)
     write_text(Path(snakemake.output.sums), as_list(table.parent, counts))
 
 
-def write_tables_of_records(results: Path) -> None:
-    """Write all that is known of each record of single sequences. Raises StoreError if a table is not as it was."""
+def update_tables_of_records(known: dict[Path, Entry]) -> None:
+    """Write all that is known of each record of single sequences, where it changed. known: gets the checksums."""
     for dataset, joined in snakemake.params.joined.items():
-        tables = tables_of(results / dataset, **joined)
-        require_unchanged(tables)
-        write_overview_of(results / dataset, tables)
+        folder = Path(snakemake.output.table).with_name(dataset)
+        known.update(update_overview(folder, tables_of(folder, **joined)))
+
+
+def tables_of_records() -> list[Path]:
+    """Return the tables of records and their pages. As outputs of the rule all of them would be written anew."""
+    results = Path(snakemake.output.table).parent
+    return [results / dataset / name for dataset in snakemake.params.joined for name in OVERVIEW_FILES]
 
 
 def first_pictures(verified: Mapping[str, Sequence[Path]], predicted: Sequence[Path]) -> tuple[list[Path], str]:
@@ -103,5 +112,6 @@ def write_runs(predictions: Sequence[Mapping[str, Any]], records: Sequence[Mappi
 
 
 if __name__ == "__main__":
-    with reporting_to(snakemake.log[0]), recording_step(snakemake, "counts", "verified", "predicted", "metrics"):
-        main()
+    reads = ("counts", "verified", "predicted", "metrics")
+    with reporting_to(snakemake.log[0]), recording_step(snakemake, *reads, beside=tables_of_records()) as known:
+        main(known)

@@ -76,16 +76,6 @@ def results_without_report(wildcards):
     return [*found, *trained_metrics(), *compared_trainings()]
 
 
-def tables_of_records():
-    """Return the tables of records with all that is known of each, and their pages."""
-    return [
-        f"results/{name}/{file}"
-        for name, dataset in DATASETS.items()
-        if not dataset.is_pairs
-        for file in result_files.OF_RECORDS
-    ]
-
-
 def joined_in_tables_of_records(wildcards):
     """Return the models, scoring models and tasks whose tables are joined with those of a dataset's records."""
     return {

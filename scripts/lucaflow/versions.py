@@ -23,6 +23,7 @@ FIGURES_VERSION = 5
 # Of what a pass of a language model gives, and of the tables and figures made of that.
 PASSES_VERSION = 1
 SCORES_VERSION = 1
+OVERVIEW_VERSION = 1
 SUMMARY_VERSION = 3
 CONVERSION_VERSION = 4
 PROOF_VERSION = 1

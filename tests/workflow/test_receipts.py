@@ -67,6 +67,18 @@ def test_a_deleted_result_that_no_step_reads_is_made_again(done):
     assert done.run().succeeded().jobs == {"normalize": 1, "draw": 1, "summarise": 1}
 
 
+def test_the_table_of_records_is_written_where_it_changed(done):
+    """It is no output of a rule, so that a run of many datasets writes that of one."""
+    done.datasets(*({"dataset": name, "path": "p.fasta", "seq_type": "prot"} for name in "pq"))
+    done.run().succeeded()
+    table, other = (done.directory / f"results/{name}/overview.tsv" for name in "pq")
+    before = table.read_bytes(), other.stat().st_mtime_ns
+    table.unlink()
+    assert done.run().succeeded().jobs == {"summarise": 1}
+    assert (table.read_bytes(), other.stat().st_mtime_ns) == before
+    assert NOTHING in done.run().succeeded().output
+
+
 def test_a_step_refuses_a_result_that_is_not_what_was_written(done):
     records = done.directory / "results/p/records.tsv"
     records.write_text(records.read_text().replace("third", "other"))

@@ -13,8 +13,6 @@ from lucaflow.engine.options import EmbeddingOptions
 OF_RUN = tuple(
     f"results/{name}" for name in ("summary.tsv", "summary.html", "overview.html", "validation.html", "SHA256SUMS")
 )
-# Of a dataset of single sequences.
-OF_RECORDS = ("overview.tsv", "overview.html")
 OF_DATASET = ("run.yaml", "run.html", "records.tsv")
 # Bytes of a number in a CSV, with its comma; larger tables than this are compressed.
 CSV_NUMBER = 13
@@ -56,7 +54,6 @@ def final_files(
         final += [f"results/{dataset.name}/{name}" for name in OF_DATASET]
         final += [f"results/{dataset.name}/heads/plan.json"] * bool(dataset.tasks or dataset.name in trained_on)
         final += prediction_files(dataset)
-        final += [] if dataset.is_pairs else [f"results/{dataset.name}/{name}" for name in OF_RECORDS]
         for each in dataset.by_model() if dataset.is_embedded else []:
             folder = folder_of(each)
             final += [f"{folder}/{name}" for name in OF_EMBEDDINGS]

@@ -49,6 +49,7 @@ _FILES_OF_STEPS = {
     ),
     "train": ("training/*",),
     "compare": ("training/{of}/comparison.*",),
+    "overview": ("overview.*",),
     "summary": (
         "summary.*",
         "overview.html",
@@ -93,11 +94,15 @@ def recording(
 
 
 @contextmanager
-def recording_step(snakemake: Any, *reads: str) -> Iterator[dict[Path, Entry]]:
-    """As `recording`, for the step of a script. reads: the names of its inputs that are results of other steps."""
+def recording_step(snakemake: Any, *reads: str, beside: Iterable[Path] = ()) -> Iterator[dict[Path, Entry]]:
+    """As `recording`, for the step of a script. reads: the names of its inputs that are results of other steps.
+
+    beside: files that the step writes besides the outputs of its rule.
+    """
     inputs = [snakemake.input[name] for name in reads]
     files = [file for found in inputs for file in ([found] if isinstance(found, str) else found)]
-    with recording(snakemake.output.receipt, snakemake.params.settings, snakemake.output, files) as known:
+    outputs = [*snakemake.output, *beside]
+    with recording(snakemake.output.receipt, snakemake.params.settings, outputs, files) as known:
         yield known
 
 

@@ -6,7 +6,11 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lucaflow.files.receipts import Entry, is_current, receipt_path, recorded_outputs, recording
 from lucaflow.report.all_records import Source, rows_of, sources_of_records, write_overview
+from lucaflow.versions import OVERVIEW_VERSION
+
+FILES = ("overview.tsv", "overview.html")
 
 # The columns of a model's tables that the overview takes, and their names there.
 OF_MODELS: Mapping[str, Mapping[str, str]] = {
@@ -37,8 +41,20 @@ def tables_of(folder: Path, models: Sequence[str], scored: Sequence[str], tasks:
     return [*own, *of_models, *(folder / f"predictions/{task}.csv" for task in tasks)]
 
 
-def write_overview_of(folder: Path, tables: Sequence[Path]) -> None:
-    """Write overview.tsv and overview.html of a dataset. tables: those of `tables_of`."""
+def update_overview(folder: Path, tables: Sequence[Path]) -> dict[Path, Entry]:
+    """Write overview.tsv and overview.html of a dataset, unless they are of these tables; return their checksums.
+
+    tables: those of `tables_of`. Raises StoreError if one of them is not as its step wrote it.
+    """
+    receipt = receipt_path(folder, "overview")
+    settings = {"algorithm": OVERVIEW_VERSION, "tables": [path.relative_to(folder).as_posix() for path in tables]}
+    if not is_current(receipt, settings):
+        with recording(receipt, settings, [folder / name for name in FILES], tables):
+            _write_overview(folder, tables)
+    return recorded_outputs(receipt)
+
+
+def _write_overview(folder: Path, tables: Sequence[Path]) -> None:
     records, labels, columns, *others = tables
     of_models = [path for path in others if path.suffix == ".tsv"]
     tasks = [path for path in others if path not in of_models]

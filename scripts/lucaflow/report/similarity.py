@@ -17,6 +17,8 @@ from lucaflow.report.style import plain, save_picture, set_title
 
 # More of them would be a pixel each.
 MOST_SEQUENCES = 300
+# A tree of fewer says nothing that the shades don't.
+FEWEST_IN_TREE = 10
 # More names would be too small to be read.
 MOST_NAMES = 60
 
@@ -35,7 +37,7 @@ def draw_similarity(
     tree, stripe, heat = figure.subplots(1, 3, width_ratios=(1.2, 0.15, 5))
     for axes in (tree, stripe):
         axes.set_axis_off()
-    if len(units) > 2:
+    if len(units) >= FEWEST_IN_TREE:
         order = _draw_tree(tree, similarity)
     chosen = pd.Series([labels[row] for row in order.tolist()])
     if (chosen != "").any():
