@@ -113,9 +113,10 @@ def draw_similarities(found: Searched, path: Path) -> None:
     with open_hdf5(Path(snakemake.input.embeddings), EMBEDDINGS_FORMAT) as file:
         rows = sample_rows(len(file[vector]), MOST_SEQUENCES)
         units = unit_vectors(read_rows(file[vector], rows), found.centre)
-    details = f"similarity of {vector} embeddings by {model} · {number_shown(len(rows), len(dataset.digests))}"
+    details = [f"similarity of {vector} embeddings by {model}", number_shown(len(rows), len(dataset.digests))]
+    details += [note] if (note := snakemake.params.settings["note"]) else []
     ids, labels = dataset.ids[dataset.first[rows]], names[dataset.codes[rows]]
-    draw_similarity(units, ids, labels, snakemake.wildcards.dataset, details, path)
+    draw_similarity(units, ids, labels, snakemake.wildcards.dataset, " · ".join(details), path)
 
 
 def lengths_of(embeddings: Path) -> dict[int, int]:

@@ -120,11 +120,13 @@ def write_overview(
             if count < MOST_ROWS:
                 kept.append([cell[:MOST_CHARACTERS] for cell in row])
             count += 1
-    shown = f"All {count:,} records" if count <= MOST_ROWS else f"The first {MOST_ROWS:,} of {count:,} records"
+    shown = f"All {count:,} records"
+    if count > MOST_ROWS:
+        shown = f"The first {MOST_ROWS:,} of {count:,} records; {path.name} has them all"
     parts = [*map(paragraph, notes)]
     if len(compared) > 1:
         parts += [heading("Do the labels cluster?"), table(_as_columns(compared[0], compared[1:]))]
-    parts += [heading(f"{shown}; {path.name} has them all"), table(_as_columns(header, kept, leave_out_empty=True))]
+    parts += [heading(shown), table(_as_columns(header, kept, leave_out_empty=True))]
     write_text(path.with_suffix(".html"), page_of_parts(title, parts))
 
 

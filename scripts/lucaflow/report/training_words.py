@@ -50,7 +50,7 @@ def sentence(result: TrainingResult) -> str:
     difference = difference_of(result)
     other = f"the best baseline, {BASELINES[result.baseline]}"
     if math.isnan(difference.value):
-        return f"Whether {result.model} is better than {other} is unknown: test has no {result.metric}."
+        return f"Whether {result.model} is better than {other}, is unknown: test has no {result.metric}."
     judgement = _judgement(difference)
     amount = f"{number(abs(difference.value))} {_direction(result.metric, difference.value)} than"
     beginning = f"{result.model} {reaches}, {amount if difference.value else 'the same as'} {other}"

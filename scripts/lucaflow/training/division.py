@@ -250,7 +250,10 @@ def _counts(parts: np.ndarray, reasons: np.ndarray, names: np.ndarray, options: 
         asked = ", ".join(f"{share:.0%}" for share in options.fractions)
         far = max(abs(counts[part] / total - share) for part, share in zip(PARTS, options.fractions, strict=True))
         if far > 0.05:
-            found.append(f"Asked for were {asked}: clusters stay whole, and of few the shares are a matter of chance.")
+            found.append(
+                f"Asked for were {asked}: clusters stay whole, and of few the shares are a matter of chance. Another "
+                "split.seed draws anew."
+            )
     clusters = len({*names[parts == "test"]} - {""})
     if clusters < _FEW_CLUSTERS:
         found.append(f"The test rows are of {counted(clusters, 'cluster')} only: what they show is uncertain.")
