@@ -110,13 +110,14 @@ def _preflight(path: Path) -> dict[str, Any]:
         return {}
 
 
-def as_text(table: Path, scopes: Iterable[str] = (), reports: Iterable[str] = ()) -> str:
+def as_text(table: Path, scopes: Iterable[str] = (), reports: Iterable[str] = (), scores: Iterable[str] = ()) -> str:
     """Return the table of a run for the terminal, with the folders of its results. A damaged table is named instead.
 
-    scopes: what the model of each task was trained on; reports: the pages of the models that the run trained.
+    scopes: what the model of each task was trained on; reports: the pages of the models that the run trained; scores:
+    the folders of scores.
     """
     try:
-        return _as_text(table, scopes, reports)
+        return _as_text(table, scopes, reports, scores)
     except DAMAGE as error:
         what = f"{table} is damaged ({damage(error)}): the table of the run is left out"
         return f"\n{what}. Delete the file and run again to have it.\n"
@@ -128,7 +129,7 @@ def _demonstrations(names: Iterable[str]) -> list[KnownModel]:
     return [model.known for model in models if model and model.known and model.is_demonstration]
 
 
-def _as_text(table: Path, scopes: Iterable[str], reports: Iterable[str]) -> str:
+def _as_text(table: Path, scopes: Iterable[str], reports: Iterable[str], scores: Iterable[str]) -> str:
     import pandas as pd
 
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
@@ -147,6 +148,8 @@ def _as_text(table: Path, scopes: Iterable[str], reports: Iterable[str]) -> str:
     where = (f"\nHow the inputs were read:\n{remarks}\n" if remarks else "") + where
     trained = "".join(f"  {scope}\n" for scope in scopes)
     where += f"\nPredictions are in:\n{predictions}\n{trained}" if predictions else ""
+    folders_of_scores = "".join(f"  {folder}/\n" for folder in scores)
+    where += f"\nScores are in:\n{folders_of_scores}" if folders_of_scores else ""
     pages_of_trained = "".join(f"  {page}\n" for page in reports)
     where += f"\nHow good the trained models are:\n{pages_of_trained}" if pages_of_trained else ""
     return (

@@ -70,7 +70,7 @@ def compute_passes(
     """
     compute, precision = config["compute"], config["embedding"]["precision"]
     # A GPU that cannot be used is an error before anything is read.
-    resolve_device(compute["device"], precision)
+    device = resolve_device(compute["device"], precision)
     record = read_record(checkpoint)
     require_head(record, dataset.model.name)
 
@@ -81,7 +81,7 @@ def compute_passes(
 
     of_variants = passes_of_variants(variants.rows(), scores.methods) if variants else {}
     lengths = Counter(len(sequence.residues) for sequence in records.distinct())
-    speed = assumed_speed(compute["device"], precision, torch.get_num_threads())
+    speed = assumed_speed(device.type, precision, torch.get_num_threads())
     found = estimate_scores(dataset, scores, lengths, of_variants, record, speed)
     found.require_few(scores)
     found = replace(found, computed=tokens_computed(path.parent))
