@@ -213,7 +213,7 @@ def test_variants_of_pairs_are_refused(workflow):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("checkpoint", ["L1", "L2", "T1"])
+@pytest.mark.parametrize("checkpoint", ["L1", "L2", "T1", "T2", "T5"])
 def test_recorded_scores_through_a_whole_run(workflow, checkpoint):
     """Likelihoods, masked log-probabilities and mutants are those that LucaOne's training class gave."""
     manifest = json.loads((GOLDEN / "manifest.json").read_text())
@@ -227,12 +227,13 @@ def test_recorded_scores_through_a_whole_run(workflow, checkpoint):
         dataset = name.replace("/", "_")
         row = {"dataset": dataset, "path": f"{dataset}.fasta", "seq_type": case["seq_type"]}
         workflow.fasta(row["path"], {"s": case["sequence"]})
-        if case["kind"] == "mutants" and case["first_position"] == 1:
+        if case["kind"] == "mutants":
             lines = [f"{each['mutant']},{each['mutated_sequence']}" for each in case["scores"]]
             workflow.write(f"{dataset}.csv", "\n".join(["mutant,mutated_sequence", *lines]) + "\n")
             row["variants"] = f"{dataset}.csv"
         tables.append(row)
-    workflow.datasets(*tables)
+    firsts = {name.replace("/", "_"): case.get("first_position", 1) for name, case in {**scans, **mutants}.items()}
+    workflow.datasets(*(row for row in tables if firsts[row["dataset"]] == 1))
     place = GOLDEN / manifest["checkpoints"][checkpoint]["path"]
     workflow.config |= {
         "model": {"llm_version": "ours"},
@@ -257,11 +258,13 @@ def test_recorded_scores_through_a_whole_run(workflow, checkpoint):
         restricted = case["restricted"]["pseudo_log_likelihood_of_those"]
         assert found["pseudo_log_likelihood_letters"] == pytest.approx(restricted, rel=1e-6, abs=1e-4)
         assert found["pseudo_perplexity"] == pytest.approx(case["pseudo_perplexity"], rel=1e-5)
+    # Another number of the first residue is one of the run.
+    for other in {*firsts.values()} - {1}:
+        workflow.datasets(*(row for row in tables if firsts[row["dataset"]] == other))
+        workflow.config["scores"]["first_residue"] = other
+        workflow.run().succeeded()
     for name, case in mutants.items():
-        path = workflow.directory / "results" / name.replace("/", "_") / "ours/scores/variants.csv"
-        if case["first_position"] != 1:
-            continue
-        found = pd.read_csv(path)
+        found = pd.read_csv(workflow.directory / "results" / name.replace("/", "_") / "ours/scores/variants.csv")
         for method in METHODS:
             expected = [each[method] for each in case["scores"]]
             np.testing.assert_allclose(found[method], expected, atol=2e-4, rtol=1e-6)
