@@ -14,6 +14,37 @@ wildcard_constraints:
     request="[0-9a-f]{12}",
 
 
+rule prove:
+    input:
+        proofs_of_all,
+    localrule: True
+    message:
+        "What the language models of the datasets know is recorded beside their checkpoints."
+
+
+rule prove_checkpoint:
+    input:
+        current=once_converted_with_head,
+    output:
+        f"{CHECKPOINTS}/{{folder}}/proof.json",
+    log:
+        "logs/prove_checkpoint/{folder}.log",
+    benchmark:
+        "benchmarks/prove_checkpoint/{folder}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: EMBED_THREADS
+    resources:
+        mem_mb=growing(16000),
+        gpu=GPUS,
+    params:
+        seq_types=types_read_by,
+    message:
+        "Scoring known sequences with {wildcards.folder}"
+    script:
+        "../scripts/prove_checkpoint.py"
+
+
 # Only if one job would take too long. What it computes is in a file that no rule names, so that it survives a kill.
 rule score_part:
     input:

@@ -37,6 +37,7 @@ rule summarise:
         checkpoints=checkpoints_of_datasets,
         settings=summary_settings,
         joined=joined_in_tables_of_records,
+        scored=checkpoints_of_scored,
     message:
         "Summarising all datasets"
     script:

@@ -83,9 +83,7 @@ def show_summary():
         scopes = [head.scope.sentence(name, head.task.seq_types) for name, head in HEADS.items()]
         reports = [path for path in trained_files(None) if path.endswith("/report.html")]
         scores = [f"{result_files.folder_of(dataset)}/scores" for dataset in SCORED]
-        found = summary.as_text(
-            table, scopes, filter(os.path.isfile, reports), filter(os.path.isdir, scores)
-        )
+        found = summary.as_text(table, scopes, filter(os.path.isfile, reports), filter(os.path.isdir, scores))
         print(found, file=sys.stderr)
 
 

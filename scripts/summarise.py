@@ -21,6 +21,7 @@ from lucaflow.report.overview_tables import tables_of, update_overview
 from lucaflow.report.pages import page
 from lucaflow.report.provenance import page_of_run
 from lucaflow.report.summary import summarise, validation
+from lucaflow.scores.proof_record import proofs_of
 
 OF_CHECKPOINT = ("llm_version", "llm_step", "layout", "origin", "network_sha256", "model", "encoder", "parameters")
 
@@ -90,6 +91,13 @@ def model_of(record: Mapping[str, Any]) -> Model:
     return Model(record["llm_version"], record["llm_step"])
 
 
+def sentences_of_proofs(dataset: str, seq_type: str) -> dict[str, str]:
+    """Return for each model that scores a dataset whether it tells known sequences from shuffled ones."""
+    folders = {model: Path(folder) for model, folder in snakemake.params.scored.get(dataset, {}).items()}
+    found = {model: proofs_of(folder, read_record(folder)).get(seq_type) for model, folder in folders.items()}
+    return {model: proof.sentence for model, proof in found.items() if proof}
+
+
 def write_runs(predictions: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> None:
     """Write run.yaml and its page for each dataset: the configuration, versions and checksums of its results.
 
@@ -104,6 +112,8 @@ def write_runs(predictions: Sequence[Mapping[str, Any]], records: Sequence[Mappi
             run["checkpoint"] = {model: by_model[model] for model in digests}
         elif digests:
             run["checkpoint"] = by_model[Model(**run["dataset"]["model"]).name]
+        if proofs := sentences_of_proofs(dataset, run["dataset"]["seq_type"]):
+            run["language_model"] = proofs
         write_text(path, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))
         read = recorded_settings(receipt_path(path.parent, "normalize")) or {"file": {}}
         write_text(

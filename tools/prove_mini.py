@@ -5,7 +5,8 @@ from __future__ import annotations
 from lucaflow import load_encoder
 from lucaflow.checkpoints.converted_checkpoint import read_record
 from lucaflow.scores.passes import LanguageModel
-from lucaflow.scores.proof import PACKAGED_PROOF, prove, write_proofs
+from lucaflow.scores.proof import prove
+from lucaflow.scores.proof_record import PACKAGED_PROOF, write_proofs
 
 
 def main() -> None:

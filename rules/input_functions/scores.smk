@@ -6,6 +6,7 @@ from lucaflow.config import result_files
 from lucaflow.config.scores import ScoreOptions
 from lucaflow.files.json_files import DIGEST_LENGTH, digest_of_settings
 from lucaflow.records.counts import Counts
+from lucaflow.scores.proof_record import PROOF_NAME, recorded_proofs
 
 SCORES = ScoreOptions.from_config(config["scores"])
 # Category, caption and kind of the scores in the report.
@@ -125,3 +126,33 @@ def number_of_parts(dataset):
     logger.info(f"{dataset.name}: {found.describe(SCORES)}")
     # The one job then says that these are too many.
     return 0 if found.all.passes > SCORES.most_passes else found.parts(config["compute"]["shard_tokens"])
+
+
+def proofs_of_all(wildcards):
+    """Return what the checkpoint of each model of the datasets has proven."""
+    folders = dict.fromkeys(checkpoint_folder(model) for model in MODELS_OF_DATASETS)
+    return [f"{folder}/{PROOF_NAME}" for folder in folders]
+
+
+def once_converted_with_head(wildcards):
+    """Wait for the conversion of a checkpoint. Let its proof be made again if it is of other weights. Adds no input."""
+    checkpoints.convert_checkpoint.get(folder=wildcards.folder)
+    folder = Path(MOVED(f"{CHECKPOINTS}/{wildcards.folder}"))
+    if (folder / PROOF_NAME).exists() and not recorded_proofs(
+        folder / PROOF_NAME, converted.read_record(folder)
+    ):
+        force([str(folder / PROOF_NAME)])
+    return []
+
+
+def types_read_by(wildcards):
+    """Return the types of sequences of the datasets that a checkpoint reads."""
+    folder = wildcards.folder
+    return sorted(
+        {
+            each.seq_type
+            for dataset in DATASETS.values()
+            for each in dataset.by_model()
+            if not dataset.is_pairs and checkpoint_folder(each.model).name == folder
+        }
+    )

@@ -63,6 +63,15 @@ def checkpoints_of_datasets(wildcards):
     return sorted({str(checkpoint_folder(dataset.model)) for dataset in [*EMBEDDED, *SCORED]})
 
 
+def checkpoints_of_scored(wildcards):
+    """Return the folders of the checkpoints that score each dataset, by the names of their models."""
+    found = {}
+    for dataset in SCORED:
+        folder = str(checkpoint_folder(dataset.model))
+        found.setdefault(dataset.name, {})[dataset.model.name] = folder
+    return found
+
+
 def results_without_report(wildcards):
     """Return one file of each step that the summary does not read: it is the last step of a run, and lists them all."""
     found = precision_files()

@@ -26,7 +26,7 @@ CHAINS = (
         "huggingface_hub requests tqdm": "fetch_checkpoint",
     },
     {
-        "h5py numpy torch tqdm": "embed embed_for_heads",
+        "h5py numpy torch tqdm": "embed embed_for_heads prove_checkpoint",
         "pandas pyarrow": "export_lucaone score_part",
         "matplotlib": "compare_precisions compare_stitchings predict train score",
     },

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from golden_cases import PACKAGED, golden_folder
 from PIL import Image
 from workflow_runs import Workflow
@@ -87,6 +88,13 @@ def test_every_score_of_a_dataset(workflow):
     with Image.open(pictures[2]) as picture:
         assert picture.size[0] > 1000
     check_variants(rows_of(workflow), of_first, letters)
+    proven = yaml.safe_load((workflow.directory / "results/p/run.yaml").read_text())["language_model"]["mini-1"]
+    assert (
+        proven.startswith("The weights tell 4 known proteins")
+        and proven in workflow.result("p", "run.html", "").read_text()
+    )
+    assert workflow.run("prove").succeeded().jobs["prove_checkpoint"] == 1
+    assert "Nothing to be done" in workflow.run("prove").succeeded().output
     assert "too few positions" not in (folder / "variants.metrics.tsv").read_text()
 
 

@@ -26,6 +26,8 @@ def page_of_run(run: Mapping[str, Any], file: Mapping[str, Any], predictions: Se
     # Of several models there is one for each.
     for each in [checkpoint] if "encoder" in checkpoint else checkpoint.values():
         parts += _checkpoint(each)
+    if scored := run.get("language_model"):
+        parts += [heading("Language model"), *(paragraph(f"{name}: {proof}") for name, proof in scored.items())]
     parts += _models_of(predictions) if predictions else []
     parts += [heading("Versions"), facts(run["versions"].items())]
     parts += [heading("Configuration"), paragraph("Defaults included."), facts(_flat(run["config"]))]

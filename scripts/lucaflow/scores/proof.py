@@ -12,28 +12,27 @@ import hashlib
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lucaflow.checkpoints.converted_checkpoint import HEAD_ENTRY
 from lucaflow.errors import CheckpointError
-from lucaflow.files.json_files import digest_of_settings, parse_json
 from lucaflow.files.locks import locked
-from lucaflow.files.writing import write_json
 from lucaflow.scores.passes import LanguageModel
+from lucaflow.scores.proof_record import (
+    KNOWN_SEQUENCES,
+    PACKAGED_PROOF,
+    PROOF_NAME,
+    Compared,
+    Proof,
+    recorded_proofs,
+    write_proofs,
+)
 from lucaflow.scores.work import ScoreRequest, score_sequence
-from lucaflow.versions import PROOF_VERSION
 
 logger = logging.getLogger(__name__)
 
-_RESOURCES = Path(__file__).resolve().parents[3] / "resources"
-KNOWN_SEQUENCES = _RESOURCES / "known_sequences.tsv"
-# What the packaged checkpoint has proven: it is not asked again.
-PACKAGED_PROOF = _RESOURCES / "mini/proof.json"
-PROOF_NAME = "proof.json"
 # Seconds to wait for another job that makes the proof.
 _LOCK_TIMEOUT = 3600
 # Standard errors by which the difference must be above 0, after all sequences, or after fewer, but at least two.
@@ -47,41 +46,6 @@ class KnownSequence(NamedTuple):
     seq_type: str
     source: str
     sequence: str
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A known sequence beside itself shuffled: the pseudo-perplexities, by token."""
-
-    name: str
-    source: str
-    pseudo_perplexity: float
-    pseudo_perplexity_shuffled: float
-
-
-@dataclass(frozen=True)
-class Proof:
-    """Whether a model tells the known sequences of a type from shuffled ones.
-
-    difference: mean log-probability of a letter in its sequence, minus the one in the shuffled sequence, in nats, with
-    its standard error.
-    """
-
-    seq_type: str
-    proven: bool
-    difference: float
-    standard_error: float
-    sequences: tuple[Compared, ...]
-
-    @property
-    def sentence(self) -> str:
-        """What the proof found, for a report or a log."""
-        found = "tell" if self.proven else "do not tell"
-        kind = "proteins" if self.seq_type == "prot" else "genes"
-        return (
-            f"The weights {found} {len(self.sequences)} known {kind} from the same letters shuffled: in its place a "
-            f"letter is likelier by {self.difference:.3f} nats (standard error {self.standard_error:.3f})."
-        )
 
 
 def known_sequences(seq_type: str) -> list[KnownSequence]:
@@ -168,17 +132,6 @@ def require_proven(
     return proof
 
 
-def _identity_of(record: Mapping[str, Any]) -> str:
-    return digest_of_settings(
-        {
-            "version": PROOF_VERSION,
-            "network": record["network_sha256"],
-            "head": record[HEAD_ENTRY]["head_sha256"],
-            "sequences": KNOWN_SEQUENCES.read_text(encoding="utf-8"),
-        }
-    )
-
-
 def _proof_in(folder: Path, model: LanguageModel, record: Mapping[str, Any], seq_type: str) -> Proof:
     """Return the proof recorded in a folder; make and record it if there is none."""
     path = folder / PROOF_NAME
@@ -191,26 +144,3 @@ def _proof_in(folder: Path, model: LanguageModel, record: Mapping[str, Any], seq
         except OSError as error:
             logger.warning("%s cannot be written (%s); the next job scores the known sequences again", path, error)
     return proofs[seq_type]
-
-
-def write_proofs(path: Path, record: Mapping[str, Any], proofs: Mapping[str, Proof]) -> None:
-    """Write the proofs of a checkpoint by type. record: of the checkpoint."""
-    content = {seq_type: asdict(proof) for seq_type, proof in sorted(proofs.items())}
-    write_json(path, {"identity": _identity_of(record), "proofs": content})
-
-
-def recorded_proofs(path: Path, record: Mapping[str, Any]) -> dict[str, Proof]:
-    """Return the proofs in a file by type; none if it is of other weights or known sequences, or damaged.
-
-    record: of the checkpoint.
-    """
-    try:
-        content = parse_json(path)
-        if content["identity"] != _identity_of(record):
-            return {}
-        return {
-            seq_type: Proof(**{**proof, "sequences": tuple(Compared(**each) for each in proof["sequences"])})
-            for seq_type, proof in content["proofs"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}

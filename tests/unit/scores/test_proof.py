@@ -14,17 +14,10 @@ from lucaflow.checkpoints.layouts import locate
 from lucaflow.checkpoints.model import Model
 from lucaflow.errors import CheckpointError
 from lucaflow.scores import proof as proof_module
+from lucaflow.scores import proof_record
 from lucaflow.scores.passes import LanguageModel
-from lucaflow.scores.proof import (
-    KNOWN_SEQUENCES,
-    PACKAGED_PROOF,
-    PROOF_NAME,
-    known_sequences,
-    prove,
-    recorded_proofs,
-    require_proven,
-    shuffled_order,
-)
+from lucaflow.scores.proof import known_sequences, prove, require_proven, shuffled_order
+from lucaflow.scores.proof_record import KNOWN_SEQUENCES, PACKAGED_PROOF, PROOF_NAME, recorded_proofs
 
 SHORT = """name	seq_type	source	sequence
 one	prot	here	MKVLAWRRKLAWQEMKVLAW
@@ -39,7 +32,8 @@ def random_weights(tmp_path, monkeypatch):
     """The folder of a checkpoint with random weights, where a few short sequences are known."""
     path = tmp_path / "known.tsv"
     path.write_text(SHORT)
-    monkeypatch.setattr(proof_module, "KNOWN_SEQUENCES", path)
+    for module in (proof_module, proof_record):
+        monkeypatch.setattr(module, "KNOWN_SEQUENCES", path)
     convert(locate(PACKAGED / "language_model/checkpoints/L2-hf", Model("ours", None)), tmp_path / "converted")
     return tmp_path / "converted"
 
