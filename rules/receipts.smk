@@ -12,6 +12,7 @@ from lucaflow.config import step_settings
 from lucaflow.downstream import step_settings as downstream_settings
 from lucaflow.files import receipts
 from lucaflow.training import step_settings as training_settings
+from lucaflow.training.mmseqs import has_mmseqs
 
 
 def settings_of(step):
@@ -175,7 +176,9 @@ def dataset_settings(dataset, step):
     if name == "normalize":
         return step_settings.normalize_settings(dataset, config)
     if name == "draw":
-        return step_settings.figure_settings(dataset, OPTIONS, config, note_of(dataset.model))
+        found = step_settings.figure_settings(dataset, OPTIONS, config, note_of(dataset.model))
+        # With labels, MMseqs2 adds best hits, if it is there.
+        return found | ({"best_hits": has_mmseqs()} if dataset.neighbours_have_labels else {})
     if name == "export":
         return step_settings.export_settings(of.partition("-")[0], OPTIONS, config)
     if name == "plan":

@@ -46,7 +46,7 @@ def main() -> None:
         refuse(place, ["- it has no labels. Correct label_column in the table of datasets."])
     mmseqs = find_mmseqs(snakemake.threads)
     split = divide(rows, training.split, mmseqs, splits, place)
-    of_outputs = ordered_classes(rows, split, options, classes)
+    of_outputs = ordered_classes(rows, split, training.options, classes)
     if training.options.weight and len(training.options.weight) != len(of_outputs):
         names = f"{len(of_outputs)} classes, in this order: {', '.join(of_outputs)}"
         refuse(place, [f"- weight has {len(training.options.weight)} numbers, expected one for each of {names}."])

@@ -28,8 +28,9 @@ from lucaflow.store.format import EMBEDDINGS_FORMAT, open_hdf5, read_rows
 
 logger = logging.getLogger("lucaflow")
 
+KINDS = ("png", "svg", "html")
 TABLES = ("neighbours.tsv", "groups.tsv", "transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html")
-PICTURES = ("figures/similarity.png", "figures/similarity.svg")
+DRAWN = [f"figures/{name}.{kind}" for name in ("map", "tsne", "lengths", "contacts", "similarity") for kind in KINDS]
 # Bytes of a FASTA file whose sequences may be in the page of a map.
 LARGEST_READ = 2 * MOST_LETTERS
 PROJECTIONS = {"map": "components", "tsne": "tsne"}
@@ -40,7 +41,7 @@ def main() -> None:
     """Draw the requested figures."""
     figures = {Path(path).name: Path(path) for path in snakemake.output}
     embeddings, records, labels, columns = (Path(snakemake.input[name]) for name in READ[:4])
-    for name in (*TABLES, *PICTURES):
+    for name in (*TABLES, *DRAWN):
         if Path(name).name not in figures:
             # Of an earlier run, with other settings.
             (embeddings.parent / name).unlink(missing_ok=True)
@@ -72,7 +73,10 @@ def list_neighbours(outputs: Mapping[str, Path]) -> Found:
     if "transferred_labels.tsv" not in outputs:
         return Found(found, groups, None, about_groups)
     compared = list_labels(found, own, other or own, outputs)
-    return Found(found, groups, compared.suggested, (*compared.sentences[:1], *about_groups))
+    # Of a reference the first sentence is about the labels there.
+    whose = f"{reference}: " if (reference := snakemake.params.settings.get("reference")) else ""
+    about_labels = (f"{whose}{sentence}" for sentence in compared.sentences[:1])
+    return Found(found, groups, compared.suggested, (*about_labels, *about_groups))
 
 
 def list_labels(found: Searched, own: Files, reference: Files, outputs: Mapping[str, Path]) -> LabelsCompared:

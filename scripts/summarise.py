@@ -48,8 +48,8 @@ def main(known: dict[Path, Entry]) -> None:
     models |= {about["model"] for about in predictions if "embeddings" not in about}
     records = [read_record(Path(folder)) for folder in snakemake.params.checkpoints]
     families = {model_of(record).name: record["family"] for record in records}
-    # Downstream models read LucaOne's embeddings alone.
-    cited = citations({model: families.get(model, LUCAONE) for model in models})
+    # Published downstream models read LucaOne's embeddings alone.
+    cited = citations({model: families.get(model, LUCAONE) for model in models | families.keys()})
     labels = [row for path in map(Path, snakemake.input.metrics) for row in read_agreement(path)]
     shown = first_pictures(verified, predicted)
     page_of_key_figures = overview(table.parents[1], counts, sorted(models), predictions, *shown, labels, cited)

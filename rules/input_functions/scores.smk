@@ -129,30 +129,33 @@ def number_of_parts(dataset):
 
 
 def proofs_of_all(wildcards):
-    """Return what the checkpoint of each model of the datasets has proven."""
-    folders = dict.fromkeys(checkpoint_folder(model) for model in MODELS_OF_DATASETS)
-    return [f"{folder}/{PROOF_NAME}" for folder in folders]
+    """Return the proof of each model that reads a dataset of single sequences."""
+    folders = dict.fromkeys(map(checkpoint_folder, MODELS_OF_DATASETS))
+    return [f"{folder}/{PROOF_NAME}" for folder in folders if types_with(folder.name)]
 
 
 def once_converted_with_head(wildcards):
-    """Wait for the conversion of a checkpoint. Let its proof be made again if it is of other weights. Adds no input."""
+    """Wait for the conversion of a checkpoint. Let its proof be made again if it lacks a type. Adds no input."""
     checkpoints.convert_checkpoint.get(folder=wildcards.folder)
     folder = Path(MOVED(f"{CHECKPOINTS}/{wildcards.folder}"))
-    if (folder / PROOF_NAME).exists() and not recorded_proofs(
-        folder / PROOF_NAME, converted.read_record(folder)
+    proof = folder / PROOF_NAME
+    if proof.exists() and types_with(wildcards.folder) - set(
+        recorded_proofs(proof, converted.read_record(folder))
     ):
-        force([str(folder / PROOF_NAME)])
+        force([str(proof)])
     return []
 
 
 def types_read_by(wildcards):
-    """Return the types of sequences of the datasets that a checkpoint reads."""
-    folder = wildcards.folder
-    return sorted(
-        {
-            each.seq_type
-            for dataset in DATASETS.values()
-            for each in dataset.by_model()
-            if not dataset.is_pairs and checkpoint_folder(each.model).name == folder
-        }
-    )
+    return sorted(types_with(wildcards.folder))
+
+
+def types_with(name):
+    """Return the types of sequences of the datasets that a checkpoint reads. name: of its folder."""
+    single = [dataset for dataset in DATASETS.values() if not dataset.is_pairs]
+    return {
+        each.seq_type
+        for dataset in single
+        for each in dataset.by_model()
+        if checkpoint_folder(each.model).name == name
+    }

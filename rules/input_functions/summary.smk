@@ -53,14 +53,16 @@ def neighbour_metrics(wildcards):
     labelled = [
         dataset
         for dataset in EMBEDDED
-        if dataset.neighbours_have_labels and name in neighbour_names(labelled=True)
+        if dataset.neighbours_have_labels and not dataset.reference and name in neighbour_names(labelled=True)
     ]
     return [f"{result_files.folder_of(dataset)}/{name}" for dataset in labelled]
 
 
 def checkpoints_of_datasets(wildcards):
-    """Return the folders of the checkpoints that embed the datasets."""
-    return sorted({str(checkpoint_folder(dataset.model)) for dataset in [*EMBEDDED, *SCORED]})
+    """Return the folders of the checkpoints that embed or score the datasets, or are trained on."""
+    models = {dataset.model for dataset in [*EMBEDDED, *SCORED]}
+    models.update(model for training in TRAININGS.values() for model in training.models)
+    return sorted(str(checkpoint_folder(model)) for model in models)
 
 
 def checkpoints_of_scored(wildcards):
@@ -92,6 +94,7 @@ def joined_in_tables_of_records(wildcards):
             "models": [model.name for model in dataset.models] if dataset.is_embedded else [],
             "scored": [model.name for model in dataset.models] if has_likelihoods(dataset) else [],
             "tasks": list(dataset.tasks),
+            "compared": not dataset.reference,
         }
         for name, dataset in DATASETS.items()
         if not dataset.is_pairs

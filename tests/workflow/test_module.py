@@ -55,7 +55,7 @@ def test_a_module_with_a_prefix(folder):
     assert "Nothing to be done" in snakemake(folder, "lucaflow_all")
     said = snakemake(folder, "lucaflow_verify")
     checked = re.findall(r"lucaflow/results/(\S+)\.json: no file changed", said)
-    steps = {f"my_proteins/receipts/{step}" for step in ("normalize", "assemble-mini-1", "draw-mini-1")}
+    steps = {f"my_proteins/receipts/{step}" for step in ("normalize", "assemble-mini-1", "draw-mini-1", "overview")}
     assert set(checked) == {*steps, "receipts/summary"}
 
 

@@ -48,7 +48,7 @@ class ScoreOptions:
         """Return the names of the results in `scores/`. variants: whether a file names some.
 
         >>> ScoreOptions(("likelihood", "scan")).files(variants=True)
-        ['sequences.tsv', 'scan.h5', 'scan.tsv', 'heatmaps', 'heatmaps.sha256', 'variants.csv']
+        ['sequences.tsv', 'scan.h5', 'scan.tsv', 'heatmaps', 'heatmaps.sha256', 'variants.csv', 'variants.html']
         """
         names = {
             "likelihood": ["sequences.tsv"],
@@ -56,9 +56,8 @@ class ScoreOptions:
             "scan": ["scan.h5", "scan.tsv", "heatmaps", "heatmaps.sha256"],
             "contacts": ["contacts.h5", "contacts.png", "contacts.svg"],
         }
-        return [name for output in names if output in self.outputs for name in names[output]] + [
-            "variants.csv"
-        ] * variants
+        of_outputs = [name for output in names if output in self.outputs for name in names[output]]
+        return of_outputs + ["variants.csv", "variants.html"] * variants
 
 
 def scores_without_residues(version: str, outputs: Sequence[str], variants: bool) -> list[str]:

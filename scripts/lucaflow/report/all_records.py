@@ -24,6 +24,8 @@ from lucaflow.report.pages import heading, page_of_parts, paragraph, table
 MOST_ROWS = 2000
 # Longer cells are cut in the page.
 MOST_CHARACTERS = 200
+# The last words of columns that hold numbers. Others may hold names, such as 83332.12, and are shown as they are.
+_OF_NUMBERS = ("length", "similarity", "precision", "identity", "probability", "perplexity", "sequences")
 # Not a name, such as 007 or 1E5.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?(e-?[0-9]+)?")
 OF_RECORDS = ("id", "outcome", "reason", "length", "description", "label")
@@ -134,12 +136,17 @@ def _as_columns(
     header: Sequence[str], rows: Sequence[Sequence[str]], leave_out_empty: bool = False
 ) -> dict[str, list[object]]:
     """Return rows as columns, by which numbers are sorted as numbers."""
-    columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}
-    return {name: _as_numbers(cells) for name, cells in columns.items() if any(cells) or not leave_out_empty}
+    columns: dict[str, list[object]] = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    return {
+        name: _as_numbers(cells) if name.endswith(_OF_NUMBERS) else cells
+        for name, cells in columns.items()
+        if any(cells) or not leave_out_empty
+    }
 
 
-def _as_numbers(cells: list[str]) -> list[object]:
-    """Return cells as numbers if all that have a value are numbers, else as they are."""
+def _as_numbers(texts: list[object]) -> list[object]:
+    """Return texts as numbers if all that have a value are numbers, else as they are."""
+    cells = [str(text) for text in texts]
     given = [cell for cell in cells if not _is_missing(cell)]
     if not all(map(_NUMBER.fullmatch, given)):
         return [*cells]

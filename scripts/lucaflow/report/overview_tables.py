@@ -29,13 +29,16 @@ OF_SEQUENCES = ("best_hit", "best_hit_identity", "best_hit_label")
 OF_RECORDS = ("records.tsv", "sequences/labels.tsv", "sequences/columns.tsv")
 
 
-def tables_of(folder: Path, models: Sequence[str], scored: Sequence[str], tasks: Sequence[str]) -> list[Path]:
+def tables_of(
+    folder: Path, models: Sequence[str], scored: Sequence[str], tasks: Sequence[str], compared: bool = True
+) -> list[Path]:
     """Return the tables that the overview of a dataset joins.
 
     folder: of the dataset's results; models: the names of those that embed it; scored: of those that give likelihoods;
-    tasks: those that predict.
+    tasks: those that predict; compared: whether the metrics of labels are about this dataset, not about a reference.
     """
-    of_models = [folder / model / name for model in models for name in (*OF_MODELS, COMPARED)]
+    names = (*OF_MODELS, *[COMPARED] * compared)
+    of_models = [folder / model / name for model in models for name in names]
     own = [folder / name for name in OF_RECORDS]
     of_models = [*filter(Path.is_file, of_models), *(folder / model / SCORES for model in scored)]
     return [*own, *of_models, *(folder / f"predictions/{task}.csv" for task in tasks)]

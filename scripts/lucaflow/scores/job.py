@@ -16,7 +16,6 @@ from lucaflow.checkpoints.converted_checkpoint import HEAD_ENTRY, read_record
 from lucaflow.config.datasets import Dataset
 from lucaflow.config.scores import ScoreOptions
 from lucaflow.embedding.estimate import assumed_speed
-from lucaflow.engine.devices import resolve_device
 from lucaflow.errors import CheckpointError
 from lucaflow.records.variant_files import VariantsOfDataset
 from lucaflow.scores.pass_store import PassStore, locked_store, tokens_computed
@@ -69,8 +68,6 @@ def compute_passes(
     checkpoint: the converted one; path: of the file of this job; config: the resolved configuration.
     """
     compute, precision = config["compute"], config["embedding"]["precision"]
-    # A GPU that cannot be used is an error before anything is read.
-    device = resolve_device(compute["device"], precision)
     record = read_record(checkpoint)
     require_head(record, dataset.model.name)
 
@@ -81,7 +78,9 @@ def compute_passes(
 
     of_variants = passes_of_variants(variants.rows(), scores.methods) if variants else {}
     lengths = Counter(len(sequence.residues) for sequence in records.distinct())
-    speed = assumed_speed(device.type, precision, torch.get_num_threads())
+    # Where all passes are there no device is needed, so that none is asked for here.
+    device = compute["device"] if torch.cuda.is_available() else "cpu"
+    speed = assumed_speed(device, precision, torch.get_num_threads())
     found = estimate_scores(dataset, scores, lengths, of_variants, record, speed)
     found.require_few(scores)
     found = replace(found, computed=tokens_computed(path.parent))

@@ -194,6 +194,8 @@ def _opened_or_anew(path: Path) -> sqlite3.Connection:
         database = _connect(path, "rwc")
         database.executescript(_TABLES)
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StoreError(f"{path} cannot be used now, and was left unchanged: {error}") from error
         logger.warning("Cannot reuse %s (%s); its passes will be computed again.", path, error)
         path.unlink()
         path.with_name(f"{path.name}-journal").unlink(missing_ok=True)

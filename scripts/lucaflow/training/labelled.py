@@ -168,7 +168,9 @@ def _classes_of_rows(
         )
     if options.task_type == "regression":
         return None
-    _refuse_number_of_classes(frozenset().union(*known.values()), options)
+    # A table without any label is refused as such.
+    if known:
+        _refuse_number_of_classes(frozenset().union(*known.values()), options)
     return [known[text] for text in texts]
 
 

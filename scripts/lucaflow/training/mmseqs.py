@@ -15,6 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -142,9 +143,17 @@ def find_mmseqs(threads: int = 1) -> Mmseqs:
         binary = Path(package.origin).parent / "bin/mmseqs"
         if os.access(binary, os.X_OK):
             return Mmseqs(binary, threads)
-    raise ToolError(
-        f"MMseqs2, which compares the sequences of training, development and test, is not installed. {_advice()}"
-    )
+    raise ToolError(f"MMseqs2, which searches for similar sequences, is not installed. {_advice()}")
+
+
+@cache
+def has_mmseqs() -> bool:
+    """Return whether MMseqs2 is installed."""
+    try:
+        find_mmseqs()
+    except ToolError:
+        return False
+    return True
 
 
 def _advice() -> str:

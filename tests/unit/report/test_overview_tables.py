@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lucaflow.report.overview_tables import tables_of, write_overview_of
+from lucaflow.report.overview_tables import _write_overview, tables_of
 
 
 def write(path, *rows):
@@ -29,7 +29,7 @@ def test_columns_of_several_models_start_with_their_names(tmp_path):
     (folder / "predictions").mkdir()
     (folder / "predictions/T.csv").write_text("seq_id,seq,top1_prob,top1_label\nb,M,0.9,Nucleus\n")
     tables = tables_of(folder, ["m1", "m2", "not drawn"], ["m1", "m2"], ["T"])
-    write_overview_of(folder, tables)
+    _write_overview(folder, tables)
     found = pd.read_csv(folder / "overview.tsv", sep="\t", dtype=str, keep_default_na=False).set_index("id")
     assert found[["m1 pseudo_perplexity", "m2 pseudo_perplexity"]].to_numpy().tolist() == [["0.5", "0.25"], ["1", "1"]]
     assert found[["m1 group", "m2 group"]].to_numpy().tolist() == [["", ""], ["of m1", "of m2"]]
@@ -37,5 +37,5 @@ def test_columns_of_several_models_start_with_their_names(tmp_path):
     page = (folder / "overview.html").read_text()
     assert "0.25 (0 to 1)" in page
     assert "labels dealt at random (m2)" in page
-    write_overview_of(folder, tables_of(folder, ["m1"], [], []))
+    _write_overview(folder, tables_of(folder, ["m1"], [], []))
     assert "group" in (folder / "overview.tsv").read_text().split("\n")[0].split("\t")
