@@ -37,12 +37,14 @@ class Part:
     number: int = 0
     count: int = 1
 
-    def has(self, digest: str, batch: int = 0) -> bool:
-        """Return whether a batch of a sequence is for this job."""
-        return (int(digest[:12], 16) + batch) % self.count == self.number
+    def has(self, digest: str, group: int = 0) -> bool:
+        """Return whether a group of a sequence's passes is for this job."""
+        return (int(digest[:12], 16) + group) % self.count == self.number
 
 
 ALL = Part()
+# Passes of a sequence that are for one job. Not what fits into its memory, which other jobs do not know.
+_TOGETHER = 64
 
 
 @dataclass
@@ -96,14 +98,10 @@ class PassesJob:
             self._influences(sequence, known)
 
     def _passes(self, sequence: NormalisedSequence, wanted: Sequence[tuple[str, object]], known: set[str]) -> None:
-        """Compute the passes of a sequence that are missing in this job's batches.
-
-        A batch is the same whichever of the others there are, so that a job that goes on gets the same bits.
-        """
+        """Compute the passes of a sequence that are missing among those of this job."""
         model = self.model
         tokens = model.tokens(sequence.residues, self.seq_type)
-        size = model.batch_size(tokens)
-        mine = [item for number, item in enumerate(wanted) if self.part.has(sequence.digest, number // size)]
+        mine = [item for number, item in enumerate(wanted) if self.part.has(sequence.digest, number // _TOGETHER)]
         missing = [(name, what) for name, what in mine if name not in known]
         letters = self._token_of_letters
         passes = [_pass(what, model.mask_id, letters) for _, what in missing]
