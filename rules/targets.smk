@@ -81,7 +81,7 @@ def show_summary():
     table = Path("results/summary.tsv")
     if table.is_file():
         scopes = [head.scope.sentence(name, head.task.seq_types) for name, head in HEADS.items()]
-        reports = [path for path in trained_files(None) if path.endswith("/report.html")]
+        reports = [path for path in trained_files(None) if Path(path).name == "report.html"]
         scores = [f"{result_files.folder_of(dataset)}/scores" for dataset in SCORED]
         found = summary.as_text(table, scopes, filter(os.path.isfile, reports), filter(os.path.isdir, scores))
         print(found, file=sys.stderr)

@@ -107,9 +107,9 @@ def comparison_outputs():
 
 def compared_trainings():
     """Return the tables that compare the trained models of each task."""
-    return [path for path in trained_files(None) if path.endswith("/comparison.tsv")]
+    return [path for path in trained_files(None) if Path(path).name == "comparison.tsv"]
 
 
 def trained_metrics():
     """Return the tables of metrics of all trained models."""
-    return [path for path in trained_files(None) if path.endswith("/metrics.tsv")]
+    return [path for path in trained_files(None) if Path(path).name == "metrics.tsv"]

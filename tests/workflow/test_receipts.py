@@ -68,7 +68,7 @@ def test_a_deleted_result_that_no_step_reads_is_made_again(done):
 
 
 def test_the_table_of_records_is_written_where_it_changed(done):
-    """It is no output of a rule, so that a run of many datasets writes that of one."""
+    """No rule has it as an output, so that a run of many datasets writes the table of one."""
     done.datasets(*({"dataset": name, "path": "p.fasta", "seq_type": "prot"} for name in "pq"))
     done.run().succeeded()
     table, other = (done.directory / f"results/{name}/overview.tsv" for name in "pq")

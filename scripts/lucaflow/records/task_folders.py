@@ -134,7 +134,7 @@ def class_names_of(folder: Path) -> tuple[str, ...]:
 def named(label: str, names: Sequence[str]) -> str:
     """Return a label of LucaOneTasks with names in place of the numbers of classes.
 
-    Several classes become a JSON list; what is no number of a class stays, such as the value of a regression.
+    Several classes become a JSON list. Labels without numbers of classes stay, such as values of a regression.
 
     >>> named("1", ["in", "out"]), named("[0, 1]", ["in", "out"]), named("-100", ["in", "out"]), named("0.5", [])
     ('out', '["in", "out"]', '', '0.5')

@@ -1,4 +1,4 @@
-"""Which tokens are the letters of a type of sequences, and how are log-probabilities taken over them alone?
+"""The letters of nucleotides or of proteins among the tokens of a network, and log-probabilities over them alone.
 
 Letters in shapes: V tokens of the vocabulary, K letters of the type: 20 amino acids, or A, C, G and T.
 """
