@@ -45,11 +45,11 @@ def rows_of(workflow: Workflow, model: str = "mini-1") -> list[dict[str, str]]:
 
 
 def passes_of(workflow: Workflow) -> int:
-    """Return how many tokens went through the network so far, by the notes of all files of passes."""
+    """Return how many tokens went through the network so far, by what all files of passes say."""
     total = 0
     for path in workflow.directory.glob("results/*/*/scores/passes/*/*.sqlite"):
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            total += sum(value for (value,) in database.execute("SELECT value FROM notes WHERE name = 'tokens'"))
+            total += sum(tokens for (tokens,) in database.execute("SELECT tokens FROM computed"))
     return total
 
 
@@ -117,7 +117,7 @@ def test_a_change_costs_the_passes_that_it_needs(workflow):
     done = passes_of(workflow)
 
     workflow.fasta("p.fasta", {"sp|P0|TEST_X": PROTEIN, "same": PROTEIN, "other": OTHER, "new": "MKWLLAAA"})
-    workflow.run().succeeded()
+    assert "  80 tokens to compute, about" in workflow.run().succeeded().output
     assert passes_of(workflow) - done == 8 * 10, "the passes of the new sequence alone"
     assert pd.read_csv(folder / "sequences.tsv", sep="\t")["id"].tolist()[-1] == "new"
 

@@ -18,10 +18,10 @@ from lucaflow.config.scores import ScoreOptions
 from lucaflow.embedding.estimate import assumed_speed
 from lucaflow.errors import CheckpointError
 from lucaflow.records.variant_files import VariantsOfDataset
-from lucaflow.scores.pass_store import PassStore, locked_store, tokens_computed
+from lucaflow.scores.pass_store import PassStore, locked_store
 from lucaflow.scores.passes import LanguageModel
 from lucaflow.scores.passes_job import ALL, Part, PassesJob
-from lucaflow.scores.preflight import estimate_scores
+from lucaflow.scores.preflight import already_computed, estimate_scores
 from lucaflow.scores.proof import require_proven
 from lucaflow.scores.requests import passes_of_variants
 from lucaflow.scores.sequence_files import ScoredRecords
@@ -83,7 +83,9 @@ def compute_passes(
     speed = assumed_speed(device, precision, torch.get_num_threads())
     found = estimate_scores(dataset, scores, lengths, of_variants, record, speed)
     found.require_few(scores)
-    found = replace(found, computed=tokens_computed(path.parent))
+    by_digest = ((sequence.digest, len(sequence.residues)) for sequence in records.distinct())
+    computed = already_computed(path.parent, by_digest, of_variants, scores, dataset, record)
+    found = replace(found, computed=computed)
     logger.info("%s", found.describe(scores))
     with locked_store(path, f"scoring {path.stem}") as store:
         at_once = compute["tokens_per_batch"]

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 from lucaflow.errors import StoreError
 from lucaflow.files.locks import is_free, locked
 from lucaflow.scores.pass_files import SUFFIX
+from lucaflow.scores.requests import kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +35,13 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS passes (
     sequence BLOB, name TEXT, columns INTEGER, numbers BLOB, checksum INTEGER, PRIMARY KEY (sequence, name)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS computed (
+    sequence BLOB, kind TEXT, tokens INTEGER, PRIMARY KEY (sequence, kind)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value INTEGER);
 """
+_ADD_TOKENS = "INSERT INTO computed VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET tokens = tokens + ?3"
+_NOT_A_DATABASE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class PassStore:
@@ -47,11 +54,13 @@ class PassStore:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._own = _opened_or_anew(path)
-        self._others = [found for other in _others(path) if (found := _opened(other))]
+        # The path of each file that is open, for messages.
+        self._paths = {self._own: path}
+        self._paths |= {found: other for other in _others(path) if (found := _opened(other))}
         # Which of the others have passes of a sequence: there may be hundreds of files.
         self._having: dict[bytes, list[sqlite3.Connection]] = {}
-        for database in self._others:
-            for (sequence,) in _rows(database, "SELECT DISTINCT sequence FROM passes", ()):
+        for database in [*self._paths][1:]:
+            for (sequence,) in self._rows(database, "SELECT DISTINCT sequence FROM passes"):
                 self._having.setdefault(sequence, []).append(database)
         self._committed = time.monotonic()
 
@@ -61,27 +70,40 @@ class PassStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._own.commit()
-        for database in (self._own, *self._others):
-            database.close()
+        try:
+            with _damage_named(self.path):
+                self._own.commit()
+        finally:
+            for database in self._paths:
+                database.close()
 
     def names(self, digest: str) -> set[str]:
-        """Return the names of the passes of a sequence that there are results of."""
-        query, sequence = "SELECT name FROM passes WHERE sequence = ?", bytes.fromhex(digest)
-        found: set[str] = set()
+        """Return the names of the passes of a sequence that have a sound result. Those of damaged ones are logged."""
+        query = "SELECT name, numbers, checksum FROM passes WHERE sequence = ?"
+        sequence = bytes.fromhex(digest)
+        sound: set[str] = set()
+        damaged: dict[str, Path] = {}
         for database in (self._own, *self._having.get(sequence, ())):
-            found.update(name for (name,) in _rows(database, query, (sequence,)))
-        return found
+            for name, numbers, checksum in self._rows(database, query, sequence):
+                if _is_sound(digest, name, numbers, checksum):
+                    sound.add(name)
+                else:
+                    damaged[name] = self._paths[database]
+        for name in sorted(damaged.keys() - sound):
+            logger.warning(
+                "%s: the result of pass %s of sequence %s is damaged; this pass is computed again",
+                damaged[name], name, digest,
+            )  # fmt: skip
+        return sound
 
     def get(self, digest: str, name: str) -> np.ndarray | None:
         """Return the result of a pass; None if there is none, or if it is damaged."""
         query = "SELECT columns, numbers, checksum FROM passes WHERE sequence = ? AND name = ?"
         sequence = bytes.fromhex(digest)
         for database in (self._own, *self._having.get(sequence, ())):
-            for columns, numbers, checksum in _rows(database, query, (sequence, name)):
-                if _checksum(digest, name, numbers) == checksum:
+            for columns, numbers, checksum in self._rows(database, query, sequence, name):
+                if _is_sound(digest, name, numbers, checksum):
                     return np.frombuffer(numbers, dtype="<f4").reshape(-1, columns)
-                logger.warning("%s: the result of pass %s of %s is damaged", self.path.parent, name, digest)
         return None
 
     def get_all(self, digest: str, names: Sequence[str]) -> np.ndarray:
@@ -90,8 +112,8 @@ class PassStore:
         missing = [name for name, rows in zip(names, found, strict=True) if rows is None]
         if missing:
             raise StoreError(
-                f"{self.path.parent}: the result of pass {missing[0]} of sequence {digest} is missing or damaged. "
-                f"Delete this folder, and run again: its passes are computed again."
+                f"{self.path}: the result of pass {missing[0]} of sequence {digest} is missing or damaged, here and in "
+                "the files beside it. Run again: only the passes without a sound result are computed."
             )
         return np.concatenate([rows for rows in found if rows is not None])
 
@@ -105,22 +127,28 @@ class PassStore:
         for name, values in results:
             numbers = np.ascontiguousarray(values, dtype="<f4").tobytes()
             rows.append((sequence, name, values.shape[-1], numbers, _checksum(digest, name, numbers)))
-        self._own.executemany("INSERT OR REPLACE INTO passes VALUES (?, ?, ?, ?, ?)", rows)
-        count = "INSERT INTO notes VALUES ('tokens', ?1) ON CONFLICT DO UPDATE SET value = value + ?1"
-        self._own.execute(count, (tokens,))
-        if time.monotonic() - self._committed >= _SECONDS_BETWEEN_COMMITS:
-            self._own.commit()
-            self._committed = time.monotonic()
+        kinds = Counter(kind_of(name) for _, name, *_ in rows)
+        shares = [(sequence, kind, tokens * count // len(rows)) for kind, count in kinds.items()]
+        with _damage_named(self.path):
+            self._own.executemany("INSERT OR REPLACE INTO passes VALUES (?, ?, ?, ?, ?)", rows)
+            self._own.executemany(_ADD_TOKENS, shares)
+            if time.monotonic() - self._committed >= _SECONDS_BETWEEN_COMMITS:
+                self._own.commit()
+                self._committed = time.monotonic()
 
     def budget(self, device: str) -> int | None:
         """Return the tokens at once of an earlier job on this device, with which values are the same to the bit."""
-        for (value,) in _rows(self._own, "SELECT value FROM notes WHERE name = ?", (f"budget on {device}",)):
+        for (value,) in self._rows(self._own, "SELECT value FROM notes WHERE name = ?", f"budget on {device}"):
             return int(value)
         return None
 
     def record_budget(self, device: str, tokens: int) -> None:
-        self._own.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (f"budget on {device}", tokens))
-        self._own.commit()
+        with _damage_named(self.path):
+            self._own.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (f"budget on {device}", tokens))
+            self._own.commit()
+
+    def _rows(self, database: sqlite3.Connection, query: str, *values: object) -> Iterator[tuple]:
+        return _rows(database, self._paths[database], query, values)
 
 
 @contextmanager
@@ -135,16 +163,22 @@ def lock_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
-def tokens_computed(folder: Path) -> int:
-    """Return roughly how many tokens went through the network for the results in a folder."""
-    total = 0
+def tokens_computed(folder: Path) -> Counter[tuple[bytes, str]]:
+    """Return how many tokens went through the network for the results in a folder.
+
+    They are counted for each sequence, by its digest (32 bytes), and kind of pass.
+    """
+    total: Counter[tuple[bytes, str]] = Counter()
     for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
         database = _opened(path, "ro")
         if database is None:
             continue
         with closing(database):
-            query = "SELECT value FROM notes WHERE name = 'tokens'"
-            total += sum(int(value) for (value,) in _rows(database, query, ()))
+            # A file that was begun by an earlier version has no such table.
+            tables = "SELECT name FROM sqlite_master WHERE name = 'computed'"
+            if [*_rows(database, path, tables, ())]:
+                for sequence, kind, tokens in _rows(database, path, "SELECT * FROM computed", ()):
+                    total[sequence, kind] += tokens
     return total
 
 
@@ -194,7 +228,7 @@ def _opened_or_anew(path: Path) -> sqlite3.Connection:
         database = _connect(path, "rwc")
         database.executescript(_TABLES)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if error.sqlite_errorcode not in _NOT_A_DATABASE:
             raise StoreError(f"{path} cannot be used now, and was left unchanged: {error}") from error
         logger.warning("Cannot reuse %s (%s); its passes will be computed again.", path, error)
         path.unlink()
@@ -204,13 +238,30 @@ def _opened_or_anew(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _rows(database: sqlite3.Connection, query: str, values: Sequence[object]) -> list[tuple]:
-    """Return the rows of a query; none if the file is damaged there."""
+def _rows(database: sqlite3.Connection, path: Path, query: str, values: Sequence[object]) -> Iterator[tuple]:
+    """Yield the rows of a query, up to the place where the file is damaged."""
     try:
-        return database.execute(query, values).fetchall()
+        yield from database.execute(query, values)
     except sqlite3.DatabaseError as error:
-        logger.warning("A file of passes is damaged (%s); some will be computed again.", error)
-        return []
+        logger.warning("%s is damaged (%s); the passes that cannot be read are computed again", path, error)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Raise StoreError that names the file if a database turns out to be damaged while it is written."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) not in _NOT_A_DATABASE:
+            raise
+        raise StoreError(
+            f"{path} is damaged ({error}). Delete this file, and run again: the passes in it are computed again, those "
+            "in other files are kept."
+        ) from error
+
+
+def _is_sound(digest: str, name: str, numbers: bytes, checksum: int) -> bool:
+    return _checksum(digest, name, numbers) == checksum
 
 
 def _checksum(digest: str, name: str, numbers: bytes) -> int:

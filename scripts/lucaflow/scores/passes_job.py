@@ -20,13 +20,11 @@ from lucaflow.scores.letters import Letters
 from lucaflow.scores.likelihood import log_softmax
 from lucaflow.scores.pass_store import PassStore
 from lucaflow.scores.passes import LanguageModel, Pass
-from lucaflow.scores.requests import VariantPasses, name_of_influence, wanted_names
+from lucaflow.scores.requests import BYTE_PAIRS, VariantPasses, name_of_influence, wanted_names
 from lucaflow.scores.work import ScoreRequest, score_sequence
 
 logger = logging.getLogger(__name__)
 
-# Of a byte pair: the log-probability of the token that is there, and the entropy.
-BYTE_PAIRS = "t"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,18 @@ from lucaflow.config.datasets import Dataset
 from lucaflow.config.scores import WT, ScoreOptions
 from lucaflow.embedding.estimate import THREADS, assumed_speed, human_seconds, letters_per_token
 from lucaflow.errors import ConfigError, InputError
+from lucaflow.records.sequences import index_sequences
 from lucaflow.records.sharding import MOST_SHARDS
 from lucaflow.records.variant_files import VariantsOfDataset
 from lucaflow.scores.pass_store import tokens_computed
-from lucaflow.scores.requests import VariantPasses, Work, passes_of_variants, work_of_outputs, work_of_variants
+from lucaflow.scores.requests import (
+    VariantPasses,
+    Work,
+    passes_of_variants,
+    tokens_by_kind,
+    work_of_outputs,
+    work_of_variants,
+)
 
 # Parameters of a layer, as a multiple of the squared width.
 _PER_LAYER = 12
@@ -26,7 +34,7 @@ _LONG = 120
 class ScoreEstimate:
     """What the scores of a dataset take.
 
-    all: the passes for all scores; computed: tokens of those that are there already, roughly; cheap: the passes if
+    all: the passes for all scores; computed: tokens of those that have a result already, roughly; cheap: the passes if
     variants and scans were scored by wt_marginals; rate: tokens per second, roughly, on `device`.
     """
 
@@ -109,7 +117,36 @@ def preflight(
     found = _variants(dataset, scores, records, sequences)
     speed = assumed_speed(device, config["embedding"]["precision"], threads)
     estimated = estimate_scores(dataset, scores, lengths, found, record, speed)
-    return replace(estimated, computed=tokens_computed(passes) if passes.is_dir() else 0)
+    index = index_sequences(sequences)
+    found_sequences = zip((row.tobytes().hex() for row in index.digests), index.lengths.tolist(), strict=True)
+    return replace(estimated, computed=already_computed(passes, found_sequences, found, scores, dataset, record))
+
+
+def already_computed(
+    passes: Path,
+    sequences: Iterable[tuple[str, int]],
+    variants: Mapping[str, VariantPasses],
+    scores: ScoreOptions,
+    dataset: Dataset,
+    record: Mapping[str, Any],
+) -> int:
+    """Return the tokens, roughly, of the passes that sequences need and that have a result in a folder.
+
+    Results of other sequences, or of passes for other scores, do not count. passes: the folder; sequences: digest and
+    length of each; variants, record: as for estimate_scores.
+    """
+    stored = tokens_computed(passes) if passes.is_dir() else None
+    if not stored:
+        return 0
+    letters, total = letters_per_token(record["encoder"]), 0
+    having = {sequence for sequence, _ in stored}
+    for digest, length in sequences:
+        key = bytes.fromhex(digest)
+        if key not in having:
+            continue
+        needed = tokens_by_kind(length, scores, dataset.seq_type, variants.get(digest), letters)
+        total += sum(min(tokens, stored[key, kind]) for kind, tokens in needed.items())
+    return total
 
 
 def estimate_scores(

@@ -17,6 +17,8 @@ Changes = tuple[Substitution, ...]
 # Tokens that an encoder adds to a sequence.
 _SPECIAL = 2
 UNMASKED = "u"
+# All passes of a sequence of byte pairs: the log-probability of each token that is there, and the entropy.
+BYTE_PAIRS = "t"
 
 
 @dataclass
@@ -79,6 +81,15 @@ def name_of_influence(position: int) -> str:
     return f"i{position}"
 
 
+def kind_of(name: str) -> str:
+    """Return the kind of a pass: the first letter of its name.
+
+    >>> kind_of(name_of_joint((4, 8))), kind_of(name_of_influence(4))
+    ('j', 'i')
+    """
+    return name[:1]
+
+
 @dataclass(frozen=True)
 class Work:
     """How many passes, and how many tokens go through the network in them; pairs: the sum of tokens squared."""
@@ -126,6 +137,28 @@ def work_of_variants(found: Mapping[str, VariantPasses], scores: ScoreOptions) -
         count += passes.unmasked and not scores.scans_unmasked
         total += Work.of(count, len(passes.residues))
     return total
+
+
+def tokens_by_kind(
+    length: int, scores: ScoreOptions, seq_type: str, variants: VariantPasses | None, letters_per_token: int = 1
+) -> dict[str, int]:
+    """Return the tokens of all passes that a sequence needs, by kind of pass. letters_per_token: as in work_of_outputs.
+
+    >>> tokens_by_kind(10, ScoreOptions(("likelihood", "contacts")), "prot", None)
+    {'m': 120, 'i': 2400}
+    """
+    size = -(-length // letters_per_token)
+    if letters_per_token > 1:
+        return {BYTE_PAIRS: Work.of(size * scores.masks_all, size).tokens}
+    of_variants = variants or VariantPasses("")
+    passes = {
+        "u": int(scores.scans_unmasked or of_variants.unmasked),
+        "m": size if scores.masks_all else len(of_variants.positions),
+        "j": len(of_variants.joint),
+        "x": len(of_variants.mutants),
+        "i": len(NEW_LETTERS[seq_type]) * size * ("contacts" in scores.outputs),
+    }
+    return {kind: Work.of(count, size).tokens for kind, count in passes.items() if count}
 
 
 def wanted_names(length: int, scores: ScoreOptions, variants: VariantPasses | None) -> Iterator[tuple[str, object]]:

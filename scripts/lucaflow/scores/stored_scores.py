@@ -20,8 +20,8 @@ from lucaflow.scores.contacts import contact_map
 from lucaflow.scores.letters import Letters
 from lucaflow.scores.likelihood import Likelihood, Positions
 from lucaflow.scores.pass_store import PassStore
-from lucaflow.scores.passes_job import BYTE_PAIRS
 from lucaflow.scores.requests import (
+    BYTE_PAIRS,
     UNMASKED,
     Changes,
     name_of_influence,

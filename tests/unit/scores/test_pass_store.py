@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing
 
@@ -29,7 +30,7 @@ def test_results_are_read_back_and_those_of_other_jobs_too(tmp_path):
         assert np.array_equal(store.get_all(DIGEST, ["m1", "m0"]), np.concatenate([ROW + 1, ROW]))
         with pytest.raises(StoreError, match="the result of pass m2 of sequence abab"):
             store.get_all(DIGEST, ["m0", "m2"])
-    assert tokens_computed(tmp_path) == 40
+    assert tokens_computed(tmp_path) == {(bytes.fromhex(DIGEST), "m"): 20, (bytes.fromhex(OTHER), "u"): 20}
 
 
 def test_an_uncommitted_result_of_a_killed_job_is_taken_back_and_the_rest_is_there(tmp_path):
@@ -38,21 +39,48 @@ def test_an_uncommitted_result_of_a_killed_job_is_taken_back_and_the_rest_is_the
     killed = PassStore(path)
     killed.add(DIGEST, [("m2", ROW)], 10)
     # A reader beside a job sees what is committed, and takes nothing back.
-    assert tokens_computed(tmp_path) == 20
+    assert tokens_computed(tmp_path).total() == 20
     killed._own.close()
     with locked_store(path, "a test") as store:
         assert store.names(DIGEST) == {"m0", "m1"}
 
 
-def test_a_changed_result_counts_as_missing(tmp_path):
-    path = tmp_path / "all.sqlite"
+def test_a_changed_result_is_named_and_computed_again_alone(tmp_path, caplog):
+    path = tmp_path / "1-of-2.sqlite"
     filled(path)
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE passes SET numbers = zeroblob(24) WHERE name = 'm1'")
         database.commit()
-    with locked_store(path, "a test") as store:
+    with locked_store(tmp_path / "all.sqlite", "a test") as store:
         assert store.get(DIGEST, "m1") is None
         assert np.array_equal(store.get(DIGEST, "m0"), ROW)
+        with pytest.raises(StoreError, match=r"the result of pass m1 of sequence abab.*Run again"):
+            store.get_all(DIGEST, ["m0", "m1"])
+        assert store.names(DIGEST) == {"m0"}
+        assert f"{path}: the result of pass m1 of sequence {DIGEST} is damaged" in caplog.text
+        store.add(DIGEST, [("m1", ROW + 1)], 10)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert store.names(DIGEST) == {"m0", "m1"}
+        assert np.array_equal(store.get_all(DIGEST, ["m0", "m1"]), np.concatenate([ROW, ROW + 1]))
+        assert caplog.text == ""
+
+
+def test_a_file_with_a_damaged_page_is_named_and_only_its_own_passes_are_lost(tmp_path, caplog):
+    path = tmp_path / "all.sqlite"
+    filled(tmp_path / "1-of-2.sqlite", OTHER, ["u"])
+    filled(path, names=[f"m{number}" for number in range(500)])
+    with path.open("r+b") as file:
+        file.seek(4096 * 3)
+        file.write(b"\xff" * (path.stat().st_size - 4096 * 4))
+    with (
+        pytest.raises(StoreError, match=rf"{path} is damaged .*\. Delete this file, and run again"),
+        locked_store(path, "a test") as store,
+    ):
+        assert store.names(OTHER) == {"u"}
+        assert len(store.names(DIGEST)) < 500
+        assert f"{path} is damaged (" in caplog.text
+        store.add(DIGEST, [(f"m{number}", ROW) for number in range(500)], 500)
 
 
 def test_a_damaged_file_begins_anew(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lucaflow.checkpoints.model import Model
@@ -13,7 +14,8 @@ from lucaflow.errors import ConfigError
 from lucaflow.records.readers import Columns
 from lucaflow.records.variant_files import Target, Variant
 from lucaflow.records.variants import substitutions_of
-from lucaflow.scores.preflight import estimate_scores
+from lucaflow.scores.pass_store import locked_store
+from lucaflow.scores.preflight import already_computed, estimate_scores
 from lucaflow.scores.requests import passes_of_variants, wanted_names, work_of_variants
 
 PROTEIN = "MKTAYIAKQRQISFVKSHFSRQ"
@@ -27,9 +29,11 @@ def variants(mutants=MUTANTS):
     return [Variant(2, [], target, substitutions_of(mutant, PROTEIN, "prot"), "") for mutant in mutants]
 
 
+DATASET = Dataset("p", Path("p.fasta"), "prot", Columns(), Model("lucaone", 1))
+
+
 def estimated(scores, lengths):
-    dataset = Dataset("p", Path("p.fasta"), "prot", Columns(), Model("lucaone", 1))
-    return estimate_scores(dataset, scores, lengths, {}, RECORD, (1e11, "8 CPU cores"))
+    return estimate_scores(DATASET, scores, lengths, {}, RECORD, (1e11, "8 CPU cores"))
 
 
 def test_variants_share_the_passes_of_their_positions():
@@ -64,3 +68,22 @@ def test_jobs_are_as_many_as_the_tokens_need():
     found = estimated(ScoreOptions(("scan",)), {1000: 50})
     assert found.parts(20_000_000) == 3
     assert found.parts(100_000_000) == 1
+
+
+def test_results_of_other_sequences_and_other_scores_do_not_count_as_computed(tmp_path):
+    mine, other, row = "ab" * 32, "cd" * 32, np.zeros((1, 6), dtype=np.float32)
+
+    def computed(scores, sequences):
+        return already_computed(tmp_path, sequences, passes_of_variants(variants(), METHODS), scores, DATASET, RECORD)
+
+    likelihood, contacts = ScoreOptions(("likelihood",)), ScoreOptions(("contacts",))
+    assert computed(likelihood, [(mine, 22)]) == 0
+    with locked_store(tmp_path / "all.sqlite", "a test") as store:
+        store.add(mine, [(f"m{position}", row) for position in range(22)], 22 * 24)
+        store.add(other, [(f"i{position}", row) for position in range(50)], 50 * 20 * 52)
+    assert computed(likelihood, [(mine, 22)]) == 22 * 24
+    # Three positions of the variants.
+    assert computed(contacts, [(mine, 22)]) == 3 * 24
+    assert computed(likelihood, [(other, 50)]) == 0
+    assert computed(contacts, [(other, 50)]) == 50 * 20 * 52
+    assert computed(likelihood, [("ef" * 32, 22)]) == 0
