@@ -62,10 +62,11 @@ install-test: .venv/installed-test
 mini: install
 	OMP_WAIT_POLICY=passive PYTHONPATH=scripts $(BIN)/python tools/make_mini.py
 
-# config/README.md, from the schemas, and the figure of docs/windows.md.
+# config/README.md, from the schemas, and the figures of docs/windows.md and docs/design.md.
 docs: install
 	PYTHONPATH=scripts $(BIN)/python tools/document_config.py
 	PYTHONPATH=scripts $(BIN)/python tools/document_windows.py
+	$(BIN)/python tools/document_design.py
 
 # The newest versions that pyproject.toml allows, as exact pins.
 lock:
