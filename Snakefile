@@ -1,4 +1,4 @@
-"""LucaFlow: sequences to LucaOne embeddings. Configuration: config/README.md."""
+"""From sequences to embeddings, predictions and scores: docs/design.md draws the way. Options: config/README.md."""
 
 import snakemake
 from snakemake.exceptions import WorkflowError

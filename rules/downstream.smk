@@ -1,7 +1,8 @@
-"""Downstream models, and the embeddings they were trained on.
+"""Downstream models, called heads in names, and the embeddings they were trained on.
 
 Requires: converted downstream models, normalised sequences, and the encoders that the models name.
-Produces: results/{dataset}/heads, where no other embedding serves.
+Produces: HEADS, the downstream models that exist already, and TRAINED, the tasks whose models this run trains, both by
+the names in the column `tasks`; results/{dataset}/heads, the embeddings that the dataset does not have anyway.
 """
 
 

@@ -1,7 +1,7 @@
-"""Pictures of a dataset's embeddings.
+"""Pictures of a dataset's embeddings, and the neighbours and groups of its sequences.
 
-Requires: verified embeddings. Produces: maps, lengths and contact maps in results/{dataset}/{model}/figures; nearest
-neighbours beside the embeddings.
+Requires: verified embeddings. Produces: maps, lengths and contact maps in results/{dataset}/{model}/figures; tables of
+neighbours, suggested labels and groups beside the embeddings.
 """
 
 

@@ -1,6 +1,7 @@
 """From a labelled dataset to downstream models, trained on its embeddings, and how good they are.
 
 Requires: the records, labels and sequences of a dataset, and the embeddings that are planned for its trainings.
+TRAININGS (rules/common.smk) has all that the configuration asks for, TRAINED (rules/downstream.smk) those that predict.
 Produces: results/{dataset}/training/{task}.
 """
 

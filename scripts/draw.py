@@ -1,4 +1,4 @@
-"""Draw the figures of a dataset (maps, lengths of sequences, contact maps), and list the neighbours of its records."""
+"""Draw the figures of a dataset (maps, lengths, contact maps), and find the neighbours and groups of its records."""
 
 import lucaflow.quick_start  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""LucaFlow: LucaOne embeddings of nucleotide and protein sequences, as a Snakemake workflow."""
+"""The library of LucaFlow: embeddings of DNA, RNA and protein sequences, and answers from them."""
 
 from importlib import import_module
 
