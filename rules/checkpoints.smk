@@ -62,6 +62,6 @@ checkpoint convert_checkpoint:
         needs_head=head_is_needed,
         settings=settings_of_conversion,
     message:
-        "Converting {wildcards.folder}"
+        "Converting the weights of {wildcards.folder}"
     script:
         "../scripts/convert_checkpoint.py"

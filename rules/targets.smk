@@ -12,7 +12,8 @@ from lucaflow.report import failures, summary, terminal
 # The machine's name, and the reasons of jobs.
 HIDDEN_BY_DEFAULT = {Quietness.HOST, Quietness.REASON}
 # Unless --quiet or a profile says what to hide; in a module, that is up to the workflow around it.
-terminal.hide_bookkeeping(logger, None if IS_MODULE or workflow.output_settings.quiet else HIDDEN_BY_DEFAULT)
+HIDDEN_HERE = None if IS_MODULE or workflow.output_settings.quiet else HIDDEN_BY_DEFAULT
+terminal.hide_bookkeeping(logger, HIDDEN_HERE, IS_MODULE)
 
 FAILED_JOBS = failures.FailedJobs()
 logger.addHandler(FAILED_JOBS)
@@ -83,7 +84,11 @@ def show_summary():
         scopes = [head.scope.sentence(name, head.task.seq_types) for name, head in HEADS.items()]
         reports = [path for path in trained_files(None) if Path(path).name == "report.html"]
         scores = [f"{result_files.folder_of(dataset)}/scores" for dataset in SCORED]
-        found = summary.as_text(table, scopes, filter(os.path.isfile, reports), filter(os.path.isdir, scores))
+        overview = table.with_name("overview.html")
+        first = overview if overview.is_file() else None
+        found = summary.as_text(
+            table, scopes, filter(os.path.isfile, reports), filter(os.path.isdir, scores), first
+        )
         print(found, file=sys.stderr)
 
 

@@ -35,16 +35,24 @@ def main() -> None:
         older = [path for path in FILES.records.parent.glob("*/embeddings.h5") if path.is_file()]
         note = f"\nAn older result is still there: {', '.join(map(str, older))}." if older else ""
         raise InputError(f"dataset {dataset.name}: {error}{note}") from error
-    outcomes = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.status.items()))
-    changed = f"{counted(counts.changed, 'character')} changed in {counted(counts.records_changed, 'record')}"
-    changes = changed if counts.changed else ""
-    logger.info("%s: %s", dataset.name, "; ".join(filter(None, [outcomes, changes])))
-    logger.info("%s: %s distinct sequences, %s residues", dataset.name, f"{counts.distinct:,}", f"{counts.residues:,}")
+    logger.info("%s: %s", dataset.name, described(counts))
     if dataset.is_scored:
         from lucaflow.scores.preflight import refuse_many_passes  # loads numpy and more, for scores alone
 
         refuse_many_passes(dataset, counts.lengths, snakemake.config)
     divide()
+
+
+def described(counts: Counts) -> str:
+    """Return what became of the records, in words."""
+    outcomes = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.status.items()))
+    found = f"{counted(counts.distinct, 'distinct sequence')}, {counted(counts.residues, 'residue')}"
+    text = f"{counted(counts.status.total(), 'record')} read, {outcomes}; {found}"
+    if not counts.changed:
+        return text
+    changed = f"{counted(counts.changed, 'character')} of {counted(counts.records_changed, 'record')}"
+    kinds = "lower case, a stop at the end, or U in genes"
+    return f"{text}\n{changed} changed, such as {kinds} (column `changed` of {FILES.records})"
 
 
 def normalise(dataset: Dataset, note: Callable[[str], None], notes: Sequence[str]) -> Counts:
@@ -81,7 +89,8 @@ def divide() -> None:
     limit = snakemake.config["compute"]["shard_tokens"]
     shards = split_sequences(Path(snakemake.output.sequences), shard_folder(table), limit)
     write_shard_table(table, shards)
-    logger.info("%d shards, %d tokens", len(shards), sum(shard.tokens for shard in shards))
+    found = f"{counted(len(shards), 'shard')} (a shard has the sequences of one embedding job)"
+    logger.info("%s: %s", snakemake.params.dataset.name, found)
 
 
 if __name__ == "__main__":

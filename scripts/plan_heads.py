@@ -16,7 +16,7 @@ from lucaflow.embedding.preflight import lengths_to_compute, stored_bytes
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import write_text
-from lucaflow.logs import reporting_to
+from lucaflow.logs import IN_LOG_ONLY, reporting_to
 from lucaflow.records.counts import Counts
 from lucaflow.records.sequences import index_sequences, split_sequences
 
@@ -40,9 +40,9 @@ def main() -> None:
         shards = split_sequences(sequences, folder / group.short, limit, chosen)
         groups.append(replace(group, shards=tuple(shard.name for shard in shards)))
         free -= required_space(groups[-1], lengths[chosen], record, folder, free)
-        logger.info("%s: %d sequences in %d shards", model.name, chosen.sum(), len(shards))
+        logger.info("%s: %d sequences in %d shards", model.name, chosen.sum(), len(shards), extra=IN_LOG_ONLY)
     if reads_own_shards:
-        logger.info("the dataset's own embeddings are used as well")
+        logger.info("%s: downstream models read the embeddings of the dataset", snakemake.wildcards.dataset)
     write_text(Path(snakemake.output.plan), Plan(tuple(groups), reads_own_shards).to_json())
 
 
@@ -71,7 +71,8 @@ def required_space(group: Group, lengths: np.ndarray, record: dict, sequences: P
     remaining = lengths_to_compute(distinct, group.shards, sequences / group.short, stored)
     expected = estimate(counts, group.options, record, speed, rate, to_compute=remaining)
     if expected.to_compute:
-        logger.info("%s, for downstream models: %s", snakemake.wildcards.dataset, expected.describe())
+        name = f"{snakemake.wildcards.dataset} with {group.model.name}, for downstream models"
+        logger.info("%s: %s", name, expected.describe())
     present = stored_bytes(stored)
     check_space(expected.bytes, present, free, folder.resolve(), "ask for fewer tasks at a time, or divide the dataset")
     return max(0, expected.total_bytes - present)

@@ -28,7 +28,8 @@ from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import InputError, shown
 from lucaflow.files.receipts import receipt_path, recorded_settings, recording_step
 from lucaflow.files.writing import write_json, write_table, write_text
-from lucaflow.logs import reporting_to
+from lucaflow.logs import IN_LOG_ONLY, reporting_to
+from lucaflow.records.counts import counted
 from lucaflow.records.sequences import read_shard_names
 from lucaflow.records.table import accepted_records
 from lucaflow.report.pages import page, paragraph, title_of_page, whole_page
@@ -116,12 +117,11 @@ def predict_all(records: Path) -> dict[str, Any]:
     }
     for group in plan.groups_for(request):
         for path in remove_stale_shards(group.files(Path(snakemake.input.plan).parent)):
-            logger.info("removed %s, which is no longer needed", path)
+            logger.info("removed %s, which is no longer needed", path, extra=IN_LOG_ONLY)
     write_json(output(".json"), about)
-    logger.info(
-        "%d rows predicted, %d not (%s), in %.1f s on %s",
-        counts["predicted"], counts["failed"], tables[1].name, seconds, device_name(device),
-    )  # fmt: skip
+    failed = f", {counts['failed']:,} not (reasons in {tables[1]})" if counts["failed"] else ""
+    predicted = f"{counted(counts['predicted'], 'row')} predicted{failed}"
+    logger.info("%s: %s, in %.1f s on %s", dataset.name, predicted, seconds, device_name(device))
     return about
 
 
@@ -231,6 +231,8 @@ def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any])
 
 
 if __name__ == "__main__":
+    # The job that normalised the dataset has said how its file is read.
+    logging.getLogger("lucaflow.records").setLevel(logging.WARNING)
     with (
         reporting_to(snakemake.log[0], terminal_level=logging.INFO),
         recording_step(snakemake, "records", "labels", "plan", "splits", "trained"),

@@ -77,7 +77,7 @@ def show_estimate(dataset, shards, digest):
     )
     current = is_settled(dataset, f"assemble-{dataset.model.name}")
     if found.to_compute and not (current and not OPTIONS.linked):
-        logger.info(f"{dataset.name}: {found.describe()}")
+        logger.info(f"{dataset.name} with {dataset.model.name}: {found.describe()}")
     elif current and (folder / "preflight.json").is_file():
         return
     if runs_jobs():

@@ -5,12 +5,28 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lucaflow.errors import LucaFlowError
 from lucaflow.files.space import is_full_disk
+
+# As `extra` of a message that only the log shows.
+IN_LOG_ONLY = {"in_log_only": True}
+
+
+class Indented(logging.Formatter):
+    """Indents what a job says below the line of the job; warnings and errors begin at the margin."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno > logging.INFO else textwrap.indent(text, "  ")
+
+
+def is_for_terminal(record: logging.LogRecord) -> bool:
+    return not getattr(record, "in_log_only", False)
 
 
 @contextmanager
@@ -24,7 +40,8 @@ def reporting_to(log: str | Path, terminal_level: int = logging.WARNING) -> Iter
     gc.enable()
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(terminal_level)
-    terminal.setFormatter(logging.Formatter("%(message)s"))
+    terminal.setFormatter(Indented("%(message)s"))
+    terminal.addFilter(is_for_terminal)
     file = logging.FileHandler(log, mode="w", encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[terminal, file], force=True)

@@ -68,7 +68,7 @@ def measure(command: list[str], folder: Path) -> Measured:
         text = said.read()
     if status:
         raise RuntimeError(text[-3000:])
-    jobs = len(re.findall(r"^Finished jobid: ", text, re.MULTILINE))
+    jobs = len(re.findall(r"^\d+ of \d+ steps \(", text, re.MULTILINE))
     return Measured(usage.ru_utime + usage.ru_stime, jobs)
 
 

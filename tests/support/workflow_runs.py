@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +34,22 @@ def copy_clone(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """The result of a run. jobs: number of finished jobs by rule."""
+    """The result of a run. log: Snakemake's own; jobs: number of finished jobs by rule."""
 
     code: int
     output: str
+    log: str = ""
+
+    @classmethod
+    def of(cls, code: int, output: str, directory: Path, started: float) -> Run:
+        """Return the result of a run in a directory. started: the time before it."""
+        logs = (directory / ".snakemake/log").glob("*.snakemake.log")
+        new = sorted(path for path in logs if path.stat().st_mtime >= started - 0.1)
+        return cls(code, output, new[-1].read_text(encoding="utf-8") if new else "")
 
     @property
     def jobs(self) -> Counter[str]:
-        done = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", self.output, re.MULTILINE)
+        done = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", self.log, re.MULTILINE)
         return Counter(rule for rule in done if rule != "all")
 
     def succeeded(self) -> Run:
@@ -94,6 +103,7 @@ class Workflow:
         ]
 
     def run(self, *arguments: str, **environment: str) -> Run:
+        started = time.time()
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
@@ -104,7 +114,7 @@ class Workflow:
             text=True,
             check=False,
         )
-        return Run(done.returncode, done.stdout)
+        return Run.of(done.returncode, done.stdout, self.directory, started)
 
     def shared_run(self, *targets: str) -> Run:
         """Run LucaFlow to the end, or copy the end of the same run in another test of this process.

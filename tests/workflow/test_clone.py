@@ -110,7 +110,7 @@ def test_the_readme_way(clone, tmp_path):
     said = shell(offline, clone)
     assert "for demonstration, not for science" in said
     for dataset, count in (("demo_proteins", 184), ("demo_dna", 60), ("demo_rna", 100)):
-        assert re.search(rf"{dataset} +mini-1 +{count} +0 +0 +\d+ +{count} ", said), said
+        assert re.search(rf"{dataset} +mini-1 +{count} +\d+ +{count} ", said), said
         folder = clone / "results" / dataset / "mini-1"
         page = (folder / "figures/map.html").read_text(encoding="utf-8")
         assert not re.search(r"<(script|link|img)[^>]+https?://", page)

@@ -20,8 +20,9 @@ def test_pairs_are_normalised_and_accounted_for(workflow):
     )
     run = workflow.run().succeeded()
     assert run.jobs["embed"] == 1
-    assert "both: 4 accepted; 5 characters changed in 2 records" in run.output
-    assert "p: 3 accepted records, 2 distinct sequences, 9 residues, longest 6" in run.output
+    assert "both: 4 records read, 4 accepted; 3 distinct sequences" in run.output
+    assert "5 characters of 2 records changed" in run.output
+    assert ": 2 of 2 sequences to compute, 0 kept from earlier runs; 9 residues in all, longest 6" in run.output
     records = pd.read_csv(workflow.directory / "results/both/records.tsv", sep="\t", dtype=str)
     assert records[["pair", "side", "id", "status"]].to_numpy().tolist() == [
         ["1", "a", "g1", "accepted"], ["1", "b", "p1", "accepted"],

@@ -282,7 +282,7 @@ def test_without_outputs_a_dataset_is_embedded_for_its_tasks_alone(workflow):
     row = {"path": "p.fasta", "seq_type": "prot"}
     workflow.datasets({"dataset": "p", **row, "tasks": "MiniProtLoc"}, {"dataset": "q", **row})
     estimated = workflow.run("--", "estimate").succeeded()
-    assert "p, for downstream models: 2 accepted records" in estimated.output
+    assert ", for downstream models: 2 of 2 sequences to compute" in estimated.output
     assert "dataset q: it is only read and checked" in estimated.output
     run = workflow.run().succeeded()
     assert needed(run) == {"embed_for_heads": 1, "predict": 1}

@@ -38,8 +38,7 @@ def test_a_dry_run_shows_what_is_forced_and_writes_nothing(done):
     done.config["embedding"] = OTHER_LAYER
     said = done.run("--dry-run").succeeded().output
     assert re.search(r"forced:\n +assemble", said)
-    assert "p: 5 accepted records, 3 distinct sequences" in said
-    assert "3 to compute, 0 kept" in said
+    assert "p with mini-1: 3 of 3 sequences to compute, 0 kept" in said
     assert state(done.directory / "results") == before
 
 
@@ -94,7 +93,7 @@ def test_targets_that_end_early(workflow):
     workflow.datasets({"dataset": "p", "path": "p.fasta", "seq_type": "prot"})
     estimated = workflow.run("estimate").succeeded()
     assert set(estimated.jobs) <= {"normalize", "convert_checkpoint", "estimate"}
-    assert "2 to compute, 0 kept" in estimated.output
+    assert "2 of 2 sequences to compute, 0 kept" in estimated.output
     run = workflow.run("embeddings").succeeded()
     assert run.jobs == {"embed": 1, "assemble": 1, "embeddings": 1}
     assert workflow.result("p", "verified.json").is_file()
@@ -107,7 +106,7 @@ def test_a_small_change_is_told_from_what_exists(done):
     assert (first["computed_sequences"], first["kept_sequences"]) == (3, 0)
     done.fasta("p.fasta", {"a": "MKVLAW", "b": "MWWWKK", "c": "MKLLLA", "new": "MKLLLAKK"})
     run = done.run().succeeded()
-    assert "1 to compute, 3 kept" in run.output
+    assert "1 of 4 sequences to compute, 3 kept" in run.output
     assert json.loads(done.result("p", "preflight.json").read_text())["to_compute"] == 1
     second = pd.read_csv(done.directory / "results/summary.tsv", sep="\t").iloc[0]
     assert (second["computed_sequences"], second["kept_sequences"]) == (1, 3)

@@ -61,6 +61,7 @@ class OnSlurm:
     def start(self, *targets: str) -> subprocess.Popen[str]:
         command = self.workflow.command("--profile", str(self.profile), *targets, *self.arguments)
         place = command.index("--cores")
+        self.started = time.time()
         return subprocess.Popen(
             command[:place] + command[place + 2 :],
             cwd=self.workflow.directory,
@@ -72,7 +73,7 @@ class OnSlurm:
 
     def end(self, process: subprocess.Popen[str]) -> Run:
         output, _ = process.communicate(timeout=SECONDS)
-        return Run(process.returncode, output)
+        return Run.of(process.returncode, output, self.workflow.directory, self.started)
 
     def run(self, *targets: str) -> Run:
         return self.end(self.start(*targets))

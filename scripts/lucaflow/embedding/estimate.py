@@ -18,7 +18,7 @@ from lucaflow.engine.windows import Window
 from lucaflow.errors import DAMAGE, ConfigError, SpaceError, damage
 from lucaflow.files.space import human_bytes
 from lucaflow.files.writing import write_json
-from lucaflow.records.counts import Counts
+from lucaflow.records.counts import Counts, counted
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +76,8 @@ class Estimate:
         """Return the estimate as a few lines of text."""
         parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.bytes.items())
         return (
-            f"{self.records:,} accepted records, {self.distinct_sequences:,} distinct sequences, "
-            f"{self.residues:,} residues, longest {self.longest:,}\n"
-            f"  {self.to_compute:,} to compute, {self.kept:,} kept\n"
+            f"{self.to_compute:,} of {counted(self.distinct_sequences, 'sequence')} to compute, {self.kept:,} kept "
+            f"from earlier runs; {counted(self.residues, 'residue')} in all, longest {self.longest:,}\n"
             f"  disk: {human_bytes(self.total_bytes)} ({parts})\n"
             f"  time: about {human_seconds(self.seconds)} of one job at {self.residues_per_second:,.0f} residues/s "
             f"({self.rate_source})"
@@ -101,7 +100,8 @@ def _rate(measured: float | None, computing: float, writing: float, device: str)
     if measured:
         return measured, "as in the last run with this model"
     if writing < computing:
-        return writing, f"the disk bounds it: a job writes about {human_bytes(_WRITTEN_BYTES_PER_SECOND)}/s"
+        written = human_bytes(_WRITTEN_BYTES_PER_SECOND)
+        return writing, f"the disk bounds it, at {written}/s, with {device}"
     return computing, f"a rough guess for {device}"
 
 
@@ -215,7 +215,7 @@ def _csv_bytes(records: int, numbers: int) -> int:
 def assumed_speed(device: str, precision: str, threads: int) -> tuple[float, str]:
     """Return the assumed operations per second and the device's name: a GPU if one may be used, else CPU cores."""
     if device == "cpu":
-        return _OPERATIONS_PER_CORE * threads, f"{threads} CPU cores"
+        return _OPERATIONS_PER_CORE * threads, counted(threads, "CPU core")
     return _OPERATIONS_PER_GPU[precision], "a GPU; without one it takes far longer" if device == "auto" else "a GPU"
 
 

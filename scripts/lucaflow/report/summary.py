@@ -25,18 +25,23 @@ _NOT_EMBEDDED = dict.fromkeys(
         *("seconds", "residues_per_second", "memory_mb", "embeddings_mb", "shards_mb", "embeddings"),
     )
 )
-# Columns that the terminal shows only if they have values.
-_SELDOM = ("truncated", "windowed")
+# Columns that the terminal shows only if they have values other than 0, and never.
+_SELDOM = ("duplicates", "dropped", "changed_records", "kept_sequences", "truncated", "windowed")
+_NEVER = ("memory_mb", "embeddings_mb", "shards_mb")
+_ON_DISK = "MB on disk"
 _SHORT_NAMES = {
     "changed_records": "changed",
     "distinct_sequences": "distinct",
     "computed_sequences": "computed",
     "kept_sequences": "kept",
     "residues_per_second": "residues/s",
-    "memory_mb": "memory MB",
-    "embeddings_mb": "h5 MB",
-    "shards_mb": "shards MB",
 }
+
+
+_LEGEND = """
+computed: sequences embedded when embeddings.h5 was last made; kept: those embedded before. seconds: of all embedding
+jobs so far, with starting Python and loading the network; residues/s: of the network alone.
+"""
 
 
 def summarise(
@@ -110,17 +115,38 @@ def _preflight(path: Path) -> dict[str, Any]:
         return {}
 
 
-def as_text(table: Path, scopes: Iterable[str] = (), reports: Iterable[str] = (), scores: Iterable[str] = ()) -> str:
+def as_text(
+    table: Path,
+    scopes: Iterable[str] = (),
+    reports: Iterable[str] = (),
+    scores: Iterable[str] = (),
+    overview: Path | None = None,
+) -> str:
     """Return the table of a run for the terminal, with the folders of its results. A damaged table is named instead.
 
-    scopes: what the model of each task was trained on; reports: the pages of the models that the run trained; scores:
-    the folders of scores.
+    scopes: the training data of the model of each task, in words; reports: the pages of the models that the run
+    trained; scores: the folders of scores; overview: the page to read first.
     """
     try:
-        return _as_text(table, scopes, reports, scores)
+        return _as_text(table, scopes, reports, scores) + _first(overview)
     except DAMAGE as error:
         what = f"{table} is damaged ({damage(error)}): the table of the run is left out"
         return f"\n{what}. Delete the file and run again to have it.\n"
+
+
+def _first(overview: Path | None) -> str:
+    return f"\nStart with {overview}: key figures, pictures, and what to cite.\n" if overview else ""
+
+
+def _for_terminal(rows: pd.DataFrame) -> str:
+    """Return the table without columns that say nothing, and with one column for all space on the disk."""
+    if {"embeddings_mb", "shards_mb"} <= {*rows}:
+        parts = zip(rows["embeddings_mb"], rows["shards_mb"], strict=True)
+        rows[_ON_DISK] = [f"{float(first) + float(second):.2f}" if first else "" for first, second in parts]
+    silent = [name for name in _SELDOM if name in rows and set(rows[name]) <= {"0", ""}]
+    shown = rows.drop(columns=[*silent, *(name for name in _NEVER if name in rows)])
+    text: str = shown.rename(columns=_SHORT_NAMES).replace("", "-").to_string(index=False)
+    return text
 
 
 def _demonstrations(names: Iterable[str]) -> list[KnownModel]:
@@ -140,11 +166,10 @@ def _as_text(table: Path, scopes: Iterable[str], reports: Iterable[str], scores:
     predictions = "\n".join(f"  results/{dataset}/predictions/: {done}" for dataset, done in made if done)
     notes = zip(rows["dataset"], rows.pop("notes"), strict=True) if "notes" in rows else ()
     remarks = "\n".join(f"  {dataset}: {text}" for dataset, text in notes if text)
-    rows = rows.drop(columns=[name for name in _SELDOM if name in rows and set(rows[name]) <= {"0", ""}])
-    text = rows.rename(columns=_SHORT_NAMES).replace("", "-").to_string(index=False)
+    text = _for_terminal(rows)
     warning = "".join(f"\n`{known.version}` is {known.scope}.\n" for known in _demonstrations(rows["model"]))
-    maps = ", as a page figures/map.html," if any(path.is_file() for path in pages) else ""
-    where = f"\nEmbeddings (embeddings.h5) and figures{maps} are in:\n{folders}\n" if folders else ""
+    maps = " and a map to search (figures/map.html)" if any(path.is_file() for path in pages) else ""
+    where = f"\nEmbeddings (embeddings.h5){maps} are in:\n{folders}\n" if folders else ""
     where = (f"\nHow the inputs were read:\n{remarks}\n" if remarks else "") + where
     trained = "".join(f"  {scope}\n" for scope in scopes)
     where += f"\nPredictions are in:\n{predictions}\n{trained}" if predictions else ""
@@ -152,12 +177,7 @@ def _as_text(table: Path, scopes: Iterable[str], reports: Iterable[str], scores:
     where += f"\nScores are in:\n{folders_of_scores}" if folders_of_scores else ""
     pages_of_trained = "".join(f"  {page}\n" for page in reports)
     where += f"\nHow good the trained models are:\n{pages_of_trained}" if pages_of_trained else ""
-    return (
-        f"\n{text}\n\nComputed and kept: sequences embedded when embeddings.h5 was last made, and before. "
-        "Seconds: of all embedding jobs, also of earlier runs, with starting Python and loading the network. "
-        "Residues/s: computation alone.\n"
-        f"{warning}{where}"
-    )
+    return f"\n{text}\n{_LEGEND if folders else ''}{warning}{where}"
 
 
 def validation(counts: Mapping[str, Counts], verified: Mapping[str, Sequence[Path]]) -> pd.DataFrame:

@@ -69,7 +69,7 @@ def test_the_disk_bounds_the_rate_of_matrices_on_a_fast_gpu():
     assert "a rough guess for a GPU" in on_a_gpu().describe()
     matrices, half = on_a_gpu(outputs=("mean", "matrix")), on_a_gpu(outputs=("mean", "matrix"), dtype="float16")
     assert 2.5e6 < matrices.residues_per_second < 0.8e9 / 256 < half.residues_per_second < 0.8e9 / 128
-    assert "(the disk bounds it: a job writes about 800 MB/s)" in matrices.describe()
+    assert "(the disk bounds it, at 800 MB/s, with a GPU)" in matrices.describe()
     assert expected(outputs=("matrix",)).rate_source == "a rough guess for an abacus"
     assert expected(measured=600.0).seconds == pytest.approx(2.0)
     assert "as in the last run" in expected(measured=600.0).describe()

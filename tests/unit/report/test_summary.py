@@ -17,6 +17,8 @@ def test_the_table_of_a_run(tmp_path):
     assert "not for science" in text
     assert "results/p/mini-1/" in text
     assert "1234567" in text
+    assert as_text(table, overview=tmp_path / "overview.html").startswith(text)
+    assert f"Start with {tmp_path}/overview.html: " in as_text(table, overview=tmp_path / "overview.html")
     assert "Predictions are in:\n  results/p/predictions/: 10 of A\n" in text
     assert "/: 10 of A\n  A was trained on yeast.\n" in as_text(table, ["A was trained on yeast."])
     table.write_text(f"{header}p\tlucaone-36000000\t10\t9\t12\t3.5\tresults/p/l/embeddings.h5\t\n")
