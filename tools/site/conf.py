@@ -11,6 +11,7 @@ PARTS = {
     "Start": {
         "Installing": "docs/installation",
         "Your files": "docs/inputs",
+        "Time and space": "docs/estimate",
         "The files of a run": "docs/results",
         "Reading the results": "docs/reading",
         "Troubleshooting": "docs/troubleshooting",
@@ -18,7 +19,9 @@ PARTS = {
     "Guides": {
         "Which model": "docs/checkpoints",
         "Predictions": "docs/predictions",
+        "A downstream model of your own": "docs/own_models",
         "Train your own": "docs/training",
+        "Compare encoders": "docs/compare",
         "Neighbours": "docs/neighbours",
         "Scores": "docs/scores",
         "Long sequences": "docs/windows",
