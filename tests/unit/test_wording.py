@@ -9,12 +9,28 @@ from workflow_runs import ROOT
 
 # The pages that keep to it.
 PAGES = (
+    "README.md",
+    "docs/cluster.md",
     "docs/compare.md",
     "docs/estimate.md",
+    "docs/first_run.md",
     "docs/inputs.md",
+    "docs/installation.md",
+    "docs/large.md",
+    "docs/maps.md",
+    "docs/matrices.md",
     "docs/neighbours.md",
+    "docs/notebooks.md",
+    "docs/offline.md",
     "docs/own_models.md",
+    "docs/predictions.md",
+    "docs/reading.md",
+    "docs/results.md",
+    "docs/scores.md",
     "docs/training.md",
+    "docs/troubleshooting.md",
+    "docs/workflows.md",
+    "docs/workstation.md",
 )
 MOST_WORDS = 30
 

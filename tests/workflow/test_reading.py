@@ -1,4 +1,4 @@
-"""docs/reading.md, run beside the results of the README's example."""
+"""docs/reading.md and docs/notebooks.md, run beside the results of the README's example."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lucaflow import embed, load_encoder, open_embeddings
 from lucaflow.errors import ConfigError, InputError
 
 RECORDS = {"P12345": "MKVLAWRRKLAW", "sp|P2|X": "MWWKKLLA"}
-PAGE = ROOT / "docs/reading.md"
+PAGE, NOTEBOOKS = ROOT / "docs/reading.md", ROOT / "docs/notebooks.md"
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,12 @@ def finished(tmp_path_factory, shared_checkpoints):
     return workflow
 
 
-def test_the_page_about_reading(finished, monkeypatch):
+def test_the_pages_about_python(finished, monkeypatch):
     """And what is embedded in memory is what the workflow stores."""
     monkeypatch.chdir(finished.directory)
-    tried = doctest.testfile(str(PAGE), module_relative=False, verbose=False)
-    assert (tried.failed, tried.attempted > 12) == (0, True)
+    for page, examples in ((PAGE, 12), (NOTEBOOKS, 9)):
+        tried = doctest.testfile(str(page), module_relative=False, verbose=False)
+        assert (tried.failed, tried.attempted > examples) == (0, True), page.name
 
     (folder,) = finished.directory.glob("resources/checkpoints/mini-1-*")
     found = embed(load_encoder(str(folder)), {**RECORDS, "again": "mwwkklla*"}, "prot", ["matrix", "mean"])

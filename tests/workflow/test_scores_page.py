@@ -30,7 +30,7 @@ def test_the_page_is_followed_to_the_end(workflow):
     run = workflow.run().succeeded()
     assert "4 of 4 variants have scores" in run.output
     folder = workflow.result("my_protein", "scores")
-    named = PAGE[PAGE.index("## The files") : PAGE.index("## Methods")]
+    named = PAGE[PAGE.index("## The files") : PAGE.index("## Methods, and their cost")]
     rows = re.findall(r"^\| (`.+?) \| (.+) \|$", named, re.MULTILINE)
     assert len(rows) == 8
     for names, content in rows:
