@@ -24,6 +24,7 @@ PAGES = (
     "docs/offline.md",
     "docs/own_models.md",
     "docs/predictions.md",
+    "docs/python.md",
     "docs/reading.md",
     "docs/results.md",
     "docs/scores.md",

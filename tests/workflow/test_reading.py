@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 from workflow_runs import ROOT, Workflow, copy_clone
@@ -51,6 +52,15 @@ def test_the_pages_about_python(finished, monkeypatch):
             for output in ("matrix", "mean"):
                 assert np.allclose(found[identifier][output], stored.read(output, identifier), rtol=0, atol=1e-5)
     assert np.array_equal(found["again"]["matrix"], found["sp|P2|X"]["matrix"])
+
+
+def test_the_page_names_the_contents_of_the_file(finished):
+    named = set(
+        re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8").split("| in `embeddings.h5`")[1].split("\n\n")[0])
+    )
+    with h5py.File(finished.result("my_proteins", "embeddings.h5")) as file:
+        assert set(file) <= named
+        assert {"llm_version", "llm_step", "options", "format_version", "fingerprint"} <= named & set(file.attrs)
 
 
 def test_the_examples_of_the_library(finished, monkeypatch):

@@ -37,6 +37,7 @@ PARTS = {
     },
     "Reference": {
         "Configuration": "config/README",
+        "Functions in Python": "docs/python",
         "The lines of a run": "docs/transcripts",
         "When something fails": "docs/faults",
         "What runs after a change": "docs/changes",
