@@ -37,3 +37,9 @@ def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
     (pages / "README.md").write_text("# Front\n\n[missing](docs/missing.md), [a heading](#other)\n")
     said = build(pages, tmp_path / "site").stderr
     assert "docs/missing.md" in said and "other" in said
+
+
+def test_the_front_page_leads_to_each_page():
+    """On a code host, where no list of pages is beside it."""
+    front = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in ROOT.glob("docs/*.md") if f"(docs/{page.name}" not in front] == []
