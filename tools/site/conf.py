@@ -40,11 +40,11 @@ PARTS = {
         "Functions in Python": "docs/python",
         "The lines of a run": "docs/transcripts",
         "When something fails": "docs/faults",
-        "What runs after a change": "docs/changes",
+        "After a change": "docs/changes",
         "Changes of each version": "CHANGELOG",
     },
     "Background": {
-        "What is exact": "docs/exactness",
+        "Exactness": "docs/exactness",
         "Speed": "docs/speed",
         "How it is built": "docs/design",
         "mini, the small network": "docs/mini",
