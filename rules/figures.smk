@@ -1,7 +1,7 @@
 """Pictures of a dataset's embeddings, and the neighbours and groups of its sequences.
 
-Requires: verified embeddings. Produces: maps, lengths and contact maps in results/{dataset}/{model}/figures; tables of
-neighbours, suggested labels and groups beside the embeddings.
+Requires: verified embeddings; predictions and scores of datasets that have some. Produces: maps, lengths and contact maps in
+results/{dataset}/{model}/figures; tables of neighbours, suggested labels and groups beside the embeddings.
 """
 
 
@@ -18,6 +18,8 @@ rule draw:
         shards=drawn_shards,
         sequences=compared_sequences,
         reference=reference_files,
+        predictions=shown_predictions,
+        scores=shown_scores,
         current=unless_current(
             "draw-{model}", *(f"results/{{dataset}}/{{model}}/figures/{name}" for name in FIGURES)
         ),

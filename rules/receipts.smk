@@ -8,7 +8,7 @@ import time
 
 from snakemake.settings.enums import RerunTrigger
 
-from lucaflow.config import step_settings
+from lucaflow.config import result_files, step_settings
 from lucaflow.downstream import step_settings as downstream_settings
 from lucaflow.files import receipts
 from lucaflow.training import step_settings as training_settings
@@ -60,6 +60,11 @@ def is_settled(wildcards, step):
         # Wait for what drawing waits for, too, for the same reason.
         other = DATASETS[dataset.reference].with_model(model)
         if not (is_settled(other, "normalize") and is_settled(other, f"assemble-{model}")):
+            return False
+    if name == "draw":
+        read = [f"predict-{task}" for task in dataset.tasks]
+        read += [f"score-{model}"] * result_files.has_likelihoods(dataset, config)
+        if not all([is_settled(dataset, each) for each in read]):
             return False
     current = receipts.is_current(receipt_file(dataset, step), dataset_settings(dataset, step))
     if step.startswith("train-"):

@@ -21,6 +21,7 @@ from lucaflow.report.columns import MOST_NUMBERED_LABELS, Numbers, column_of
 from lucaflow.report.figures import draw_contacts, draw_lengths, number_shown, sample_rows
 from lucaflow.report.map_neighbours import MOST_LETTERS, Found, with_neighbours
 from lucaflow.report.map_page import draw_html
+from lucaflow.report.map_predictions import with_predictions
 from lucaflow.report.maps import draw_picture, make_map
 from lucaflow.report.pages import page
 from lucaflow.report.similarity import MOST_SEQUENCES, draw_similarity
@@ -34,7 +35,7 @@ DRAWN = [f"figures/{name}.{kind}" for name in ("map", "tsne", "lengths", "contac
 # Bytes of a FASTA file whose sequences may be in the page of a map.
 LARGEST_READ = 2 * MOST_LETTERS
 PROJECTIONS = {"map": "components", "tsne": "tsne"}
-READ = ("embeddings", "records", "labels", "columns", "sequences", "reference")
+READ = ("embeddings", "records", "labels", "columns", "sequences", "reference", "predictions", "scores")
 
 
 def main() -> None:
@@ -52,11 +53,18 @@ def main() -> None:
             note, label = (snakemake.params.settings[name] for name in ("note", "label"))
             drawing = make_map(embeddings, records, labels, note, projection, snakemake.threads, columns, label)
             draw_picture(drawing, figures[f"{name}.png"])
-            draw_html(with_neighbours(drawing, found, residues) if found else drawing, figures[f"{name}.html"])
+            drawing = with_neighbours(drawing, found, residues) if found else drawing
+            draw_html(with_predictions(drawing, *predicted_and_scored()), figures[f"{name}.html"])
     if "lengths.png" in figures:
         draw_lengths(lengths_of(embeddings), snakemake.wildcards.dataset, figures["lengths.png"])
     if "contacts.png" in figures:
         draw_contacts(embeddings, figures["contacts.png"])
+
+
+def predicted_and_scored() -> tuple[list[Path], Path | None]:
+    """Return the table of each task of the dataset, and that of the scores of its sequences, if it has some."""
+    tasks = [path for path in map(Path, snakemake.input.predictions) if path.suffix == ".csv"]
+    return tasks, next(map(Path, snakemake.input.scores), None)
 
 
 def list_neighbours(outputs: Mapping[str, Path]) -> Found:

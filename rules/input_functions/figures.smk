@@ -70,6 +70,26 @@ def reference_files(wildcards):
     ]
 
 
+def shown_predictions(wildcards):
+    """Return the predictions of a dataset, which colour the page of its map: of each task a table and its record."""
+    suffixes = (".csv", ".json")
+    return [
+        path
+        for task in dataset_of(wildcards).tasks
+        for path in regardless_of_times(
+            [f"results/{wildcards.dataset}/predictions/{task}{suffix}" for suffix in suffixes],
+            if_=is_settled(dataset_of(wildcards), f"predict-{task}"),
+        )
+    ]
+
+
+def shown_scores(wildcards):
+    """Return the scores of the sequences of a dataset by the model that embeds it, if there are some."""
+    if not result_files.has_likelihoods(dataset_of(wildcards), config):
+        return []
+    return [result_of("score-{model}", "results/{dataset}/{model}/scores/sequences.tsv")(wildcards)]
+
+
 def drawn_shards(wildcards):
     """Return the shards that the figures read: those with contacts, or with matrices if there are no vectors."""
     return linked_shards(wildcards) if "contacts" in OPTIONS.outputs or not OPTIONS.vectors else []

@@ -25,7 +25,6 @@ def steps_of(dataset):
     yield "normalize"
     for model in [model.name for model in dataset.models] if dataset.is_embedded else []:
         yield f"assemble-{model}"
-        yield f"draw-{model}"
         yield from (f"export-{name}-{model}" for name in result_files.export_steps(config["export"]))
         yield from (f"export-{suffix}-{model}" for suffix in csv_suffixes(dataset.with_model(model)))
         yield from [f"precisions-{model}"] if precision_files() else []
@@ -37,6 +36,7 @@ def steps_of(dataset):
     yield from (f"train-{training.task}@{model.name}" for training in trainings for model in training.models)
     yield from (f"compare-{training.task}" for training in trainings)
     yield from (f"predict-{task}" for task in dataset.tasks)
+    yield from (f"draw-{model.name}" for model in dataset.models if dataset.is_embedded)
 
 
 def count_files(wildcards):
@@ -92,18 +92,17 @@ def joined_in_tables_of_records(wildcards):
     return {
         name: {
             "models": [model.name for model in dataset.models] if dataset.is_embedded else [],
-            "scored": [model.name for model in dataset.models] if has_likelihoods(dataset) else [],
+            "scored": (
+                [model.name for model in dataset.models]
+                if result_files.has_likelihoods(dataset, config)
+                else []
+            ),
             "tasks": list(dataset.tasks),
             "compared": not dataset.reference,
         }
         for name, dataset in DATASETS.items()
         if not dataset.is_pairs
     }
-
-
-def has_likelihoods(dataset):
-    """Return whether each sequence of a dataset gets its likelihood by a language model."""
-    return dataset.is_scored and "likelihood" in config["scores"]["outputs"]
 
 
 def pages_of_runs():

@@ -22,7 +22,10 @@ from lucaflow.report.map_page import draw_html
 from lucaflow.report.maps import Map, project
 
 COUNTS = (1_000, 10_000, 100_000)
+TIMES = 2
 FAMILIES = 15
+# The classes of two tasks: places in the cell, and species.
+PREDICTED = {"ProtLoc": 6, "SpeciesTax": 180}
 # Two frames, since the first may have been requested before the change.
 AFTER = "requestAnimationFrame(() => requestAnimationFrame(() => arguments_done(performance.now() - start)))"
 SEARCH = f"""
@@ -40,8 +43,11 @@ range.setv({{start: range.start + 0.1, end: range.end - 0.1}})
 {AFTER}"""
 
 
-def big_map(count: int) -> Map:
-    """Return a map of groups of points, with ids and descriptions as long as those of Swiss-Prot."""
+def big_map(count: int, predicted: bool = True) -> Map:
+    """Return a map of groups of points, with ids and descriptions as long as those of Swiss-Prot.
+
+    predicted: whether there are columns of two tasks and of scores.
+    """
     draw = np.random.default_rng(0)
     family = draw.integers(0, FAMILIES, count)
     points = pd.DataFrame(
@@ -57,13 +63,19 @@ def big_map(count: int) -> Map:
         }
     )
     further = pd.DataFrame({"organism": [f"organism {number}" for number in draw.integers(0, 500, count)]})
+    if predicted:
+        for task, classes in PREDICTED.items():
+            further[task] = [f"class {number}" for number in draw.integers(0, classes, count)]
+            further[f"{task} probability"] = [str(share) for share in draw.random(count, np.float32)]
+        further["pseudo-perplexity"] = [f"{value:.4f}" for value in draw.uniform(2, 20, count)]
     return Map(points, f"{count} points", "mean embeddings", ("x", "y"), further)
 
 
-def measure(count: int, path: Path) -> list[str]:
-    """Return a row of the table: points, size of the page, and the seconds of each action."""
+def measure(count: int, path: Path, predicted: bool) -> list[str]:
+    """Return a row of the table: points, columns, size of the page, and the seconds of each action."""
+    shown = big_map(count, predicted)
     start = time.perf_counter()
-    draw_html(big_map(count), path)
+    draw_html(shown, path)
     drawn = time.perf_counter() - start
     with browser() as driver:
         driver.set_script_timeout(120)
@@ -75,18 +87,21 @@ def measure(count: int, path: Path) -> list[str]:
         coloured = driver.execute_async_script(COLOUR) / 1000
         zoomed = sorted(driver.execute_async_script(ZOOM) for _ in range(9))[4] / 1000
     seconds = (drawn, opened, searched, coloured, zoomed)
-    return [f"{count:,}", f"{path.stat().st_size / 1e6:.1f}", *(f"{each:.2f}" for each in seconds)]
+    columns, size = len(shown.columns.columns) + 2, path.stat().st_size / 1e6
+    return [f"{count:,}", str(columns), f"{size:.1f}", *(f"{each:.2f}" for each in seconds)]
 
 
 def main() -> None:
     """Print a row for each number of points, then the seconds of each projection."""
     print(
-        "| points | page, MB | to write, s | to open, s | to search, s | to colour, s | a step of zoom, s |\n"
-        "|---|---|---|---|---|---|---|"
+        "| points | columns | page, MB | to write, s | to open, s | to search, s | to colour, s | a step of zoom, s |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory() as folder:
         for count in COUNTS:
-            print(f"| {' | '.join(measure(count, Path(folder) / 'map.html'))} |", flush=True)
+            # In turn, since the machine may have other work: without and with predictions.
+            for predicted in (False, True) * TIMES:
+                print(f"| {' | '.join(measure(count, Path(folder) / 'map.html', predicted))} |", flush=True)
     draw = np.random.default_rng(0)
     for count in COUNTS:
         vectors = draw.standard_normal((count, 2560), dtype=np.float32) + 3 * draw.integers(

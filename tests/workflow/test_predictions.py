@@ -81,8 +81,20 @@ def test_singles_and_pairs_in_one_run_and_what_cannot_be_predicted(workflow):
     metrics = list(csv.DictReader((predictions / "MiniCentralDogma.metrics.tsv").open(), delimiter="\t"))
     assert {row["rows"] for row in metrics} == {"2"}
     assert "results/t/predictions/: 2 of MiniCentralDogma (2 failed, for demonstration)" in run.output
+    page = workflow.result("s", "figures/map.html").read_text()
+    assert "MiniProtLoc probability" in page, "predictions colour the map"
     workflow.forget()
     assert not workflow.run().succeeded().jobs
+    # Predictions that change are drawn again, and nothing is embedded.
+    workflow.config["heads"] = {"topk": 2}
+    run = workflow.run().succeeded()
+    assert needed(run) == {"predict_and_evaluate": 1}
+    assert run.jobs["draw_with_labels"] == 1
+    workflow.datasets(
+        {"dataset": "s", "path": "p.csv", "seq_type": "prot", "label_column": "where", "seq_column": "seq"}
+    )
+    assert workflow.run().succeeded().jobs == {"draw_with_labels": 1, "summarise": 1}
+    assert "MiniProtLoc" not in workflow.result("s", "figures/map.html").read_text()
 
 
 @pytest.mark.long

@@ -75,6 +75,11 @@ def score_files(dataset: Dataset, config: Mapping[str, Any]) -> list[str]:
     return [f"{folder_of(each)}/scores/{name}" for each in dataset.by_model() for name in names]
 
 
+def has_likelihoods(dataset: Dataset, config: Mapping[str, Any]) -> bool:
+    """Return whether each sequence of a dataset gets its likelihood by a language model."""
+    return dataset.is_scored and "likelihood" in config["scores"]["outputs"]
+
+
 def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
     """Return the names of the figures of a dataset. A map needs vectors, or matrices to pool.
 

@@ -15,7 +15,7 @@ from typing import Any
 from lucaflow import __version__
 from lucaflow.checkpoints.converted_checkpoint import ModelSource
 from lucaflow.config.datasets import Dataset, requirements_of
-from lucaflow.config.result_files import figures_of, neighbour_files
+from lucaflow.config.result_files import figures_of, has_likelihoods, neighbour_files
 from lucaflow.config.scores import ScoreOptions
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import CheckpointError, InputError
@@ -142,6 +142,9 @@ def figure_settings(
         "figures": figures_of(options, config["figures"]["tsne"]),
         "neighbours": config["neighbours"] if neighbour_files(options, config["neighbours"], labelled=False) else None,
         **({"reference": dataset.reference} if dataset.reference else {}),
+        # Columns of the page of a map. Of a dataset without them it does not depend on them.
+        **({"tasks": list(dataset.tasks)} if dataset.tasks else {}),
+        **({"likelihoods": True} if has_likelihoods(dataset, config) else {}),
         "note": note,
         # An index says nothing to a reader.
         "label": "label" if label is None or label.lstrip("-").isdecimal() else label,

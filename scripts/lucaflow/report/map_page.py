@@ -72,7 +72,10 @@ def _columns_of(drawing: Map) -> tuple[list[Texts | Numbers], list[str]]:
     """
     descriptions = texts_of("description", drawing.points["description"].str[:MOST_CHARACTERS])
     columns: list[Texts | Numbers] = [drawing.coloured_by, *[drawing.length] * drawing.is_labelled]
-    columns += [column_of(str(name), values) for name, values in drawing.columns.items()]
+    columns += [
+        texts_of(name, values) if name in drawing.categories else column_of(name, values)
+        for name, values in ((str(name), values) for name, values in drawing.columns.items())
+    ]
     kept, left_out, characters = [], [], sum(map(len, descriptions.different))
     for each in columns:
         size = sum(map(len, each.different)) if isinstance(each, Texts) else 0

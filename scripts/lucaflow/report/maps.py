@@ -63,7 +63,8 @@ class Map:
 
     points: x, y, id, description, label and length, by the number of the accepted record; title: the name of the
     dataset; details: a line below it; columns: further columns of the same points, as text; label_name: the name of the
-    column of labels; remarks: sentences about the whole dataset.
+    column of labels; remarks: sentences about the whole dataset; categories: the names of further columns that are
+    names of groups even if they look like numbers.
     """
 
     points: pd.DataFrame
@@ -73,6 +74,7 @@ class Map:
     columns: pd.DataFrame
     label_name: str = "label"
     remarks: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     related: Related | None = None
     residues: Residues | None = None
 
