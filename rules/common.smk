@@ -45,10 +45,11 @@ def is_missing(package):
         return True
 
 
+project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+extras = project["optional-dependencies"]
 # With conda, jobs run in an environment of their own.
-if workflow.is_main_process and DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
+WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+if workflow.is_main_process and not WITH_CONDA:
     if missing := [*filter(is_missing, (*project["dependencies"], *extras["embed"], *extras["workflow"]))]:
         raise WorkflowError(
             f"This Snakemake is of another environment, {sys.prefix}, which lacks {', '.join(missing)}. Use the clone's "
@@ -75,6 +76,19 @@ if not Path(lucaflow.__file__).is_relative_to(ROOT / "scripts"):
     )
 
 
+def lacking_packages():
+    """Return problems with packages that a choice of the configuration needs, where its jobs run."""
+    if not (workflow.is_main_process and config["figures"]["umap"]):
+        return []
+    named = ROOT / "envs/lucaflow.yaml"
+    if WITH_CONDA and "umap-learn" not in named.read_text(encoding="utf-8"):
+        return [f"figures.umap: the environment of the jobs lacks umap-learn; add `- umap-learn` to {named}"]
+    if not WITH_CONDA and any(map(is_missing, extras["umap"])):
+        install = f"{sys.executable} -m pip install {shlex.quote(extras['umap'][0])}"
+        return [f"figures.umap: this environment lacks umap-learn; install it: {install}"]
+    return []
+
+
 def schema_of(name):
     return schemas.read_yaml(ROOT / f"config/schemas/{name}.schema.yaml")
 
@@ -84,7 +98,7 @@ try:
     config.update(resolve(config, schema_of("config"), options_there))
     DATASETS = read_datasets(Path(config["datasets"]), schema_of("datasets"), config)
     REGISTRY = read_checkpoints(ROOT / "resources/checkpoints.tsv", schema_of("checkpoints"))
-    refuse_unavailable(config, DATASETS, REGISTRY)
+    refuse_unavailable(config, DATASETS, REGISTRY, lacking_packages())
     OPTIONS = EmbeddingOptions.from_config(config["embedding"])
     PUBLISHED_TASKS = read_tasks(ROOT / "resources/tasks.tsv", schema_of("tasks"))
     TRAININGS = requested_trainings(config["training"], DATASETS, {name for name, _ in PUBLISHED_TASKS})

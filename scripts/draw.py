@@ -31,10 +31,12 @@ logger = logging.getLogger("lucaflow")
 
 KINDS = ("png", "svg", "html")
 TABLES = ("neighbours.tsv", "groups.tsv", "transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html")
-DRAWN = [f"figures/{name}.{kind}" for name in ("map", "tsne", "lengths", "contacts", "similarity") for kind in KINDS]
+DRAWN = [
+    f"figures/{name}.{kind}" for name in ("map", "tsne", "umap", "lengths", "contacts", "similarity") for kind in KINDS
+]
 # Bytes of a FASTA file whose sequences may be in the page of a map.
 LARGEST_READ = 2 * MOST_LETTERS
-PROJECTIONS = {"map": "components", "tsne": "tsne"}
+PROJECTIONS = {"map": "components", "tsne": "tsne", "umap": "umap"}
 READ = ("embeddings", "records", "labels", "columns", "sequences", "reference", "predictions", "scores")
 
 

@@ -2,12 +2,13 @@
 
 from lucaflow.config import result_files
 
-FIGURES = result_files.figures_of(OPTIONS, config["figures"]["tsne"])
+FIGURES = result_files.figures_of(OPTIONS, config["figures"])
 # Category, caption and subcategory of a figure in the report. Pages are not in it: browsers leave frames of more than 2 MB
 # empty.
 IN_REPORT = {
     "map.png": ("Maps", "map", "components"),
     "tsne.png": ("Maps", "tsne", "t-SNE"),
+    "umap.png": ("Maps", "umap", "UMAP"),
     "lengths.png": ("Sequences", "lengths", "lengths"),
     "contacts.png": ("Sequences", "contacts", "contacts"),
 }

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from browser import browser, open_page, wait_for_map
 
 from lucaflow.report.map_page import draw_html
-from lucaflow.report.maps import Map, project
+from lucaflow.report.maps import Map
+from lucaflow.report.projections import project
 
 COUNTS = (1_000, 10_000, 100_000)
 TIMES = 2
@@ -107,7 +108,7 @@ def main() -> None:
         vectors = draw.standard_normal((count, 2560), dtype=np.float32) + 3 * draw.integers(
             0, 2, (count, 1), dtype=np.int8
         )
-        for projection in ("components", "tsne"):
+        for projection in ("components", "tsne", "umap"):
             start = time.perf_counter()
             project(vectors, projection, threads=2)
             print(f"{projection} of {count:,} vectors: {time.perf_counter() - start:.1f} s", flush=True)

@@ -25,7 +25,7 @@ FOUND = "return Bokeh.documents[0].get_model_by_name('found').text"
 # What the run below shows: the results of each category, or of each of its folders.
 REPORT = {
     "1 Overview": {"": 2},
-    "2 Maps": {"components": 2, "t-SNE": 2},
+    "2 Maps": {"components": 2, "t-SNE": 2, "UMAP": 2},
     "3 Sequences": {"": 2},
     "4 Predictions": {"pairs": 3, "places": 3},
     "5 Validation": {"": 1},
@@ -56,7 +56,7 @@ def finished(tmp_path_factory, shared_checkpoints):
             "source": "local",
             "path": str(PACKAGED / "embedding/checkpoints/T1"),
         },
-        "figures": {"tsne": True},
+        "figures": {"tsne": True, "umap": True},
         "embedding": {"precision": "bfloat16"},
     }
     workflow.run().succeeded()
@@ -111,7 +111,7 @@ def test_every_result_of_the_report_shows(finished):
                 texts[category, folder] = click_all(driver, results)
                 link(driver, "Results").click()
         assert "168 predictions" in texts["1 Overview", ""][0]
-        assert texts["2 Maps", "t-SNE"] == ["a picture"] * 2
+        assert texts["2 Maps", "t-SNE"] == texts["2 Maps", "UMAP"] == ["a picture"] * 2
         assert "balanced accuracy" in texts["4 Predictions", "places"][1]
         assert "MiniProtLoc" in texts["4 Predictions", "places"][2]
         assert "Rows with:" in texts["4 Predictions", "places"][2], "a table sorts within the report too"
@@ -124,13 +124,13 @@ def test_every_result_of_the_report_shows(finished):
 
 def test_a_map_is_searched(finished):
     with browser() as driver:
-        open_page(driver, finished.result("places", "figures/tsne.html"))
+        open_page(driver, finished.result("places", "figures/umap.html"))
         wait_for_map(driver)
         search = inside(driver, "search", "input")
         search.send_keys("secreted")
-        # 30 have this label; of others, neighbours suggest it.
+        # 30 have this label; of others, neighbours suggest it, or the task predicts it.
         records = pd.read_csv(finished.directory / "results/places/overview.tsv", sep="\t", dtype=str)
-        expected = (records["label"].eq("Secreted") | records["suggested_label"].eq("Secreted")).sum()
+        expected = (records[["label", "suggested_label", "MiniProtLoc"]] == "Secreted").any(axis=1).sum()
         WebDriverWait(driver, 10).until(lambda driver: driver.execute_script(FOUND) == f"{expected} found")
         search.clear()
         search.send_keys("no such text")

@@ -21,6 +21,18 @@ def protein(workflow):
     return workflow
 
 
+def test_a_map_by_umap_is_refused_where_its_package_is_missing(protein):
+    """Here, or in the environment that conda makes for the jobs."""
+    protein.config["figures"] = {"umap": True}
+    # Python takes the first version that it finds.
+    older = "packages/umap_learn-0.1.dist-info/METADATA"
+    protein.write(older, "Metadata-Version: 2.1\nName: umap-learn\nVersion: 0.1\n")
+    run = protein.run("--dry-run", PYTHONPATH=str(protein.directory / "packages"))
+    run.failed("figures.umap: this environment lacks umap-learn; install it: ", "-m pip install 'umap-learn>=")
+    conda = ("--dry-run", "--software-deployment-method", "conda")
+    protein.run(*conda).failed("the environment of the jobs lacks umap-learn", "envs/lucaflow.yaml")
+
+
 def test_broken_datasets_are_refused_and_the_others_finish(workflow):
     workflow.fasta("good.fasta", GOOD)
     workflow.fasta("dna.fasta", {"x": "ACGTACGTACGTACGTACGTACGTACGT", "y": "MKVLAW"})

@@ -82,8 +82,13 @@ def _counterparts(options_there: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return found
 
 
-def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry) -> None:
-    """Raise ConfigError for choices that LucaFlow cannot run, and for checkpoints that are not available."""
+def refuse_unavailable(
+    config: Mapping[str, Any], datasets: Mapping[str, Dataset], registry: Registry, lacks: Iterable[str] = ()
+) -> None:
+    """Raise ConfigError for choices that LucaFlow cannot run, and for checkpoints that are not available.
+
+    lacks: problems with packages that a choice needs.
+    """
     source, path = config["checkpoints"]["source"], config["checkpoints"]["path"]
     datasets = {name: dataset for name, dataset in datasets.items() if dataset.is_embedded or dataset.is_scored}
     models = {requested.model: requested.step_stated for d in datasets.values() for requested in d.requested}
@@ -98,7 +103,7 @@ def refuse_unavailable(config: Mapping[str, Any], datasets: Mapping[str, Dataset
         problems.append(
             "embedding.precision: `tfloat32` needs a GPU, but compute.device is `cpu`; use `float32` or `bfloat16`"
         )
-    problems += _output_problems(config)
+    problems += [*_output_problems(config), *lacks]
     directory = Path(config["checkpoints"]["directory"])
     if directory.exists() and not directory.is_dir():
         problems.append(f"checkpoints.directory: {directory} is a file; give a directory, which need not exist yet")
@@ -197,8 +202,9 @@ def _problems_of_licences(models: Iterable[Model], settings: Mapping[str, Any], 
 def _output_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield a message for each result that needs other outputs of embedding."""
     outputs = config["embedding"]["outputs"]
-    if config["figures"]["tsne"] and not set(outputs) - {"contacts"}:
-        yield "figures.tsne: a map needs vectors or matrices; add `mean` to embedding.outputs"
+    for name in ("tsne", "umap"):
+        if config["figures"][name] and not set(outputs) - {"contacts"}:
+            yield f"figures.{name}: a map needs vectors or matrices; add `mean` to embedding.outputs"
     neighbours = config["neighbours"]
     if neighbours["k"] not in ("auto", 0) and neighbours["vector"] not in outputs:
         yield f"neighbours.vector: add `{neighbours['vector']}` to embedding.outputs, or set neighbours.k to 0"

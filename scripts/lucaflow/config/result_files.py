@@ -57,7 +57,7 @@ def final_files(
         for each in dataset.by_model() if dataset.is_embedded else []:
             folder = folder_of(each)
             final += [f"{folder}/{name}" for name in OF_EMBEDDINGS]
-            final += [f"{folder}/figures/{name}" for name in figures_of(options, config["figures"]["tsne"])]
+            final += [f"{folder}/figures/{name}" for name in figures_of(options, config["figures"])]
             final += [
                 f"{folder}/{name}"
                 for name in neighbour_files(options, config["neighbours"], each.neighbours_have_labels)
@@ -80,13 +80,16 @@ def has_likelihoods(dataset: Dataset, config: Mapping[str, Any]) -> bool:
     return dataset.is_scored and "likelihood" in config["scores"]["outputs"]
 
 
-def figures_of(options: EmbeddingOptions, tsne: bool) -> list[str]:
+def figures_of(options: EmbeddingOptions, figures: Mapping[str, bool]) -> list[str]:
     """Return the names of the figures of a dataset. A map needs vectors, or matrices to pool.
 
-    >>> figures_of(EmbeddingOptions(outputs=("matrix", "contacts")), tsne=False)
+    figures: this section of the configuration.
+
+    >>> figures_of(EmbeddingOptions(outputs=("matrix", "contacts")), {"tsne": False, "umap": False})
     ['map.png', 'map.svg', 'map.html', 'lengths.png', 'lengths.svg', 'contacts.png', 'contacts.svg']
     """
-    maps = ["map"] + ["tsne"] * tsne if set(options.outputs) - {"contacts"} else []
+    chosen = [name for name in ("tsne", "umap") if figures[name]]
+    maps = ["map", *chosen] if set(options.outputs) - {"contacts"} else []
     names = [f"{name}.{suffix}" for name in maps for suffix in ("png", "svg", "html")]
     pictures = ["lengths"] * bool(maps) + ["contacts"] * ("contacts" in options.outputs)
     return names + [f"{name}.{suffix}" for name in pictures for suffix in ("png", "svg")]

@@ -139,7 +139,7 @@ def figure_settings(
     label = dataset.columns.label
     return {
         "algorithm": FIGURES_VERSION,
-        "figures": figures_of(options, config["figures"]["tsne"]),
+        "figures": figures_of(options, config["figures"]),
         "neighbours": config["neighbours"] if neighbour_files(options, config["neighbours"], labelled=False) else None,
         **({"reference": dataset.reference} if dataset.reference else {}),
         # Columns of the page of a map. Of a dataset without them it does not depend on them.

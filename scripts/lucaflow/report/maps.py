@@ -17,6 +17,7 @@ from lucaflow.records.table import accepted_records
 from lucaflow.report.colours import GREY, NONE, name_in_legend
 from lucaflow.report.columns import MOST_NUMBERED_LABELS, Numbers, Texts, column_of, read_columns
 from lucaflow.report.figures import number_shown, sample_rows
+from lucaflow.report.projections import OF_NEIGHBOURS, project
 from lucaflow.report.style import plain, save_picture, set_title
 from lucaflow.store.embeddings import Embeddings
 from lucaflow.store.format import read_rows
@@ -27,12 +28,6 @@ MOST_POINTS = 100_000
 MOST_POOLED_POINTS = 2_000
 # An SVG of more points holds them as one picture; one by one they would fill megabytes.
 MOST_DRAWN_POINTS = 3_000
-# t-SNE uses this many principal components, and needs at least this many different points.
-COMPONENTS = 50
-FEWEST_NEIGHBOURS = 8
-PERPLEXITY = 30
-SEED = 1
-TSNE_AXES = ("t-SNE 1", "t-SNE 2")
 
 
 @dataclass(frozen=True)
@@ -97,8 +92,8 @@ class Map:
 
     @property
     def has_ticks(self) -> bool:
-        """Whether positions along the axes mean anything. By t-SNE only neighbours do."""
-        return self.axes != TSNE_AXES
+        """Whether positions along the axes mean anything. By t-SNE and UMAP only neighbours do."""
+        return self.axes not in OF_NEIGHBOURS.values()
 
     @property
     def size(self) -> float:
@@ -114,49 +109,6 @@ def read_vectors(embeddings: Embeddings, records: np.ndarray) -> tuple[np.ndarra
         matrices = (embeddings.read("matrix", embeddings.ids[record])[first:last] for record in records)
         return np.stack([np.asarray(matrix, dtype=np.float32).mean(0) for matrix in matrices]), "mean"
     return read_rows(embeddings.file[name], embeddings.file["sequence"][:][records]).astype(np.float32), name
-
-
-def principal_components(vectors: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first principal components (n, count) of vectors (n, H), and their shares of the variance (count,)."""
-    # Subtracted in float64, block by block: rounding would hide the differences of vectors that are close together.
-    centred = np.subtract(vectors, vectors.mean(0, dtype=np.float64), out=np.empty_like(vectors), casting="same_kind")
-    if len(vectors) <= vectors.shape[1]:
-        _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-        variances = singular**2
-    else:
-        # For many vectors, the covariance (H, H) takes less work, and far less memory, than the vectors themselves.
-        ascending, columns = np.linalg.eigh(centred.T @ centred)
-        variances, axes = np.maximum(ascending, 0)[::-1], columns.T[::-1]
-    axes = axes[:count]
-    # An axis has no sign of its own: its largest entry, of either sign, is made positive.
-    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
-    # A single point has no variance.
-    shares = variances[:count] / (variances.sum() or 1)
-    missing = (0, count - len(axes))
-    return np.pad(centred @ axes.T, ((0, 0), missing)), np.pad(shares, missing)
-
-
-def neighbour_embedding(vectors: np.ndarray, threads: int) -> np.ndarray:
-    """Return the t-SNE coordinates (n, 2) of vectors (n, H), from their principal components and a fixed seed."""
-    from openTSNE import TSNE  # with scikit-learn, which takes longer to import than a small map to draw
-
-    components, _ = principal_components(vectors, COMPONENTS)
-    perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
-    fitted = TSNE(perplexity=perplexity, initialization="pca", n_jobs=threads, random_state=SEED).fit(components)
-    return np.asarray(fitted)
-
-
-def project(vectors: np.ndarray, projection: str, threads: int = 1) -> tuple[np.ndarray, tuple[str, str]]:
-    """Return coordinates (n, 2) of vectors (n, H), and the names of the axes. projection: `components` or `tsne`.
-
-    If there are too few different vectors for t-SNE, components are used, and the names of the axes say so.
-    """
-    if projection == "tsne" and len(np.unique(vectors[: 100 * FEWEST_NEIGHBOURS], axis=0)) >= FEWEST_NEIGHBOURS:
-        return neighbour_embedding(vectors, threads), TSNE_AXES
-    coordinates, shares = principal_components(vectors)
-    few = ", too few for t-SNE" if projection == "tsne" else ""
-    x, y = (f"component {i} ({share:.0%} of the variance{few})" for i, share in enumerate(shares, start=1))
-    return coordinates, (x, y)
 
 
 def described(records: Path, labels: Path, chosen: np.ndarray) -> pd.DataFrame:

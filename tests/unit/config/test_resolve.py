@@ -199,8 +199,8 @@ def test_a_section_without_keys_says_nothing():
             "holds one kind of vector, but embedding.outputs has mean, max",
         ),
         (
-            {"figures": {"tsne": True}, "embedding": {"outputs": ["contacts"]}},
-            "figures.tsne: a map needs vectors",
+            {"figures": {"tsne": True, "umap": True}, "embedding": {"outputs": ["contacts"]}},
+            "figures.umap: a map needs vectors",
         ),
         ({"export": ["lucaone"], "embedding": {"outputs": ["contacts"]}}, "`lucaone` holds matrices or vectors"),
         (

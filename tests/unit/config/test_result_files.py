@@ -13,7 +13,7 @@ from lucaflow.config.result_files import (
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.readers import Columns
 
-CONFIG = {"figures": {"tsne": False}, "export": [], "neighbours": {"k": "auto", "vector": "mean"}}
+CONFIG = {"figures": {"tsne": False, "umap": False}, "export": [], "neighbours": {"k": "auto", "vector": "mean"}}
 
 
 def dataset(name="d", *, pairs=False, label=None, tasks=()):
@@ -50,9 +50,10 @@ def test_neighbours_need_vectors_and_labels_bring_metrics():
 
 
 def test_figures_follow_the_outputs():
-    assert figures_of(EmbeddingOptions(outputs=("contacts",)), tsne=False) == ["contacts.png", "contacts.svg"]
-    maps = ["map.png", "map.svg", "map.html", "tsne.png", "tsne.svg", "tsne.html"]
-    assert figures_of(EmbeddingOptions(), tsne=True) == [*maps, "lengths.png", "lengths.svg"]
+    neither = CONFIG["figures"]
+    assert figures_of(EmbeddingOptions(outputs=("contacts",)), neither) == ["contacts.png", "contacts.svg"]
+    maps = ["map.png", "map.svg", "map.html", "umap.png", "umap.svg", "umap.html"]
+    assert figures_of(EmbeddingOptions(), {**neither, "umap": True}) == [*maps, "lengths.png", "lengths.svg"]
 
 
 def test_exports_follow_the_outputs():

@@ -12,15 +12,13 @@ from small_store import ATTRIBUTES, DIGESTS, IDS, OPTIONS, RESIDUES, ROWS, batch
 from lucaflow.report.columns import MOST_LABELS
 from lucaflow.report.map_page import draw_html
 from lucaflow.report.maps import (
-    FEWEST_NEIGHBOURS,
     MOST_DRAWN_POINTS,
     Map,
     described,
     draw_picture,
     make_map,
-    principal_components,
-    project,
 )
+from lucaflow.report.projections import FEWEST_NEIGHBOURS, OF_NEIGHBOURS, principal_components, project
 from lucaflow.store.assembly import assemble, read_accepted
 
 
@@ -95,16 +93,17 @@ def test_components_are_those_of_scikit_learn(shape):
     assert shares == pytest.approx(reference.explained_variance_ratio_, rel=1e-4)
 
 
+@pytest.mark.parametrize("projection", [*OF_NEIGHBOURS])
 @pytest.mark.parametrize("count", [1, FEWEST_NEIGHBOURS - 1, FEWEST_NEIGHBOURS, 60])
-def test_neighbours_stay_together(count):
+def test_neighbours_stay_together(count, projection):
     """Three groups far apart; the same points twice; fewer points than it takes are shown by components."""
     draw = np.random.default_rng(0)
     group = np.arange(count) % 3
     vectors = (draw.standard_normal((count, 16)) + 30 * group[:, None]).astype(np.float32)
-    found, axes = project(vectors, "tsne")
+    found, axes = project(vectors, projection)
     assert found.shape == (count, 2) and np.isfinite(found).all()
-    assert np.array_equal(found, project(vectors, "tsne")[0])
-    assert ("too few for t-SNE" in axes[0]) == (count < FEWEST_NEIGHBOURS)
+    assert np.array_equal(found, project(vectors, projection)[0])
+    assert ("too few for " in axes[0]) == (count < FEWEST_NEIGHBOURS)
     if count == 60:
         distances = ((found[:, None] - found[None]) ** 2).sum(2)
         assert (group[np.argsort(distances)[:, 1]] == group).all()
