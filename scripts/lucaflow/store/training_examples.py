@@ -33,7 +33,8 @@ class EmbeddingDataset:
     labels choose a part of the dataset. Numbers stay as they are; texts become places in `classes`, which are their
     distinct values, sorted, unless `classes` is given. output: `matrix`, `mean`, `max`, `cls` or `contacts`.
     Each process opens the file on its own, also those that a DataLoader starts by spawn, forkserver or fork.
-    Raises StoreError for an output that is not stored, for ids without embeddings and for labels of two kinds.
+    Raises StoreError for an output that is not stored, for ids without embeddings or with two labels, and for labels
+    that are neither all texts nor all numbers, or not among `classes`.
 
     >>> dataset = EmbeddingDataset("results/my_proteins/mini-1/embeddings.h5", {"P12345": "in", "sp|P2|X": "out"})
     >>> len(dataset), dataset.classes, dataset[0].id, dataset[0].values.shape, dataset[1].label
@@ -50,7 +51,7 @@ class EmbeddingDataset:
                 raise StoreError(
                     f"{path}: there is no output {output!r}; the outputs are {', '.join(embeddings.outputs)}"
                 )
-            given = None if labels is None else dict(labels.items())
+            given = None if labels is None else _by_id(labels)
             self.ids: list[str] = embeddings.ids if given is None else _in_order(given, embeddings)
         self.classes: tuple[str, ...] = ()
         self.labels: list[Any] | None = None
@@ -117,6 +118,24 @@ def _filled_up(values: Sequence[Tensor]) -> Tensor:
     return found
 
 
+def _by_id(labels: Any) -> dict[Hashable, Any]:
+    """Return labels by their ids. Raises StoreError if they are not a mapping or a Series, or if an id has several."""
+    # A table of pandas has a `columns`, and gives these as its items.
+    if not hasattr(labels, "items") or hasattr(labels, "columns"):
+        raise StoreError(
+            f"labels: expected a mapping or a Series of pandas from ids to labels, found {type(labels).__name__}; of a "
+            "table give one column, table.set_index('id')['label']"
+        )
+    found: dict[Hashable, Any] = {}
+    for identifier, label in labels.items():
+        if identifier in found:
+            raise StoreError(
+                f"labels: {quoted(str(identifier))} has several, {found[identifier]!r} and {label!r}; keep one"
+            )
+        found[identifier] = label
+    return found
+
+
 def _in_order(labels: dict[Hashable, Any], embeddings: Embeddings) -> list[str]:
     """Return the ids that have a label, in the order of the file. Raises StoreError if one has no embedding."""
     known = set(embeddings.ids)
@@ -135,18 +154,29 @@ def _as_numbers(
     """Return the labels as numbers, in the order of ids, and the classes that the numbers of texts mean."""
     stated = [labels[identifier] for identifier in ids]
     texts = [isinstance(label, str) for label in stated]
-    if not any(texts):
-        numbers = [np.asarray(label).item() for label in stated]
-        if absent := [identifier for identifier, number in zip(ids, numbers, strict=True) if np.isnan(number)]:
-            raise StoreError(f"labels: {quoted(absent[0])} has no number; leave out ids without a label")
-        return numbers, ()
+    if stated and not any(texts) and classes is None:
+        return [_number(*pair) for pair in zip(ids, stated, strict=True)], ()
     if not all(texts):
+        others = "`classes` are given" if classes is not None else "others have texts"
         raise StoreError(
-            f"labels: {quoted(ids[texts.index(False)])} has {stated[texts.index(False)]!r}, others have texts. "
+            f"labels: {quoted(ids[texts.index(False)])} has {stated[texts.index(False)]!r}, {others}. "
             "Give texts only or numbers only, and leave out ids without a label."
         )
     names = tuple(sorted(set(stated)) if classes is None else classes)
     code = {name: number for number, name in enumerate(names)}
+    if len(code) < len(names):
+        raise StoreError(f"classes: one of them is there twice: {', '.join(map(str, names))}")
     if unknown := sorted(set(stated) - set(code)):
-        raise StoreError(f"labels: {quoted(unknown[0])} is not among the classes {', '.join(names)}")
+        raise StoreError(f"labels: {quoted(unknown[0])} is not among the classes {', '.join(map(str, names))}")
     return [code[label] for label in stated], names
+
+
+def _number(identifier: str, label: Any) -> Any:
+    """Return a label as a number of Python's. Raises StoreError if it is none."""
+    try:
+        value = np.asarray(label)
+    except (TypeError, ValueError):
+        value = np.asarray(None)
+    if value.ndim or value.dtype.kind not in "biuf" or np.isnan(value):
+        raise StoreError(f"labels: {quoted(identifier)} has no number but {label!r}; leave out ids without a label")
+    return value.item()

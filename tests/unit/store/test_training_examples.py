@@ -50,6 +50,10 @@ def test_texts_become_places_in_classes(result):
     assert EmbeddingDataset(result[0], {"001": "a"}, classes=["c", "a"])[0].label == 1
     with pytest.raises(StoreError, match=r"labels: 'z' is not among the classes c, a"):
         EmbeddingDataset(result[0], {"001": "z"}, classes=["c", "a"])
+    with pytest.raises(StoreError, match="labels: '001' has 1, `classes` are given"):
+        EmbeddingDataset(result[0], {"001": 1}, classes=["c", "a"])
+    with pytest.raises(StoreError, match="classes: one of them is there twice: a, a"):
+        EmbeddingDataset(result[0], {"001": "a"}, classes=["a", "a"])
 
 
 def test_damage_reaches_the_process_that_asked(result):
@@ -64,8 +68,14 @@ def test_damage_reaches_the_process_that_asked(result):
         ({"again": 1}, "max", "there is no output 'max'; the outputs are mean, matrix"),
         ({"again": 1, "gone": 2}, "mean", "labels: 1 of 2 ids have no embedding in .*embeddings.h5: 'gone'"),
         ({"again": 1, "001": "x"}, "mean", "labels: 'again' has 1, others have texts"),
-        ({"again": np.nan, "001": 2}, "mean", "labels: 'again' has no number; leave out"),
+        ({"again": np.nan, "001": 2}, "mean", "labels: 'again' has no number but nan; leave out"),
+        ({"again": None, "001": 2}, "mean", "labels: 'again' has no number but None; leave out"),
+        ({"again": [1, 2], "001": 2}, "mean", "labels: 'again' has no number but "),
+        (pd.Series(["a", "b"], ["again", "again"]), "mean", "labels: 'again' has several, 'a' and 'b'; keep one"),
+        (["a", "b"], "mean", "labels: expected a mapping or a Series .* found list"),
+        (pd.DataFrame({"label": ["a"]}, ["again"]), "mean", "labels: expected .* found DataFrame; of a table give one"),
     ],
+    ids=["output", "unknown", "two kinds", "no number", "none", "list", "repeated", "no ids", "table"],
 )
 def test_refusals(result, labels, output, said):
     with pytest.raises(StoreError, match=said):
