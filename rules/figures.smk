@@ -5,6 +5,7 @@ results/{dataset}/{model}/figures; tables of neighbours, suggested labels and gr
 """
 
 
+include: "neighbours.smk"
 include: "input_functions/figures.smk"
 
 
@@ -20,6 +21,7 @@ rule draw:
         reference=reference_files,
         predictions=shown_predictions,
         scores=shown_scores,
+        nearest=nearest_file,
         current=unless_current(
             "draw-{model}", *(f"results/{{dataset}}/{{model}}/figures/{name}" for name in FIGURES)
         ),
@@ -37,7 +39,7 @@ rule draw:
         ENVIRONMENT
     threads: 4 if config["figures"]["tsne"] else 1
     resources:
-        mem_mb=growing(4000, records=True),
+        mem_mb=memory_of_draw,
     params:
         settings=settings_of("draw-{model}"),
     message:

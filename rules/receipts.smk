@@ -56,8 +56,8 @@ def is_settled(wildcards, step):
         dataset_settings(dataset, step)
         return bool(checkpoints.plan_heads.get(dataset=dataset.name))
     name, _, model = step.partition("-")
-    if name == "draw" and dataset.reference:
-        # Wait for what drawing waits for, too, for the same reason.
+    if name in ("draw", "search") and dataset.reference:
+        # Wait for what the step waits for, too, for the same reason.
         other = DATASETS[dataset.reference].with_model(model)
         if not (is_settled(other, "normalize") and is_settled(other, f"assemble-{model}")):
             return False
@@ -176,7 +176,7 @@ def force(outputs):
 def dataset_settings(dataset, step):
     """Return the settings that a step of a dataset depends on. step: such as `normalize`, `predict-ProtLoc`."""
     name, _, of = step.partition("-")
-    if name in ("assemble", "draw", "export", "precisions", "score", "stitchings"):
+    if name in ("assemble", "draw", "export", "precisions", "score", "search", "stitchings"):
         dataset = dataset.with_model(of.partition("-")[2] if name == "export" else of)
     if name == "normalize":
         return step_settings.normalize_settings(dataset, config)
@@ -184,6 +184,8 @@ def dataset_settings(dataset, step):
         found = step_settings.figure_settings(dataset, OPTIONS, config, note_of(dataset.model))
         # With labels, MMseqs2 adds best hits, if it is there.
         return found | ({"best_hits": has_mmseqs()} if dataset.neighbours_have_labels else {})
+    if name == "search":
+        return step_settings.search_settings(dataset, config)
     if name == "export":
         return step_settings.export_settings(of.partition("-")[0], OPTIONS, config)
     if name == "plan":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lucaflow.config.neighbours import NeighbourOptions
 from lucaflow.files.receipts import recording_step
 from lucaflow.files.writing import replacing, write_text
 from lucaflow.logs import reporting_to
@@ -37,7 +38,7 @@ DRAWN = [
 # Bytes of a FASTA file whose sequences may be in the page of a map.
 LARGEST_READ = 2 * MOST_LETTERS
 PROJECTIONS = {"map": "components", "tsne": "tsne", "umap": "umap"}
-READ = ("embeddings", "records", "labels", "columns", "sequences", "reference", "predictions", "scores")
+READ = ("embeddings", "records", "labels", "columns", "sequences", "reference", "nearest", "predictions", "scores")
 
 
 def main() -> None:
@@ -74,7 +75,9 @@ def list_neighbours(outputs: Mapping[str, Path]) -> Found:
     settings = snakemake.params.settings["neighbours"]
     own = Files(*(Path(snakemake.input[name]) for name in (*READ[:3], "sequences")))
     other = Files(*map(Path, snakemake.input.reference)) if snakemake.input.reference else None
-    found = search_dataset(own, settings["vector"], settings["k"], other)
+    options = NeighbourOptions(settings["k"], settings["vector"])
+    nearest = Path(snakemake.input.nearest) if snakemake.input.nearest else None
+    found = search_dataset(own, options, other, nearest)
     write_neighbours(found, outputs["neighbours.tsv"])
     groups = groups_of(found)
     write_groups(found.dataset, groups, outputs["groups.tsv"])

@@ -51,24 +51,20 @@ def compared_sequences(wildcards):
     return result_of("normalize", "results/{dataset}/sequences/distinct.fasta")(wildcards)
 
 
-def reference_files(wildcards):
-    """Return what is read of the dataset in which neighbours are searched, if it is another one.
+def memory_of_draw(wildcards, input, attempt):
+    """Return MB: more at each attempt, for the records of the dataset and of its reference, and for all neighbours.
 
-    These are its embeddings, records, labels and distinct sequences.
+    A neighbour takes 24 bytes. With labels the sequences are compared as well, which take four times their file.
     """
     dataset = dataset_of(wildcards)
-    if not dataset.reference:
-        return []
-    other = DATASETS[dataset.reference].with_model(dataset.model.name)
-    folder = f"results/{other.name}"
-    names = ["records.tsv", "sequences/labels.tsv", "sequences/distinct.fasta"]
-    return [
-        *regardless_of_times(
-            [f"{folder}/{other.model.name}/embeddings.h5"],
-            if_=is_settled(other, f"assemble-{other.model.name}"),
-        ),
-        *regardless_of_times([f"{folder}/{name}" for name in names], if_=is_settled(other, "normalize")),
-    ]
+    compared = [dataset, *([searched_in(dataset)] if dataset.reference else [])]
+    megabytes = sum(memory_of_records(each) for each in compared)
+    if input.nearest:
+        distinct = distinct_of(dataset)
+        megabytes += 24 * distinct * NEIGHBOURS.number(distinct) // 10**6
+        files = [Path(MOVED(f"results/{each.name}/sequences/distinct.fasta")) for each in compared]
+        megabytes += sum(4 * file.stat().st_size // 10**6 for file in files if file.is_file())
+    return attempt * (4000 + megabytes)
 
 
 def shown_predictions(wildcards):

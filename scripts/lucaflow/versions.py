@@ -20,6 +20,8 @@ SIDE_BY_SIDE_VERSION = 1
 EXPORT_VERSION = 3
 LUCAONE_EXPORT_VERSION = 2
 FIGURES_VERSION = 5
+# Of the search for neighbours.
+NEIGHBOURS_VERSION = 1
 # Of what a pass of a language model gives, and of the tables and figures made of that.
 PASSES_VERSION = 1
 SCORES_VERSION = 1
@@ -31,3 +33,4 @@ PROOF_VERSION = 1
 # Versions of the file formats, which the files record.
 EMBEDDINGS_FORMAT_VERSION = 1
 SHARD_FORMAT_VERSION = 4
+NEAREST_FORMAT_VERSION = 1

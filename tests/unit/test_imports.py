@@ -27,7 +27,7 @@ CHAINS = (
     },
     {
         "h5py numpy torch tqdm": "embed embed_for_heads prove_checkpoint",
-        "pandas pyarrow": "export_lucaone score_part",
+        "pandas pyarrow": "export_lucaone score_part search search_part",
         "matplotlib": "compare_precisions compare_stitchings predict train score",
     },
 )

@@ -78,3 +78,37 @@ def test_neighbours_in_a_reference_and_what_runs_again(two):
     (label,) = set(table(two, "mine", "neighbours.tsv").set_index("neighbour").loc[["m1_0"], "neighbour_label"])
     assert label == "coiled"
     assert "Nothing to be done" in two.run().succeeded().output
+
+
+@pytest.mark.long
+def test_a_search_divided_among_jobs_finds_the_same_and_one_more_sequence_is_searched_alone(two):
+    two.config["compute"] |= {"shard_tokens": 500}
+    two.config["neighbours"] = {"k": 3}
+    two.run().succeeded()
+    whole = {name: two.result(name, "neighbours.tsv").read_bytes() for name in ("mine", "known")}
+    labels = two.result("mine", "transferred_labels.tsv").read_bytes()
+    two.config["neighbours"]["most_pairs"] = 100
+    assert {*two.run().succeeded().jobs} == {"summarise"}, "results do not depend on it"
+    for name in whole:
+        two.result(name, "neighbours.tsv").unlink()
+    run = two.run().succeeded()
+    shards = {name: len([*two.directory.glob(f"results/{name}/sequences/shards/*.fasta")]) for name in whole}
+    assert shards["mine"] > 0
+    assert shards["known"] > 1
+    assert (run.jobs["search_part"], run.jobs["search"]) == (sum(shards.values()), 2)
+    assert {name: two.result(name, "neighbours.tsv").read_bytes() for name in whole} == whole
+    assert two.result("mine", "transferred_labels.tsv").read_bytes() == labels
+    (log,) = two.directory.glob("logs/search/mine/*.log")
+    assert "neighbours" in log.read_text()
+    assert "Nothing to be done" in two.run().succeeded().output
+
+    before = set(two.directory.glob("results/mine/mini-1/nearest/*/*.h5"))
+    two.fasta("mine.fasta", {**MINE, "copy": KNOWN["m1_0"][0], "new": "MKVLAWKSANGIACNVWHDFVWFSYQ"})
+    run = two.run().succeeded()
+    assert run.jobs["search"] == 1, "the reference is as it was"
+    assert run.jobs["search_part"] < shards["mine"] or shards["mine"] == 1
+    assert before & set(two.directory.glob("results/mine/mini-1/nearest/*/*.h5"))
+    old = [line for line in whole["mine"].decode().splitlines() if not line.startswith("new")]
+    new = two.result("mine", "neighbours.tsv").read_text().splitlines()
+    assert [line for line in new if not line.startswith("new")] == old
+    two.run("--", "verify").succeeded()

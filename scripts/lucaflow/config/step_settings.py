@@ -15,6 +15,7 @@ from typing import Any
 from lucaflow import __version__
 from lucaflow.checkpoints.converted_checkpoint import ModelSource
 from lucaflow.config.datasets import Dataset, requirements_of
+from lucaflow.config.neighbours import NeighbourOptions
 from lucaflow.config.result_files import figures_of, has_likelihoods, neighbour_files
 from lucaflow.config.scores import ScoreOptions
 from lucaflow.engine.options import EmbeddingOptions
@@ -32,6 +33,7 @@ from lucaflow.versions import (
     EXPORT_VERSION,
     FIGURES_VERSION,
     LUCAONE_EXPORT_VERSION,
+    NEIGHBOURS_VERSION,
     NORMALISATION_VERSION,
     PASSES_VERSION,
     SCORES_VERSION,
@@ -137,10 +139,11 @@ def figure_settings(
 ) -> dict[str, Any]:
     """Return the settings of a dataset's figures. note: shown with the results of its model."""
     label = dataset.columns.label
+    lists_neighbours = bool(neighbour_files(options, config["neighbours"], labelled=False))
     return {
         "algorithm": FIGURES_VERSION,
         "figures": figures_of(options, config["figures"]),
-        "neighbours": config["neighbours"] if neighbour_files(options, config["neighbours"], labelled=False) else None,
+        "neighbours": _search_options(config) if lists_neighbours else None,
         **({"reference": dataset.reference} if dataset.reference else {}),
         # Columns of the page of a map. Of a dataset without them it does not depend on them.
         **({"tasks": list(dataset.tasks)} if dataset.tasks else {}),
@@ -149,6 +152,20 @@ def figure_settings(
         # An index says nothing to a reader.
         "label": "label" if label is None or label.lstrip("-").isdecimal() else label,
     }
+
+
+def search_settings(dataset: Dataset, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a search for neighbours, besides the embeddings that it reads."""
+    return {**_search_options(config), "reference": dataset.reference}
+
+
+def _search_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"algorithm": NEIGHBOURS_VERSION, **NeighbourOptions.from_config(config["neighbours"]).settings()}
+
+
+def found_neighbours_settings(options: NeighbourOptions, number: int, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all on which the neighbours of a sequence depend. number: k; content: identifies the vectors compared."""
+    return {"algorithm": NEIGHBOURS_VERSION, **options.settings(), "k": number, **content}
 
 
 def score_settings(

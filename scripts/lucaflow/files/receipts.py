@@ -37,6 +37,7 @@ _FILES_OF_STEPS = {
     "convert": ("checkpoint.json", "model.safetensors", "language_model_head.safetensors"),
     "normalize": ("records.tsv", "metadata.problems.tsv", "sequences/*"),
     "assemble": ("{of}/embeddings.h5", "{of}/verified.json"),
+    "search": ("{of}/nearest.h5",),
     "draw": ("{of}/figures/*", "{of}/neighbours.*", "{of}/transferred_labels.tsv", "{of}/groups.tsv"),
     "score": ("{of}/scores/*",),
     "precisions": ("{of}/figures/precisions.*",),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import h5py
 import numpy as np
 import pandas as pd
 
+from lucaflow.config.neighbours import MOST_BY_DEFAULT, NeighbourOptions
 from lucaflow.neighbours.labels import labels_of_sequences
-from lucaflow.neighbours.search import Neighbours, mean_of, nearest
+from lucaflow.neighbours.nearest_file import Nearest, read_nearest
+from lucaflow.neighbours.search import Neighbours, mean_of, nearest, rank_of
 from lucaflow.records.columns import MISSING
 from lucaflow.records.table import accepted_records
 from lucaflow.store.embeddings import Embeddings
@@ -22,8 +24,6 @@ from lucaflow.store.format import read_rows
 
 logger = logging.getLogger(__name__)
 
-MOST_BY_DEFAULT = 20_000
-K_BY_DEFAULT = 10
 # Labelled sequences of another dataset that are left out one by one, to see how often their labels are found.
 MOST_LEFT_OUT = 20_000
 
@@ -104,42 +104,52 @@ class Searched:
         return self.reference is self.dataset
 
 
-def search_dataset(files: Files, vector: str, k: int | Literal["auto"], reference: Files | None = None) -> Searched:
-    """Search for the k nearest neighbours of each distinct sequence of a dataset among the others, or in a reference.
+def search_dataset(
+    files: Files, options: NeighbourOptions, reference: Files | None = None, found: Path | None = None
+) -> Searched:
+    """Search for the nearest neighbours of each distinct sequence of a dataset among the others, or in a reference.
 
-    k: `auto` is 10 for up to 20,000 distinct sequences, else 0, which is said in the log. Of sequences in both, each is
-    left out of its own neighbours.
+    Of sequences in both, each is left out of its own neighbours. Equally similar ones are in the order of the digests
+    of their sequences. found: a file with the neighbours, if other jobs have searched them.
     """
-    with Embeddings(files.embeddings) as embeddings:
-        vectors, dataset = embeddings.file[vector], Labelled.read(embeddings, files)
-        if k == "auto" and len(vectors) > MOST_BY_DEFAULT:
+    with ExitStack() as stack:
+        embeddings = stack.enter_context(Embeddings(files.embeddings))
+        vectors, dataset = embeddings.file[options.vector], Labelled.read(embeddings, files)
+        k = options.number(len(vectors))
+        if options.k == "auto" and not k:
             logger.info(
                 "no neighbours are listed, since there are more than %s distinct sequences. A number as neighbours.k "
                 "lists them all the same.", f"{MOST_BY_DEFAULT:,}",
             )  # fmt: skip
-            k = 0
-        number = K_BY_DEFAULT if k == "auto" else k
-        if reference is None:
-            found = nearest(vectors, number)
-            rows, chosen = _left_out(dataset, vectors, number)
-            again = Neighbours(found.rows[rows], found.similarity[rows])
-            return Searched(dataset, dataset, found, mean_of(vectors), rows, chosen, again, _kept(vectors, number))
-        with Embeddings(reference.embeddings) as other:
-            among, searched = other.file[vector], Labelled.read(other, reference)
-            found = nearest(vectors, number, among, searched.rows_of(dataset.digests))
-            rows, chosen = _left_out(searched, among, number)
-            again = nearest(chosen, number, among, rows)
-            return Searched(dataset, searched, found, mean_of(among), rows, chosen, again, _kept(vectors, number))
+        among, searched = vectors, dataset
+        if reference is not None:
+            other = stack.enter_context(Embeddings(reference.embeddings))
+            among, searched = other.file[options.vector], Labelled.read(other, reference)
+        nearest_ones = read_nearest(found) if found else _nearest(dataset, vectors, searched, among, k)
+        rows = nearest_ones.left_out
+        if searched is dataset:
+            rows = rows_left_out(dataset, k)
+            of_own = nearest_ones.neighbours
+            nearest_ones = Nearest(of_own, rows, Neighbours(of_own.rows[rows], of_own.similarity[rows]))
+        kept = vectors[:] if k and len(vectors) <= MOST_BY_DEFAULT else None
+        return Searched(
+            dataset, searched, nearest_ones.neighbours, mean_of(among), rows,
+            read_rows(among, rows) if len(rows) else among[:0], nearest_ones.left_out_neighbours, kept,
+        )  # fmt: skip
 
 
-def _left_out(reference: Labelled, vectors: h5py.Dataset, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows (E,) of labelled sequences of a reference, and their vectors (E, H)."""
-    rows = _spread(np.flatnonzero(reference.codes >= 0), MOST_LEFT_OUT if k else 0)
-    return rows, read_rows(vectors, rows) if len(rows) else vectors[:0]
+def _nearest(dataset: Labelled, vectors: h5py.Dataset, searched: Labelled, among: h5py.Dataset, k: int) -> Nearest:
+    """Search for neighbours here; also for those of labelled sequences of another dataset."""
+    rank = rank_of(np.argsort(searched.digests))
+    found = nearest(vectors, k, among, searched.rows_of(dataset.digests), rank)
+    rows = rows_left_out(searched, k if searched is not dataset else 0)
+    chosen = read_rows(among, rows) if len(rows) else among[:0]
+    return Nearest(found, rows, nearest(chosen, k, among, rows, rank))
 
 
-def _kept(vectors: h5py.Dataset, k: int) -> np.ndarray | None:
-    return vectors[:] if k and len(vectors) <= MOST_BY_DEFAULT else None
+def rows_left_out(reference: Labelled, k: int) -> np.ndarray:
+    """Return the rows (E,) of labelled sequences of a reference that are left out one by one; none for k = 0."""
+    return _spread(np.flatnonzero(reference.codes >= 0), MOST_LEFT_OUT if k else 0)
 
 
 def _spread(rows: np.ndarray, most: int) -> np.ndarray:

@@ -19,10 +19,21 @@ import numpy as np
 from lucaflow.encoders.vocabulary import Vocabulary
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import EmbeddingError, StoreError, UnreadableError
-from lucaflow.versions import EMBEDDING_VERSION, EMBEDDINGS_FORMAT_VERSION, SHARD_FORMAT_VERSION
+from lucaflow.versions import (
+    EMBEDDING_VERSION,
+    EMBEDDINGS_FORMAT_VERSION,
+    NEAREST_FORMAT_VERSION,
+    SHARD_FORMAT_VERSION,
+)
 
 EMBEDDINGS_FORMAT = "lucaflow-embeddings"
 SHARD_FORMAT = "lucaflow-shard"
+NEAREST_FORMAT = "lucaflow-nearest"
+_VERSIONS = {
+    EMBEDDINGS_FORMAT: EMBEDDINGS_FORMAT_VERSION,
+    SHARD_FORMAT: SHARD_FORMAT_VERSION,
+    NEAREST_FORMAT: NEAREST_FORMAT_VERSION,
+}
 IDENTITY = ("digests", "lengths")
 # The letters that each row of a matrix covers, where a row is a token of several letters.
 SPANS = "spans"
@@ -94,7 +105,7 @@ def open_hdf5(path: Path, file_format: str, locking: bool | None = None) -> h5py
     except OSError as error:
         raise as_store_error(path, error) from error
     found = file.attrs.get("format"), file.attrs.get("format_version")
-    version = SHARD_FORMAT_VERSION if file_format == SHARD_FORMAT else EMBEDDINGS_FORMAT_VERSION
+    version = _VERSIONS[file_format]
     if found != (file_format, version):
         file.close()
         remedy = (
