@@ -54,7 +54,7 @@ def compared_sequences(wildcards):
 def memory_of_draw(wildcards, input, attempt):
     """Return MB: more at each attempt, for the records of the dataset and of its reference, and for all neighbours.
 
-    A neighbour takes 24 bytes. With labels the sequences are compared as well, which take four times their file.
+    A neighbour takes 24 bytes. With labels the sequences are compared as well, which take twelve times their file.
     """
     dataset = dataset_of(wildcards)
     compared = [dataset, *([searched_in(dataset)] if dataset.reference else [])]
@@ -63,7 +63,7 @@ def memory_of_draw(wildcards, input, attempt):
         distinct = distinct_of(dataset)
         megabytes += 24 * distinct * NEIGHBOURS.number(distinct) // 10**6
         files = [Path(MOVED(f"results/{each.name}/sequences/distinct.fasta")) for each in compared]
-        megabytes += sum(4 * file.stat().st_size // 10**6 for file in files if file.is_file())
+        megabytes += sum(12 * file.stat().st_size // 10**6 for file in files if file.is_file())
     return attempt * (4000 + megabytes)
 
 

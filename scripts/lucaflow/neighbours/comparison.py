@@ -23,7 +23,7 @@ from lucaflow.neighbours.labels import (
     vote,
 )
 from lucaflow.neighbours.search import Neighbours, mean_of, nearest, unit_vectors
-from lucaflow.neighbours.sequence_search import SequencesSearched, representatives, search_sequences
+from lucaflow.neighbours.sequence_search import SequencesSearched, has_best_hits, representatives, search_sequences
 from lucaflow.neighbours.silhouette import silhouettes
 from lucaflow.records.sequences import NormalisedSequence, read_sequences
 
@@ -117,7 +117,9 @@ def compare_labels(
         return LabelsCompared.none(why_not)
     reference, codes = searched.reference, searched.reference.codes
     targets = in_order_of(reference, read_sequences(of_reference))
-    queries = targets if searched.is_own else in_order_of(searched.dataset, read_sequences(sequences))
+    queries = targets
+    if not searched.is_own:
+        queries = in_order_of(searched.dataset, read_sequences(sequences)) if has_best_hits(searched) else []
     found = search_sequences(searched, queries, targets, of_reference, threads)
     units = unit_vectors(searched.left_out_vectors, searched.centre)
     of_composition, words = _by_composition(searched, targets)
@@ -257,6 +259,12 @@ def _sentences(metrics: Sequence[Metric], searched: Searched, found: SequencesSe
         lines.append(
             f"By the votes of {k} neighbours {of_model.in_words()} of {count} {who} get their own label; {compared}."
         )
+    left_out, labelled = len(searched.left_out), int((searched.reference.codes >= 0).sum())
+    if left_out < labelled:
+        lines.append(f"These are {left_out:,} of {labelled:,} labelled sequences{whose}, spread evenly over them.")
+    if found and found.of_dataset is None:
+        count = f"{len(searched.dataset.digests):,}"
+        lines.append(f"Best hits of single records are not listed: there are {count} distinct sequences.")
     if found is None:
         lines.append("MMseqs2 is not installed here, so labels are not compared with its best hits, nor by clusters.")
     return tuple(lines)

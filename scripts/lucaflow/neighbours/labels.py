@@ -18,6 +18,7 @@ RESAMPLES = 500
 # In a bin of similarities with fewer sequences, no precision is stated.
 FEWEST_IN_BIN = 30
 _BINS_PER_UNIT = 10
+_VOTES_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,14 @@ def vote(neighbours: Neighbours, labels: np.ndarray) -> Vote:
 
     labels: (R,) codes of the reference, -1 for none.
     """
+    votes = [
+        _vote(Neighbours(neighbours.rows[part], neighbours.similarity[part]), labels)
+        for part in (slice(at, at + _VOTES_AT_ONCE) for at in range(0, max(1, len(neighbours.rows)), _VOTES_AT_ONCE))
+    ]
+    return Vote(*(np.concatenate(columns) for columns in zip(*(vars(each).values() for each in votes), strict=True)))
+
+
+def _vote(neighbours: Neighbours, labels: np.ndarray) -> Vote:
     codes = np.where(neighbours.rows >= 0, labels[neighbours.rows], -1)  # (Q, k)
     labelled = codes >= 0
     counts = np.zeros(codes.shape, dtype=np.int64)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lucaflow.errors import ToolError
-from lucaflow.neighbours.datasets import Searched
+from lucaflow.neighbours.datasets import MOST_LEFT_OUT, Searched
 from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.training.clusters import Links, components
 from lucaflow.training.mmseqs import Hits, find_mmseqs
@@ -42,9 +42,12 @@ class BestHits:
 
 @dataclass(frozen=True)
 class SequencesSearched:
-    """Best hits of a dataset (U,), those of the sequences that are left out (E,), and the clusters (E,) of these."""
+    """Best hits of a dataset (U,), those of the sequences that are left out (E,), and the clusters (E,) of these.
 
-    of_dataset: BestHits
+    of_dataset: None of more than 20,000 sequences, which would take longer than all else.
+    """
+
+    of_dataset: BestHits | None
     of_left_out: BestHits
     clusters: np.ndarray
 
@@ -55,8 +58,8 @@ def search_sequences(
 ) -> SequencesSearched | None:  # fmt: skip
     """Search by MMseqs2 for the most similar labelled sequences of a reference; return None if it is not installed.
 
-    queries: the distinct sequences (U,) of the dataset; reference: those (R,) of the reference; beside: a path in whose
-    folder a temporary folder is made.
+    queries: the distinct sequences (U,) of the dataset, which are searched if they are not too many; reference: those
+    (R,) of the reference; beside: a path in whose folder a temporary folder is made.
     """
     try:
         mmseqs = find_mmseqs(threads)
@@ -64,17 +67,22 @@ def search_sequences(
         logger.warning("labels are not compared with those of a search with sequences: %s", error)
         return None
     targets, left_out = np.flatnonzero(searched.reference.codes >= 0), searched.left_out
-    own = searched.reference.rows_of(searched.dataset.digests)
-    asked, place = list(queries), left_out
-    if not searched.is_own:
-        place = len(queries) + np.arange(len(left_out))
+    asks_all = has_best_hits(searched)
+    own = searched.reference.rows_of(searched.dataset.digests) if asks_all else left_out[:0]
+    asked, place = list(queries) if asks_all else [], left_out
+    if not (asks_all and searched.is_own):
+        place = len(asked) + np.arange(len(left_out))
         asked += [reference[row] for row in left_out.tolist()]
         own = np.concatenate([own, left_out])
     hits = mmseqs.search(asked, [reference[row] for row in targets.tolist()], beside, quick=True)
     best = _best(hits, targets, own)
-    return SequencesSearched(
-        best.of(np.arange(len(queries))), best.of(place), _clusters(hits, targets[hits.target], left_out, place)
-    )
+    of_dataset = best.of(np.arange(len(queries))) if asks_all else None
+    return SequencesSearched(of_dataset, best.of(place), _clusters(hits, targets[hits.target], left_out, place))
+
+
+def has_best_hits(searched: Searched) -> bool:
+    """Return whether best hits are searched of all sequences of a dataset, and not of those alone that are left out."""
+    return len(searched.dataset.digests) <= MOST_LEFT_OUT
 
 
 def _best(hits: Hits, targets: np.ndarray, own: np.ndarray) -> BestHits:

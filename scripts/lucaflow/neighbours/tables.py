@@ -80,6 +80,7 @@ def _transferred(searched: Searched, suggested: Suggested) -> dict[str, object]:
     of_vectors, rows = suggested.by_vectors, searched.dataset.sequence
     reference = searched.reference
     with_none = np.array([*reference.names, ""], dtype=object)
+    hits = suggested.sequences.of_dataset if suggested.sequences else None
     return {
         "id": searched.dataset.ids,
         "label": with_none[of_vectors.label[rows]],
@@ -87,7 +88,7 @@ def _transferred(searched: Searched, suggested: Suggested) -> dict[str, object]:
         "votes": [f"{votes}/{of}" for votes, of in zip(of_vectors.votes[rows], of_vectors.of[rows], strict=True)],
         "precision_at_similarity": suggested.precision.at(of_vectors.similarity)[rows],
         "label_given": searched.dataset.labels.to_numpy(),
-        **({} if suggested.sequences is None else _best_hits(reference, suggested.sequences.of_dataset, rows)),
+        **({} if hits is None else _best_hits(reference, hits, rows)),
     }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from lucaflow.neighbours import datasets, tables
+from lucaflow.neighbours import datasets, sequence_search, tables
 from lucaflow.neighbours.comparison import BEST_HIT, RANDOM, compare_labels
 from lucaflow.neighbours.datasets import Labelled, Searched
 from lucaflow.neighbours.labels import labels_of_sequences
@@ -123,6 +125,25 @@ def test_a_reference_gives_the_neighbours_and_their_labels(tmp_path, fasta):
     without = compare_labels(in_a_reference(["", ""], ["x", "x", "y", "y", "x"]), fasta, fasta, "ours", False)
     assert without.suggested is not None
     assert "accuracy for the dataset's own labels" not in set(without.metrics["metric"])
+
+
+def test_of_many_sequences_a_sample_is_left_out_and_has_best_hits(tmp_path, fasta, monkeypatch):
+    """What is said of them is the same as of all, and how many they are is in the sentences."""
+    monkeypatch.setattr(sequence_search, "MOST_LEFT_OUT", 3)
+    found = searched(["x", "x", "y", "y", "x"], k=1)
+    rows = np.array([0, 2, 3])
+    again = Neighbours(found.neighbours.rows[rows], found.neighbours.similarity[rows])
+    found = replace(found, left_out=rows, left_out_vectors=VECTORS[rows], left_out_neighbours=again)
+    compared = compare_labels(found, fasta, fasta, "ours", False)
+    assert "These are 3 of 4 labelled sequences, spread evenly over them." in compared.sentences
+    assert "Best hits of single records are not listed: there are 4 distinct sequences." in compared.sentences
+    assert BEST_HIT in set(compared.metrics["vectors"])
+    counts = compared.metrics[compared.metrics["metric"] == "accuracy"]["sequences"]
+    assert set(counts) == {3}
+    write_labels(found, compared.suggested, tmp_path / "t.tsv")
+    table = read(tmp_path / "t.tsv")
+    assert table["id"].tolist() == [*"abcde"]
+    assert set(table["best_hit"]) == {"-"}
 
 
 def test_a_large_reference_is_left_out_in_part():
