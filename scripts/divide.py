@@ -32,8 +32,8 @@ def main() -> None:
     training, inputs = snakemake.params.training, snakemake.input
     splits = Path(snakemake.output.splits)
     place = f"training.{training.task}, dataset {training.dataset}: the table"
-    source = Source(*(Path(inputs[name]) for name in ("records", "labels", "columns", "sequences")))
     dataset = snakemake.params.dataset
+    source = Source(dataset.path, *(Path(inputs[name]) for name in ("records", "labels", "columns", "sequences")))
     classes = class_names_of(dataset.path) if is_task_folder(dataset.path) else ()
     options = labels_by_name(training.options, classes)
     try:

@@ -4,11 +4,12 @@ import lucaflow.quick_start  # noqa: F401
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -21,6 +22,7 @@ from lucaflow.downstream.matrix_folder import MatrixFolder, show_problems, width
 from lucaflow.downstream.models import TrainedHead, read_head
 from lucaflow.downstream.prediction import Predictor, ShardReading, Sides, predict, read_sides, sources_of
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
+from lucaflow.downstream.residues import ResidueFormatter, by_residue, shortened_cells
 from lucaflow.downstream.tables import GROUND_TRUTH, SPLIT, Formatter, LabelledSource, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_matmul_precision
 from lucaflow.engine.gpus import take_gpu
@@ -32,12 +34,15 @@ from lucaflow.logs import IN_LOG_ONLY, reporting_to
 from lucaflow.records.counts import counted
 from lucaflow.records.sequences import read_shard_names
 from lucaflow.records.table import accepted_records
+from lucaflow.records.task_folders import class_names_of, is_task_folder
 from lucaflow.report.pages import page, paragraph, title_of_page, whole_page
 from lucaflow.report.predictions import agreement, as_html, comparison_of, described, draw
 from lucaflow.report.provenance import near
 from lucaflow.store.assembly import AcceptedRecords, read_accepted
 from lucaflow.store.verification import remove_stale_shards
 from lucaflow.training.labelled import pairs_of, read_parts
+from lucaflow.training.labels import reader_of_residues
+from lucaflow.training.options import SEQ_LEVEL, TOKEN_LEVEL
 from lucaflow.training.trained_head import ChosenHead, choose_head
 
 logger = logging.getLogger("lucaflow")
@@ -53,6 +58,10 @@ def main() -> None:
     # A model says little about the rows that it was trained on.
     if SPLIT in predictions:
         predictions = predictions[predictions[SPLIT] == "test"].reset_index(drop=True)
+    if about["task_level_type"] == TOKEN_LEVEL:
+        read_labels = labels_of_residues(about["task_type"], about["labels"])
+        predictions = by_residue(predictions, about["task_type"], about["labels"], read_labels)
+        listed = shortened_cells(listed)
     draw(predictions, about, output(".png"))
     compared = comparison_of(predictions, about)
     write_text(output(".html"), as_html(listed, about, agreement(compared, about) if compared else ""))
@@ -94,16 +103,15 @@ def predict_all(records: Path) -> dict[str, Any]:
     if isinstance(reading, MatrixFolder):
         require_the_folder_that_was_planned(reading)
         show_problems(reading, dataset.name, output(".failed.csv").name)
-    formatter = Formatter(trained.task, trained.labels, settings["threshold"], topk)
     tables = output(".csv"), output(".failed.csv")
     source = labelled_source(records)
-    is_truth = truths(source.all_labels(), trained.task.task_type, trained.labels)
     parts = parts_of_records(records, Path(snakemake.input.labels))
-    counts = write_predictions(*tables, source, found, formatter, is_truth, parts)
+    counts = write_predictions(*tables, source, found, formatter_of(trained, topk), truths_of(source, trained), parts)
     about = {
         "dataset": dataset.name,
         "task": snakemake.wildcards.task,
         "task_type": trained.task.task_type,
+        "task_level_type": TOKEN_LEVEL if trained.structure.is_token_level else SEQ_LEVEL,
         "labels": list(trained.labels),
         "seq_types": list(trained.task.seq_types),
         "head_sha256": trained.sha256,
@@ -123,6 +131,29 @@ def predict_all(records: Path) -> dict[str, Any]:
     predicted = f"{counted(counts['predicted'], 'row')} predicted{failed}"
     logger.info("%s: %s, in %.1f s on %s", dataset.name, predicted, seconds, device_name(device))
     return about
+
+
+def formatter_of(trained: TrainedHead, topk: int | None) -> Formatter:
+    """Return what turns predictions into cells. Of each residue, the best class alone is kept."""
+    threshold = snakemake.config["heads"]["threshold"]
+    if trained.structure.is_token_level:
+        return ResidueFormatter(trained.task, trained.labels, threshold, None)
+    return Formatter(trained.task, trained.labels, threshold, topk)
+
+
+def truths_of(source: LabelledSource, trained: TrainedHead) -> Callable[[str], bool] | None:
+    """Return the function that says whether a label is one that the task can predict; None if no label is."""
+    if not trained.structure.is_token_level:
+        return truths(source.all_labels(), trained.task.task_type, trained.labels)
+    read = labels_of_residues(trained.task.task_type, trained.labels)
+    usable = {label for label in set(source.all_labels()) if read(label) is not None}
+    return usable.__contains__ if usable else None
+
+
+def labels_of_residues(task_type: str, classes: Sequence[str]) -> Callable[[str], np.ndarray | None]:
+    """Return the function that reads the labels of residues in the dataset."""
+    path = snakemake.params.dataset.path
+    return reader_of_residues(task_type, classes, class_names_of(path) if is_task_folder(path) else ())
 
 
 def chosen_head() -> ChosenHead:
@@ -220,7 +251,9 @@ def evaluate_against_labels(predictions: pd.DataFrame, about: Mapping[str, Any])
         logger.warning("%s, %s: %s", about["dataset"], about["task"], text)
         return
     comparison = compare(predictions, about["task_type"], about["labels"])
-    found = evaluate(comparison, about["task_type"])
+    # Residues of one sequence are no independent evidence.
+    of_records = predictions["record"][predictions[GROUND_TRUTH] != ""].to_numpy() if "record" in predictions else None
+    found = evaluate(comparison, about["task_type"], of_records)
     write_table(output(".metrics.tsv"), found)
     write_text(output(".metrics.html"), page(found, title))
     if comparison.not_compared:

@@ -16,6 +16,7 @@ from lucaflow.training.batches import Example
 from lucaflow.training.leakage import Neighbours, leakage_table
 from lucaflow.training.metric_names import primary_metric
 from lucaflow.training.results import TrainingResult, best_baseline, of_all_rows, predictions_of, scores_of
+from lucaflow.training.scored import scored_rows
 from lucaflow.training.splits import Split
 from lucaflow.training.trainer import TrainingData, train
 
@@ -84,7 +85,8 @@ def _result(options, rows, split, targets, classes) -> TrainingResult:
         method="random", leakage=leakage_table(rows, split, neighbours), records=trained.records,
         kept=trained.best.epoch, metric=metric, dev=dev, test=test,
         baseline=best_baseline(baselines, targets, split, metric),
-        predicted=predicted, compared=compared["mini-1"], subsets={"without a neighbour at 0.5": test},
+        scored=scored_rows(targets, split), predicted=predicted, compared=compared["mini-1"],
+        subsets={"without a neighbour at 0.5": test},
     )  # fmt: skip
 
 

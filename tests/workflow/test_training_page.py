@@ -35,7 +35,7 @@ def test_the_page_is_followed_to_the_end(workflow):
     lines = "".join(f"{each['id']},{each['sequence']},{each['label']}\n" for each in records)
     workflow.write("my_proteins.csv", "id,sequence,label\n" + lines)
     workflow.fasta("new_proteins.fasta", {f"new{number}": each["sequence"] for number, each in enumerate(records[:3])})
-    (table, _), (settings,) = snippets("tsv"), snippets("yaml")
+    (table, _), (settings, *_) = snippets("tsv"), snippets("yaml")
     workflow.write("my_datasets.tsv", table)
     assert len(settings.splitlines()) == 10
     workflow.config = {**yaml.safe_load(settings), **{key: workflow.config[key] for key in ("checkpoints", "compute")}}

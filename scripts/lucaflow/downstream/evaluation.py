@@ -182,12 +182,13 @@ def metrics_of(task_type: str) -> Mapping[str, Metric]:
     return found[task_type]
 
 
-def evaluate(comparison: Comparison, task_type: str) -> pd.DataFrame:
-    """Return each metric with its 95 % interval; NaN if too few rows have labels."""
+def evaluate(comparison: Comparison, task_type: str, records: np.ndarray | None = None) -> pd.DataFrame:
+    """Return each metric with its 95 % interval; NaN if too few rows have labels.
+
+    records: (n,) the sequence that each row is of, where rows are residues: sequences are drawn, with all their rows.
+    """
     count = len(comparison.truth)
-    size = min(count, _MOST_ROWS_DRAWN)
-    generator = np.random.default_rng(_SEED)
-    drawn = [generator.integers(count, size=size) for _ in range(_RESAMPLES)] if count else []
+    drawn, share = _samples(count, records)
     rows = []
     for name, metric in metrics_of(task_type).items():
         with warnings.catch_warnings():
@@ -196,9 +197,25 @@ def evaluate(comparison: Comparison, task_type: str) -> pd.DataFrame:
             value = _value(metric, comparison, slice(None))
             found = [_value(metric, comparison, sample) for sample in drawn] or [np.nan]
             ends = np.nanpercentile(found, [50 * (1 - _CONFIDENCE), 50 * (1 + _CONFIDENCE)])
-        low, high = ends if size == count else value + (ends - np.nanmean(found)) * (size / count) ** 0.5
+        low, high = ends if share == 1 else value + (ends - np.nanmean(found)) * share**0.5
         rows.append((name, value, low, high, count, comparison.not_compared))
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)
+
+
+def _samples(count: int, records: np.ndarray | None) -> tuple[list[np.ndarray], float]:
+    """Return the rows of each sample, and which share of all is in one."""
+    if not count:
+        return [], 1.0
+    generator = np.random.default_rng(_SEED)
+    if records is None:
+        size = min(count, _MOST_ROWS_DRAWN)
+        return [generator.integers(count, size=size) for _ in range(_RESAMPLES)], size / count
+    starts = np.flatnonzero(np.diff(records, prepend=-1))
+    ends = np.append(starts[1:], count)
+    size = max(1, len(starts) * min(count, _MOST_ROWS_DRAWN) // count)
+    chosen = (generator.integers(len(starts), size=size).tolist() for _ in range(_RESAMPLES))
+    parts = ([np.arange(starts[each], ends[each]) for each in sample] for sample in chosen)
+    return [np.concatenate(part) for part in parts], size / len(starts)
 
 
 def _value(metric: Metric, comparison: Comparison, rows: np.ndarray | slice) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lucaflow.downstream.stated_numbers import axis_of, positive_number, refuse_differing, whole_number
-from lucaflow.downstream.structure import EncoderStructure, HeadStructure
+from lucaflow.downstream.structure import EACH_ROW, EncoderStructure, HeadStructure
 from lucaflow.errors import CheckpointError, quoted
 
 TASK_TYPES = ("binary_class", "multi_class", "multi_label", "regression")
@@ -146,7 +146,7 @@ def structure_of(
         inputs=tuple(_input_width(shapes, number, towers, config) for number in range(towers)),
         sides=2 if task.is_pair else 1,
         encoder=_encoder_of(shapes, config),
-        pooling=config.get("matrix_pooling_type") or arguments.get("matrix_pooling_type") or "none",
+        pooling=_pooling(arguments, config),
         connected=tuple(axis_of(shapes, f"towers.0.connected.{number}.weight", 0) for number in range(len(connected))),
         connected_activation=_function(config, "fc_activate_func"),
         hidden=axis_of(shapes, "hidden_layer.weight", 0),
@@ -157,6 +157,12 @@ def structure_of(
     )
     refuse_differing(config, _confirmed(structure, config))
     return structure
+
+
+def _pooling(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    if arguments.get("task_level_type", "seq_level") == "token_level":
+        return EACH_ROW
+    return str(config.get("matrix_pooling_type") or arguments.get("matrix_pooling_type") or "none")
 
 
 def _function(stated: Mapping[str, Any], key: str) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from lucaflow.downstream.structure import EACH_ROW
 from lucaflow.encoders.packing import Run, by_run
 
 
@@ -121,7 +122,12 @@ def has_parameters(name: str) -> bool:
 
 
 def pooler(name: str, size: int) -> nn.Module:
-    """Return the pooling that LucaOneTasks calls `name`, for rows (T, size). Raises ValueError for an unknown name."""
+    """Return the pooling that LucaOneTasks calls `name`, for rows (T, size). Raises ValueError for an unknown name.
+
+    `EACH_ROW` keeps all rows: (T, D) stays (T, D).
+    """
+    if name == EACH_ROW:
+        return Plain(lambda x: x.flatten(0, 1))
     if name in _PLAIN:
         return Plain(_PLAIN[name])
     if name not in _WITH_PARAMETERS:

@@ -17,6 +17,7 @@ from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.models import TrainedHead
 from lucaflow.downstream.networks import Head
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
+from lucaflow.downstream.residue_outputs import ResidueOutputs
 from lucaflow.encoders.attention import share_frequencies
 from lucaflow.engine.batches import plan_batches
 from lucaflow.engine.consumer_thread import consume_in_background
@@ -258,7 +259,7 @@ class Predictions:
     """
 
     sides: Sides
-    output_rows: OutputRows
+    output_rows: OutputRows | ResidueOutputs
     place: np.ndarray
     problems: Mapping[int, str] = field(default_factory=dict)
 
@@ -273,18 +274,23 @@ def predict(
 ) -> Predictions:  # fmt: skip
     """Return predictions for all accepted records that the task reads: R sequences or pairs, of U distinct sequences.
 
-    topk: number of classes kept, None for the best.
+    topk: number of classes kept, None for the best; of each residue, it is always the best.
     """
     rows = accepted.sequence_rows.reshape(-1, sides.types.shape[1])
     needed = np.zeros(len(accepted.digests), dtype=bool)
     needed[rows[sides.readable]] = True
     batches = reading.batches(needed, predictor.budget)
     of_pairs = rows.shape[1] == 2
-    count = len(rows) if of_pairs else len(needed)
-    output_rows = OutputRows(count, trained.task.task_type, predictor.outputs, topk)
-    if of_pairs:
+    output_rows: OutputRows | ResidueOutputs
+    if trained.structure.is_token_level:
+        read = np.where(needed, accepted.lengths, 0)
+        output_rows = ResidueOutputs(read, trained.task.task_type, predictor.outputs)
+        predict_residues(predictor, batches, output_rows, int(trained.reading.frame or trained.reading.special))
+    elif of_pairs:
+        output_rows = OutputRows(len(rows), trained.task.task_type, predictor.outputs, topk)
         predict_pairs(predictor, batches, rows, sides.readable, output_rows, reading)
     else:
+        output_rows = OutputRows(len(needed), trained.task.task_type, predictor.outputs, topk)
         predict_singles(predictor, batches, output_rows)
     problems = _problems_of_records(rows, sides.readable, reading.problems)
     return Predictions(sides, output_rows, np.arange(len(rows)) if of_pairs else rows[:, 0], problems)
@@ -311,6 +317,22 @@ def predict_singles(predictor: Predictor, batches: Iterator[Batch], output_rows:
     def consume(items: Iterator[Batch]) -> None:
         for batch in items:
             output_rows.put(batch.rows, predictor.outputs_for(predictor.vectors(0, batch.matrices)))
+
+    consume_in_background(consume, batches)
+
+
+def predict_residues(predictor: Predictor, batches: Iterator[Batch], found: ResidueOutputs, around: int) -> None:
+    """Predict for the residues of distinct sequences while the next embeddings are read.
+
+    around: rows of a matrix before its residues, and as many after them.
+    """
+
+    def consume(items: Iterator[Batch]) -> None:
+        for batch in items:
+            outputs = predictor.outputs_for(predictor.vectors(0, batch.matrices))  # (T, C)
+            ends = np.cumsum([len(matrix) for matrix in batch.matrices])
+            for row, part in zip(batch.rows.tolist(), np.split(outputs, ends[:-1]), strict=True):
+                found.put(row, part[around : len(part) - around])
 
     consume_in_background(consume, batches)
 

@@ -9,6 +9,8 @@ POOLINGS = (
     "none", "avg", "max", "sum", "first", "last", "attentive", "attention", "context_attention", "weighted_attention",
     "value_attention",
 )  # fmt: skip
+# In place of a pooling, where each row has outputs of its own.
+EACH_ROW = "each_row"
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "leakyrelu", "tanh")
 
 
@@ -47,6 +49,11 @@ class HeadStructure:
     hidden_activation: str
     outputs: int
     squashing: str
+
+    @property
+    def is_token_level(self) -> bool:
+        """Whether each row has outputs of its own: nothing is pooled."""
+        return self.pooling == EACH_ROW
 
     def width(self, tower: int) -> int:
         """Return the width D of the rows that are pooled."""

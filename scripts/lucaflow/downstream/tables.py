@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lucaflow.downstream.lucaonetasks import Task
+from lucaflow.downstream.residue_outputs import NOT_READ
 from lucaflow.errors import InputError
 from lucaflow.files.writing import replacing
 from lucaflow.records.outcomes import digest_of, normalise
@@ -158,7 +159,10 @@ def write_predictions(
                 index += 1
                 values, classes = found.of(index)
                 reason = found.problems.get(index) or _unpredictable(
-                    found.sides.types[index], bool(found.sides.readable[index]), values, formatter.task
+                    found.sides.types[index],
+                    bool(found.sides.readable[index]),
+                    values[classes != NOT_READ],
+                    formatter.task,
                 )
                 if not reason:
                     predicted = formatter.cells(values, classes)

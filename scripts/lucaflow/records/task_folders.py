@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lucaflow.errors import InputError, quoted, shown
 from lucaflow.files.usable import why_unusable
@@ -33,7 +34,7 @@ _ENDINGS = (".csv", ".tsv")
 # Of a regression, label.txt has a single line at most.
 _FEWEST_CLASSES = 2
 _NO_LABEL = "-100"
-_NUMBER, _LIST = re.compile(r"0|[1-9]\d*"), re.compile(r"\[\s*(\d+\s*(,\s*\d+\s*)*,?)?\s*\]")
+_NUMBER, _LIST = re.compile(r"0|[1-9]\d*"), re.compile(r"\[(\d+|-100|[\[\],\s])*\]")
 
 ReadTable = Callable[[Path, Columns, FoundColumns], Iterator[RawRecord]]
 
@@ -134,10 +135,13 @@ def class_names_of(folder: Path) -> tuple[str, ...]:
 def named(label: str, names: Sequence[str]) -> str:
     """Return a label of LucaOneTasks with names in place of the numbers of classes.
 
-    Several classes become a JSON list. Labels without numbers of classes stay, such as values of a regression.
+    Several classes become a JSON list, as do those of residues, of which each may have several; of one without a label,
+    there is `null`. Labels without numbers of classes stay, such as values of a regression.
 
     >>> named("1", ["in", "out"]), named("[0, 1]", ["in", "out"]), named("-100", ["in", "out"]), named("0.5", [])
     ('out', '["in", "out"]', '', '0.5')
+    >>> named("[[1], [0, 1], []]", ["in", "out"]), named("[-100, 1]", ["in", "out"])
+    ('[["out"], ["in", "out"], []]', '[null, "out"]')
     """
     if len(names) < _FEWEST_CLASSES:
         return label
@@ -147,10 +151,19 @@ def named(label: str, names: Sequence[str]) -> str:
         return names[int(label)] if int(label) < len(names) else label
     if not _LIST.fullmatch(label.strip()):
         return label
-    numbers = [int(number) for number in re.findall(r"\d+", label)]
-    if any(number >= len(names) for number in numbers):
+    try:
+        # A comma after the last number is none of JSON, but one of Python, which LucaOneTasks reads.
+        found = _with_names(json.loads(re.sub(r",\s*\]", "]", label)), names)
+    except (ValueError, IndexError, RecursionError):
         return label
-    return json.dumps([names[number] for number in numbers], ensure_ascii=False)
+    return json.dumps(found, ensure_ascii=False)
+
+
+def _with_names(numbers: Any, names: Sequence[str]) -> Any:
+    """Return a number of a class, or a list of them, with names. Raises IndexError for one that is no class."""
+    if isinstance(numbers, list):
+        return [_with_names(each, names) for each in numbers]
+    return None if numbers == int(_NO_LABEL) else names[numbers]
 
 
 def _refuse_columns(folder: Path, columns: Columns) -> None:

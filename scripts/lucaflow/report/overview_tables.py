@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lucaflow.files.json_files import read_json
 from lucaflow.files.receipts import Entry, is_current, receipt_path, recorded_outputs, recording
 from lucaflow.report.all_records import Source, rows_of, sources_of_records, write_overview
 from lucaflow.versions import OVERVIEW_VERSION
@@ -40,8 +41,15 @@ def tables_of(
     names = (*OF_MODELS, *[COMPARED] * compared)
     of_models = [folder / model / name for model in models for name in names]
     own = [folder / name for name in OF_RECORDS]
+    of_tasks = [folder / f"predictions/{task}.csv" for task in tasks]
     of_models = [*filter(Path.is_file, of_models), *(folder / model / SCORES for model in scored)]
-    return [*own, *of_models, *(folder / f"predictions/{task}.csv" for task in tasks)]
+    return [*own, *of_models, *(path for path in of_tasks if not _is_of_residues(path))]
+
+
+def _is_of_residues(predictions: Path) -> bool:
+    """Return whether a task predicts each residue: cells with lists as long as sequences are none for an overview."""
+    about = predictions.with_suffix(".json")
+    return about.is_file() and read_json(about).get("task_level_type") == "token_level"
 
 
 def update_overview(folder: Path, tables: Sequence[Path]) -> dict[Path, Entry]:

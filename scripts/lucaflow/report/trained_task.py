@@ -15,6 +15,8 @@ BASELINES = {
     "composition": "the composition of the sequences",
     "mean_vector": "a linear model of the mean vector",
     "best_hit": "the label of the most similar sequence of train",
+    "letter": "the usual label of the letter",
+    "letters_nearby": "a linear model of the letters nearby",
     "side_a": "side a of the pairs alone",
     "side_b": "side b of the pairs alone",
 }
@@ -35,6 +37,11 @@ def lengths_of(result: TrainingResult, *parts: str) -> np.ndarray:
     of_sequences = np.array([len(sequence.residues) for sequence in result.rows.sequences], dtype=int)
     chosen = np.isin(result.split.parts, parts)
     return of_sequences[result.rows.sides[chosen]].ravel()
+
+
+def tested(result: TrainingResult) -> str:
+    """Return what of test is scored, as words: rows, or residues."""
+    return f"test {result.scored.unit}s"
 
 
 def is_regression(result: TrainingResult) -> bool:

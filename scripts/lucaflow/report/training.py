@@ -9,7 +9,7 @@ from pathlib import Path
 from lucaflow.files.writing import write_text
 from lucaflow.report.model_scores import draw_scores
 from lucaflow.report.pages import facts, heading, paragraph, table, title_of_page, whole_page
-from lucaflow.report.trained_task import is_regression
+from lucaflow.report.trained_task import is_regression, tested
 from lucaflow.report.training_figures import (
     as_image,
     draw_calibration,
@@ -65,6 +65,8 @@ def _data(result: TrainingResult) -> Iterator[str]:
         yield paragraph("Rows that are left out of all three parts:")
         yield table(reasons)
     yield heading("Labels")
+    if result.residues is not None:
+        yield paragraph("Each residue has a label; a residue is in the part and the cluster of its sequence.")
     yield table(labels_table(result))
 
 
@@ -76,7 +78,7 @@ def _leakage(result: TrainingResult) -> Iterator[str]:
     )
     yield table(leakage_columns(result.leakage))
     if result.subsets:
-        yield paragraph(f"The {result.metric} on the test rows with and without such a neighbour:")
+        yield paragraph(f"The {result.metric} on the {tested(result)} with and without such a neighbour:")
         yield table(subsets_table(result))
 
 
@@ -101,7 +103,7 @@ def _test(result: TrainingResult) -> Iterator[str]:
     yield heading("Test")
     looked = "after each epoch, as LucaOneTasks does, but" if result.options.is_exact else "once, at the end, and"
     yield paragraph(
-        f"The test rows were looked at {looked} chose nothing. In brackets are 95 % intervals, by drawing "
+        f"The {tested(result)} were looked at {looked} chose nothing. In brackets are 95 % intervals, by drawing "
         "clusters of similar sequences, the same ones for all models. The lead is the paired difference to a baseline: "
         "positive where the model is better."
     )
@@ -114,7 +116,8 @@ def _test(result: TrainingResult) -> Iterator[str]:
     if result.test.too_rare and any(metric in _MACRO for _, metric in result.test.values):
         names = ", ".join(result.classes[each] for each in result.test.too_rare)
         yield paragraph(
-            f"{' and '.join(_MACRO)} leave out classes with fewer than {FEWEST_ROWS_OF_A_CLASS} test rows: {names}."
+            f"{' and '.join(_MACRO)} leave out classes with fewer than {FEWEST_ROWS_OF_A_CLASS} {tested(result)}: "
+            f"{names}."
         )
 
 
@@ -125,7 +128,7 @@ def _classes(result: TrainingResult) -> Iterator[str]:
     yield table(classes_table(result))
     if result.compared.truth.ndim == 1:
         yield heading("Confusion")
-        yield as_image(draw_classes_found(result), "true and predicted classes of the test rows")
+        yield as_image(draw_classes_found(result), f"true and predicted classes of the {tested(result)}")
 
 
 def _calibration(result: TrainingResult) -> Iterator[str]:
@@ -148,4 +151,4 @@ def _values(result: TrainingResult) -> Iterator[str]:
     yield as_image(figure, "predicted and true values, and residuals")
     count = len(result.compared.truth)
     if drawn < count:
-        yield paragraph(f"{drawn:,} of {count:,} test rows, spread evenly.")
+        yield paragraph(f"{drawn:,} of {count:,} {tested(result)}, spread evenly.")

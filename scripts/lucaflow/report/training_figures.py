@@ -86,7 +86,7 @@ def draw_calibration(bins: pd.DataFrame, result: TrainingResult) -> Figure:
     above.set(ylim=(-0.02, 1.02), xlim=(-0.02, 1.02))
     above.set_ylabel({"multi_class": "share that is right"}.get(task_type, "share with the class"))
     below.bar(bins["stated"], bins["rows"], width=0.06, color=SINGLE)
-    below.set_ylabel("labels" if task_type == "multi_label" else "rows")
+    below.set_ylabel("labels" if task_type == "multi_label" else f"{result.scored.unit}s")
     second = shortened(result.classes[1]) if task_type == "binary_class" else ""
     of = {"multi_class": "the predicted class", "binary_class": second}.get(task_type, "each class")
     below.set_xlabel(plain(f"probability of {of}"))

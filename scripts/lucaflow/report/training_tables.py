@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lucaflow.report.trained_task import BASELINES, lengths_of, models_of
+from lucaflow.report.trained_task import BASELINES, lengths_of, models_of, tested
 from lucaflow.report.training_words import interval, number, score_in_words
 from lucaflow.training.class_scores import class_scores
 from lucaflow.training.clusters import PARTS
@@ -45,13 +45,18 @@ def reasons_table(result: TrainingResult) -> Columns:
 
 
 def labels_table(result: TrainingResult) -> Columns:
-    """Return how many rows of each part have each class, the most frequent class first; of numbers, their spread."""
+    """Return how many rows, or residues, of each part have each class, the most frequent class first; of numbers, their
+    spread."""
     if result.rows.classes is None:
         return _values_table(result)
     counts = {part: Counter[str]() for part in PARTS}
     for part, classes in zip(result.split.parts.tolist(), result.rows.classes, strict=True):
-        if part in counts:
+        if part in counts and result.residues is None:
             counts[part].update(classes)
+    for part, values in (result.residues or {}).items():
+        of_classes = values.sum(axis=0) if values.ndim == 2 else np.bincount(values.astype(int))
+        numbers = of_classes.astype(int).tolist()
+        counts[part].update(dict(zip(result.classes, numbers, strict=False)))
     total: Counter[str] = sum(counts.values(), Counter())
     names = sorted(result.classes, key=lambda name: (-total[name], name))
     return {"class": names, **{part: [found[name] for name in names] for part, found in counts.items()}}
@@ -60,10 +65,16 @@ def labels_table(result: TrainingResult) -> Columns:
 def _values_table(result: TrainingResult) -> Columns:
     found = []
     for part in PARTS:
-        values = np.array([float(result.rows.labels[each]) for each in result.split.rows(part)])
+        values = _values_of(result, part)
         found.append((part, *(float(each) for each in np.percentile(values, (0, 25, 50, 75, 100)))))
     names = ("part", "lowest", "lower quarter", "median", "upper quarter", "highest")
     return dict(zip(names, zip(*found, strict=True), strict=True))
+
+
+def _values_of(result: TrainingResult, part: str) -> np.ndarray:
+    if result.residues is not None:
+        return result.residues[part]
+    return np.array([float(result.rows.labels[each]) for each in result.split.rows(part)])
 
 
 def leakage_columns(leakage: pd.DataFrame) -> Columns:
@@ -81,13 +92,14 @@ def leakage_columns(leakage: pd.DataFrame) -> Columns:
 
 
 def subsets_table(result: TrainingResult) -> Columns:
-    """Return the primary metric of the model and of the best baseline on some of the test rows."""
+    """Return the primary metric of the model and of the best baseline on some of test."""
     found: list[tuple[Any, ...]] = []
     models = [result.model, result.baseline]
     for description, scores in {"all": result.test, **result.subsets}.items():
         values = [score_in_words(scores, model, result.metric) for model in models]
         found.append((description, scores.rows, scores.clusters, *values))
-    names = ("test rows", "rows", "clusters", *(f"{result.metric} of {model}" for model in models))
+    of_models = (f"{result.metric} of {model}" for model in models)
+    names = (tested(result), f"{result.scored.unit}s", "clusters", *of_models)
     return dict(zip(names, zip(*found, strict=True), strict=True))
 
 
@@ -117,11 +129,12 @@ def _lead(result: TrainingResult, other: str) -> str:
 
 def classes_table(result: TrainingResult) -> Columns:
     """Return how well each class of the test rows is predicted, the most frequent first."""
-    found = class_scores(result.compared, result.split.clusters[result.test_rows], result.classes)
-    found = found.sort_values(["rows", "class"], ascending=[False, True])
+    units = f"{result.scored.unit}s"
+    found = class_scores(result.compared, result.scored.split.clusters[result.tested], result.classes)
+    found = found.rename(columns={"rows": units}).sort_values([units, "class"], ascending=[False, True])
     ends = [interval(low, high) or "-" for low, high in zip(found["recall_low"], found["recall_high"], strict=True)]
     return {
-        **{name: found[name].tolist() for name in ("class", "rows", "predicted", "precision", "recall")},
+        **{name: found[name].tolist() for name in ("class", units, "predicted", "precision", "recall")},
         "interval of recall": ends,
         "F1": found["F1"].tolist(),
     }
@@ -133,7 +146,7 @@ def calibration(result: TrainingResult) -> pd.DataFrame:
     Of multi_class the probability is that of the predicted class; of binary_class that of the second class; of
     multi_label those of all classes together. Bins without rows are left out.
     """
-    truth, stated = result.compared.truth, result.predicted[result.test_rows]
+    truth, stated = result.compared.truth, result.predicted[result.tested]
     if result.options.task_type == "multi_class":
         right, stated = truth == result.compared.predicted, stated.max(axis=1)
     elif result.options.task_type == "binary_class":

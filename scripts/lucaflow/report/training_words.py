@@ -8,7 +8,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from lucaflow.records.counts import counted
-from lucaflow.report.trained_task import BASELINES, difference_of, is_error, is_regression, lengths_of, models_of
+from lucaflow.report.trained_task import (
+    BASELINES,
+    difference_of,
+    is_error,
+    is_regression,
+    lengths_of,
+    models_of,
+    tested,
+)  # fmt: skip
 from lucaflow.training.results import TrainingResult
 from lucaflow.training.statistics import FEWEST_FOR_CERTAINTY, FEWEST_FOR_INTERVALS, Difference, Scores
 
@@ -46,7 +54,7 @@ def score_in_words(scores: Scores, model: str, metric: str) -> str:
 def sentence(result: TrainingResult) -> str:
     """Return the sentence on top: is the model better than what needs no network?"""
     value = number(result.test.values[result.model, result.metric])
-    reaches = f"has {_article(result.metric)} {result.metric} of {value} on the test rows"
+    reaches = f"has {_article(result.metric)} {result.metric} of {value} on the {tested(result)}"
     difference = difference_of(result)
     other = f"the best baseline, {BASELINES[result.baseline]}"
     if math.isnan(difference.value):
@@ -110,11 +118,12 @@ def _constant(result: TrainingResult) -> Iterator[str]:
         return
     if is_regression(result):
         if np.ptp(predicted) <= 1e-6 * max(1.0, float(np.abs(predicted).max())):
-            yield f"The model predicts {number(float(predicted[0]))} for every test row: it has learnt nothing."
+            value = number(float(predicted[0]))
+            yield f"The model predicts {value} for every test {result.scored.unit}: it has learnt nothing."
     elif (predicted == predicted[0]).all():
         names = [result.classes[each] for each in np.atleast_1d(np.flatnonzero(predicted[0]))]
         what = (", ".join(names) or "no class") if predicted.ndim == 2 else result.classes[int(predicted[0])]
-        yield f"The model predicts {what} for every test row: it tells no classes apart."
+        yield f"The model predicts {what} for every test {result.scored.unit}: it tells no classes apart."
 
 
 def _baselines_that_win(result: TrainingResult) -> Iterator[str]:
@@ -126,8 +135,8 @@ def _baselines_that_win(result: TrainingResult) -> Iterator[str]:
             continue
         level = "as good as" if sign * value == own else "better than"
         yield (
-            f"A baseline wins: {BASELINES[name]} ({result.metric} {number(value)}) is {level} the model on the test "
-            "rows."
+            f"A baseline wins: {BASELINES[name]} ({result.metric} {number(value)}) is {level} the model on the "
+            f"{tested(result)}."
         )
 
 
@@ -176,7 +185,8 @@ def _missing_classes(result: TrainingResult) -> Iterator[str]:
     counts = truth.sum(axis=0) if truth.ndim == 2 else np.bincount(truth, minlength=len(result.classes))
     missing = [name for name, count in zip(result.classes, counts, strict=True) if not count]
     if missing:
-        yield f"Test has no rows of {_listed(missing)}: nothing is known of how well they are predicted."
+        unit = result.scored.unit
+        yield f"Test has no {unit}s of {_listed(missing)}: nothing is known of how well they are predicted."
 
 
 def _lengths(result: TrainingResult) -> Iterator[str]:

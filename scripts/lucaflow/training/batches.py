@@ -133,11 +133,13 @@ class Batches:
         targets = []
         for each, length in zip(examples, rows.lengths, strict=True):
             target = np.full((length, *each.target.shape[1:]), 0.0 if negative else np.nan, dtype=np.float32)
-            known = each.target[: length - 2 * first]
-            if len(known) < length - 2 * first and not self.options.is_exact:
+            residues = length - 2 * first
+            known = each.target[:residues]
+            if residues != min(len(each.target), self.options.longest) and not self.options.is_exact:
                 raise TrainingError(
-                    f"{each.id} has {len(each.target)} labels, but its matrix has {length - 2 * first} rows or more of "
-                    "residues; expected a label for each. Correct the label, or the row's sequence."
+                    f"{each.id} has {len(each.target)} labels, but its matrix has {residues} rows of residues; "
+                    "expected a label for each. Correct the label, or train on the embeddings of a model with a row "
+                    "for each residue."
                 )
             target[first : first + len(known)] = known
             targets.append(target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +14,31 @@ import torch
 from lucaflow.engine.devices import set_matmul_precision
 from lucaflow.files.locks import locked
 from lucaflow.records.counts import counted
-from lucaflow.training.baselines import Targets, baseline_predictions
+from lucaflow.training.baselines import baseline_predictions
 from lucaflow.training.batches import Example
+from lucaflow.training.clusters import PARTS
 from lucaflow.training.initial import new_head
 from lucaflow.training.labelled import labels_by_name, ordered_classes, targets_of
 from lucaflow.training.leakage import Neighbours
 from lucaflow.training.options import TrainingOptions, structure_of
 from lucaflow.training.requested import RequestedTraining
+from lucaflow.training.residue_baselines import residue_baselines
 from lucaflow.training.results import (
     TrainingResult,
     best_baseline,
     of_all_rows,
+    predictions_from,
     predictions_of,
     scores_by_neighbours,
     scores_of,
+)  # fmt: skip
+from lucaflow.training.scored import (
+    Scored,
+    labels_of_part,
+    outputs_of_residues,
+    residue_targets,
+    scored_residues,
+    scored_rows,
 )  # fmt: skip
 from lucaflow.training.splits import LabelledRows, Split
 from lucaflow.training.stored import StoredEmbeddings
@@ -76,10 +87,10 @@ def train_task(
     set_matmul_precision("float32")
     rows, split, options = divided.rows, divided.split, training.options
     classes = ordered_classes(rows, split, options, divided.classes)
-    targets = targets_of(rows, split, labels_by_name(options, divided.classes), classes)
+    labels = labels_of(divided, options, classes)
     say_what_is_cut(divided, options)
     head = new_head(structure_of(options, (width,) * options.sides, max(1, len(classes))), options.seed)
-    data = examples_of(rows, split, targets)
+    data = examples_of(rows, split, labels.values)
     # Before the training, which changes the weights.
     digest = digest_of_training(head, data, options, embedding_digest)
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +99,7 @@ def train_task(
             head, data, options, embeddings.matrix, folder / _STATE, device, embedding_digest=embedding_digest
         )
     trained.head.to("cpu")
-    return Finished(trained, result_of(training, model, divided, targets, classes, embeddings, trained), digest)
+    return Finished(trained, result_of(training, model, divided, labels, classes, embeddings, trained), digest)
 
 
 def forget_state(folder: Path) -> None:
@@ -97,14 +108,36 @@ def forget_state(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def examples_of(rows: LabelledRows, split: Split, targets: Targets) -> TrainingData:
-    """Return the rows of each part as the trainer reads them."""
-    values = targets.values.astype(np.float32)
+@dataclass(frozen=True)
+class Labels:
+    """values: (n,) the label of each row, or those of its residues, as the trainer reads them; scored: what has a score
+    in the end."""
+
+    values: Sequence[np.ndarray]
+    scored: Scored
+
+
+def labels_of(divided: Divided, options: TrainingOptions, classes: Sequence[str]) -> Labels:
+    """Return the labels of whole rows, or of their residues."""
+    rows, split = divided.rows, divided.split
+    reading = labels_by_name(options, divided.classes)
+    if not options.is_token_level:
+        targets = targets_of(rows, split, reading, classes)
+        return Labels(list(targets.values.astype(np.float32)), scored_rows(targets, split))
+    values = residue_targets(rows, split, reading, classes)
+    return Labels(values, scored_residues(values, split, options, classes))
+
+
+def examples_of(rows: LabelledRows, split: Split, values: Sequence[np.ndarray]) -> TrainingData:
+    """Return the rows of each part as the trainer reads them. values: (n,) the label of each."""
 
     def examples(part: str) -> tuple[Example, ...]:
         numbers = split.rows(part).tolist()
         keys = ([rows.sequences[side].digest for side in rows.sides[each].tolist()] for each in numbers)
-        return tuple(Example(rows.ids[each], tuple(key), values[each]) for each, key in zip(numbers, keys, strict=True))
+        return tuple(
+            Example(rows.ids[each], tuple(key), np.asarray(values[each]))
+            for each, key in zip(numbers, keys, strict=True)
+        )
 
     return TrainingData(examples("train"), examples("dev"), examples("test"))
 
@@ -130,18 +163,16 @@ def mean_vectors(rows: LabelledRows, split: Split, embeddings: StoredEmbeddings,
 
 
 def result_of(
-    training: RequestedTraining, model: str, divided: Divided, targets: Targets, classes: Sequence[str],
+    training: RequestedTraining, model: str, divided: Divided, labels: Labels, classes: Sequence[str],
     embeddings: StoredEmbeddings, trained: Trained,
 ) -> TrainingResult:  # fmt: skip
     """Return the scores of a trained model and of the baselines."""
-    rows, split, neighbours = divided.rows, divided.split, divided.neighbours
-    parts = {"dev": predictions_of(trained.head, trained.dev), "test": predictions_of(trained.head, trained.test)}
-    predicted = of_all_rows(split, parts)
-    vectors = mean_vectors(rows, split, embeddings, trained.head.structure.inputs[0])
-    baselines = baseline_predictions(rows, split, targets, neighbours, vectors)
+    rows, split, scored = divided.rows, divided.split, labels.scored
+    predicted = predicted_by(trained, training.options, split, scored)
+    baselines = baselines_of(divided, labels, embeddings, trained.head.structure.inputs[0])
     every = {model: predicted, **baselines}
-    dev, _ = scores_of(every, targets, split, split.rows("dev"))
-    test, comparisons = scores_of(every, targets, split, split.rows("test"))
+    dev, _ = scores_of(every, scored.targets, scored.split, scored.split.rows("dev"))
+    test, comparisons = scores_of(every, scored.targets, scored.split, scored.split.rows("test"))
     return TrainingResult(
         dataset=training.dataset,
         task=training.task,
@@ -157,8 +188,34 @@ def result_of(
         metric=training.primary,
         dev=dev,
         test=test,
-        baseline=best_baseline(baselines, targets, split, training.primary),
+        baseline=best_baseline(baselines, scored.targets, scored.split, training.primary),
+        scored=scored,
         predicted=predicted,
         compared=comparisons[model],
-        subsets=scores_by_neighbours(every, targets, rows, split, neighbours),
+        subsets=scores_by_neighbours(every, scored, rows, divided.neighbours),
+        residues=None if scored.positions is None else {p: labels_of_part(labels.values, split, p) for p in PARTS},
     )
+
+
+def predicted_by(trained: Trained, options: TrainingOptions, split: Split, scored: Scored) -> np.ndarray:
+    """Return what the network predicts (N, C) of what is scored."""
+    parts = {"dev": trained.dev, "test": trained.test}
+    if scored.positions is None:
+        return of_all_rows(split, {part: predictions_of(trained.head, found) for part, found in parts.items()})
+    logits = {
+        row: values
+        for part, found in parts.items()
+        for row, values in zip(split.rows(part).tolist(), found.logits, strict=True)
+    }
+    return predictions_from(trained.head, outputs_of_residues(scored, logits, options))
+
+
+def baselines_of(
+    divided: Divided, labels: Labels, embeddings: StoredEmbeddings, width: int
+) -> Mapping[str, np.ndarray]:
+    """Return what the baselines predict (N, C) of what is scored. width: E of the embeddings."""
+    rows, split, scored = divided.rows, divided.split, labels.scored
+    if scored.positions is not None:
+        return residue_baselines(rows, split, labels.values, scored)
+    vectors = mean_vectors(rows, split, embeddings, width)
+    return baseline_predictions(rows, split, scored.targets, divided.neighbours, vectors)

@@ -7,7 +7,6 @@ about the division; `nearest.tsv` has the most similar sequence of train for eac
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from lucaflow.records.counts import counted
 from lucaflow.records.sequences import NormalisedSequence, read_sequences
 from lucaflow.records.table import accepted_records
 from lucaflow.training.baselines import Targets
-from lucaflow.training.labels import class_names, target_of
+from lucaflow.training.labels import classes_in, residue_labels, target_of, with_names
 from lucaflow.training.leakage import Neighbours
 from lucaflow.training.options import CORRECTED, TrainingOptions
 from lucaflow.training.splits import LEFT_OUT, LabelledRows, Split, refuse
@@ -36,8 +35,9 @@ _ORIGINS = ("table", "metadata")
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a dataset that labelled rows are read from, as `normalize` writes them."""
+    """The files of a dataset that labelled rows are read from, as `normalize` writes them. given: what it read."""
 
+    given: Path
     records: Path
     labels: Path
     columns: Path
@@ -62,9 +62,13 @@ def read_rows(
     InputError for labels that say nothing to the task, and for a column that is not there.
     """
     found = _labelled(source, given_column, label_column, options)
-    texts = found["label"].tolist()
+    texts = [with_names(text, options, names) for text in found["label"].tolist()]
     classes = _classes_of_rows(found["id"].tolist(), texts, options, names)
     sequences, sides = _sequences_of(source.sequences, [found[name] for name in _digest_columns(options)])
+    said = None
+    if options.is_token_level:
+        said = [tuple(residue_labels(text, options)) for text in texts]
+        _refuse_other_lengths(source.given, found, [len(each) for each in said], sequences, sides)
     return LabelledRows(
         ids=found["id"].tolist(),
         sequences=sequences,
@@ -72,7 +76,31 @@ def read_rows(
         labels=texts,
         classes=classes,
         given=found["given"].tolist() if given_column else None,
+        said=said,
     )
+
+
+def _refuse_other_lengths(
+    path: Path, found: pd.DataFrame, counts: Sequence[int], sequences: Sequence[NormalisedSequence], sides: np.ndarray
+) -> None:
+    """Raise InputError for rows that have not a label for each residue. counts: (n,) labels of each."""
+    residues = np.array([len(sequence.residues) for sequence in sequences], dtype=int)[sides[:, 0]]
+    wrong = np.flatnonzero(residues != np.array(counts)).tolist()
+    named = [
+        f"line {found['line'].iloc[each]}: {found['id'].iloc[each]} has {counted(counts[each], 'label')} and "
+        f"{counted(int(residues[each]), 'residue')}"
+        for each in wrong[:_MOST_NAMED]
+    ]
+    more = f"; and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
+    if wrong:
+        refuse(
+            shown(path),
+            [
+                f"- {counted(len(wrong), 'row')} without a label for each residue: {'; '.join(named)}{more}. Write a "
+                "label for each, and `-` or null for a residue without one; a stop at the end of a sequence is no "
+                "residue."
+            ],
+        )
 
 
 def _labelled(source: Source, given_column: str | None, label_column: str, options: TrainingOptions) -> pd.DataFrame:
@@ -80,15 +108,16 @@ def _labelled(source: Source, given_column: str | None, label_column: str, optio
     parts = []
     further = source.columns if given_column and given_column != label_column else None
     digests = _digest_columns(options)
-    for records in accepted_records(source.records, ["id", "digest"], source.labels, further=further):
+    own = ["id", "digest", "line"]
+    for records in accepted_records(source.records, own, source.labels, further=further):
         part = pairs_of(records) if options.sides == 2 else records
         if further:
-            name = _column_named(given_column or "", list(part.columns)[3:])
+            name = _column_named(given_column or "", list(part.columns)[len(own) + 1 :])
             part["given"] = part[name].fillna("")
         elif given_column:
             part["given"] = part["label"].fillna("")
         stated = part["label"].notna() & part["label"].map(lambda text: _says_something(text, options))
-        parts.append(part.loc[stated, ["id", *digests, "label", *(["given"] if given_column else [])]])
+        parts.append(part.loc[stated, ["id", "line", *digests, "label", *(["given"] if given_column else [])]])
     return pd.concat(parts, ignore_index=True)
 
 
@@ -126,6 +155,11 @@ def _says_something(text: Any, options: TrainingOptions) -> bool:
         return False
     if options.is_exact and text.strip() == "-100":
         return False
+    if options.is_token_level:
+        try:
+            return any(residue_labels(text, options))
+        except ValueError:
+            return True  # and is refused as a label
     return options.task_type != "regression" or text.strip() not in MISSING
 
 
@@ -172,18 +206,6 @@ def _classes_of_rows(
     if known:
         _refuse_number_of_classes(frozenset().union(*known.values()), options)
     return [known[text] for text in texts]
-
-
-def classes_in(text: str, options: TrainingOptions) -> frozenset[str]:
-    """Return the classes that a label names. In LucaOneTasks' tables they are numbers."""
-    if options.task_type == "regression":
-        return frozenset()
-    if options.is_exact:
-        numbers = re.findall(r"-?\d+", text)
-        if not numbers and text.strip() != "[]":
-            raise ValueError(f"{quoted(text)} is not the number of a class, as LucaOneTasks writes labels")
-        return frozenset(str(int(number)) for number in numbers)
-    return frozenset(class_names([text], options))
 
 
 def _refuse_number_of_classes(classes: frozenset[str], options: TrainingOptions) -> None:

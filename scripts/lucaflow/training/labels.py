@@ -10,13 +10,13 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lucaflow.errors import quoted
-from lucaflow.training.options import TrainingOptions
+from lucaflow.training.options import TOKEN_LEVEL, TrainingOptions
 
 # LucaOneTasks' label of what has none.
 _IGNORED = -100
@@ -28,7 +28,7 @@ def class_names(labels: Iterable[str], options: TrainingOptions) -> tuple[str, .
     """Return the distinct classes that labels name, sorted. Raises ValueError for labels that name none."""
     found: set[str] = set()
     for text in labels:
-        parts = _residue_labels(text, options) if options.is_token_level else [text]
+        parts = residue_labels(text, options) if options.is_token_level else [text]
         for part in parts:
             found |= set(_names(part, options))
     return tuple(sorted(found))
@@ -44,7 +44,7 @@ def target_of(text: str, options: TrainingOptions, classes: Sequence[str], resid
         return _lucaonetasks_target(text, options, len(classes))
     if not options.is_token_level:
         return _target(text, options, classes)
-    parts = _residue_labels(text, options)
+    parts = residue_labels(text, options)
     if residues is not None and len(parts) not in (0, residues):
         raise ValueError(f"it has {len(parts)} labels, expected one for each of the {residues} residues")
     if not parts:
@@ -90,15 +90,18 @@ def _names(text: str, options: TrainingOptions) -> list[str]:
     return [str(part).strip() for part in parts if str(part).strip()]
 
 
-def _residue_labels(text: str, options: TrainingOptions) -> list[str]:
-    """Return the label of each residue, as text.
+def residue_labels(text: str, options: TrainingOptions) -> list[str]:
+    """Return the label of each residue, as text, empty for a residue without one.
 
     They are a JSON list, or divided by commas or spaces, or a letter each. Several labels of a residue are a list in
-    the list, or divided by semicolons.
+    the list, or divided by semicolons. In a list, `null` is no label, nor is LucaOneTasks' -100 a class. Raises
+    ValueError.
     """
     text = text.strip()
+    if options.is_exact:
+        return [_as_text(part) for part in _literal_of_residues(text)]
     if text.startswith("["):
-        return [_as_text(part) for part in _json_list(text)]
+        return [_as_text(part, options.task_type != "regression") for part in _json_list(text)]
     if "," in text:
         return [part.strip() for part in text.split(",")]
     if re.search(r"\s", text):
@@ -108,8 +111,8 @@ def _residue_labels(text: str, options: TrainingOptions) -> list[str]:
     return ["" if letter == _NO_LETTER else letter for letter in text]
 
 
-def _as_text(part: Any) -> str:
-    if part is None:
+def _as_text(part: Any, is_class: bool = True) -> str:
+    if part is None or (is_class and type(part) is int and part == _IGNORED):
         return ""
     return json.dumps(part) if isinstance(part, list) else str(part)
 
@@ -122,17 +125,69 @@ def _json_list(text: str) -> list[Any]:
     return list(found)
 
 
+def reader_of_residues(
+    task_type: str, classes: Sequence[str], names: Sequence[str]
+) -> Callable[[str], np.ndarray | None]:
+    """Return the function that reads the labels (k,) or (k, C) of residues, None for a text without any.
+
+    classes: of a trained model; names: of the classes of a folder of LucaOneTasks, of which the labels are.
+    """
+    options = TrainingOptions(task_type, TOKEN_LEVEL)
+
+    def read(text: str) -> np.ndarray | None:
+        try:
+            found = target_of(with_names(text, options, names), options, classes)
+        except ValueError:
+            return None
+        return None if np.isnan(found).all() else found
+
+    return read
+
+
+def with_names(text: str, options: TrainingOptions, names: Sequence[str]) -> str:
+    """Return a label of residues in a folder of LucaOneTasks with names in place of digits, one for each residue.
+
+    names: of the classes; none: the labels are not of such a folder. A digit that is no class stays.
+    """
+    if not (names and options.is_token_level and text.strip().isdecimal()):
+        return text
+    numbers = map(int, text.strip())
+    return json.dumps([names[each] if each < len(names) else str(each) for each in numbers], ensure_ascii=False)
+
+
+def classes_in(text: str, options: TrainingOptions) -> frozenset[str]:
+    """Return the classes that a label names. In LucaOneTasks' tables they are numbers. Raises ValueError."""
+    if options.task_type == "regression":
+        return frozenset()
+    if not options.is_exact:
+        return frozenset(class_names([text], options))
+    parts = residue_labels(text, options) if options.is_token_level else [text]
+    numbers = [number for part in parts for number in re.findall(r"-?\d+", part)]
+    if not numbers and not options.is_token_level and text.strip() != "[]":
+        raise ValueError(f"{quoted(text)} is not the number of a class, as LucaOneTasks writes labels")
+    return frozenset(str(int(number)) for number in numbers)
+
+
+def _literal_of_residues(text: str) -> list[Any]:
+    """Return the labels of residues in LucaOneTasks' tables: a digit each, or a list."""
+    value = [int(digit) for digit in text] if text.isdecimal() else _literal(text)
+    if not isinstance(value, list):
+        raise ValueError(f"{quoted(text)} is not a list with the label of each residue, as LucaOneTasks writes them")
+    return value
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(
+            f"{quoted(text)} is not a label of LucaOneTasks: the number of a class, a number, or a list of them"
+        ) from error
+
+
 def _lucaonetasks_target(text: str, options: TrainingOptions, classes: int) -> np.ndarray:
     """Return the target that LucaOneTasks reads. -100 means that there is no label."""
-    if options.is_token_level and text.isdecimal():
-        value: Any = [int(digit) for digit in text]
-    else:
-        try:
-            value = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-            raise ValueError(
-                f"{quoted(text)} is not a label of LucaOneTasks: the number of a class, a number, or a list of them"
-            ) from error
+    value = _literal_of_residues(text.strip()) if options.is_token_level else _literal(text)
     try:
         if options.task_type != "multi_label":
             target = np.array(value, dtype=np.float32)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from lucaflow.downstream.structure import ACTIVATIONS, POOLINGS, EncoderStructure, HeadStructure
+from lucaflow.downstream.structure import ACTIVATIONS, EACH_ROW, POOLINGS, EncoderStructure, HeadStructure
 from lucaflow.errors import ConfigError, quoted
 from lucaflow.schemas import nearest
 
@@ -322,8 +322,7 @@ def structure_of(options: TrainingOptions, inputs: tuple[int, ...], classes: int
         inputs=inputs if options.model_type == "lucappi2" else inputs[:1],
         sides=options.sides,
         encoder=encoder if options.matrix_encoder else None,
-        # The rows of residues are not pooled, and a vector is a single row.
-        pooling="none" if options.is_token_level or options.input_type == "vector" else options.matrix_pooling_type,
+        pooling=_pooling_of(options),
         connected=options.matrix_fc_size,
         connected_activation=options.fc_activate_func,
         hidden=options.classifier_size,
@@ -331,3 +330,10 @@ def structure_of(options: TrainingOptions, inputs: tuple[int, ...], classes: int
         outputs=1 if options.task_type in ("binary_class", "regression") else classes,
         squashing=_SQUASHING[options.task_type],
     )
+
+
+def _pooling_of(options: TrainingOptions) -> str:
+    if options.is_token_level:
+        return EACH_ROW
+    # A vector is a single row.
+    return "none" if options.input_type == "vector" else options.matrix_pooling_type

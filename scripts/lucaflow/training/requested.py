@@ -197,7 +197,12 @@ def _options_of(keys: Mapping[str, Any], dataset: Dataset | None) -> TrainingOpt
 
 def _problems_of_options(options: TrainingOptions, dataset: Dataset | None) -> Iterator[str]:
     if options.is_token_level:
-        yield "task_level_type: labels of residues (token_level) are not trained on yet; expected seq_level"
+        for model in dataset.models if dataset else ():
+            if model.known and model.known.byte_pairs:
+                yield (
+                    f"task_level_type: {model.name} has no row for each residue, which token_level needs; leave it out "
+                    "of llm_version"
+                )
     if options.input_type == "vector":
         yield (
             "input_type: `vector` is not trained on yet; expected `matrix`, which with matrix_pooling_type `avg` "

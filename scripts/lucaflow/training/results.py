@@ -19,22 +19,22 @@ from lucaflow.training.baselines import Targets, choose
 from lucaflow.training.evaluation import Evaluation
 from lucaflow.training.leakage import IDENTITIES, Neighbours, with_neighbour
 from lucaflow.training.options import TrainingOptions
+from lucaflow.training.scored import PARTS_SCORED, Scored
 from lucaflow.training.splits import LabelledRows, Split
 from lucaflow.training.state import EpochRecord
 from lucaflow.training.statistics import Scores, score
-
-_PARTS = ("dev", "test")
 
 
 @dataclass(frozen=True)
 class TrainingResult:
     """A trained model, the rows it was trained on, and how good it is.
 
-    model: its name in the scores, that of the encoder; classes: names in the order of the outputs; method: of the
-    split; leakage: leakage.tsv; records: of the epochs; kept: the epoch whose weights were kept; metric: the primary
-    one; dev, test: scores of the model and the baselines; baseline: the best of them by dev; predicted: (n, C) of all
-    rows, probabilities or values, NaN for rows that are neither dev nor test; compared: of the test rows; subsets:
-    scores of the test rows with and without a neighbour in train, by their description.
+    model: its name in the scores, that of the encoder; classes: names in the order of the outputs; split: of the rows;
+    method: of the split; leakage: leakage.tsv; records: of the epochs; kept: the epoch whose weights were kept; metric:
+    the primary one; dev, test: scores of the model and the baselines; baseline: the best of them by dev; scored: the
+    rows, or the residues, that have scores; predicted: (N, C) of these, probabilities or values, NaN for rows that are
+    neither dev nor test; compared: those of test; subsets: scores of those of test with and without a neighbour in
+    train, by their description; residues: the labels (n,) or (n, C) of the residues of each part, if these have labels.
     """
 
     dataset: str
@@ -52,14 +52,16 @@ class TrainingResult:
     dev: Scores
     test: Scores
     baseline: str
+    scored: Scored
     predicted: np.ndarray
     compared: Comparison
     subsets: Mapping[str, Scores]
+    residues: Mapping[str, np.ndarray] | None = None
 
     @property
-    def test_rows(self) -> np.ndarray:
-        """The numbers of the test rows."""
-        return self.split.rows("test")
+    def tested(self) -> np.ndarray:
+        """The numbers of what is scored of test."""
+        return self.scored.split.rows("test")
 
     @property
     def value_of_dev(self) -> float:
@@ -68,8 +70,13 @@ class TrainingResult:
 
 
 def predictions_of(head: Head, found: Evaluation) -> np.ndarray:
-    """Return what a network predicts (n, C): probabilities of all classes, or values (n, 1)."""
-    values = head.predictions(torch.from_numpy(np.concatenate(found.logits))).numpy().astype(float)
+    """Return what a network predicts of rows (n, C): probabilities of all classes, or values (n, 1)."""
+    return predictions_from(head, np.concatenate(found.logits))
+
+
+def predictions_from(head: Head, logits: np.ndarray) -> np.ndarray:
+    """Return what outputs (n, C) of a network say: probabilities of all classes, or values (n, 1)."""
+    values = head.predictions(torch.from_numpy(logits)).numpy().astype(float)
     is_binary = head.structure.squashing == "sigmoid" and head.structure.outputs == 1
     return np.hstack([1 - values, values]) if is_binary else values
 
@@ -86,7 +93,10 @@ def of_all_rows(split: Split, parts: Mapping[str, np.ndarray]) -> np.ndarray:
 def scores_of(
     predictions: Mapping[str, np.ndarray], targets: Targets, split: Split, chosen: np.ndarray
 ) -> tuple[Scores, Mapping[str, Comparison]]:
-    """Return the scores of predictions (n, C), by the names of models, on some rows, and what was compared."""
+    """Return the scores of predictions (N, C), by the names of models, and what was compared.
+
+    split: of what is scored; chosen: the numbers of those that count.
+    """
     comparisons = {name: targets.compare(predicted, chosen) for name, predicted in predictions.items()}
     return score(comparisons, split.clusters[chosen], targets.task_type), comparisons
 
@@ -97,17 +107,18 @@ def best_baseline(baselines: Mapping[str, np.ndarray], targets: Targets, split: 
 
 
 def scores_by_neighbours(
-    predictions: Mapping[str, np.ndarray], targets: Targets, rows: LabelledRows, split: Split, neighbours: Neighbours
+    predictions: Mapping[str, np.ndarray], scored: Scored, rows: LabelledRows, neighbours: Neighbours
 ) -> dict[str, Scores]:
-    """Return the scores of the test rows with and without a neighbour in train, at each identity that divides them."""
-    test = split.rows("test")
-    types = {rows.sequences[side].seq_type for side in rows.sides[test].ravel().tolist()}
+    """Return the scores of test with and without a neighbour in train, at each identity that divides it."""
+    test = scored.split.rows("test")
+    of_rows = scored.rows[test]
+    types = {rows.sequences[side].seq_type for side in np.unique(rows.sides[of_rows]).tolist()}
     found = {}
     for identity in sorted({each for seq_type in types for each in IDENTITIES[seq_type]}):
-        known = with_neighbour(rows, neighbours, identity)[test]
+        known = with_neighbour(rows, neighbours, identity)[of_rows]
         if known.any() and not known.all():
             for chosen, word in ((~known, "without"), (known, "with")):
-                scores, _ = scores_of(predictions, targets, split, test[chosen])
+                scores, _ = scores_of(predictions, scored.targets, scored.split, test[chosen])
                 found[f"{word} a neighbour at {identity:g}"] = scores
     return found
 
@@ -141,20 +152,47 @@ def _numbers(part: str, metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def write_predictions(path: Path, result: TrainingResult) -> None:
-    """Write predictions.csv: a row for each row of dev and test, in the order of the dataset."""
-    rows, split = result.rows, result.split
-    chosen = np.flatnonzero(np.isin(split.parts, _PARTS))
+    """Write predictions.csv: a row for each row of dev and test, or each of their residues, in the order of the
+    dataset."""
+    rows, scored = result.rows, result.scored
+    chosen = np.flatnonzero(np.isin(scored.split.parts, PARTS_SCORED))
+    of_rows = scored.rows[chosen].tolist()
     table = pd.DataFrame(
         {
-            "id": [rows.ids[each] for each in chosen.tolist()],
-            "split": split.parts[chosen],
-            "cluster": split.clusters[chosen],
-            "label": [rows.labels[each] for each in chosen.tolist()],
+            "id": [rows.ids[each] for each in of_rows],
+            "split": scored.split.parts[chosen],
+            "cluster": scored.split.clusters[chosen],
+            **(_labels_of_residues(result) if scored.positions is not None else {}),
+            **({} if scored.positions is not None else {"label": [rows.labels[each] for each in of_rows]}),
             **_cells(result, result.predicted[chosen]),
         }
     )
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.9g")
+
+
+def _labels_of_residues(result: TrainingResult) -> dict[str, Any]:
+    """Return the columns of the residues that are scored: position from 1 on, letter and label."""
+    scored, rows, classes = result.scored, result.rows, result.classes
+    if scored.positions is None:
+        raise ValueError("whole rows are scored, expected residues")
+    sides = rows.sides[scored.rows, 0].tolist()
+    places = scored.positions.tolist()
+    letters = [rows.sequences[side].residues[place] for side, place in zip(sides, places, strict=True)]
+    values = scored.targets.values
+    if result.options.task_type == "regression":
+        labels: Any = values
+    elif values.ndim == 2:
+        labels = _sets(values, classes)
+    else:
+        labels = [classes[each] for each in values.tolist()]
+    return {"position": scored.positions + 1, "residue": letters, "label": labels}
+
+
+def _sets(chosen: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """Return the names of the classes chosen (n, C) as JSON lists."""
+    sets = ([classes[each] for each in np.flatnonzero(row).tolist()] for row in chosen)
+    return [json.dumps(names, ensure_ascii=False) for names in sets]
 
 
 def _cells(result: TrainingResult, predicted: np.ndarray) -> dict[str, Any]:
@@ -163,9 +201,8 @@ def _cells(result: TrainingResult, predicted: np.ndarray) -> dict[str, Any]:
     if task_type == "regression":
         return {"predicted": predicted[:, 0]}
     if task_type == "multi_label":
-        sets = [[classes[each] for each in np.flatnonzero(row >= 0.5).tolist()] for row in predicted]
         return {
-            "predicted": [json.dumps(names, ensure_ascii=False) for names in sets],
+            "predicted": _sets(predicted >= 0.5, classes),
             "probability": [json.dumps([round(value, 6) for value in row.tolist()]) for row in predicted],
         }
     best = predicted.argmax(axis=1) if task_type == "multi_class" else (predicted[:, 1] >= 0.5).astype(int)

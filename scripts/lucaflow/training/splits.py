@@ -6,7 +6,7 @@ Whatever the method, identical sequences (of pairs: identical pairs) stay in one
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,7 +78,8 @@ class LabelledRows:
 
     ids: (n,) names for messages and tables; sequences: the U distinct ones; sides: (n, 1) or, of pairs, (n, 2)
     positions in `sequences`; labels: (n,) texts; classes: (n,) the classes of each row, None for a regression; given:
-    (n,) cells of split_column or group_column, as the method needs.
+    (n,) cells of split_column or group_column, as the method needs; said: (n,) what each label says, by which those of
+    one sequence are compared, None for the classes or the number.
     """
 
     ids: Sequence[str]
@@ -87,6 +88,7 @@ class LabelledRows:
     labels: Sequence[str]
     classes: Sequence[frozenset[str]] | None = None
     given: Sequence[str] | None = None
+    said: Sequence[Hashable] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -127,7 +129,9 @@ def contradictions(rows: LabelledRows) -> np.ndarray:
     """
     labels: dict[str, set[object]] = {}
     keys = rows.keys()
-    values = map(float, rows.labels) if rows.classes is None else rows.classes
+    values: Iterable[Hashable] = map(float, rows.labels) if rows.classes is None else rows.classes
+    if rows.said is not None:
+        values = rows.said
     for key, label in zip(keys, values, strict=True):
         labels.setdefault(key, set()).add(label)
     return np.array([len(labels[key]) > 1 for key in keys], dtype=bool)

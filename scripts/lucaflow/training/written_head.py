@@ -152,7 +152,7 @@ def config_of(structure: HeadStructure, options: TrainingOptions) -> dict[str, A
         "loss_reduction": options.loss_reduction,
         "matrix_fc_size": list(options.matrix_fc_size) or None,
         "matrix_max_length": longest,
-        "matrix_pooling_type": structure.pooling,
+        "matrix_pooling_type": "none" if structure.is_token_level else structure.pooling,
         "max_position_embeddings": longest + 2,
         "no_position_embeddings": True,
         "no_token_embeddings": True,

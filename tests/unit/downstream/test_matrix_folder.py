@@ -134,7 +134,8 @@ class WithoutTheSecond:
 def test_a_pair_with_a_side_without_embedding_has_no_prediction_but_a_reason():
     accepted = AcceptedRecords([], np.array([b"a", b"b", b"c"]), np.ones(3), np.array([0, 1, 0, 2, 1, 1, 1, 0]))
     sides = Sides(np.full((4, 2), "prot"), np.array([True, True, True, False]))
-    trained = SimpleNamespace(task=SimpleNamespace(task_type="regression"))
+    whole = SimpleNamespace(is_token_level=False)
+    trained = SimpleNamespace(task=SimpleNamespace(task_type="regression"), structure=whole)
     found = predict(Sums(), trained, WithoutTheSecond(), accepted, sides, None)
     assert found.problems == {0: "side b: no file", 2: "side a: no file; side b: no file"}
     np.testing.assert_array_equal(found.output_rows.values[:, 0], [np.nan, 22, np.nan, np.nan])

@@ -162,7 +162,7 @@ def test_calibration_compares_what_is_stated_with_what_is_right(result):
     truth = np.array([0] * 16 + [1] * 4 + [1] * 12 + [2] * 8)
     compared = Comparison(truth, stated.argmax(axis=1), stated.max(axis=1), 0)
     predicted = result.predicted.copy()
-    predicted[result.test_rows] = stated
+    predicted[result.tested] = stated
     bins = calibration(replace(result, compared=compared, predicted=predicted))
     assert bins["stated"].tolist() == pytest.approx([0.65, 0.95])
     assert bins["right"].tolist() == [0.6, 0.8] and bins["rows"].tolist() == [20, 20]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lucaflow.training.labels import class_names, target_of
+from lucaflow.training.labels import class_names, classes_in, reader_of_residues, target_of, with_names
 from lucaflow.training.options import options_of
 
 
@@ -58,6 +58,27 @@ def test_residues_have_labels_of_their_own(task_type, text, expected):
 def test_a_label_that_cannot_be_used_is_told(task_type, text, message):
     with pytest.raises(ValueError, match=message):
         target_of(text, options(task_type), ("E", "H"))
+
+
+def test_residues_of_a_folder_of_lucaonetasks_have_digits_or_lists_of_names():
+    by_token = options("multi_class", task_level_type="token_level")
+    assert with_names("0110", by_token, ("in", "out")) == '["in", "out", "out", "in"]'
+    assert with_names("0110", options("multi_class"), ("in", "out")) == "0110"
+    assert with_names("0110", by_token, ()) == "0110"
+    read = reader_of_residues("multi_class", ("in", "out"), ("in", "out"))
+    np.testing.assert_array_equal(read("10"), [1, 0])
+    np.testing.assert_array_equal(read('["in", null]'), [0, np.nan])
+    assert read("12") is None, "2 is no class"
+    assert read("[null, null]") is None
+
+
+def test_classes_of_residues_in_lucaonetasks_tables_are_numbers():
+    exact = {"compatibility": "lucaonetasks", "task_level_type": "token_level"}
+    assert classes_in("0120", options("multi_class", **exact)) == {"0", "1", "2"}
+    assert classes_in("[-100, 12, 0]", options("multi_class", **exact)) == {"0", "12"}
+    assert classes_in("[[], [3, 1]]", options("multi_label", **exact)) == {"1", "3"}
+    with pytest.raises(ValueError, match="is not a list with the label of each residue"):
+        classes_in("-5", options("multi_class", **exact))
 
 
 def test_each_residue_needs_a_label():

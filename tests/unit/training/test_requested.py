@@ -20,6 +20,7 @@ DATASETS = {
     "both": replace(LABELLED, name="both", split_column="part", group_column="family"),
     "plain": Dataset("plain", Path("q.fasta"), "prot", Columns(), MINI),
     "pairs": Dataset("pairs", Path("r.csv"), "", Columns(label="label", pairs=True), MINI),
+    "pairs_of_letters": replace(LABELLED, name="pairs_of_letters", seq_type="gene", model=Model("dnabert2", None)),
     "elsewhere": replace(LABELLED, name="elsewhere", made_elsewhere=Path("matrices")),
 }
 PUBLISHED = ("ProtLoc", "MiniProtLoc")
@@ -87,7 +88,14 @@ def test_a_column_that_is_named_says_how_to_divide():
         ({"task": "My Task"}, "the name of a task has letters, digits"),
         ({"learning_rates": 1}, "learning_rates: there is no such option; did you mean learning_rate?"),
         ({"best_metric_type": "top5_acc"}, "the report of a multi_class task has no metric"),
-        ({"task_level_type": "token_level"}, "(token_level) are not trained on yet"),
+        (
+            {"dataset": "pairs_of_letters", "task_level_type": "token_level"},
+            "dnabert2 has no row for each residue, which token_level needs",
+        ),
+        (
+            {"dataset": "pairs", "task_level_type": "token_level"},
+            "expected luca_base for token_level: a pair has no labels of residues",
+        ),
         ({"input_type": "vector"}, "`vector` is not trained on yet"),
         ({"model_type": "lucappi"}, "lucappi reads pairs"),
         ({"recipe": "ProtLocs"}, "there is no recipe 'ProtLocs'; did you mean ProtLoc?"),
