@@ -14,6 +14,7 @@ rule summarise:
         verified=once_all_are_current(verified_files),
         predicted=once_all_are_current(prediction_reports),
         metrics=once_all_are_current(neighbour_metrics),
+        trained=once_all_are_current(scores_of_trained),
         others=once_all_are_current(results_without_report),
         current=unless_summarised,
     output:

@@ -38,7 +38,8 @@ def main(known: dict[Path, Entry]) -> None:
     predicted = [Path(path) for path in snakemake.input.predicted]
     require_complete(counts, verified, predicted)
     table = Path(snakemake.output.table)
-    rows = summarise(counts, verified, predicted, table.parents[1])
+    trained = [path for path in map(Path, snakemake.input.trained) if path.name == "training.json"]
+    rows = summarise(counts, verified, predicted, table.parents[1], trained)
     write_table(table, rows)
     write_text(Path(snakemake.output.html), page(rows, "Datasets of the run"))
     write_text(Path(snakemake.output.validation), page(validation(counts, verified), "Checks of the records and files"))
@@ -122,6 +123,6 @@ def write_runs(predictions: Sequence[Mapping[str, Any]], records: Sequence[Mappi
 
 
 if __name__ == "__main__":
-    reads = ("counts", "verified", "predicted", "metrics")
+    reads = ("counts", "verified", "predicted", "metrics", "trained")
     with reporting_to(snakemake.log[0]), recording_step(snakemake, *reads, beside=tables_of_records()) as known:
         main(known)

@@ -58,6 +58,11 @@ def neighbour_metrics(wildcards):
     return [f"{result_files.folder_of(dataset)}/{name}" for dataset in labelled]
 
 
+def scores_of_trained(wildcards):
+    """Return the record and the metrics of each model that the run trains."""
+    return trained_results("training.json", "metrics.tsv")
+
+
 def checkpoints_of_datasets(wildcards):
     """Return the folders of the checkpoints that embed or score the datasets, or are trained on."""
     models = {dataset.model for dataset in [*EMBEDDED, *SCORED]}
@@ -84,7 +89,7 @@ def results_without_report(wildcards):
         found += csv_files(dataset)
     for dataset in SCORED:
         found += result_files.score_files(dataset, config)[:1]
-    return [*found, *trained_metrics(), *compared_trainings()]
+    return [*found, *compared_trainings()]
 
 
 def joined_in_tables_of_records(wildcards):

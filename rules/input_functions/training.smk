@@ -110,6 +110,6 @@ def compared_trainings():
     return [path for path in trained_files(None) if Path(path).name == "comparison.tsv"]
 
 
-def trained_metrics():
-    """Return the tables of metrics of all trained models."""
-    return [path for path in trained_files(None) if Path(path).name == "metrics.tsv"]
+def trained_results(*names):
+    """Return the files of these names of all trained models."""
+    return [path for path in trained_files(None) if Path(path).name in names]

@@ -45,12 +45,17 @@ jobs so far, with starting Python and loading the network; residues/s: of the ne
 
 
 def summarise(
-    counts: Mapping[str, Counts], verified: Mapping[str, Sequence[Path]], predicted: Iterable[Path], working: Path
+    counts: Mapping[str, Counts],
+    verified: Mapping[str, Sequence[Path]],
+    predicted: Iterable[Path],
+    working: Path,
+    trained: Iterable[Path] = (),
 ) -> pd.DataFrame:
     """Return a row for each dataset and model: the counts of its records, and the time and space of its embedding.
 
     A dataset that is not embedded has a row, too. counts: by dataset; verified: each verified.json, by dataset;
-    predicted: the <task>.json of predictions; working: the folder with logs and benchmarks.
+    predicted: the <task>.json of predictions; working: the folder with logs and benchmarks; trained: training.json of
+    each model that the run trained.
     """
     import pandas as pd
 
@@ -61,16 +66,34 @@ def summarise(
         notes += about["warnings"]
         noted = f" ({', '.join(notes)})" if notes else ""
         predictions.setdefault(about["dataset"], []).append(f"{about['predicted']} of {about['task']}{noted}")
+    trainings: dict[str, list[str]] = {}
+    for path in trained:
+        dataset, text = described_training(path)
+        trainings.setdefault(dataset, []).append(text)
     rows = []
     for dataset, found in counts.items():
         made: dict[str, Any] = {"predictions": "; ".join(predictions.get(dataset, []))}
-        # A column that a table has only if there are notes: other tables stay as they are.
+        # Columns that a table has only if there are notes, or trainings: other tables stay as they are.
         made |= {"notes": "; ".join(found.notes)} if any(each.notes for each in counts.values()) else {}
+        made |= {"trainings": "; ".join(trainings.get(dataset, []))} if trainings else {}
         for results in [_embedding(path, working) for path in verified.get(dataset, [])] or [_NOT_EMBEDDED]:
             rows.append({"dataset": dataset, "model": "", **_outcomes(found), **results, **made})
             # The same for all models of a dataset.
             made = dict.fromkeys(made, "")
     return pd.DataFrame(rows).convert_dtypes()
+
+
+def described_training(path: Path) -> tuple[str, str]:
+    """Return the dataset of a training, and how good its model is on test, in words. path: its training.json."""
+    import pandas as pd
+
+    about = read_json(path)
+    table = pd.read_csv(path.with_name("metrics.tsv"), sep="\t")
+    own = (table["split"] == "test") & (table["model"] == about["model"]) & (table["metric"] == about["metric"])
+    value, low, high = table.loc[own, ["value", "low", "high"]].iloc[0].tolist()
+    ends = "" if pd.isna(low) else f" ({low:.3g} to {high:.3g})"
+    of = "unknown" if pd.isna(value) else f"{value:.3g}{ends}"
+    return about["dataset"], f"{about['task']} by {about['model']}: {about['metric']} {of} on test"
 
 
 def _outcomes(counts: Counts) -> dict[str, int]:
@@ -164,6 +187,7 @@ def _as_text(table: Path, scopes: Iterable[str], reports: Iterable[str], scores:
     pages = [folder / "figures/map.html" for folder in embedded]
     made = zip(rows["dataset"], rows.pop("predictions"), strict=True)
     predictions = "\n".join(f"  results/{dataset}/predictions/: {done}" for dataset, done in made if done)
+    measured: Iterable[str] = rows.pop("trainings") if "trainings" in rows else ()
     notes = zip(rows["dataset"], rows.pop("notes"), strict=True) if "notes" in rows else ()
     remarks = "\n".join(f"  {dataset}: {text}" for dataset, text in notes if text)
     text = _for_terminal(rows)
@@ -176,7 +200,8 @@ def _as_text(table: Path, scopes: Iterable[str], reports: Iterable[str], scores:
     folders_of_scores = "".join(f"  {folder}/\n" for folder in scores)
     where += f"\nScores are in:\n{folders_of_scores}" if folders_of_scores else ""
     pages_of_trained = "".join(f"  {page}\n" for page in reports)
-    where += f"\nHow good the trained models are:\n{pages_of_trained}" if pages_of_trained else ""
+    said = "".join(f"  {text}\n" for text in measured if text)
+    where += f"\nHow good the trained models are:\n{said}{pages_of_trained}" if pages_of_trained else ""
     return f"\n{text}\n{_LEGEND if folders else ''}{warning}{where}"
 
 

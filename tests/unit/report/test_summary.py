@@ -40,6 +40,20 @@ def test_how_an_input_was_read_is_shown_at_the_end(tmp_path):
         assert (noted in as_text(table)) == ("q" in counts) == ("notes" in table.read_text())
 
 
+def test_trainings_are_listed_with_their_scores_on_test(tmp_path):
+    folder = tmp_path / "results/p/training/T/mini-1"
+    write_json(folder / "training.json", {"dataset": "p", "task": "T", "model": "mini-1", "metric": "macro F1"})
+    rows = [("dev", "mini-1", 0.9), ("test", "majority", 0.2), ("test", "mini-1", 0.8123)]
+    lines = (f"{part}\t{model}\tmacro F1\t{value}\t0.7\t0.91\n" for part, model, value in rows)
+    (folder / "metrics.tsv").write_text("split\tmodel\tmetric\tvalue\tlow\thigh\n" + "".join(lines))
+    table, counts = tmp_path / "summary.tsv", {"p": Counts(Counter(accepted=1)), "q": Counts(Counter(accepted=1))}
+    trained = summarise(counts, {}, [], tmp_path, [folder / "training.json"])
+    said = "T by mini-1: macro F1 0.812 (0.7 to 0.91) on test"
+    assert trained["trainings"].tolist() == [said, ""]
+    write_table(table, trained)
+    assert f"How good the trained models are:\n  {said}\n  report.html\n" in as_text(table, reports=["report.html"])
+
+
 def test_a_row_says_how_many_sequences_were_cut_and_how_many_are_in_windows(tmp_path):
     """And the size of embeddings.h5, and that of the shards."""
     report = tmp_path / "results/p/mini-1/verified.json"
