@@ -37,12 +37,12 @@ swissprot	/data/uniprot_sprot.fasta.gz	prot
 plasmids	plasmids.csv	gene	host
 ```
 
-A FASTA id is the first word of a header line. In a CSV or TSV file, the names in the header say which columns are read:
-`sequence`, `seq`, `protein`, `dna` and the like for sequences, `id`, `accession`, `entry`, `name` and the like for ids.
-Without such names the ids are in the first column, and the sequences in the third column of a file with three or more
-columns, otherwise in the second. `id_column` and `seq_column` choose other columns. Ids are text and are not changed.
-LucaFlow recognises the format of a file by its content. Files may be compressed with gzip, bzip2, xz or Zstandard. See
-also [inputs](../docs/inputs.md).
+A FASTA id is the first word of a header line. In a CSV or TSV file, the names in the header say which columns are read.
+Sequences are in `sequence`, `seq`, `protein`, `dna` and the like. Ids are in `id`, `accession`, `entry`, `name` and the
+like. Without such names the ids are in the first column, and the sequences in the third column of a file with three or
+more columns, otherwise in the second. `id_column` and `seq_column` choose other columns. Ids are text and stay as they
+are. LucaFlow recognises the format of a file by its content. Files may be compressed with gzip, bzip2, xz or Zstandard.
+See also [inputs](../docs/inputs.md).
 """
 
 

@@ -1,4 +1,4 @@
-"""Errors whose message tells the user what is wrong and what to do about it."""
+"""Errors whose message tells the user the fault and the remedy."""
 
 from __future__ import annotations
 
