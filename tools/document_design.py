@@ -46,7 +46,7 @@ BOXES = (
     Box(4, 1, "shards of results", "resumed, checksums"),
     Box(4, 2, "assemble", "reads all of it back", is_rule=True),
     Box(3, 2, "embeddings.h5", "vectors; links to matrices"),
-    Box(2, 2, "draw, export", "verified embeddings", is_rule=True),
+    Box(2, 2, "search, draw, export", "verified embeddings", is_rule=True),
     Box(1, 2, "maps, neighbours", "groups, exports"),
     Box(0, 3, "your labels", "a column, or metadata"),
     Box(1, 3, "divide, train", "by clusters; baselines", is_rule=True),
