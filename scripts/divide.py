@@ -54,7 +54,8 @@ def main() -> None:
     write_table(Path(snakemake.output.leakage), leakage_table(rows, split, neighbours))
     write_nearest(Path(snakemake.output.nearest), rows, neighbours)
     about = {"labelled": len(rows), "distinct": len(np.unique(rows.sides)), "mmseqs": mmseqs.version()}
-    about |= {"classes": list(classes), "seq_types": list(seq_types)}
+    # Those with an output: of a class that no row has, there is one only where LucaOneTasks' computation is asked for.
+    about |= {"classes": list(of_outputs) if classes else [], "seq_types": list(seq_types)}
     write_division(Path(snakemake.output.division), split, training.options, about)
     write_splits(splits, rows, split)
     for note in split.notes:

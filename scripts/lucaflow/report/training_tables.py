@@ -58,7 +58,8 @@ def labels_table(result: TrainingResult) -> Columns:
         numbers = of_classes.astype(int).tolist()
         counts[part].update(dict(zip(result.classes, numbers, strict=False)))
     total: Counter[str] = sum(counts.values(), Counter())
-    names = sorted(result.classes, key=lambda name: (-total[name], name))
+    # Equally frequent ones stay in the order of the outputs.
+    names = sorted(result.classes, key=lambda name: -total[name])
     return {"class": names, **{part: [found[name] for name in names] for part, found in counts.items()}}
 
 
@@ -131,7 +132,7 @@ def classes_table(result: TrainingResult) -> Columns:
     """Return how well each class of the test rows is predicted, the most frequent first."""
     units = f"{result.scored.unit}s"
     found = class_scores(result.compared, result.scored.split.clusters[result.tested], result.classes)
-    found = found.rename(columns={"rows": units}).sort_values([units, "class"], ascending=[False, True])
+    found = found.rename(columns={"rows": units}).sort_values(units, ascending=False, kind="stable")
     ends = [interval(low, high) or "-" for low, high in zip(found["recall_low"], found["recall_high"], strict=True)]
     return {
         **{name: found[name].tolist() for name in ("class", units, "predicted", "precision", "recall")},

@@ -23,7 +23,7 @@ from lucaflow.records.counts import counted
 from lucaflow.records.sequences import NormalisedSequence, read_sequences
 from lucaflow.records.table import accepted_records
 from lucaflow.training.baselines import Targets
-from lucaflow.training.labels import classes_in, residue_labels, target_of, with_names
+from lucaflow.training.labels import classes_in, in_order, residue_labels, target_of, with_names
 from lucaflow.training.leakage import Neighbours
 from lucaflow.training.options import CORRECTED, TrainingOptions
 from lucaflow.training.splits import LEFT_OUT, LabelledRows, Split, refuse
@@ -215,7 +215,7 @@ def _refuse_number_of_classes(classes: frozenset[str], options: TrainingOptions)
         instead = "labels of two classes or more"
     else:
         return
-    names = shown(", ".join(sorted(classes)))
+    names = shown(", ".join(in_order(classes)))
     refuse("The table", [f"- a {options.task_type} task of {counted(len(classes), 'class')} ({names}); use {instead}."])
 
 
@@ -236,8 +236,8 @@ def ordered_classes(
 ) -> tuple[str, ...]:
     """Return the classes in the order of the outputs: those of the rows that are not left out; none of a regression.
 
-    They are sorted by name, so of two classes the second is the one whose probability is predicted. Those of
-    LucaOneTasks are numbers from 0 on.
+    They are in the order of their names, so of two classes the second is the one whose probability is predicted. Those
+    of LucaOneTasks are numbers from 0 on.
     """
     if rows.classes is None:
         return ()
@@ -247,7 +247,7 @@ def ordered_classes(
         return tuple(name for name in stated if options.is_exact or name in names)
     if options.is_exact:
         return tuple(map(str, range(max(map(int, names)) + 1)))
-    return tuple(sorted(names))
+    return in_order(names)
 
 
 def targets_of(rows: LabelledRows, split: Split, options: TrainingOptions, classes: Sequence[str]) -> Targets:

@@ -20,18 +20,30 @@ from lucaflow.training.options import TOKEN_LEVEL, TrainingOptions
 
 # LucaOneTasks' label of what has none.
 _IGNORED = -100
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 # Marks a residue without a label where each letter is a label.
 _NO_LETTER = "-"
 
 
 def class_names(labels: Iterable[str], options: TrainingOptions) -> tuple[str, ...]:
-    """Return the distinct classes that labels name, sorted. Raises ValueError for labels that name none."""
+    """Return the distinct classes that labels name, in their order. Raises ValueError for labels that name none."""
     found: set[str] = set()
     for text in labels:
         parts = residue_labels(text, options) if options.is_token_level else [text]
         for part in parts:
             found |= set(_names(part, options))
-    return tuple(sorted(found))
+    return in_order(found)
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of classes by the alphabet; whole numbers by their value.
+
+    >>> in_order({"10", "9", "0"}), in_order({"b10", "b9", "7"})
+    (('0', '9', '10'), ('7', 'b10', 'b9'))
+    """
+    distinct = set(names)
+    are_numbers = all(_WHOLE.fullmatch(name) for name in distinct)
+    return tuple(sorted(distinct, key=lambda name: (int(name) if are_numbers else 0, name)))
 
 
 def target_of(text: str, options: TrainingOptions, classes: Sequence[str], residues: int | None = None) -> np.ndarray:

@@ -72,6 +72,13 @@ def test_residues_of_a_folder_of_lucaonetasks_have_digits_or_lists_of_names():
     assert read("[null, null]") is None
 
 
+def test_classes_that_are_numbers_are_in_the_order_of_their_values():
+    names = [str(number) for number in range(12)]
+    assert class_names(reversed(names), options("multi_class")) == tuple(names)
+    assert class_names(["-1", "+1", "0"], options("multi_class")) == ("-1", "0", "+1")
+    assert class_names([*names, "x"], options("multi_class"))[:3] == ("0", "1", "10")
+
+
 def test_classes_of_residues_in_lucaonetasks_tables_are_numbers():
     exact = {"compatibility": "lucaonetasks", "task_level_type": "token_level"}
     assert classes_in("0120", options("multi_class", **exact)) == {"0", "1", "2"}
