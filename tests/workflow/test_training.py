@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from golden_cases import PACKAGED
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from lucaflow.downstream.conversion import load_head
@@ -150,23 +152,36 @@ def test_what_a_change_costs(workflow):
     workflow.run("verify").succeeded()
 
 
+def has_epochs(state: Path, least: int) -> bool:
+    """Return whether the state of a training has that many epochs, or is no longer there."""
+    try:
+        with safe_open(state, "pt") as file:
+            return json.loads(file.metadata()["lucaflow_training"])["place"]["epoch"] >= least
+    except (FileNotFoundError, SafetensorError):
+        return (state.parent / "training.json").exists()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("pooling", ["avg", "value_attention"])
-def test_a_killed_training_ends_in_the_same_bytes(workflow, tmp_path_factory, shared_checkpoints, pooling):
-    options = {"matrix_pooling_type": pooling, "num_train_epochs": 20}
+def test_a_training_killed_at_ten_moments_ends_in_the_same_bytes(
+    workflow, tmp_path_factory, shared_checkpoints, pooling
+):
+    """While rows are divided, between epochs, while each kind of result is written, and at the end."""
+    options = {"matrix_pooling_type": pooling, "num_train_epochs": 60}
     undisturbed = type(workflow)(tmp_path_factory.mktemp("undisturbed"), shared_checkpoints)
     for each in (workflow, undisturbed):
         prepare(each, labelled_rows(), **options)
     undisturbed.run().succeeded()
-    folder = workflow.directory / "results/p/training/MyTask/mini-1"
-    moments = (".training.state", "metrics.tsv", "training.json", "report.html")
-    for name in moments:
+    task = workflow.directory / "results/p/training/MyTask"
+    epochs = [functools.partial(has_epochs, task / "mini-1/.training.state", least) for least in (1, 10, 20, 30, 45)]
+    names = ("mini-1/metrics.tsv", "mini-1/report.html", "mini-1/head", "mini-1/training.json")
+    for is_reached in ((task / "splits.tsv").exists, *epochs, *((task / name).exists for name in names)):
         run = subprocess.Popen(
             workflow.command(), cwd=workflow.directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-        while run.poll() is None and not (folder / name).exists():
-            time.sleep(0.02)
+        while run.poll() is None and not is_reached():
+            time.sleep(0.01)
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
         run.wait()
