@@ -195,7 +195,7 @@ def dataset_settings(dataset, step):
         )
     if name == "divide":
         checkpoints.normalize.get(dataset=dataset.name)
-        return training_settings.divide_settings(TRAININGS[of])
+        return training_settings.divide_settings(TRAININGS[of], dataset)
     if name == "train":
         checkpoints.normalize.get(dataset=dataset.name)
         task, _, model = of.partition("@")

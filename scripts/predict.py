@@ -17,6 +17,7 @@ from lucaflow import __version__
 from lucaflow.config.step_settings import file_identity
 from lucaflow.downstream.conversion import load_head
 from lucaflow.downstream.evaluation import METRIC_COLUMNS, compare, evaluate, read_predictions, truths
+from lucaflow.downstream.inputs import MATRIX
 from lucaflow.downstream.made_elsewhere import find_files
 from lucaflow.downstream.matrix_folder import MatrixFolder, show_problems, widths_read
 from lucaflow.downstream.models import TrainedHead, read_head
@@ -218,6 +219,8 @@ def reading_of(
     """Return how the task reads embeddings: from shards, or from a folder of matrices that were made elsewhere."""
     longest = trained.reading.rows_read(snakemake.config["heads"]["llm_truncation_seq_length"])
     if folder := snakemake.params.dataset.made_elsewhere:
+        if request.output != MATRIX:
+            raise InputError(f"{trained.task.name} reads vectors, and heads.embeddings has matrices. Leave one out.")
         files = find_files(Path(snakemake.input.records), folder)
         widths = widths_read(trained.structure, accepted.sequence_rows, sides, len(accepted.digests))
         return MatrixFolder(files, request, trained.reading, longest, accepted, widths)

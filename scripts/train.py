@@ -120,7 +120,7 @@ def described(finished: Finished, network_sha256: str) -> dict[str, Any]:
     counts = {part: len(result.split.rows(part)) for part in ("train", "dev", "test")}
     sides = result.rows.sides[result.split.rows("train")].T.tolist()
     longest = [max(len(result.rows.sequences[each].residues) for each in side) for side in sides]
-    value = result.value_of_dev
+    value, most = result.value_of_dev, training.options.longest
     chosen = value_of(finished.trained.best.dev, training.options)
     return {
         "task": training.task,
@@ -130,7 +130,7 @@ def described(finished: Finished, network_sha256: str) -> dict[str, Any]:
         "task_level_type": training.options.task_level_type,
         "classes": list(result.classes),
         "seq_types": list(seq_types_of(result.rows)),
-        "longest": [min(each, training.options.longest) for each in longest],
+        "longest": longest if training.options.reads_vectors else [min(each, most) for each in longest],
         "rows": counts,
         **({"residues": {p: len(each) for p, each in result.residues.items()}} if result.residues else {}),
         "metric": result.metric,

@@ -19,7 +19,12 @@ def dataset_folders(wildcards):
 
 def results_to_verify(wildcards):
     """Return the reports of embeddings and predictions: without one of them, a run is not finished."""
-    own = (verified_files(wildcards), prediction_reports(wildcards), trained_results("metrics.tsv"), results_of_scores())
+    own = (
+        verified_files(wildcards),
+        prediction_reports(wildcards),
+        trained_results("metrics.tsv"),
+        results_of_scores(),
+    )
     return [path for paths in own for path in paths]
 
 

@@ -14,9 +14,12 @@ from lucaflow.checkpoints.known_models import OLDER_NAMES
 from lucaflow.checkpoints.model import Model
 from lucaflow.downstream.stated_numbers import whole_number
 from lucaflow.encoders.vocabulary import Vocabulary
+from lucaflow.engine.options import VECTORS
 
 # LucaOneTasks cuts sequences to this many residues where it embeds them whole (`embedding_complete`).
 LONGEST_COMPLETE = 10240
+# What a model reads, unless it reads a vector.
+MATRIX = "matrix"
 _OLD_CHECKPOINT = re.compile(rf"lucagplm/({'|'.join(map(re.escape, OLDER_NAMES))})/.*/checkpoint-step(\d+)$")
 _NEW_CHECKPOINT = re.compile(r"lucaone/([a-z-]+)/checkpoint-step(\d+)$")
 
@@ -29,7 +32,7 @@ class HeadInput:
     in tokens and rows, [CLS] and [SEP] included; complete: whether a sequence is embedded before it is cut; special:
     whether matrices have rows of [CLS] and [SEP]; frame: if not, whether rows of zeros replace them; as_trained:
     whether the limits are those of the training, as of models that LucaFlow trained. LucaOneTasks predicts from longer
-    sequences than it trains on.
+    sequences than it trains on. output: what is read: `matrix`, or the vector `mean`, `max` or `cls`.
     """
 
     model: Model
@@ -40,6 +43,7 @@ class HeadInput:
     special: bool
     frame: bool
     as_trained: bool = False
+    output: str = MATRIX
 
     def residues_embedded(self, llm_truncation_seq_length: int) -> int:
         """Return the number of residues to which a sequence is cut before it is embedded."""
@@ -56,8 +60,7 @@ class HeadInput:
 
 def head_input_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> HeadInput:
     """Return how a model reads embeddings. Raises ValueError for options with which no LucaOne model is trained."""
-    if arguments.get("input_type", "matrix") != "matrix":
-        raise ValueError(f"input_type is {arguments['input_type']!r}, expected `matrix`")
+    output = _output_of(arguments)
     if arguments.get("embedding_fixed_len_a_time"):
         raise ValueError("embedding_fixed_len_a_time is set: models trained on embeddings in windows are not supported")
     bos, eos = (not arguments.get(name, False) for name in ("not_prepend_bos", "not_append_eos"))
@@ -70,9 +73,22 @@ def head_input_of(arguments: Mapping[str, Any], config: Mapping[str, Any]) -> He
         complete=bool(arguments.get("embedding_complete", False)),
         trunc_type=arguments.get("trunc_type") or "right",
         special=bool(arguments.get("matrix_add_special_token", False)),
-        frame=bos,
+        frame=bos and output == MATRIX,
         as_trained=_is_ours(arguments),
+        output=output,
     )
+
+
+def _output_of(arguments: Mapping[str, Any]) -> str:
+    """Return what a model reads. LucaOneTasks does not record which vector, so only LucaFlow's models read one."""
+    input_type = arguments.get("input_type", MATRIX)
+    if input_type == MATRIX:
+        return MATRIX
+    if input_type != "vector" or arguments.get("vector") not in VECTORS:
+        raise ValueError(
+            f"input_type is {input_type!r}, expected `matrix`, or `vector` in a model that LucaFlow trained"
+        )
+    return str(arguments["vector"])
 
 
 def _longest(name: str, arguments: Mapping[str, Any], config: Mapping[str, Any]) -> int:

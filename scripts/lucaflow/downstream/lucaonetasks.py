@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lucaflow.downstream.stated_numbers import axis_of, positive_number, refuse_differing, whole_number
@@ -25,7 +25,7 @@ _HEADS = "num_attention_heads"
 
 @dataclass(frozen=True)
 class Task:
-    """A downstream model, by the names of its folders in LucaOneTasks."""
+    """A downstream model, by the names of its folders in LucaOneTasks. input_type: `matrix` or `vector`."""
 
     name: str
     dataset_type: str
@@ -33,6 +33,12 @@ class Task:
     model_type: str
     time_str: str
     step: str
+    input_type: str = "matrix"
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """Its names as records have them. Those of before there were vectors stay."""
+        return {name: value for name, value in asdict(self).items() if name != "input_type" or value != "matrix"}
 
     @property
     def is_pair(self) -> bool:
@@ -53,7 +59,7 @@ class Task:
     @property
     def folder(self) -> str:
         """The folder of its files below models/ and logs/."""
-        parts = self.name, self.dataset_type, self.task_type, self.model_type, "matrix", self.time_str
+        parts = self.name, self.dataset_type, self.task_type, self.model_type, self.input_type, self.time_str
         return "/".join(parts)
 
 

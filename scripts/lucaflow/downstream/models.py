@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -53,7 +53,7 @@ class HeadSource(ModelSource):
 
     @property
     def fetched_settings(self) -> dict[str, Any]:
-        return {**asdict(self.task), "source": self.source}
+        return {**self.task.stated, "source": self.source}
 
     def places(self, _registry: Registry) -> tuple[Place, ...]:
         return (self.place,) if self.place else ()
@@ -208,7 +208,7 @@ class HeadFiles:
     @property
     def stated(self) -> dict[str, Any]:
         """What the record of the converted model says of it."""
-        return {"task": asdict(self.task)}
+        return {"task": self.task.stated}
 
 
 @dataclass(frozen=True)
@@ -225,9 +225,12 @@ class TrainedHead:
 def tasks_in(root: Path, name: str) -> list[Task]:
     """Return the downstream models of a task below a LucaOneTasks root: one for each training run and step."""
     found = []
-    for folder in sorted(root.glob(f"models/{name}/*/*/*/matrix/*/*/config.json")):
-        dataset_type, task_type, model_type, _, time_str, step = folder.parts[-7:-1]
-        found.append(Task(name, dataset_type, task_type, model_type, time_str, step.removeprefix("checkpoint-")))
+    for folder in sorted(root.glob(f"models/{name}/*/*/*/*/*/*/config.json")):
+        *kinds, input_type, time_str, step = folder.parts[-7:-1]
+        if input_type in ("matrix", "vector"):
+            dataset_type, task_type, model_type = kinds
+            step = step.removeprefix("checkpoint-")
+            found.append(Task(name, dataset_type, task_type, model_type, time_str, step, input_type))
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lucaflow.downstream.inputs import HeadInput, rows_for_head
+from lucaflow.downstream.inputs import MATRIX, HeadInput, rows_for_head
 from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.models import TrainedHead
 from lucaflow.downstream.networks import Head
@@ -27,7 +27,7 @@ from lucaflow.errors import DeviceError, StoreError
 from lucaflow.files.space import human_bytes
 from lucaflow.records.table import accepted_records
 from lucaflow.store.assembly import AcceptedRecords
-from lucaflow.store.checksums import read_checked
+from lucaflow.store.checksums import read_checked, read_checked_rows
 from lucaflow.store.format import SHARD_FORMAT, open_hdf5
 
 logger = logging.getLogger(__name__)
@@ -184,8 +184,14 @@ def read_batches(
             ]
             unread[rows[chosen]] = False
             drop_special = source.options.matrix_add_special_token and not request.special
-            for start, stop in plan_batches([int(lengths[index]) for index in chosen], budget):
+            sizes = [int(lengths[index]) if request.output == MATRIX else 1 for index in chosen]
+            for start, stop in plan_batches(sizes, budget):
                 part = chosen[start:stop]
+                if request.output != MATRIX:
+                    # A vector is a single row.
+                    block = read_checked_rows(shard, slice(part[0], part[-1] + 1))[request.output]
+                    yield Batch(rows[part], list(block[np.array(part) - part[0]][:, None]))
+                    continue
                 matrices = [read_checked(shard[f"matrix/{digests[index].decode()}"]) for index in part]
                 if drop_special:
                     matrices = [matrix[1:-1] for matrix in matrices]

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lucaflow.checkpoints.model import Model
-from lucaflow.downstream.inputs import HeadInput
+from lucaflow.downstream.inputs import MATRIX, HeadInput
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import StoreError
 from lucaflow.files.json_files import DIGEST_LENGTH, as_json, parse_json
@@ -25,22 +26,30 @@ WHOLE = EmbeddingOptions(outputs=("matrix",))
 
 @dataclass(frozen=True)
 class EmbeddingRequest:
-    """The embedding that a downstream model reads. limit: residues to which sequences are cut before embedding."""
+    """The embedding that a downstream model reads.
+
+    limit: residues to which sequences are cut before embedding; output: `matrix`, or the vector `mean`, `max` or `cls`.
+    """
 
     model: Model
     limit: int
     trunc_type: str
     special: bool
+    output: str = MATRIX
 
     @classmethod
     def by(cls, head_input: HeadInput, llm_truncation_seq_length: int) -> EmbeddingRequest:
         """Return the request of a downstream model that reads this input."""
         limit = head_input.residues_embedded(llm_truncation_seq_length)
-        return cls(head_input.model, limit, head_input.trunc_type, head_input.special)
+        return cls(head_input.model, limit, head_input.trunc_type, head_input.special, head_input.output)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what steps depend on. Results of before there were vectors stay."""
+        return {name: value for name, value in asdict(self).items() if name != "output" or value != MATRIX}
 
     def options_of(self, length: int) -> EmbeddingOptions:
         """Return the options for embedding a sequence of `length` residues."""
-        whole = replace(WHOLE, matrix_add_special_token=self.special)
+        whole = replace(WHOLE, outputs=(self.output,), matrix_add_special_token=self.special)
         if length <= self.limit:
             return whole
         return replace(whole, embedding_complete=False, truncation_seq_length=self.limit, trunc_type=self.trunc_type)
@@ -54,11 +63,11 @@ class OwnEmbeddings:
     options: EmbeddingOptions
 
     def serves(self, request: EmbeddingRequest, length: int) -> bool:
-        """Return whether the matrices of sequences of `length` residues are the requested ones."""
+        """Return whether the matrices, or vectors, of sequences of `length` residues are the requested ones."""
         options, requested = self.options, request.options_of(length)
         return (
             self.model == request.model
-            and "matrix" in options.outputs
+            and request.output in options.outputs
             and (options.layer, options.precision, options.dtype)
             == (requested.layer, requested.precision, requested.dtype)
             and (options.matrix_add_special_token or not request.special)

@@ -9,6 +9,7 @@ from typing import Any
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset
 from lucaflow.config.step_settings import file_identity, sharding_settings
+from lucaflow.downstream.inputs import MATRIX
 from lucaflow.downstream.models import TrainedHead
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings
 from lucaflow.downstream.scope import Scope
@@ -29,7 +30,7 @@ def heads_settings(
     return {
         **sharding_settings(config),
         "embedding_algorithm": EMBEDDING_VERSION,
-        "wanted": sorted(map(asdict, set(requests)), key=as_json),
+        "wanted": sorted((request.settings() for request in set(requests)), key=as_json),
         "checkpoints": {model.name: digest for model, digest in checkpoints.items()},
         "own": [{"model": asdict(own.model), "options": own.options.effective()} for own in own_embeddings],
     }
@@ -59,12 +60,17 @@ def predict_settings(
         "columns": dataset.columns.settings(),
         "head_sha256": head.sha256,
         "structure": asdict(head.structure),
-        # Results of before this field stay.
-        "reading": {key: value for key, value in asdict(head.reading).items() if key != "as_trained" or value},
+        "reading": _reading(head),
         "labels": list(head.labels),
         "scope": asdict(scope),
-        "wanted": asdict(request),
+        "wanted": request.settings(),
         "rows_read": head.reading.rows_read(settings["llm_truncation_seq_length"]),
         **{name: settings[name] for name, matters in used.items() if matters},
         **({"embeddings": dict(embeddings)} if embeddings else {}),
     }
+
+
+def _reading(head: TrainedHead) -> dict[str, Any]:
+    """Return how a model reads embeddings. Results of before the last two fields stay."""
+    later = {"as_trained": False, "output": MATRIX}
+    return {key: value for key, value in asdict(head.reading).items() if key not in later or value != later[key]}

@@ -88,16 +88,19 @@ def estimate_training(
 
     width: E of the embeddings; classes: outputs of the network; speed: operations per second, and the device in words.
     """
-    plain = replace(options, matrix_pooling_type="avg", matrix_encoder=False)
-    rows = Rows(*(np.minimum(part, options.longest) for part in (rows.train, rows.dev, rows.test, rows.distinct)))
+    pooled = replace(options, matrix_pooling_type="avg", matrix_encoder=False) if reads_rows(options) else options
+    # A vector is a single row.
+    longest = 1 if options.reads_vectors else options.longest
+    residues = sum(int(np.minimum(part, options.longest).sum()) for part in (rows.train, rows.dev, rows.test))
+    rows = Rows(*(np.minimum(part, longest) for part in (rows.train, rows.dev, rows.test, rows.distinct)))
     sides = options.sides
     return TrainingEstimate(
         rows=(len(rows.train) + len(rows.dev) + len(rows.test)) // sides,
-        residues=int(rows.train.sum() + rows.dev.sum() + rows.test.sum()),
+        residues=residues,
         epochs=options.num_train_epochs,
         seconds=_seconds(rows, options, width, classes, speed[0]),
         memory=_memory(rows, options, width, classes),
-        pooled_seconds=_seconds(rows, plain, width, classes, speed[0]),
+        pooled_seconds=_seconds(rows, pooled, width, classes, speed[0]),
         device=speed[1],
     )
 
@@ -115,7 +118,7 @@ def operations_of(lengths: np.ndarray, options: TrainingOptions, width: int, cla
         layer = 4 * channels**2 + 2 * channels * options.intermediate_size
         found += 2 * rows * (width * channels + options.num_hidden_layers * layer)
         found += 4 * channels * options.num_hidden_layers * float((lengths.astype(float) ** 2).sum())
-    if not options.is_token_level and options.input_type == "matrix":
+    if not options.is_token_level and not options.reads_vectors:
         found += rows * _TRAINED_POOLINGS.get(options.matrix_pooling_type, 0) * channels**2
     # For a pair the classifier reads both vectors at once.
     of_vectors = rows if options.is_token_level else len(lengths)

@@ -96,7 +96,7 @@ def train_task(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / _LOCK, f"training {training.task}", timeout=_LOCK_TIMEOUT):
         trained = train(
-            head, data, options, embeddings.matrix, folder / _STATE, device, embedding_digest=embedding_digest
+            head, data, options, embeddings.embedding, folder / _STATE, device, embedding_digest=embedding_digest
         )
     trained.head.to("cpu")
     return Finished(trained, result_of(training, model, divided, labels, classes, embeddings, trained), digest)
@@ -146,7 +146,7 @@ def say_what_is_cut(divided: Divided, options: TrainingOptions) -> None:
     """Log how many sequences are longer than what is read of them."""
     lengths = [len(sequence.residues) for sequence in divided.rows.sequences]
     longer = sum(length > options.longest for length in lengths)
-    if longer:
+    if longer and not options.reads_vectors:
         logger.warning(
             "%s of %d longer than the first %d residues, which are read. matrix_max_length sets that.",
             counted(longer, "sequence"), len(lengths), options.longest,

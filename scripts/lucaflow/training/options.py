@@ -6,11 +6,12 @@ A default is the value that the ten published trainings share. Where they differ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from lucaflow.downstream.structure import ACTIVATIONS, EACH_ROW, POOLINGS, EncoderStructure, HeadStructure
+from lucaflow.engine.options import VECTORS
 from lucaflow.errors import ConfigError, quoted
 from lucaflow.schemas import nearest
 
@@ -25,6 +26,8 @@ LOSSES: Final[dict[str, tuple[str, ...]]] = {
     "multi_class": ("cce", "focal_loss"),
     "regression": ("l2", "l1"),
 }
+# Names by which another precision may be asked for: that of `embedding`, and those of LucaOneTasks.
+_OF_PRECISION = ("precision", "fp16", "fp16_opt_level", "bf16")
 # By which metrics an epoch may be chosen.
 CHOOSING: Final[dict[str, tuple[str, ...]]] = {
     "binary_class": ("f1", "acc", "prec", "recall", "roc_auc", "pr_auc", "mcc", "mcc2", "sn", "sp", "loss"),
@@ -39,6 +42,7 @@ CHOOSING: Final[dict[str, tuple[str, ...]]] = {
 class TrainingOptions:
     """The options of a training. Raises ConfigError that lists all wrong ones.
 
+    input_type: what the network reads of a sequence: its `matrix`, or its `vector`, of which `vector` says the kind;
     compatibility: `corrected`, or `lucaonetasks` for LucaOneTasks' computation with its defects; matrix_encoder:
     whether there is a transformer before the pooling; the four options after it are of that transformer;
     matrix_fc_size: widths of the fully connected layers after the pooling; matrix_max_length: the rows of a sequence
@@ -53,6 +57,7 @@ class TrainingOptions:
     compatibility: str = CORRECTED
     model_type: str = "luca_base"
     input_type: str = "matrix"
+    vector: str = "mean"
     matrix_pooling_type: str = "none"
     matrix_encoder: bool = False
     hidden_size: int = 1024
@@ -105,6 +110,14 @@ class TrainingOptions:
         """Whether LucaOneTasks' computation is asked for, with its defects."""
         return self.compatibility == LUCAONETASKS
 
+    def settings(self) -> dict[str, Any]:
+        """Return the options that a training depends on: the kind of vector only where one is read."""
+        return {name: value for name, value in asdict(self).items() if name != "vector" or self.reads_vectors}
+
+    @property
+    def reads_vectors(self) -> bool:
+        return self.input_type == "vector"
+
     @property
     def is_token_level(self) -> bool:
         return self.task_level_type == TOKEN_LEVEL
@@ -144,8 +157,7 @@ def options_of(stated: Mapping[str, Any]) -> TrainingOptions:
     known = {field.name for field in fields(TrainingOptions)}
     problems = []
     for name in (name for name in stated if name not in known):
-        meant = nearest(name, sorted(known))
-        problems.append(f"{name}: there is no such option{f'; did you mean {meant}?' if meant else ''}")
+        problems.append(f"{name}: {_why_unknown(name, known)}")
     if "task_type" not in stated:
         problems.append(f"task_type is missing, expected one of {', '.join(LOSSES)}")
     if problems:
@@ -155,6 +167,13 @@ def options_of(stated: Mapping[str, Any]) -> TrainingOptions:
         if name in found:
             found[name] = _numbers(name, found[name], kind)
     return TrainingOptions(**found)
+
+
+def _why_unknown(name: str, known: Collection[str]) -> str:
+    if name in _OF_PRECISION:
+        return "trainings compute in float32 alone, also on the embeddings of a model in bfloat16; leave it out"
+    meant = nearest(name, sorted(known))
+    return f"there is no such option{f'; did you mean {meant}?' if meant else ''}"
 
 
 def _numbers(name: str, stated: Any, kind: Callable[[Any], Any]) -> tuple[Any, ...]:
@@ -202,6 +221,7 @@ def _unknown_values(options: TrainingOptions) -> list[str]:
         "compatibility": (CORRECTED, LUCAONETASKS),
         "model_type": ("luca_base", "lucappi", "lucappi2"),
         "input_type": ("matrix", "vector"),
+        "vector": VECTORS,
         "matrix_pooling_type": POOLINGS,
         "fc_activate_func": ACTIVATIONS,
         "classifier_activate_func": ACTIVATIONS,
@@ -258,10 +278,14 @@ def _misfits(options: TrainingOptions) -> list[str]:
         )
     if options.is_token_level and options.sides == 2:
         problems.append(_said(options, "model_type", "luca_base for token_level: a pair has no labels of residues"))
-    if options.is_token_level and options.input_type == "vector":
+    if options.is_token_level and options.reads_vectors:
         problems.append(_said(options, "input_type", "matrix for token_level: residues need rows of their own"))
-    if options.matrix_encoder and options.input_type == "vector":
+    if options.matrix_encoder and options.reads_vectors:
         problems.append(_said(options, "matrix_encoder", "false for input_type vector"))
+    if options.matrix_add_special_token and options.reads_vectors:
+        problems.append(_said(options, "matrix_add_special_token", "false for input_type vector"))
+    if options.matrix_pooling_type != "none" and options.reads_vectors:
+        problems.append(_said(options, "matrix_pooling_type", "none for input_type vector, whose kind is `vector`"))
     if options.weight and options.task_type != "multi_class":
         problems.append(_said(options, "weight", "none: only the loss of multi_class has weights of classes"))
     single = options.is_token_level and options.task_type != "multi_label"
@@ -336,4 +360,4 @@ def _pooling_of(options: TrainingOptions) -> str:
     if options.is_token_level:
         return EACH_ROW
     # A vector is a single row.
-    return "none" if options.input_type == "vector" else options.matrix_pooling_type
+    return "none" if options.reads_vectors else options.matrix_pooling_type

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.config.datasets import Dataset
-from lucaflow.downstream.inputs import HeadInput
+from lucaflow.downstream.inputs import MATRIX, HeadInput
 from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.required_embeddings import EmbeddingRequest
 from lucaflow.errors import ConfigError, quoted, shown
@@ -65,8 +65,9 @@ class RequestedTraining:
             complete=True,
             trunc_type="right",
             special=options.matrix_add_special_token,
-            frame=not options.not_prepend_bos,
+            frame=options.frame,
             as_trained=True,
+            output=options.vector if options.reads_vectors else MATRIX,
         )
 
     def request(self, model: str) -> EmbeddingRequest:
@@ -80,7 +81,9 @@ class RequestedTraining:
     def as_task(self, seq_types: Sequence[str], time_str: str, step: str) -> Task:
         """Return the names of its folders in LucaOneTasks. seq_types: of the sides."""
         kinds = dict.fromkeys(_DATASET_TYPES[kind] for kind in seq_types)
-        return Task(self.task, "_".join(kinds), self.options.task_type, self.options.model_type, time_str, step)
+        options = self.options
+        names = self.task, "_".join(kinds), options.task_type, options.model_type, time_str, step
+        return Task(*names, input_type=options.input_type)
 
     def unfit(self, dataset: Dataset) -> str:
         """Return why a dataset has sequences that the model of this task cannot read; nothing if it can read them."""
@@ -89,6 +92,8 @@ class RequestedTraining:
             return f"{dataset.name}: {self.task} reads {kinds[0]} records, not {kinds[1]} ones"
         if not self.is_pairs and dataset.seq_type != self.seq_type:
             return f"{dataset.name}: {self.task} reads {self.seq_type} sequences, not {dataset.seq_type}"
+        if self.options.reads_vectors and dataset.made_elsewhere:
+            return f"{dataset.name}: {self.task} reads vectors, and heads.embeddings has matrices"
         return ""
 
     def unreadable(self, seq_types: Iterable[str]) -> list[str]:
@@ -203,11 +208,6 @@ def _problems_of_options(options: TrainingOptions, dataset: Dataset | None) -> I
                     f"task_level_type: {model.name} has no row for each residue, which token_level needs; leave it out "
                     "of llm_version"
                 )
-    if options.input_type == "vector":
-        yield (
-            "input_type: `vector` is not trained on yet; expected `matrix`, which with matrix_pooling_type `avg` "
-            "trains on the mean of the rows"
-        )
     if dataset and dataset.is_pairs and options.sides == 1:
         yield f"model_type: {options.model_type} reads single sequences; expected lucappi or lucappi2 for pairs"
     elif dataset and not dataset.is_pairs and options.sides == 2:

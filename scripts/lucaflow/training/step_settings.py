@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from lucaflow.config.datasets import Dataset
 from lucaflow.config.step_settings import file_identity
+from lucaflow.records.task_folders import class_names_of, is_task_folder, why_unusable_source
 from lucaflow.training.requested import RequestedTraining
 from lucaflow.versions import DIVISION_VERSION, PREDICTION_VERSION, SIDE_BY_SIDE_VERSION, TRAINING_VERSION
 
 
-def divide_settings(training: RequestedTraining) -> dict[str, Any]:
-    """Return the settings of the division into train, dev and test; it reads the records and their labels."""
-    return {"algorithm": DIVISION_VERSION, **training.division_settings()}
+def divide_settings(training: RequestedTraining, dataset: Dataset) -> dict[str, Any]:
+    """Return the settings of the division into train, dev and test; it reads the records and their labels.
+
+    dataset: if it is a folder of LucaOneTasks, the names of its classes count, also of those without a row.
+    """
+    readable = is_task_folder(dataset.path) and not why_unusable_source(dataset.path)
+    names = class_names_of(dataset.path) if readable else ()
+    named = {"classes": list(names)} if names else {}
+    return {"algorithm": DIVISION_VERSION, **training.division_settings(), **named}
 
 
 def train_settings(training: RequestedTraining, model: str, checkpoint_sha256: str) -> dict[str, Any]:
@@ -26,8 +32,8 @@ def train_settings(training: RequestedTraining, model: str, checkpoint_sha256: s
     return {
         "algorithm": TRAINING_VERSION,
         "dataset": training.dataset,
-        "options": asdict(training.options),
-        "request": asdict(request),
+        "options": training.options.settings(),
+        "request": request.settings(),
         "fingerprint": fingerprint_of(training, model, checkpoint_sha256),
     }
 
@@ -50,7 +56,7 @@ def predict_settings(
         "file": file_identity(dataset.path),
         "columns": dataset.columns.settings(),
         "training": [training.dataset, training.task],
-        "wanted": {model: asdict(training.request(model)) for model in models},
+        "wanted": {model: training.request(model).settings() for model in models},
         **{name: config["heads"][name] for name in of_type},
         **({"embeddings": dict(embeddings)} if embeddings else {}),
     }

@@ -10,22 +10,25 @@ from typing import Self
 import h5py
 import numpy as np
 
+from lucaflow.downstream.inputs import MATRIX
 from lucaflow.downstream.prediction import ShardSource
 from lucaflow.downstream.required_embeddings import EmbeddingRequest
 from lucaflow.errors import StoreError
-from lucaflow.store.checksums import read_checked
+from lucaflow.store.checksums import read_checked, read_checked_rows
 from lucaflow.store.format import SHARD_FORMAT, open_hdf5
 
 # Bytes of matrices that stay in memory; what does not fit is read again in each epoch.
 IN_MEMORY = 4_000_000_000
 _OPEN_FILES = 64
+_VECTORS_AT_ONCE = 4096
 
 
 class StoredEmbeddings:
-    """Reads the matrix (k, E) of a sequence by its digest, in float32.
+    """Reads the matrix (k, E) of a sequence by its digest, or its vector (E,), in float32.
 
-    The first matrices that are read stay in memory, up to `in_memory` bytes: an epoch reads them all, so the last ones
-    would be the wrong ones to keep. Raises StoreError for a sequence that no shard has, or that is damaged.
+    All vectors are read at once. The first matrices that are read stay in memory, up to `in_memory` bytes: an epoch
+    reads them all, so the last ones would be the wrong ones to keep. Raises StoreError for a sequence that no shard
+    has, or that is damaged.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class StoredEmbeddings:
             raise StoreError(
                 f"no shard has the embedding of sequence {min(missing)}, nor of {len(missing) - 1} others. Run again."
             )
+        self._vectors = self._read_vectors() if request.output != MATRIX else {}
 
     def __enter__(self) -> Self:
         return self
@@ -63,6 +67,25 @@ class StoredEmbeddings:
         for file in self._open.values():
             file.close()
         self._open.clear()
+
+    def _read_vectors(self) -> dict[str, np.ndarray]:
+        """Return the vector (E,) of each sequence."""
+        found: dict[str, np.ndarray] = {}
+        for source in {id(each): each for each in self._source.values()}.values():
+            shard = self._file(source.path)
+            names = [name.decode() for name in shard["digests"][:].tolist()]
+            wanted = np.array([self._source.get(name) is source for name in names], dtype=bool)
+            for start in range(0, len(names), _VECTORS_AT_ONCE):
+                rows = np.flatnonzero(wanted[start : start + _VECTORS_AT_ONCE])
+                if len(rows):
+                    block = read_checked_rows(shard, slice(start, start + _VECTORS_AT_ONCE))[self._request.output]
+                    vectors = block[rows].astype(np.float32, copy=False)
+                    found |= {names[start + row]: vector for row, vector in zip(rows.tolist(), vectors, strict=True)}
+        return found
+
+    def embedding(self, digest: str) -> np.ndarray:
+        """Return what is trained on: the matrix (k, E) of a sequence, or its vector (E,)."""
+        return self._vectors[digest] if self._vectors else self.matrix(digest)
 
     def matrix(self, digest: str) -> np.ndarray:
         """Return the matrix (k, E) of a sequence; the rows of [CLS] and [SEP] are in it only if they are trained on."""
@@ -78,7 +101,9 @@ class StoredEmbeddings:
         return found
 
     def mean(self, digest: str) -> np.ndarray:
-        """Return the mean (E,) of the rows of residues, in float32."""
+        """Return the mean (E,) of the rows of residues, in float32; the vector that is trained on if it is one."""
+        if self._vectors:
+            return self._vectors[digest]
         rows = self.matrix(digest)
         rows = rows[1:-1] if self._request.special else rows
         return rows.mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -52,6 +52,7 @@ def test_which_checkpoint_a_model_was_trained_on(arguments, model):
         ({}, "logs.txt does not state the checkpoint it was trained on: llm_dirpath is None"),
         ({"llm_version": "esm2", "llm_step": "1"}, "trained on esm2-1, which is not a known checkpoint of LucaOne"),
         ({"llm_dirpath": OLD, "input_type": "seq"}, "input_type is 'seq', expected `matrix`"),
+        ({"llm_dirpath": OLD, "input_type": "vector"}, "or `vector` in a model that LucaFlow trained"),
         ({"llm_dirpath": OLD, "embedding_fixed_len_a_time": 1024}, "embeddings in windows"),
         ({"llm_dirpath": OLD, "not_prepend_bos": True}, "not_prepend_bos and not_append_eos differ"),
         ({"llm_dirpath": OLD, "seq_max_length": None}, "neither logs.txt nor config.json states seq_max_length"),

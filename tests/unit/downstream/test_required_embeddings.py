@@ -78,6 +78,17 @@ def test_what_a_dataset_has_is_not_embedded_again(options, left):
     assert lengths_by_limit(missing) == left
 
 
+def test_a_vector_is_served_by_that_vector_alone():
+    mean = EmbeddingRequest(STEP, 4094, "right", False, "mean")
+    assert (mean.options_of(100).outputs, SHORT.options_of(100).outputs) == (("mean",), ("matrix",))
+    own = {name: OwnEmbeddings(STEP, EmbeddingOptions(outputs=(name,))) for name in ("mean", "max", "matrix")}
+    assert {name: each.serves(mean, 100) for name, each in own.items()} == {"mean": True, "max": False, "matrix": False}
+    missing, _ = missing_embeddings(LENGTHS[:1], [SHORT, mean], [own["mean"]])
+    assert [options.outputs for _, options in missing] == [("matrix",)]
+    # Steps that read matrices depend on what they did before there were vectors.
+    assert ("output" in SHORT.settings(), mean.settings()["output"]) == (False, "mean")
+
+
 def test_the_embeddings_of_another_checkpoint_do_not_serve():
     _, reads_own_shards = missing_embeddings(
         LENGTHS, [SHORT], [OwnEmbeddings(Model("lucaone", 36000000), EmbeddingOptions(outputs=("matrix",)))]
