@@ -47,7 +47,8 @@ class TimeBefore(logging.Formatter):
         self.other = other
 
     def format(self, record: logging.LogRecord) -> str:
-        return _TIME_ABOVE.sub(r"\1 ", self.other.format(record), count=1)
+        # Snakemake's formatter may return a message that is no text as it is.
+        return _TIME_ABOVE.sub(r"\1 ", str(self.other.format(record)), count=1)
 
 
 def hide_bookkeeping(logger: logging.Logger, quiet: Collection[Any] | None = None, is_module: bool = False) -> None:

@@ -60,6 +60,9 @@ def test_a_job_has_one_line_with_its_time_and_its_end_is_the_line_of_progress(is
     logger.info("Finished jobid: 1 (Rule: normalize)", extra={"event": LogEvent.JOB_FINISHED})
     logger.info(None, extra={"event": LogEvent.PROGRESS, "done": 1, "total": 2})
     said = terminal.stream.getvalue()
+    if not is_module:
+        logger.error(OSError("no text"))
+        assert terminal.stream.getvalue() == f"{said}no text\n"
     if is_module:
         assert re.fullmatch(r"\[.* \d{4}\]\nJob 1: Reading\n\[.*\]\nFinished jobid: 1 .*\n1 of 2 .*\n", said)
     else:
