@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pandas as pd
 import pytest
+import yaml
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 # Letters that are frequent in each of two kinds of proteins.
@@ -66,6 +68,10 @@ def test_neighbours_in_a_reference_and_what_runs_again(two):
     metrics = two.result("mine", "neighbours.metrics.html").read_text()
     assert "20 labelled sequences of the reference get their own label" in metrics
 
+    run = two.directory / "results/mine/run.yaml"
+    assert yaml.safe_load(run.read_text())["dataset"]["reference"] == "known"
+    assert "<th>neighbours are searched in</th><td>known</td>" in run.with_suffix(".html").read_text()
+
     drawn = {name: two.result(name, "neighbours.tsv").stat().st_mtime_ns for name in ("mine", "known")}
     two.fasta("mine.fasta", MINE)
     two.run().succeeded()
@@ -78,6 +84,20 @@ def test_neighbours_in_a_reference_and_what_runs_again(two):
     (label,) = set(table(two, "mine", "neighbours.tsv").set_index("neighbour").loc[["m1_0"], "neighbour_label"])
     assert label == "coiled"
     assert "Nothing to be done" in two.run().succeeded().output
+
+    # Where MMseqs2 fails, the rest is drawn all the same, and the page says what is missing.
+    program = two.write("broken/mmseqs", "#!/bin/sh\necho no room\nexit 7\n")
+    program.chmod(0o755)
+    two.result("known", "neighbours.metrics.tsv").unlink()
+    two.run(PATH=f"{program.parent}:{os.environ['PATH']}").succeeded()
+    page = two.result("known", "neighbours.metrics.html").read_text()
+    assert "MMseqs2 ended with status 7" in page
+    assert "by the best hit" not in page and "By the votes of 10 neighbours" in page
+    assert set(table(two, "known", "transferred_labels.tsv")["best_hit"]) == {"-"}
+    assert two.result("known", "figures/map.png").is_file()
+    two.result("known", "neighbours.metrics.tsv").unlink()
+    two.run().succeeded()
+    assert "by the best hit" in two.result("known", "neighbours.metrics.html").read_text()
 
 
 @pytest.mark.long

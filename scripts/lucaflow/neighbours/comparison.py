@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from lucaflow.errors import ToolError
 from lucaflow.neighbours.datasets import Labelled, Searched
 from lucaflow.neighbours.labels import (
     FEWEST_IN_BIN,
@@ -26,6 +29,8 @@ from lucaflow.neighbours.search import Neighbours, mean_of, nearest, unit_vector
 from lucaflow.neighbours.sequence_search import SequencesSearched, has_best_hits, representatives, search_sequences
 from lucaflow.neighbours.silhouette import silhouettes
 from lucaflow.records.sequences import NormalisedSequence, read_sequences
+
+logger = logging.getLogger(__name__)
 
 ALL, ONE_A_CLUSTER = "all", "one of each 90 % cluster"
 BEST_HIT = "best hit of MMseqs2"
@@ -58,7 +63,7 @@ class Metric(NamedTuple):
 class Suggested:
     """The labels that neighbours suggest for the distinct sequences (U,) of a dataset, and how often such are right.
 
-    sequences: what a search with sequences finds; None where MMseqs2 is not installed.
+    sequences: what a search with sequences finds; None where MMseqs2 is not installed, or failed.
     """
 
     by_vectors: Vote
@@ -120,7 +125,14 @@ def compare_labels(
     queries = targets
     if not searched.is_own:
         queries = in_order_of(searched.dataset, read_sequences(sequences)) if has_best_hits(searched) else []
-    found = search_sequences(searched, queries, targets, of_reference, threads)
+    found: SequencesSearched | None = None
+    why_not = ""
+    try:
+        found = search_sequences(searched, queries, targets, of_reference, threads)
+    except ToolError as error:
+        # The embeddings are compared all the same, and the page says what is missing.
+        logger.warning("labels are not compared with those of a search with sequences: %s", error)
+        why_not = _without_search(error)
     units = unit_vectors(searched.left_out_vectors, searched.centre)
     of_composition, words = _by_composition(searched, targets)
     kinds = {model: _Kind(units, searched.left_out_neighbours), f"{words} composition": of_composition}
@@ -132,7 +144,18 @@ def compare_labels(
         rows += _of_own_labels(searched, suggested, model)
     rows += [*_by_identity(compared), *_by_similarity(precision, model)]
     metrics = pd.DataFrame(rows, columns=list(Metric._fields))
-    return LabelsCompared(metrics, _sentences(rows, searched, found), Suggested(suggested, precision, found))
+    sentences = (*_sentences(rows, searched, found), *[why_not] * bool(why_not))
+    return LabelsCompared(metrics, sentences, Suggested(suggested, precision, found))
+
+
+def _without_search(error: ToolError) -> str:
+    """Return why nothing is compared with a search by sequences, for the page: the first sentence of an error."""
+    # Without the path of the program.
+    why = re.sub(r" \([^)]*\)", "", str(error).partition(". ")[0])
+    return (
+        f"Labels are not compared with the best hits of MMseqs2, nor by clusters: {why}. The job's log says more. To "
+        "compare them, delete neighbours.metrics.tsv and run again."
+    )
 
 
 def _not_comparable(searched: Searched, are_numbers: bool) -> str:
@@ -265,8 +288,6 @@ def _sentences(metrics: Sequence[Metric], searched: Searched, found: SequencesSe
     if found and found.of_dataset is None:
         count = f"{len(searched.dataset.digests):,}"
         lines.append(f"Best hits of single records are not listed: there are {count} distinct sequences.")
-    if found is None:
-        lines.append("MMseqs2 is not installed here, so labels are not compared with its best hits, nor by clusters.")
     return tuple(lines)
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lucaflow.errors import ToolError
 from lucaflow.neighbours.datasets import MOST_LEFT_OUT, Searched
 from lucaflow.records.sequences import NormalisedSequence
 from lucaflow.training.clusters import Links, components
 from lucaflow.training.mmseqs import Hits, find_mmseqs
-
-logger = logging.getLogger(__name__)
 
 # Two sequences are in one cluster if they are this identical over this share of both.
 CLUSTER_IDENTITY, CLUSTER_COVERAGE = 0.9, 0.8
@@ -55,17 +51,14 @@ class SequencesSearched:
 def search_sequences(
     searched: Searched, queries: Sequence[NormalisedSequence], reference: Sequence[NormalisedSequence], beside: Path,
     threads: int,
-) -> SequencesSearched | None:  # fmt: skip
-    """Search by MMseqs2 for the most similar labelled sequences of a reference; return None if it is not installed.
+) -> SequencesSearched:  # fmt: skip
+    """Search by MMseqs2 for the most similar labelled sequences of a reference.
 
     queries: the distinct sequences (U,) of the dataset, which are searched if they are not too many; reference: those
-    (R,) of the reference; beside: a path in whose folder a temporary folder is made.
+    (R,) of the reference; beside: a path in whose folder a temporary folder is made. Raises ToolError if MMseqs2 is not
+    installed, or fails.
     """
-    try:
-        mmseqs = find_mmseqs(threads)
-    except ToolError as error:
-        logger.warning("labels are not compared with those of a search with sequences: %s", error)
-        return None
+    mmseqs = find_mmseqs(threads)
     targets, left_out = np.flatnonzero(searched.reference.codes >= 0), searched.left_out
     asks_all = has_best_hits(searched)
     own = searched.reference.rows_of(searched.dataset.digests) if asks_all else left_out[:0]
