@@ -16,14 +16,21 @@ from lucaflow.report.pages import paragraph, table, title_of_page
 
 
 class LabelAgreement(NamedTuple):
-    """The share of sequences that get their own label by their neighbours. vectors: a model, or a baseline."""
+    """The share of sequences that get their own label by their neighbours.
+
+    vectors: a model, or a baseline; among: which sequences of the dataset, all or one of each cluster.
+    """
 
     dataset: str
     vectors: str
+    among: str
     is_baseline: bool
     share: float
     low: float
     high: float
+
+    def in_words(self) -> str:
+        return f"{self.share:.0%} ({self.low:.0%} to {self.high:.0%})"
 
 
 def overview(
@@ -88,7 +95,11 @@ def read_agreement(path: Path) -> list[LabelAgreement]:
     dataset, model = path.parts[-3:-1]
     return [
         LabelAgreement(
-            dataset, row["vectors"], row["vectors"] != model, *(float(row[key]) for key in ("value", "low", "high"))
+            dataset,
+            row["vectors"],
+            row["among"],
+            row["vectors"] != model,
+            *(float(row[key]) for key in ("value", "low", "high")),
         )
         for row in rows
         if row["value"] not in MISSING
@@ -97,17 +108,18 @@ def read_agreement(path: Path) -> list[LabelAgreement]:
 
 def _agreements(found: Sequence[LabelAgreement]) -> str:
     """Return the table of how often neighbours have the same label, with each baseline of a dataset once."""
-    rows: dict[tuple[str, str], LabelAgreement] = {}
+    rows: dict[tuple[str, str], dict[str, LabelAgreement]] = {}
     for each in found:
-        rows.setdefault((each.dataset, each.vectors), each)
+        rows.setdefault((each.dataset, each.vectors), {}).setdefault(each.among, each)
     datasets = [*dict.fromkeys(each.dataset for each in found)]
-    ordered = sorted(rows.values(), key=lambda each: (datasets.index(each.dataset), each.is_baseline))
-    columns = {
-        "dataset": [each.dataset for each in ordered],
-        "vectors": [each.vectors for each in ordered],
-        "own label by neighbours": [f"{each.share:.0%} ({each.low:.0%} to {each.high:.0%})" for each in ordered],
-    }
+    first = [next(iter(row.values())) for row in rows.values()]
+    ordered = sorted(first, key=lambda each: (datasets.index(each.dataset), each.is_baseline))
+    columns = {"dataset": [each.dataset for each in ordered], "vectors": [each.vectors for each in ordered]}
+    for among in dict.fromkeys(each.among for each in found):
+        cells = [rows[each.dataset, each.vectors].get(among) for each in ordered]
+        columns[f"own label by neighbours, {among}"] = [cell.in_words() if cell else "" for cell in cells]
     return table(columns) + paragraph(
         "How many labelled sequences get their own label by the votes of their nearest neighbours, with its 95 % "
-        "interval. Composition, and labels dealt at random, are there to compare with."
+        "interval: among all, and among one of each cluster of 90 % identity, since near copies find each other by any "
+        "vectors. Composition, and labels dealt at random, are there to compare with."
     )

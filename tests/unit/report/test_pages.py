@@ -83,21 +83,22 @@ def test_the_overview_compares_models_by_labels_and_says_what_to_cite(tmp_path):
         path = tmp_path / f"results/p/{model}/neighbours.metrics.tsv"
         path.parent.mkdir(parents=True)
         rows = [
-            f"{model}\taccuracy\t{value}\t0.8\t0.99\t60",
-            "composition\taccuracy\t0.5\t0.4\t0.6\t60",
-            f"{model}\tbalanced accuracy\t0.3\t0.2\t0.4\t60",
-            "few\taccuracy\t-\t-\t-\t1",
+            f"{model}\taccuracy\tall\t{value}\t0.8\t0.99\t60",
+            "composition\taccuracy\tall\t0.5\t0.4\t0.6\t60",
+            f"{model}\tbalanced accuracy\tall\t0.3\t0.2\t0.4\t60",
+            "few\taccuracy\tall\t-\t-\t-\t1",
+            f"{model}\taccuracy\tone of each 90 % cluster\t0.7\t0.6\t0.8\t40",
         ]
-        path.write_text("\n".join(["vectors\tmetric\tvalue\tlow\thigh\tsequences", *rows]) + "\n")
+        path.write_text("\n".join(["vectors\tmetric\tamong\tvalue\tlow\thigh\tsequences", *rows]) + "\n")
         labels += read_agreement(path)
     cited = citations({"mini-1": "lucaone", "esm2_t6_8M_UR50D": "esm2", "ours": "dnabert", "dnaberts": "dnabert"})
     found = overview(tmp_path, {}, [], [], [picture, picture], "Two maps.", labels, cited)
     assert found.count("<img") == 2
     cells = re.findall("<td[^>]*>(.*?)</td>", found)
     assert cells == [
-        *("p", "mini-1", "91% (80% to 99%)"),
-        *("p", "esm2_t6_8M_UR50D", "95% (80% to 99%)"),
-        *("p", "composition", "50% (40% to 60%)"),
+        *("p", "mini-1", "91% (80% to 99%)", "70% (60% to 80%)"),
+        *("p", "esm2_t6_8M_UR50D", "95% (80% to 99%)", "70% (60% to 80%)"),
+        *("p", "composition", "50% (40% to 60%)", "-"),
     ]
     for title in ("LucaOne (He et al.", "ESM-2 (Lin et al.", "DNABERT-2 (Zhou et al.", "DNABERT-S (Zhou et al."):
         assert found.count(title) == 1, title
