@@ -243,12 +243,23 @@ def run_settings(dataset: Dataset, config: Mapping[str, Any], digests: Mapping[s
             "columns": dataset.columns.settings(),
             **({"metadata": str(dataset.metadata.path)} if dataset.metadata else {}),
             **({"variants": str(dataset.variants)} if dataset.variants else {}),
+            **{name: value for name, value in _further_choices(dataset).items() if value},
             "model": models if len(models) > 1 else models[0],
             "tasks": list(dataset.tasks),
         },
         "checkpoint_sha256": dict(digests) if len(digests) > 1 else one,
         "config": dict(config),
         "versions": {"lucaflow": __version__, "python": platform.python_version(), **_versions_of_libraries()},
+    }
+
+
+def _further_choices(dataset: Dataset) -> dict[str, str | None]:
+    """Return the other columns of the table of datasets, by their names, that a dataset may leave empty."""
+    return {
+        "metadata_id": dataset.metadata.id_column if dataset.metadata else None,
+        "reference": dataset.reference,
+        "split_column": dataset.split_column,
+        "group_column": dataset.group_column,
     }
 
 

@@ -19,6 +19,7 @@ def page_of_run(run: Mapping[str, Any], file: Mapping[str, Any], predictions: Se
         *((_IDENTITY.get(name, name), value) for name, value in file.items()),
         ("type of sequences", dataset["seq_type"]),
         *((f"column of {name}s" if name != "pairs" else "pairs", value) for name, value in columns.items()),
+        *((words, near(dataset[name])) for name, words in _FURTHER_COLUMNS.items() if name in dataset),
         ("predictions asked for", ", ".join(dataset["tasks"])),
     ]
     parts = [title_of_page(title), heading("Input"), facts(of_input)]
@@ -34,6 +35,15 @@ def page_of_run(run: Mapping[str, Any], file: Mapping[str, Any], predictions: Se
     return whole_page(title, parts)
 
 
+# Of the table of datasets, if they are filled in.
+_FURTHER_COLUMNS = {
+    "metadata": "metadata",
+    "metadata_id": "column of ids of the metadata",
+    "reference": "neighbours are searched in",
+    "split_column": "column of parts",
+    "group_column": "column of groups",
+    "variants": "variants",
+}
 _IDENTITY = {"sha256": "SHA-256", "bytes": "size in bytes", "mtime_ns": "time of its last change, in ns since 1970"}
 
 
