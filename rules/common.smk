@@ -62,7 +62,7 @@ from lucaflow import schemas
 from lucaflow.checkpoints import converted_checkpoint as converted
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.config.datasets import Dataset, read_datasets
-from lucaflow.config.resolve import refuse_unavailable, resolve
+from lucaflow.config.resolve import refuse_unavailable, resolve, why_no_neighbours
 from lucaflow.downstream.registry import read_tasks
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.errors import LucaFlowError, shown
@@ -118,6 +118,8 @@ if workflow.is_main_process:
             logger.warning(
                 f"dataset {dataset.name}: it is only read and checked, since {why} and it has no tasks."
             )
+    if (reason := why_no_neighbours(config)) and any(dataset.is_embedded for dataset in DATASETS.values()):
+        logger.warning(f"neighbours: {reason}.")
 
 IS_MODULE = not workflow.modifier.is_main_snakefile()
 # In a module with a prefix Snakemake moves the inputs and outputs of rules, but not the paths that functions build.

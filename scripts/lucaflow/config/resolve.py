@@ -214,6 +214,22 @@ def _output_problems(config: Mapping[str, Any]) -> Iterator[str]:
         yield from _export_problems(config["export"], outputs)
 
 
+def why_no_neighbours(config: Mapping[str, Any]) -> str:
+    """Return why datasets get no neighbours although `neighbours.k` is `auto`; an empty text if they get some.
+
+    >>> why_no_neighbours({"neighbours": {"k": "auto", "vector": "mean"}, "embedding": {"outputs": ["max", "matrix"]}})
+    'no neighbours are listed, since `mean` is not in embedding.outputs; add it, or set neighbours.vector to `max`'
+    """
+    settings, outputs = config["neighbours"], config["embedding"]["outputs"]
+    if settings["k"] != "auto" or settings["vector"] in outputs or not outputs:
+        return ""
+    others = [f"`{name}`" for name in VECTORS if name in outputs]
+    instead = f"neighbours.vector to {' or '.join(others)}" if others else "neighbours.k to 0"
+    return (
+        f"no neighbours are listed, since `{settings['vector']}` is not in embedding.outputs; add it, or set {instead}"
+    )
+
+
 def _export_problems(exports: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
     """Yield a message for each export that cannot hold the outputs, or needs others.
 
