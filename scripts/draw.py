@@ -15,6 +15,7 @@ from lucaflow.logs import reporting_to
 from lucaflow.neighbours.comparison import LabelsCompared, compare_labels, in_order_of
 from lucaflow.neighbours.datasets import Files, Labelled, Searched, search_dataset
 from lucaflow.neighbours.groups import Groups, group
+from lucaflow.neighbours.recall import with_recall
 from lucaflow.neighbours.search import unit_vectors
 from lucaflow.neighbours.tables import write_groups, write_labels, write_neighbours, write_tsv
 from lucaflow.records.sequences import read_sequences
@@ -84,6 +85,8 @@ def list_neighbours(outputs: Mapping[str, Path]) -> Found:
     draw_similarities(found, outputs["similarity.png"])
     about_groups = (groups.sentence(),) if groups else ()
     if "transferred_labels.tsv" not in outputs:
+        if "neighbours.metrics.tsv" in outputs:
+            write_metrics(with_recall(LabelsCompared.of_nothing(), found, snakemake.wildcards.model), outputs)
         return Found(found, groups, None, about_groups)
     compared = list_labels(found, own, other or own, outputs)
     # Of a reference the first sentence is about the labels there.
@@ -94,16 +97,23 @@ def list_neighbours(outputs: Mapping[str, Path]) -> Found:
 
 def list_labels(found: Searched, own: Files, reference: Files, outputs: Mapping[str, Path]) -> LabelsCompared:
     """Write the labels that neighbours suggest, and how often they are right."""
-    dataset, model = snakemake.wildcards.dataset, snakemake.wildcards.model
+    model = snakemake.wildcards.model
     are_numbers = isinstance(column_of("label", found.reference.labels, MOST_NUMBERED_LABELS), Numbers)
     compared = compare_labels(found, own.sequences, reference.sequences, model, are_numbers, snakemake.threads)
     write_labels(found, compared.suggested, outputs["transferred_labels.tsv"])
+    is_approximate = "search" in snakemake.params.settings["neighbours"]
+    write_metrics(with_recall(compared, found, model) if is_approximate else compared, outputs)
+    return compared
+
+
+def write_metrics(compared: LabelsCompared, outputs: Mapping[str, Path]) -> None:
+    """Write what is said of neighbours as a table and as a page."""
+    dataset, model = snakemake.wildcards.dataset, snakemake.wildcards.model
     with replacing(outputs["neighbours.metrics.tsv"]) as temporary:
         write_tsv(compared.metrics, temporary)
     title = f"{dataset} ({model}): labels of nearest neighbours"
     write_text(outputs["neighbours.metrics.html"], page(compared.metrics, title, compared.sentences))
     logger.info("%s: %s", dataset, " ".join(compared.sentences))
-    return compared
 
 
 def residues_of(dataset: Labelled) -> list[str] | None:

@@ -114,6 +114,10 @@ def memory_of_search(wildcards, attempt):
         return attempt * 4000
     neighbours = distinct * NEIGHBOURS.number(distinct)
     megabytes = (300 * (distinct + searched) + 24 * neighbours) // 10**6
+    if NEIGHBOURS.search == "approximate":
+        # The graph in memory while it is made: two bytes for each number, and the links of each vector.
+        width = converted.read_record(checkpoint_folder(dataset.model))["encoder"]["hidden_size"]
+        megabytes += searched * (2 * width + 700) // 10**6
     return attempt * (
         4000 + megabytes + (memory_of_records(searched_in(dataset)) if dataset.reference else 0)
     )

@@ -25,6 +25,10 @@ def proteins(count: int, seed: int) -> dict[str, tuple[str, str]]:
 
 
 KNOWN = proteins(20, 1)
+ROWS = (
+    {"dataset": "mine", "path": "mine.fasta", "seq_type": "prot", "reference": "known"},
+    {"dataset": "known", "path": "known.csv", "seq_type": "prot", "label_column": "kind"},
+)
 MINE = {identifier: sequence for identifier, (sequence, _) in proteins(6, 2).items()}
 
 
@@ -38,10 +42,7 @@ def two(workflow):
     """Six proteins without labels, one of them also in a reference of twenty with labels."""
     write_known(workflow, KNOWN)
     workflow.fasta("mine.fasta", {**MINE, "copy": KNOWN["m1_0"][0]})
-    workflow.datasets(
-        {"dataset": "mine", "path": "mine.fasta", "seq_type": "prot", "reference": "known"},
-        {"dataset": "known", "path": "known.csv", "seq_type": "prot", "label_column": "kind"},
-    )
+    workflow.datasets(*ROWS)
     return workflow
 
 
@@ -132,3 +133,21 @@ def test_a_search_divided_among_jobs_finds_the_same_and_one_more_sequence_is_sea
     new = two.result("mine", "neighbours.tsv").read_text().splitlines()
     assert [line for line in new if not line.startswith("new")] == old
     two.run("--", "verify").succeeded()
+
+
+@pytest.mark.long
+def test_an_approximate_search_says_how_many_neighbours_it_finds(two):
+    pytest.importorskip("usearch", reason="the package usearch (extra `approximate`) is not installed")
+    two.datasets({"dataset": "plain", "path": "mine.fasta", "seq_type": "prot"}, *ROWS)
+    two.config["neighbours"] = {"k": 3, "most_pairs": 40, "search": "approximate"}
+    run = two.run().succeeded()
+    assert (run.jobs["search"], run.jobs["search_part"]) == (3, 0)
+    for name in ("plain", "mine", "known"):
+        metrics = table(two, name, "neighbours.metrics.tsv").set_index("metric")
+        recall = metrics.loc["recall of 3 neighbours"]
+        assert float(recall["value"]) > 0.9
+        assert int(recall["sequences"]) == {"plain": 7, "mine": 7, "known": 20}[name]
+        assert "The search for neighbours is approximate" in two.result(name, "neighbours.metrics.html").read_text()
+    assert "accuracy" in table(two, "mine", "neighbours.metrics.tsv")["metric"].tolist()
+    assert [*two.directory.glob("results/mine/mini-1/nearest/*/.graph")], "it serves further sequences"
+    assert not [*two.directory.glob("results/known/mini-1/nearest/*/.graph")]

@@ -21,15 +21,17 @@ class NeighbourOptions:
     k: int | Literal["auto"] = "auto"
     vector: str = "mean"
     most_pairs: int | Literal["auto"] = "auto"
+    search: Literal["exact", "approximate"] = "exact"
 
     @classmethod
     def from_config(cls, neighbours: Mapping[str, Any]) -> NeighbourOptions:
         """Return the options of a resolved configuration."""
-        return cls(neighbours["k"], neighbours["vector"], neighbours["most_pairs"])
+        return cls(neighbours["k"], neighbours["vector"], neighbours["most_pairs"], neighbours["search"])
 
     def settings(self) -> dict[str, Any]:
         """Return the options on which neighbours depend."""
-        return {"k": self.k, "vector": self.vector}
+        found = {"k": self.k, "vector": self.vector}
+        return found if self.search == "exact" else {**found, "search": self.search}
 
     def number(self, distinct: int) -> int:
         """Return how many neighbours of each sequence are listed. distinct: the sequences of the dataset.
@@ -58,7 +60,7 @@ class NeighbourOptions:
         >>> NeighbourOptions(k=10).is_divided(10**6, 10**6, on_gpu=False)
         True
         """
-        return distinct * searched > self._most(on_gpu)
+        return self.search == "exact" and distinct * searched > self._most(on_gpu)
 
     def _most(self, on_gpu: bool) -> int:
         if self.most_pairs != "auto":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,11 @@ def _output_problems(config: Mapping[str, Any]) -> Iterator[str]:
     neighbours = config["neighbours"]
     if neighbours["k"] not in ("auto", 0) and neighbours["vector"] not in outputs:
         yield f"neighbours.vector: add `{neighbours['vector']}` to embedding.outputs, or set neighbours.k to 0"
+    if neighbours["search"] == "approximate" and find_spec("usearch") is None:
+        yield (
+            "neighbours.search: `approximate` needs the package usearch, which this environment lacks; install it "
+            '(.venv/bin/python -m pip install "usearch>=2.26"), or use `exact`'
+        )
     if config["export"] and not outputs:
         yield "export: nothing is stored, since embedding.outputs is empty; add `mean` to it, or leave out `export`"
     else:

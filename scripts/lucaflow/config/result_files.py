@@ -100,14 +100,16 @@ def neighbour_files(options: EmbeddingOptions, neighbours: Mapping[str, Any], la
 
     labelled: whether the dataset in which they are searched has labels.
 
-    >>> neighbour_files(EmbeddingOptions(), {"k": "auto", "vector": "mean"}, labelled=False)
+    >>> neighbour_files(EmbeddingOptions(), {"k": "auto", "vector": "mean", "search": "exact"}, labelled=False)
     ['neighbours.tsv', 'groups.tsv', 'figures/similarity.png', 'figures/similarity.svg']
     """
     if not neighbours["k"] or neighbours["vector"] not in options.outputs:
         return []
-    of_labels = ["transferred_labels.tsv", "neighbours.metrics.tsv", "neighbours.metrics.html"]
+    metrics = ["neighbours.metrics.tsv", "neighbours.metrics.html"]
+    # Without labels they have the recall of an approximate search.
+    of_labels = ["transferred_labels.tsv", *metrics] if labelled else metrics * (neighbours["search"] == "approximate")
     pictures = [f"figures/similarity.{suffix}" for suffix in ("png", "svg")]
-    return ["neighbours.tsv", "groups.tsv", *pictures, *of_labels * labelled]
+    return ["neighbours.tsv", "groups.tsv", *pictures, *of_labels]
 
 
 def exports_of(options: EmbeddingOptions, exports: Sequence[str]) -> list[str]:

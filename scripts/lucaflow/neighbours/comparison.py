@@ -80,6 +80,11 @@ class LabelsCompared:
     suggested: Suggested | None = None
 
     @classmethod
+    def of_nothing(cls) -> LabelsCompared:
+        """Return what is said of a dataset without labels."""
+        return cls(pd.DataFrame(columns=list(Metric._fields)), ())
+
+    @classmethod
     def none(cls, why: str) -> LabelsCompared:
         return cls(pd.DataFrame(columns=list(Metric._fields)), (f"Labels were not compared: {why}.",))
 

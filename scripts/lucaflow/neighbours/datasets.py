@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -86,7 +86,8 @@ class Searched:
     reference: the dataset itself, if no other is searched; neighbours: (U, k) rows of the reference; centre: (H,) the
     mean of the reference's vectors. Labelled sequences of the reference are left out one by one, at most 20,000:
     left_out: (E,) their rows, ascending, left_out_vectors: (E, H), left_out_neighbours: (E, k) rows of the reference.
-    vectors: (U, H) of the dataset, None of more than 20,000 or without neighbours.
+    vectors: (U, H) of the dataset, None of more than 20,000 or without neighbours; recall: (S,) of an approximate
+    search, for a sample of the sequences, None of the exact search.
     """
 
     dataset: Labelled
@@ -97,6 +98,7 @@ class Searched:
     left_out_vectors: np.ndarray
     left_out_neighbours: Neighbours
     vectors: np.ndarray | None = None
+    recall: np.ndarray | None = None
 
     @property
     def is_own(self) -> bool:
@@ -130,11 +132,13 @@ def search_dataset(
         if searched is dataset:
             rows = rows_left_out(dataset, k)
             of_own = nearest_ones.neighbours
-            nearest_ones = Nearest(of_own, rows, Neighbours(of_own.rows[rows], of_own.similarity[rows]))
+            again = Neighbours(of_own.rows[rows], of_own.similarity[rows])
+            nearest_ones = replace(nearest_ones, left_out=rows, left_out_neighbours=again)
         kept = vectors[:] if k and len(vectors) <= MOST_BY_DEFAULT else None
         return Searched(
             dataset, searched, nearest_ones.neighbours, mean_of(among), rows,
             read_rows(among, rows) if len(rows) else among[:0], nearest_ones.left_out_neighbours, kept,
+            nearest_ones.recall,
         )  # fmt: skip
 
 

@@ -21,12 +21,14 @@ class Nearest:
     """What was found for a dataset. neighbours: (U, k) rows of the reference.
 
     left_out: (E,) rows of another dataset that is searched, ascending; left_out_neighbours: (E, k) theirs. None of the
-    dataset itself, whose neighbours are these.
+    dataset itself, whose neighbours are these. recall: (S,) of an approximate search, for a sample of the sequences the
+    share of the exact neighbours that it found; None of the exact search.
     """
 
     neighbours: Neighbours
     left_out: np.ndarray
     left_out_neighbours: Neighbours
+    recall: np.ndarray | None = None
 
 
 def write_nearest(path: Path, found: Nearest) -> None:
@@ -34,6 +36,8 @@ def write_nearest(path: Path, found: Nearest) -> None:
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update({"format": NEAREST_FORMAT, "format_version": NEAREST_FORMAT_VERSION})
         file["left_out"] = found.left_out
+        if found.recall is not None:
+            file["recall"] = found.recall
         for group, neighbours in zip(_GROUPS, (found.neighbours, found.left_out_neighbours), strict=True):
             file[f"{group}/rows"] = neighbours.rows.astype(np.int32, copy=False)
             file[f"{group}/similarity"] = neighbours.similarity
@@ -43,4 +47,5 @@ def read_nearest(path: Path) -> Nearest:
     """Read the neighbours of a dataset. Raises StoreError for another file."""
     with open_hdf5(path, NEAREST_FORMAT) as file:
         every, of_left_out = (Neighbours(file[f"{name}/rows"][:], file[f"{name}/similarity"][:]) for name in _GROUPS)
-        return Nearest(every, file["left_out"][:], of_left_out)
+        recall = file["recall"][:] if "recall" in file else None
+        return Nearest(every, file["left_out"][:], of_left_out, recall)

@@ -148,7 +148,7 @@ def search(
             rows, columns = products.hits(queries[part], tile, bound, own[part] - first, k)
             if len(rows):
                 similarity = products.exact(queries[part], tile, rows, columns)
-                _merge(keys[part], rows, _keys(similarity, rank[columns]))
+                _merge(keys[part], rows, keys_of(similarity, rank[columns]))
         yield first + len(vectors)
 
 
@@ -190,7 +190,8 @@ def blocks(vectors: Vectors, rows: int, start: int = 0) -> Iterator[tuple[int, n
         yield first, vectors[first : first + rows]
 
 
-def _keys(similarity: np.ndarray, rank: np.ndarray) -> np.ndarray:
+def keys_of(similarity: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """Return neighbours as numbers (n,), of which the larger one is the nearer. similarity, rank: (n,)."""
     return (np.rint(similarity * _MILLION).astype(np.int64) << 32) + (_LAST_RANK - rank)
 
 

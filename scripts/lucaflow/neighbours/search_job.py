@@ -22,6 +22,7 @@ from lucaflow.errors import StoreError
 from lucaflow.files.locks import locked
 from lucaflow.files.space import is_full_disk
 from lucaflow.files.writing import replacing
+from lucaflow.neighbours.approximate import GRAPH_NAME, Graph
 from lucaflow.neighbours.products import Products
 from lucaflow.neighbours.search import NONE, Neighbours, Reference, rank_of, rows_at_once, search
 from lucaflow.progress import Progress
@@ -32,8 +33,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds after which the state of a search is saved, and to wait for another job that does the same work.
 _SAVED_EVERY, _LOCK_TIMEOUT = 30, 600
+_BY_GRAPH_AT_ONCE = 16_384
 _BLOCK_NAMES = f".*.{SHARD_NAMES}.block"
-_PATTERNS = (f"{SHARD_NAMES}.h5", _BLOCK_NAMES, ".*.lock")
+_PATTERNS = (f"{SHARD_NAMES}.h5", _BLOCK_NAMES, ".*.lock", GRAPH_NAME)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class SearchJob:
     """Searches the k nearest neighbours of sequences in a reference.
 
     folder: of the results; name: of the job, by which the files that it goes on with are found again; reference: the
-    sequences that are searched; load: prepares the device that computes, if there is anything to compute.
+    sequences that are searched; load: prepares the device that computes, if there is anything to compute;
+    threads_of_graph: of an approximate search, None for the exact one.
     """
 
     folder: Path
@@ -87,6 +90,7 @@ class SearchJob:
     reference: Source
     k: int
     load: Callable[[], Products]
+    threads_of_graph: int | None = None
 
     @cached_property
     def products(self) -> Products:
@@ -184,6 +188,9 @@ class SearchJob:
             raise StoreError(f"{source.vectors.file.filename}: it lacks sequences of the dataset. Run again.")
         unknown = unknown[np.argsort(rows)]
         reference = Reference.of(self.reference.vectors, self.reference.rank)
+        if self.threads_of_graph:
+            yield from self._by_graph(source, digests, unknown, reference, self.threads_of_graph)
+            return
         step = rows_at_once(self.reference.vectors.shape[1], self.k, self.products)
         width, total = self.reference.vectors.shape[1], len(self.reference.digests)
         logger.info(
@@ -198,10 +205,27 @@ class SearchJob:
         seconds = time.process_time() - started
         logger.info("%d pairs in %.1f s of processor time: %.3g a second", pairs, seconds, pairs / max(seconds, 1e-9))
 
+    def _by_graph(
+        self, source: Source, digests: np.ndarray, unknown: np.ndarray, reference: Reference, threads: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Search approximately, as `_searched` does exactly."""
+        graph = Graph(self.folder / GRAPH_NAME, reference, threads)
+        logger.info("searching %d sequences in %d approximately, on cpu", len(unknown), len(self.reference.digests))
+        for start in range(0, len(unknown), _BY_GRAPH_AT_ONCE):
+            places = unknown[start : start + _BY_GRAPH_AT_ONCE]
+            of_block = digests[places]
+            units = reference.units(source.vectors, source.rows_of(of_block))
+            keys = graph.search(units, self.reference.rows_of(of_block), self.k)
+            self._write(self._file_of_block(of_block), of_block, keys)
+            yield places, keys
+
+    def _file_of_block(self, digests: np.ndarray) -> Path:
+        content = hashlib.sha256(self._state_of_reference + digests.tobytes()).hexdigest()[:16]
+        return self.folder / f".{self.name}.{content}.block"
+
     def _block(self, source: Source, digests: np.ndarray, reference: Reference, progress: Progress) -> np.ndarray:
         """Return the neighbours (n, k) of a block of sequences; go on with its file if a job was interrupted in it."""
-        content = hashlib.sha256(self._state_of_reference + digests.tobytes()).hexdigest()[:16]
-        path = self.folder / f".{self.name}.{content}.block"
+        path = self._file_of_block(digests)
         found = self.read(path, finished=False)
         keys, begin = (found[1], found[2]) if found else (np.full((len(digests), self.k), NONE), 0)
         if begin:
@@ -230,7 +254,7 @@ class SearchJob:
 def remove_older(folder: Path, current: Collection[str]) -> None:
     """Remove what other searches of the dataset have found, and the files of blocks of this one.
 
-    folder: of this search; current: the names of its shards. Other files are left.
+    folder: of this search; current: the names of its shards, and of other files that stay. Files of others are left.
     """
     beside = folder.parent.glob(FINGERPRINT_NAMES)
     for found in [path for other in beside for pattern in _PATTERNS for path in other.glob(pattern)]:

@@ -10,6 +10,7 @@ from workflow_runs import ROOT
 
 from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Registry, read_checkpoints
+from lucaflow.config import resolve as resolving
 from lucaflow.config.datasets import read_datasets
 from lucaflow.config.resolve import refuse_unavailable, resolve
 from lucaflow.errors import ConfigError
@@ -333,3 +334,10 @@ def test_names_of_ones_own(path, said):
 def test_a_directory_by_name_may_be_at_home():
     found = resolve({"checkpoints": {"path": {"ours": "~/x"}}}, CONFIG)
     assert found["checkpoints"]["path"] == {"ours": str(Path("~/x").expanduser())}
+
+
+def test_an_approximate_search_without_its_package_is_refused(monkeypatch):
+    monkeypatch.setattr(resolving, "find_spec", {}.get)
+    resolved = resolve({"neighbours": {"search": "approximate"}}, CONFIG)
+    with pytest.raises(ConfigError, match="`approximate` needs the package usearch"):
+        refuse_unavailable(resolved, {}, REGISTRY)

@@ -13,7 +13,10 @@ from lucaflow.config.result_files import (
 from lucaflow.engine.options import EmbeddingOptions
 from lucaflow.records.readers import Columns
 
-CONFIG = {"figures": {"tsne": False, "umap": False}, "export": [], "neighbours": {"k": "auto", "vector": "mean"}}
+CONFIG = {
+    "figures": {"tsne": False, "umap": False}, "export": [],
+    "neighbours": {"k": "auto", "vector": "mean", "search": "exact"},
+}  # fmt: skip
 
 
 def dataset(name="d", *, pairs=False, label=None, tasks=()):

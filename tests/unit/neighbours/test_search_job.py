@@ -13,6 +13,7 @@ import torch
 
 from lucaflow.errors import StoreError
 from lucaflow.neighbours import search_job
+from lucaflow.neighbours.approximate import recall_of
 from lucaflow.neighbours.devices import OnTorch
 from lucaflow.neighbours.nearest_file import Nearest, read_nearest, write_nearest
 from lucaflow.neighbours.products import OnProcessor
@@ -151,3 +152,32 @@ def test_damaged_and_missing_results_are_searched_again_or_refused(tmp_path):
             found_in(tmp_path, job, digests, shards)
         job.run(source, shards)
         np.testing.assert_array_equal(found_in(tmp_path, job, digests, shards).rows, expected.rows)
+
+
+def test_an_approximate_search_is_the_same_each_time_and_nearly_the_exact_one(tmp_path):
+    """What it finds has the similarity of the exact search, and equal vectors are in the same order."""
+    pytest.importorskip("usearch", reason="the package usearch (extra `approximate`) is not installed")
+    digests, vectors = sequences(800)
+    shards = shards_of(digests, 3)
+    exact = nearest(vectors, K, rank=rank_of(np.argsort(digests)))
+    with opened(tmp_path, digests, vectors) as source:
+        again = []
+        for folder, threads in (("a", 1), ("b", 2)):
+            job = SearchJob(tmp_path / folder, "all", source, K, lambda: pytest.fail("it is not exact"), threads)
+            job.run(source, shards)
+            again.append(found_in(tmp_path, job, digests, shards))
+        found = again[0]
+        np.testing.assert_array_equal(found.rows, again[1].rows)
+        np.testing.assert_array_equal(found.similarity, again[1].similarity)
+        recall = recall_of(found.rows, exact.rows)
+        assert recall.mean() > 0.9
+        same = found.rows[:, 0] == exact.rows[:, 0]
+        np.testing.assert_array_equal(found.similarity[same, 0], exact.similarity[same, 0])
+        assert (found.rows != np.arange(800)[:, None]).all(), "a sequence is no neighbour of itself"
+        write_nearest(tmp_path / "r.h5", Nearest(found, np.zeros(0, dtype=np.int64), again[1], recall))
+        np.testing.assert_array_equal(read_nearest(tmp_path / "r.h5").recall, recall)
+        # Of fewer sequences than are asked for.
+        few = SearchJob(tmp_path / "few", "all", source, 2000, OnProcessor, 1)
+        few.run(source, {name: of_shard[:3] for name, of_shard in shards.items()})
+        name = next(iter(shards))
+        assert (few.gathered(shards[name][:3], [name]).rows >= 0).sum(1).tolist() == [799] * 3
