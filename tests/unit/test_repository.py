@@ -98,8 +98,9 @@ def test_the_packaged_weights_have_their_digests():
     """`make mini` writes them; these tables say which they are."""
     published = read_tasks(ROOT / "resources/tasks.tsv", read_yaml(ROOT / "config/schemas/tasks.schema.yaml"))
     places = [entry.place for (_, source), entry in published.items() if source == "packaged"]
-    places += REGISTRY.places(Model("mini", 1), "packaged")
-    assert len(places) == 3
+    for model in (Model("mini", 1), Model("mini-esm2", None)):
+        places += REGISTRY.places(model, "packaged")
+    assert len(places) == 4
     for place in places:
         for file in place.files:
             packaged = ROOT / place.url / file.name
@@ -108,7 +109,9 @@ def test_the_packaged_weights_have_their_digests():
 
 def test_the_page_of_the_packaged_checkpoint_is_what_was_measured():
     found = json.loads(read("resources/mini/evidence.json"))
-    assert read("docs/mini.md") == card.filled(read("docs/mini.md"), found, card.read_repeats(ROOT / "resources"))
+    repeats, later = card.read_repeats(ROOT / "resources"), card.read_later(ROOT / "resources")
+    assert len(later) == 1
+    assert read("docs/mini.md") == card.filled(read("docs/mini.md"), found, repeats, later)
 
 
 @pytest.mark.parametrize("table", ["config/datasets.tsv", "config/demo/datasets.tsv"])

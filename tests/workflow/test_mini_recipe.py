@@ -14,7 +14,7 @@ from workflow_runs import ROOT
 
 from lucaflow.checkpoints.registry import read_checkpoints
 from lucaflow.schemas import read_yaml
-from mini.card import filled, read_repeats
+from mini.card import filled, read_later, read_repeats
 
 # As the Makefile runs it.
 ENVIRONMENT = os.environ | {"PYTHONPATH": "scripts"}
@@ -31,15 +31,20 @@ def test_make_mini(tmp_path):
         shutil.copy(ROOT / "resources" / name, tmp_path / "resources")
     (tmp_path / "docs/images/mini_training.png").unlink()
     pairs = (tmp_path / "resources/demo/chloroplast_pairs.csv").read_bytes()
-    command = [sys.executable, "tools/make_mini.py", "--small", "--root", tmp_path, "--folder", tmp_path]
-    subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True)
+    command = [sys.executable, "tools/make_mini.py", "mini-1", "mini-esm2"]
+    subprocess.run(
+        [*command, "--small", "--root", tmp_path, "--folder", tmp_path], cwd=ROOT, env=ENVIRONMENT, check=True
+    )
 
     assert (tmp_path / "resources/demo/chloroplast_pairs.csv").read_bytes() == pairs
     found = json.loads((tmp_path / "resources/mini/evidence.json").read_text())
     assert [row["sequences"] for row in found["masked tokens and neighbours"]] == [30] * 6
     page = (tmp_path / "docs/mini.md").read_text()
     packaged = (ROOT / "docs/mini.md").read_text()
-    assert page == filled(packaged, found, read_repeats(ROOT / "resources")) != packaged
+    later = read_later(tmp_path / "resources")
+    assert [row["set"] for row in later[0]] == ["pfam", "location", "location, test set", "families"]
+    assert page == filled(packaged, found, read_repeats(ROOT / "resources"), later) != packaged
+    assert (tmp_path / "docs/images/mini-esm2_training.png").stat().st_size > 5_000
     assert (tmp_path / "docs/images/mini_training.png").stat().st_size > 5_000
     schema = read_yaml(ROOT / "config/schemas/checkpoints.schema.yaml")
     ours, packaged = (read_checkpoints(root / "resources/checkpoints.tsv", schema) for root in (tmp_path, ROOT))

@@ -13,9 +13,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from mini.evidence import Share
+from mini.recipes import RECIPES, Recipe
+from mini.weights import root_of
 
 MARK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 AVERAGED = 100
+EVIDENCE = "evidence.json"
+KINDS = ("masked", "loss", "neighbours")
+# The network whose tables and downstream models have sections of their own.
+FIRST = "mini-1"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -26,17 +32,46 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def share_table(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
     """Return the shares of correct answers on the held-out sets: a row for each set, a column for each method."""
-    names = list(rows[0][kind])
+    names = _methods(rows, kind)
     body = [
-        [row["set"], str(row[kind]["mini"]["of"]), *(str(Share(**row[kind][name])) for name in names)] for row in rows
+        [
+            *(row["set"], str(next(iter(row[kind].values()))["of"])),
+            *(str(Share(**row[kind][name])) if name in row[kind] else "" for name in names),
+        ]
+        for row in rows
     ]
     return table(["set", "n", *names], body)
 
 
 def loss_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the losses on the held-out sets: a row for each set, a column for each method."""
-    names = list(rows[0]["loss"])
-    return table(["set", *names], [[row["set"], *(f"{row['loss'][name]:.3f}" for name in names)] for row in rows])
+    names = _methods(rows, "loss")
+    body = [
+        [row["set"], *(f"{row['loss'][name]:.3f}" if name in row["loss"] else "" for name in names)] for row in rows
+    ]
+    return table(["set", *names], body)
+
+
+def _methods(rows: Sequence[Mapping[str, Any]], kind: str) -> list[str]:
+    """Return the names of the methods of all rows, the networks first."""
+    names = list(dict.fromkeys(name for row in rows for name in row[kind]))
+    return sorted(names, key=lambda name: name not in RECIPES and name != "mini")
+
+
+def together(measurements: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Return a row for each held-out set with the methods of all measurements.
+
+    measurements: the rows of each network. Its untrained form is named after it.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for rows in measurements:
+        for row in rows:
+            named = found.setdefault(row["set"], {"set": row["set"], **{kind: {} for kind in KINDS}})
+            for kind in KINDS:
+                for name, value in row[kind].items():
+                    network = next((each for each in row[kind] if each in RECIPES and each != FIRST), FIRST)
+                    named[kind].setdefault(f"untrained {network}" if name == "untrained" else name, value)
+    return list(found.values())
 
 
 def downstream_table(measured: Mapping[str, Any]) -> str:
@@ -90,8 +125,17 @@ def range_table(measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, 
     return table(["measure", "range on the test set of locations", "largest range on smaller sets"], rows)
 
 
-def filled(page: str, measured: Mapping[str, Any], repeats: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the page with its tables filled in. repeats: the measurements of other trainings, by name."""
+def filled(
+    page: str,
+    measured: Mapping[str, Any],
+    repeats: Mapping[str, Mapping[str, Any]],
+    later: Sequence[Sequence[Mapping[str, Any]]] = (),
+) -> str:
+    """Return the page with its tables filled in.
+
+    measured: of the first network; repeats: the measurements of its other trainings, by name; later: the rows of each
+    later network.
+    """
     rows = measured["masked tokens and neighbours"]
     tables = {
         "masked": share_table(rows, "masked"),
@@ -101,7 +145,14 @@ def filled(page: str, measured: Mapping[str, Any], repeats: Mapping[str, Mapping
         "again": repeats_table(measured, repeats),
         "noise": range_table(measured, repeats),
     }
-    return MARK.sub(lambda match: f"{match[1]}{tables[match[2]]}{match[3]}", page)
+    if later:
+        rows = together(later)
+        tables |= {
+            "later_masked": share_table(rows, "masked"),
+            "later_losses": loss_table(rows),
+            "later_neighbours": share_table(rows, "neighbours"),
+        }
+    return MARK.sub(lambda match: f"{match[1]}{tables[match[2]]}{match[3]}" if match[2] in tables else match[0], page)
 
 
 def draw_losses(losses_csv: Path, path: Path) -> None:
@@ -109,7 +160,10 @@ def draw_losses(losses_csv: Path, path: Path) -> None:
     with losses_csv.open(newline="") as file:
         rows = list(csv.DictReader(file))
     figure, axes = plt.subplots(figsize=(7.2, 4.0), layout="constrained")
+    read = {row["seq_type"] for row in rows}
     for seq_type, name, letters in (("gene", "nucleotides", 4), ("prot", "residues of proteins", 20)):
+        if seq_type not in read:
+            continue
         steps, values = np.array([(int(r["step"]), float(r["loss"])) for r in rows if r["seq_type"] == seq_type]).T
         width = min(AVERAGED, len(values))
         smooth = np.convolve(values, np.ones(width) / width, mode="valid")
@@ -129,10 +183,18 @@ def read_repeats(resources: Path) -> dict[str, Any]:
     }
 
 
-def write(measured: Mapping[str, Any], losses_csv: Path, root: Path) -> None:
-    """Update docs/mini.md and its figure."""
-    docs = root / "docs"
+def read_later(resources: Path) -> list[list[dict[str, Any]]]:
+    """Return the rows of each later network whose measurements are there."""
+    paths = [root_of(each, resources) / EVIDENCE for each in RECIPES.values() if each.model.name != FIRST]
+    return [json.loads(path.read_text())["masked tokens and neighbours"] for path in paths if path.is_file()]
+
+
+def write(recipe: Recipe, losses_csv: Path, root: Path) -> None:
+    """Update docs/mini.md and the figure of a recipe."""
+    docs, resources = root / "docs", root / "resources"
     page = docs / "mini.md"
-    text = filled(page.read_text(encoding="utf-8"), measured, read_repeats(root / "resources"))
+    measured = json.loads((resources / "mini/evidence.json").read_text(encoding="utf-8"))
+    text = filled(page.read_text(encoding="utf-8"), measured, read_repeats(resources), read_later(resources))
     page.write_text(text, encoding="utf-8")
-    draw_losses(losses_csv, docs / "images/mini_training.png")
+    name = "mini" if recipe.model.name == FIRST else recipe.model.name
+    draw_losses(losses_csv, docs / f"images/{name}_training.png")

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from Bio import SeqIO
 from scipy import sparse
 
 from lucaflow.encoders.lucaone import VOCABULARY
-from mini.sources import HAIRPINS, LOCATIONS, ORCHIDS, PROTEINS, RIBOSOMAL, SPLITS, read
+from mini.sources import FAMILIES, HAIRPINS, LOCATIONS, ORCHIDS, PROTEINS, RIBOSOMAL, SPLITS, read
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,18 @@ def evaluation_sets(packages: Path, demo: Path) -> list[Labelled]:
             [record.annotations["organism"].split()[0] for record in orchids],
         ),
     ]  # fmt: skip
+
+
+def families(packages: Path) -> Labelled:
+    """Return the distinct members of protein families that no recipe chose its texts for, without their gaps."""
+    found: dict[str, str] = {}
+    for family, source in FAMILIES.items():
+        content = read(source, packages)
+        text = (gzip.decompress(content) if source.member.endswith(".gz") else content).decode()
+        kind = "fasta" if source.member.endswith(".fa") else "stockholm"
+        for record in SeqIO.parse(io.StringIO(text), kind):
+            found.setdefault(re.sub("[-.]", "", normalised(str(record.seq), "prot")), family)
+    return Labelled("families", "prot", list(found), list(found.values()))
 
 
 def proteins(packages: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -1,8 +1,8 @@
-"""What has the trained network learned, compared with the untrained network, letter counts, composition and 3-mers?"""
+"""What have trained networks learned, compared with untrained ones, letter counts, composition and 3-mers?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -70,8 +70,13 @@ def word_counts(size: int) -> Embedding:
     return count
 
 
-def neighbours_agree(vectors: np.ndarray, labels: Sequence[str]) -> Share:
-    """Return how many vectors have the label of their nearest neighbour by cosine; unique labels are left out."""
+def neighbours_agree(vectors: np.ndarray, labels: Sequence[str], centred: bool = False) -> Share:
+    """Return how many vectors have the label of their nearest neighbour by cosine; unique labels are left out.
+
+    centred: whether the mean vector is subtracted first, as LucaFlow's search for neighbours does.
+    """
+    if centred:
+        vectors = vectors - vectors.mean(0)
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     kept = counts[inverse] > 1
     vectors, inverse = vectors[kept], inverse[kept]
@@ -99,7 +104,7 @@ def predict_with_network(model: MaskedLanguageModel, labelled: Labelled) -> tupl
     for ids, masked, is_masked in masked_sequences(labelled):
         hidden = model.hidden(torch.from_numpy(masked), labelled.seq_type)
         scores: Tensor = model.logits(hidden[torch.from_numpy(is_masked)])
-        truth = torch.from_numpy(ids[is_masked])
+        truth = model.own(torch.from_numpy(ids[is_masked]))
         right += int((scores.argmax(1) == truth).sum())
         of += len(truth)
         loss += float(torch.nn.functional.cross_entropy(scores, truth, reduction="sum"))
@@ -141,28 +146,37 @@ def predict_with_counts(counts: np.ndarray, labelled: Labelled, neighbours: bool
 
 
 def evidence(
-    model: MaskedLanguageModel, untrained: MaskedLanguageModel, corpora: Sequence[Corpus], held_out: Sequence[Labelled]
+    networks: Mapping[str, MaskedLanguageModel],
+    corpora: Sequence[Corpus],
+    held_out: Sequence[Labelled],
+    centred: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return for each held-out set the correct masked tokens, losses and correct neighbours of each method."""
+    """Return for each held-out set the correct masked tokens, losses and correct neighbours of each method.
+
+    networks: by their names in the result, each for the sets of the types that it reads; corpora: whose counts they are
+    compared with; held-out sets of other types are left out. centred: as `neighbours_agree` takes it.
+    """
     counts = {corpus.seq_type: neighbour_counts(corpus) for corpus in corpora}
     rows = []
     for labelled in held_out:
+        seq_type = labelled.seq_type
+        if seq_type not in counts:
+            continue
+        reading = {name: model for name, model in networks.items() if seq_type in model.encoder.vocabulary.seq_types}
         masked = {
-            "mini": predict_with_network(model, labelled),
-            "untrained": predict_with_network(untrained, labelled),
-            "commonest": predict_with_counts(counts[labelled.seq_type], labelled, neighbours=False),
-            "beside the same neighbours": predict_with_counts(counts[labelled.seq_type], labelled, neighbours=True),
+            **{name: predict_with_network(model, labelled) for name, model in reading.items()},
+            "commonest": predict_with_counts(counts[seq_type], labelled, neighbours=False),
+            "beside the same neighbours": predict_with_counts(counts[seq_type], labelled, neighbours=True),
         }
         vectors = {
-            "mini": mean_vectors(model.encoder, labelled),
-            "untrained": mean_vectors(untrained.encoder, labelled),
+            **{name: mean_vectors(model.encoder, labelled) for name, model in reading.items()},
             "composition": word_counts(1)(labelled),
             "3-mers": word_counts(3)(labelled),
         }
-        near = {name: neighbours_agree(found, labelled.labels) for name, found in vectors.items()}
+        near = {name: neighbours_agree(found, labelled.labels, centred) for name, found in vectors.items()}
         rows.append(
             {
-                "set": labelled.name, "seq_type": labelled.seq_type, "sequences": len(labelled.sequences),
+                "set": labelled.name, "seq_type": seq_type, "sequences": len(labelled.sequences),
                 "masked": {name: asdict(share) for name, (share, _) in masked.items()},
                 "loss": {name: loss for name, (_, loss) in masked.items()},
                 "neighbours": {name: asdict(share) for name, share in near.items()},

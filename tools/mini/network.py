@@ -1,7 +1,7 @@
-"""How is LucaOne's encoder computed with gradients, with a head for masked tokens?
+"""How is an encoder computed with gradients, with a head for masked tokens?
 
-`lucaflow.encoders.lucaone` changes its residual stream in place and does not keep the intermediate values that a
-gradient needs. Here the same modules are called in the same order on batches (B, n) of one length.
+The encoders of LucaFlow change their residual stream in place and do not keep the intermediate values that a gradient
+needs. Here the same modules are called in the same order on batches (B, n) of one length.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lucaflow.encoders.lucaone import VOCABULARY, Block, EncoderConfig, LucaOne
+from lucaflow.encoders.lucaone import TRAINED_MASK_RATIO, VOCABULARY, Block, EncoderConfig, LucaOne
 from lucaflow.encoders.pass_plan import rotary_angles
-from mini.corpus import tokens, with_special_tokens
+from lucaflow.encoders.vocabulary import Vocabulary
 
 CONFIG = EncoderConfig(
     num_hidden_layers=6,
@@ -26,7 +26,9 @@ CONFIG = EncoderConfig(
 
 # The relative positions that the heads of the first layers attend to before training; the heads of other layers attend
 # to all positions equally. With this start, training learns to use the context of a residue in minutes, not hours.
+# Further heads attend to the positions of WIDER.
 NEIGHBOURS = ((-1, 1, -2, 2), (-3, 3, -4, 4), (-6, 6, -1, 1))
+WIDER = (-3, 3, -4, 4, -5, 5, -7, 7)
 SHARPNESS = 5.0
 
 
@@ -41,8 +43,9 @@ def block_output(block: Block, x: Tensor, turns: Tensor) -> Tensor:
     weight, bias = attention.qkv_proj.weight[order], attention.qkv_proj.bias[order]
     projected = F.linear(block.pre_layer_norm(x), weight, bias).view(count, length, 3 * heads, half, 2)
     both, v = projected.split((2 * heads, heads), dim=2)
-    rotated = torch.view_as_real(torch.view_as_complex(both) * turns[:, None]).flatten(-2).transpose(1, 2)
-    q, k = rotated.split(heads, dim=1)
+    # Angles are turned in float32, also where products are computed in bfloat16.
+    rotated = torch.view_as_real(torch.view_as_complex(both.float()) * turns[:, None]).flatten(-2).transpose(1, 2)
+    q, k = rotated.to(v.dtype).split(heads, dim=1)
     attended = F.scaled_dot_product_attention(q, k, v.flatten(-2).transpose(1, 2)).transpose(1, 2)
     # Values are in this order too, so the columns of the output projection are reordered likewise.
     out = attention.out_proj
@@ -53,34 +56,39 @@ def block_output(block: Block, x: Tensor, turns: Tensor) -> Tensor:
 @torch.inference_mode()
 def residue_matrix(encoder: LucaOne, sequence: str, seq_type: str) -> Tensor:
     """Return the matrix (L, H) of a sequence as LucaFlow stores it: a row for each residue, without [CLS] and [SEP]."""
-    ids = torch.from_numpy(with_special_tokens(tokens(sequence, seq_type)[None].astype("int64"))[0])
-    return encoder(ids, torch.full_like(ids, VOCABULARY.token_types[seq_type]), [len(ids)])[1:-1]
+    ids = torch.from_numpy(encoder.vocabulary.encode(sequence, seq_type))
+    return encoder(ids, torch.full_like(ids, encoder.vocabulary.token_types[seq_type]), [len(ids)])[1:-1]
 
 
 class MaskedLanguageModel(nn.Module):
-    """The encoder, with a head that scores each token of the vocabulary at each position."""
+    """An encoder, with a head that scores each token of its vocabulary at each position.
 
-    def __init__(self, config: EncoderConfig = CONFIG) -> None:
+    Ids are those of LucaOne's vocabulary, which holds all letters; `own` are those of the encoder's own vocabulary.
+    """
+
+    def __init__(self, config: EncoderConfig = CONFIG, kind: type[LucaOne] = LucaOne) -> None:
         super().__init__()
-        size = config.hidden_size
+        size, vocabulary = config.hidden_size, kind.vocabulary
         # These draws are discarded. They keep the following ones equal to those that the packaged weights started from.
         for rows in (len(VOCABULARY), config.type_vocab_size):
             torch.empty(rows, size).normal_()
-        self.encoder = LucaOne(config)
+        self.encoder = kind(config)
+        self.config = config
         self.frequencies = 10000.0 ** (-torch.arange(config.head_size // 2) / (config.head_size // 2))
         self.blocks: list[Block] = list(self.encoder.layers)  # type: ignore[arg-type]
         for block in self.blocks:
             block.self_attn.inv_freq.copy_(self.frequencies)
         self.dense = nn.Linear(size, size)
         self.layer_norm = nn.LayerNorm(size)
-        self.bias = nn.Parameter(torch.zeros(len(VOCABULARY)))
+        self.bias = nn.Parameter(torch.zeros(len(vocabulary)))
+        self.register_buffer("own_ids", own_ids(vocabulary), persistent=False)
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.normal_(module.weight, std=0.02 if isinstance(module, nn.Embedding) else size**-0.5 / 2)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
         for block, offsets in zip(self.blocks, NEIGHBOURS, strict=False):
-            self._attend_to(block, offsets)
+            self._attend_to(block, (*offsets, *WIDER)[: config.num_attention_heads])
 
     @torch.no_grad()
     def _attend_to(self, block: Block, offsets: tuple[int, ...]) -> None:
@@ -96,16 +104,34 @@ class MaskedLanguageModel(nn.Module):
             angles = self.frequencies * offset
             q[head, 0], q[head, 1] = SHARPNESS * angles.cos(), SHARPNESS * angles.sin()
 
+    def own(self, ids: Tensor) -> Tensor:
+        """Return the ids of the encoder's own vocabulary. Those of letters that it lacks are -1."""
+        return self.own_ids[ids]  # type: ignore[index]
+
     def hidden(self, ids: Tensor, seq_type: str) -> Tensor:
         """Map token ids (B, n) of one type to the last hidden states (B, n, H)."""
-        encoder = self.encoder
-        x = encoder.embed_tokens(ids) + encoder.embed_type.weight[VOCABULARY.token_types[seq_type]]
+        encoder, config = self.encoder, self.config
+        x = encoder.embed_tokens(self.own(ids))
+        if not config.no_token_type_embeddings:
+            x = x + encoder.embed_type.weight[VOCABULARY.token_types[seq_type]]
+        if config.token_dropout:
+            masked = ids == VOCABULARY.mask_id
+            shown = 1 - masked.float().mean(1)[:, None, None]
+            x = x.masked_fill(masked[..., None], 0.0) * (1 - TRAINED_MASK_RATIO) / shown
         turns = torch.complex(*rotary_angles(ids.shape[1], self.frequencies))
         for block in self.blocks:
             x = block_output(block, x, turns)
         return encoder.last_layer_norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Map hidden states (m, H) to (m, 39) scores of the tokens of the vocabulary."""
+        """Map hidden states (m, H) to (m, V) scores of the tokens of the vocabulary."""
         x = self.layer_norm(F.gelu(self.dense(hidden)))
         return F.linear(x, self.encoder.embed_tokens.weight, self.bias)
+
+
+def own_ids(vocabulary: Vocabulary) -> Tensor:
+    """Return the id that a vocabulary has for each token of LucaOne's, (39,); -1 for those that it lacks."""
+    names = {VOCABULARY.first: vocabulary.first, VOCABULARY.last: vocabulary.last, VOCABULARY.mask: vocabulary.mask}
+    letters = vocabulary.letters["prot"] if vocabulary is not VOCABULARY else {}
+    symbols = [letters.get(symbol, names.get(symbol, symbol)) for symbol in VOCABULARY.symbols]
+    return torch.tensor([vocabulary.id_of(each) if each in vocabulary.symbols else -1 for each in symbols])

@@ -66,6 +66,26 @@ RIBOSOMAL = Source(
     "usr/share/microbiomeutil-data/RESOURCES/rRNA16S.gold.fasta",
     "BSD-3-Clause",
 )
+FAMILIES = {
+    family: Source(
+        "debian",
+        "hmmer-examples",
+        "3.3.2+dfsg-1",
+        "hmmer-examples_3.3.2+dfsg-1_all.deb",
+        "6786e1e2862f4649ec9216316406b1ecd4e552c220abd26a091281287013b3bc",
+        f"usr/share/doc/hmmer/examples/{member}",
+        "GPL-3; sequences: Pfam, CC0, and UniProt, CC BY 4.0",
+    )
+    for family, member in {
+        "globin": "tutorial/globins45.fa",
+        "Pkinase": "tutorial/Pkinase.sto",
+        "fn3": "tutorial/fn3.sto",
+        "RRM_1": "testsuite/RRM_1.sto.gz",
+        "SMC_N": "testsuite/SMC_N.sto.gz",
+        "LuxC": "testsuite/LuxC.sto.gz",
+        "Patched": "testsuite/Patched.sto.gz",
+    }.items()
+}
 
 
 def read(source: Source, folder: Path) -> bytes:

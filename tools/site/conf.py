@@ -47,7 +47,7 @@ PARTS = {
         "Exactness": "docs/exactness",
         "Speed": "docs/speed",
         "How it is built": "docs/design",
-        "mini, the small network": "docs/mini",
+        "The small networks": "docs/mini",
         "The demonstration": "resources/demo/README",
         "Recorded encoders": "tests/golden/encoders/README",
         "Contributing": "CONTRIBUTING",

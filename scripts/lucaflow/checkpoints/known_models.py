@@ -12,7 +12,8 @@ class KnownModel:
     family: of its encoder; seq_types: of the sequences that it reads; default_step: the training steps if nobody says,
     None for a model that has no steps in its name; layers, width: of the network; scope: what it is for; packaged: its
     folder in the clone, None for a model that is fetched; demonstration: whether every result says that it is for
-    demonstration; older_name: of LucaOneTasks; paper: its key among the citations, if it differs from the family's.
+    demonstration; older_name: of LucaOneTasks; paper: its key among the citations, if it differs from the family's;
+    has_contacts: whether its contact head is trained, where those of its family are.
     """
 
     version: str
@@ -26,11 +27,12 @@ class KnownModel:
     demonstration: bool = False
     older_name: str | None = None
     paper: str | None = None
+    has_contacts: bool = True
 
     @property
     def contacts(self) -> bool:
         """Whether its contact head is trained."""
-        return FAMILIES[self.family].contacts
+        return self.has_contacts and FAMILIES[self.family].contacts
 
     @property
     def byte_pairs(self) -> bool:
@@ -73,6 +75,11 @@ _KNOWN = (
         "mini", "lucaone", ("gene", "prot"), 1, 6, 128,
         "a small network that comes with LucaFlow: for demonstration, not for science",
         packaged="resources/mini", demonstration=True,
+    ),
+    KnownModel(
+        "mini-esm2", "esm2", ("prot",), None, 3, 384,
+        "a small ESM-2 that comes with LucaFlow: for demonstration, not for science",
+        packaged="resources/mini_esm2", demonstration=True, has_contacts=False,
     ),
     *(
         KnownModel(f"esm2_{size}_UR50D", "esm2", ("prot",), None, layers, width, "sequences of proteins")

@@ -95,7 +95,9 @@ def _problems_of_outputs(network: _Network, config: Mapping[str, Any]) -> Iterat
     layer, family = config["embedding"]["layer"], network.family
     # Steps of one version have one answer.
     name = network.model.llm_version
-    if "contacts" in config["embedding"]["outputs"] and not family.contacts:
+    known = network.model.known
+    has_contacts = family.contacts and (network.says or not known or known.contacts)
+    if "contacts" in config["embedding"]["outputs"] and not has_contacts:
         yield f"embedding.outputs: {untrained_contacts(name)}"
     elif "contacts" in config["embedding"]["outputs"] and network.contact_head is False:
         yield (

@@ -22,10 +22,10 @@ from lucaflow.files.locks import locked
 from lucaflow.scores.passes import LanguageModel
 from lucaflow.scores.proof_record import (
     KNOWN_SEQUENCES,
-    PACKAGED_PROOF,
     PROOF_NAME,
     Compared,
     Proof,
+    packaged_proofs,
     recorded_proofs,
     write_proofs,
 )
@@ -118,7 +118,7 @@ def require_proven(
 
     record: of the checkpoint. Raises CheckpointError if the weights tell no difference, unless that is accepted.
     """
-    proof = recorded_proofs(PACKAGED_PROOF, record).get(seq_type)
+    proof = packaged_proofs(record).get(seq_type)
     if proof is None:
         with locked(folder / ".proof.lock", "scoring known sequences", required=False, timeout=_LOCK_TIMEOUT):
             proof = _proof_in(folder, model, record, seq_type)

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from lucaflow.checkpoints.converted_checkpoint import HEAD_ENTRY
+from lucaflow.checkpoints.model import Model
 from lucaflow.files.json_files import digest_of_settings, parse_json
 from lucaflow.files.writing import write_json
 from lucaflow.versions import PROOF_VERSION
 
 _RESOURCES = Path(__file__).resolve().parents[3] / "resources"
 KNOWN_SEQUENCES = _RESOURCES / "known_sequences.tsv"
-# What the packaged checkpoint has proven: it is not asked again.
-PACKAGED_PROOF = _RESOURCES / "mini/proof.json"
 PROOF_NAME = "proof.json"
+# What the packaged checkpoints have proven: they are not asked again.
+_PACKAGED_PROOFS = "*/proof.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,20 @@ class Proof:
 
 def proofs_of(folder: Path, record: Mapping[str, Any]) -> dict[str, Proof]:
     """Return the proofs of a converted checkpoint by type, also those that come with LucaFlow. record: its own."""
-    return recorded_proofs(folder / PROOF_NAME, record) | recorded_proofs(PACKAGED_PROOF, record)
+    return recorded_proofs(folder / PROOF_NAME, record) | packaged_proofs(record)
+
+
+def packaged_proofs(record: Mapping[str, Any]) -> dict[str, Proof]:
+    """Return the proofs by type that come with LucaFlow for the weights of a record; none if it has none for them."""
+    found: dict[str, Proof] = {}
+    for path in sorted(_RESOURCES.glob(_PACKAGED_PROOFS)):
+        found |= recorded_proofs(path, record)
+    return found
+
+
+def packaged_proof(model: Model) -> Path:
+    """Return the file of the proofs of a packaged model."""
+    return _RESOURCES.parent / str(model.packaged) / PROOF_NAME
 
 
 def write_proofs(path: Path, record: Mapping[str, Any], proofs: Mapping[str, Proof]) -> None:

@@ -44,7 +44,12 @@ def test_no_other_module_knows_a_name():
 
 @pytest.mark.parametrize(
     ("name", "packaged", "demonstration"),
-    [("mini", "resources/mini", True), ("lucaone", None, False), ("ours", None, False)],
+    [
+        ("mini", "resources/mini", True),
+        ("mini-esm2", "resources/mini_esm2", True),
+        ("lucaone", None, False),
+        ("ours", None, False),
+    ],
 )
 def test_what_a_name_tells(name, packaged, demonstration):
     model = Model(name, None)
@@ -61,7 +66,8 @@ def test_the_page_of_checkpoints_has_the_models():
         if known.family in ("esm2", "dnabert"):
             esm2 = known.family == "esm2"
             shapes = converted_shapes(
-                Esm2 if esm2 else Dnabert2, architecture(known.layers, known.width, 20) if esm2 else Dnabert2Config()
+                Esm2 if esm2 else Dnabert2,
+                architecture(known.layers, known.width, 12 if known.packaged else 20) if esm2 else Dnabert2Config(),
             )
             parameters = sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith("inv_freq"))
             assert parameters / {"million": 1e6, "billion": 1e9}[unit] == pytest.approx(float(number), rel=0.01)

@@ -25,6 +25,7 @@ def registry():
     ("version", "step", "source"),
     [
         ("mini", 1, "packaged"),
+        ("mini-esm2", None, "packaged"),
         *(("lucaone", step, source) for step in (36000000, 17600000, 5600000) for source in ("huggingface", "server")),
         ("lucaone-gene", 36800000, "huggingface"),
         ("lucaone-gene", 36800000, "server"),

@@ -17,7 +17,7 @@ from lucaflow.scores import proof as proof_module
 from lucaflow.scores import proof_record
 from lucaflow.scores.passes import LanguageModel
 from lucaflow.scores.proof import known_sequences, prove, require_proven, shuffled_order
-from lucaflow.scores.proof_record import KNOWN_SEQUENCES, PACKAGED_PROOF, PROOF_NAME, recorded_proofs
+from lucaflow.scores.proof_record import KNOWN_SEQUENCES, PROOF_NAME, packaged_proofs, recorded_proofs
 
 SHORT = """name	seq_type	source	sequence
 one	prot	here	MKVLAWRRKLAWQEMKVLAW
@@ -66,17 +66,23 @@ def test_byte_pairs_are_compared_by_sequence(tmp_path):
     assert (len(found.sequences), found.proven) == (2, False)
 
 
-def test_the_packaged_checkpoint_has_proven_itself():
-    encoder = load_encoder("mini")
-    proofs = recorded_proofs(PACKAGED_PROOF, read_record(encoder.folder))
-    assert {seq_type: proof.proven for seq_type, proof in proofs.items()} == {"gene": True, "prot": True}
-    assert require_proven(None, encoder.folder, read_record(encoder.folder), "prot", False) == proofs["prot"]
+@pytest.mark.parametrize(
+    ("name", "proven"),
+    [("mini", {"gene": True, "prot": True}), ("mini-esm2", {"prot": False})],
+)
+def test_the_proofs_of_packaged_checkpoints_come_with_them(name, proven):
+    encoder = load_encoder(name)
+    proofs = packaged_proofs(read_record(encoder.folder))
+    assert {seq_type: proof.proven for seq_type, proof in proofs.items()} == proven
+    assert (
+        require_proven(None, encoder.folder, read_record(encoder.folder), "prot", not proven["prot"]) == proofs["prot"]
+    )
 
 
 @pytest.mark.long
 def test_its_proof_is_what_it_gives():
     model = LanguageModel.of(load_encoder("mini"))
-    recorded = recorded_proofs(PACKAGED_PROOF, read_record(model.encoder.folder))
+    recorded = packaged_proofs(read_record(model.encoder.folder))
     for seq_type, expected in recorded.items():
         found = prove(model, seq_type)
         assert found.difference == pytest.approx(expected.difference, abs=1e-5)
