@@ -60,7 +60,11 @@ def memory_of_draw(wildcards, input, attempt):
     compared = [dataset, *([searched_in(dataset)] if dataset.reference else [])]
     megabytes = sum(memory_of_records(each) for each in compared)
     if input.nearest:
-        distinct = distinct_of(dataset)
+        try:
+            distinct = distinct_of(dataset)
+        # The dataset is to be normalised again, and its job asks anew.
+        except IncompleteCheckpointException:
+            return attempt * 4000
         megabytes += 24 * distinct * NEIGHBOURS.number(distinct) // 10**6
         files = [Path(MOVED(f"results/{each.name}/sequences/distinct.fasta")) for each in compared]
         megabytes += sum(12 * file.stat().st_size // 10**6 for file in files if file.is_file())

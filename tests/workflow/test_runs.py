@@ -60,7 +60,7 @@ def test_two_types_in_one_run_and_nothing_in_the_next(workflow):
     workflow.config["embedding"] = {"outputs": ["matrix", "mean", "max", "cls"], "matrix_add_special_token": True}
     run = workflow.run().succeeded()
     assert run.jobs["embed"] == 2
-    assert re.search(r"NA +mini-1 +4 +0 +0 +0 +4 ", run.output)
+    assert re.search(r"NA +mini-1 +4 +0 +4 ", run.output)
     with open_embeddings(workflow.result("p", "embeddings.h5")) as embeddings:
         assert list(embeddings) == ["p0", "p1", "p2", "sp|P1|A/B", "same"]
         entry = embeddings["sp|P1|A/B"]
