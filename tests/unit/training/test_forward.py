@@ -149,7 +149,7 @@ def test_residues_without_a_label_are_no_negatives():
 
 
 def test_a_vector_is_read_as_it_is():
-    options = small_options(input_type="vector", matrix_pooling_type="value_attention")
+    options = small_options(input_type="vector", matrix_pooling_type="none")
     head = small_head(options)
     batches = Batches(head, options, lambda key: embedding(key).mean(0), torch.device("cpu"), [{"a1"}])
     batch = batches.of([example(1, options)])
