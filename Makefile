@@ -12,7 +12,7 @@ demo: install
 test: install-test lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
-# What takes longer: the same question asked in several ways, kills at many moments, comparisons.
+# What takes longer, some half an hour: the same question asked in several ways, kills at many moments, comparisons.
 # One process more than there are cores, because those of a cluster mostly wait.
 test-long: install-test
 	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(1 + os.cpu_count())') --dist loadgroup --no-loadscope-reorder -m long
