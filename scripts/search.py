@@ -61,7 +61,7 @@ def recall_in(found: Neighbours, source: Source, job: SearchJob) -> np.ndarray:
     own = job.reference.rows_of(source.digests[rows])
     vectors, rank = read_rows(source.vectors, rows), job.reference.rank
     exact = nearest(vectors, job.k, job.reference.vectors, own, rank, job.products)
-    return recall_of(found.rows[rows], exact.rows)
+    return recall_of(Neighbours(found.rows[rows], found.similarity[rows]), exact)
 
 
 def left_out_of(reference: Files, k: int) -> np.ndarray:

@@ -110,6 +110,9 @@ def memory_of_search(wildcards, attempt):
     dataset = dataset_of(wildcards)
     try:
         distinct, searched = sizes_of_search(dataset)
+        if NEIGHBOURS.search == "approximate":
+            # The width is in the record of the converted model.
+            sha256_of(dataset.model)
     except IncompleteCheckpointException:
         return attempt * 4000
     neighbours = distinct * NEIGHBOURS.number(distinct)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lucaflow.files.writing import replacing
-from lucaflow.neighbours.search import NONE, Reference, keys_of, unit_vectors
+from lucaflow.neighbours.search import NONE, Neighbours, Reference, keys_of, unit_vectors
 from lucaflow.progress import Progress
 from lucaflow.store.format import read_rows
 
@@ -97,15 +97,17 @@ class Graph:
         return unit_vectors(read_rows(self.reference.vectors, rows), self.reference.centre)
 
 
-def recall_of(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Return the share (Q,) of the exact neighbours of each sequence that were found. Both: (Q, k) rows, -1 for none.
+def recall_of(found: Neighbours, exact: Neighbours) -> np.ndarray:
+    """Return the share (Q,) of the k nearest neighbours of each of Q vectors that were found.
 
-    >>> recall_of(np.array([[3, 1], [2, 5]]), np.array([[1, 3], [2, 4]])).tolist()
-    [1.0, 0.5]
+    Of equally similar ones any is right: a neighbour is found if it is as similar as the last of the exact ones.
+
+    >>> exact = Neighbours(np.array([[1, 3], [2, 4]]), np.array([[0.9, 0.8], [0.7, 0.7]]))
+    >>> recall_of(Neighbours(np.array([[1, 6], [2, 5]]), np.array([[0.9, 0.5], [0.7, 0.7]])), exact).tolist()
+    [0.5, 1.0]
     """
-    return np.array(
-        [
-            np.isin(wanted[wanted >= 0], got).mean() if wanted.max() >= 0 else 1.0
-            for got, wanted in zip(found, exact, strict=True)
-        ]
-    )
+    there = exact.rows >= 0
+    least = np.where(there, exact.similarity, np.inf).min(1, initial=np.inf)
+    right = (found.rows >= 0) & (found.similarity >= least[:, None])
+    shares: np.ndarray = np.where(there.any(1), right.sum(1) / np.maximum(there.sum(1), 1), 1.0)
+    return shares

@@ -169,7 +169,7 @@ def test_an_approximate_search_is_the_same_each_time_and_nearly_the_exact_one(tm
         found = again[0]
         np.testing.assert_array_equal(found.rows, again[1].rows)
         np.testing.assert_array_equal(found.similarity, again[1].similarity)
-        recall = recall_of(found.rows, exact.rows)
+        recall = recall_of(found, exact)
         assert recall.mean() > 0.9
         same = found.rows[:, 0] == exact.rows[:, 0]
         np.testing.assert_array_equal(found.similarity[same, 0], exact.similarity[same, 0])
