@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from lucaflow import __version__
+from lucaflow.downstream.lucaonetasks import OF_LUCAFLOW
 from lucaflow.downstream.models import locate_head
 from lucaflow.downstream.prediction import sources_of
 from lucaflow.downstream.required_embeddings import OwnEmbeddings, Plan
@@ -25,7 +26,7 @@ from lucaflow.records.sequences import read_shard_names
 from lucaflow.report.training import write_report
 from lucaflow.training.compared import write_resamples
 from lucaflow.training.estimate import estimate_training, rows_of
-from lucaflow.training.job import Divided, Finished, forget_state, train_task
+from lucaflow.training.job import Divided, Finished, forget_state, read_at_most, train_task
 from lucaflow.training.labelled import ordered_classes, read_division, seq_types_of
 from lucaflow.training.results import TrainingResult, write_curves, write_metrics, write_predictions
 from lucaflow.training.selection import value_of
@@ -105,7 +106,7 @@ def write_model(folder: Path, finished: Finished) -> tuple[list[Path], str]:
     """
     training, model, trained = snakemake.params.training, snakemake.wildcards.model, finished.trained
     seq_types = seq_types_of(finished.result.rows)
-    task = training.as_task(seq_types, f"lucaflow-{finished.digest[:12]}", str(trained.best.step))
+    task = training.as_task(seq_types, f"{OF_LUCAFLOW}{finished.digest[:12]}", str(trained.best.step))
     root = folder / "head"
     write_head(root, training, model, task, trained.head, finished.result.classes, trained.records)
     record = convert_written(root, task, folder / "converted")
@@ -120,7 +121,7 @@ def described(finished: Finished, network_sha256: str) -> dict[str, Any]:
     counts = {part: len(result.split.rows(part)) for part in ("train", "dev", "test")}
     sides = result.rows.sides[result.split.rows("train")].T.tolist()
     longest = [max(len(result.rows.sequences[each].residues) for each in side) for side in sides]
-    value, most = result.value_of_dev, training.options.longest
+    value, most = result.value_of_dev, read_at_most(training.options)
     chosen = value_of(finished.trained.best.dev, training.options)
     return {
         "task": training.task,
@@ -130,7 +131,7 @@ def described(finished: Finished, network_sha256: str) -> dict[str, Any]:
         "task_level_type": training.options.task_level_type,
         "classes": list(result.classes),
         "seq_types": list(seq_types_of(result.rows)),
-        "longest": longest if training.options.reads_vectors else [min(each, most) for each in longest],
+        "longest": [min(each, most) for each in longest],
         "rows": counts,
         **({"residues": {p: len(each) for p, each in result.residues.items()}} if result.residues else {}),
         "metric": result.metric,

@@ -23,6 +23,10 @@ _EPS, _OLD_EPS = 1e-5, 1e-12
 _HEADS = "num_attention_heads"
 
 
+# How the `time_str` of a model begins that LucaFlow has trained.
+OF_LUCAFLOW = "lucaflow-"
+
+
 @dataclass(frozen=True)
 class Task:
     """A downstream model, by the names of its folders in LucaOneTasks. input_type: `matrix` or `vector`."""

@@ -19,7 +19,7 @@ from lucaflow.checkpoints.model import Model
 from lucaflow.checkpoints.registry import Place, Registry
 from lucaflow.config.datasets import Dataset
 from lucaflow.downstream.inputs import HeadInput
-from lucaflow.downstream.lucaonetasks import Task, folder_name_problems
+from lucaflow.downstream.lucaonetasks import OF_LUCAFLOW, Task, folder_name_problems
 from lucaflow.downstream.registry import PublishedTask
 from lucaflow.downstream.scope import Scope
 from lucaflow.downstream.structure import EncoderStructure, HeadStructure
@@ -245,6 +245,8 @@ def choose_task(root: Path, stated: str, published: Task | None) -> tuple[Task, 
     found = [task for task in there if time_str in ("", task.time_str) and step in ("", task.step)]
     if not found:
         raise CheckpointError(_no_task(root, stated, there))
+    # LucaOneTasks' models on vectors do not say which vectors they read, and cannot be used.
+    found = [task for task in found if task.input_type == "matrix" or task.time_str.startswith(OF_LUCAFLOW)] or found
     found.sort(key=_age)
     if published in found and not time_str:
         return published, [task for task in found if task.time_str != published.time_str]
@@ -267,7 +269,8 @@ def _no_task(root: Path, stated: str, there: Sequence[Task]) -> str:
     offered = ", ".join(f"`{name}:{task.time_str}:{task.step}`" for task in there)
     return (
         f"task {stated}: {root / 'models' / name} holds no such downstream model "
-        f"(models/{name}/<dataset_type>/<task_type>/<model_type>/matrix/<time_str>/checkpoint-<step>/config.json). "
+        f"(models/{name}/<dataset_type>/<task_type>/<model_type>/<input_type>/<time_str>/checkpoint-<step>/"
+        "config.json). "
         + (f"It holds {offered}. " if there else f"Tasks in {root}: {', '.join(others) or 'none'}. ")
         + "Correct heads.path, or `tasks` in the table of datasets."
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lucaflow.downstream.inputs import LONGEST_COMPLETE
 from lucaflow.engine.devices import set_matmul_precision
 from lucaflow.files.locks import locked
 from lucaflow.records.counts import counted
@@ -145,12 +146,19 @@ def examples_of(rows: LabelledRows, split: Split, values: Sequence[np.ndarray]) 
 def say_what_is_cut(divided: Divided, options: TrainingOptions) -> None:
     """Log how many sequences are longer than what is read of them."""
     lengths = [len(sequence.residues) for sequence in divided.rows.sequences]
-    longer = sum(length > options.longest for length in lengths)
-    if longer and not options.reads_vectors:
+    most = read_at_most(options)
+    longer = sum(length > most for length in lengths)
+    if longer:
+        why = "That is the most of a vector" if options.reads_vectors else "matrix_max_length sets that"
         logger.warning(
-            "%s of %d longer than the first %d residues, which are read. matrix_max_length sets that.",
-            counted(longer, "sequence"), len(lengths), options.longest,
+            "%s of %d longer than the first %d residues, which are read. %s.",
+            counted(longer, "sequence"), len(lengths), most, why,
         )  # fmt: skip
+
+
+def read_at_most(options: TrainingOptions) -> int:
+    """Return how many residues of a sequence are read, from the first on."""
+    return LONGEST_COMPLETE if options.reads_vectors else options.longest
 
 
 def mean_vectors(rows: LabelledRows, split: Split, embeddings: StoredEmbeddings, width: int) -> list[np.ndarray]:

@@ -93,3 +93,19 @@ def test_of_several_runs_and_steps_the_newest_is_taken(tmp_path):
     (tmp_path / "models/Mine").rename(tmp_path / "models/Other")
     with pytest.raises(CheckpointError, match=r"task Mine: .*Tasks in .*: Other\."):
         choose_task(tmp_path, "Mine", None)
+
+
+def test_a_model_on_vectors_that_cannot_be_used_hides_none(tmp_path):
+    """LucaOneTasks' models on vectors do not say which; those that LucaFlow trains do."""
+
+    def saved(input_type, time_str):
+        folder = tmp_path / f"models/T/protein/binary_class/luca_base/{input_type}/{time_str}/checkpoint-best"
+        folder.mkdir(parents=True)
+        (folder / "config.json").touch()
+
+    saved("vector", "20240601000000")
+    assert choose_task(tmp_path, "T", None)[0].input_type == "vector"
+    saved("matrix", "20240101000000")
+    assert choose_task(tmp_path, "T", None)[0].input_type == "matrix"
+    saved("vector", "lucaflow-0a1b2c3d4e5f")
+    assert choose_task(tmp_path, "T", None)[0].time_str == "lucaflow-0a1b2c3d4e5f"
