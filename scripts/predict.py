@@ -23,7 +23,7 @@ from lucaflow.downstream.matrix_folder import MatrixFolder, show_problems, width
 from lucaflow.downstream.models import TrainedHead, read_head
 from lucaflow.downstream.prediction import Predictor, ShardReading, Sides, predict, read_sides, sources_of
 from lucaflow.downstream.required_embeddings import EmbeddingRequest, OwnEmbeddings, Plan
-from lucaflow.downstream.residues import ResidueFormatter, by_residue, shortened_cells
+from lucaflow.downstream.residues import ResidueFormatter, by_residue, shortened_cells, spread_evenly
 from lucaflow.downstream.tables import GROUND_TRUTH, SPLIT, Formatter, LabelledSource, write_predictions
 from lucaflow.engine.devices import device_name, resolve_device, set_matmul_precision
 from lucaflow.engine.gpus import take_gpu
@@ -61,7 +61,7 @@ def main() -> None:
         predictions = predictions[predictions[SPLIT] == "test"].reset_index(drop=True)
     if about["task_level_type"] == TOKEN_LEVEL:
         read_labels = labels_of_residues(about["task_type"], about["labels"])
-        predictions = by_residue(predictions, about["task_type"], about["labels"], read_labels)
+        predictions = by_residue(spread_evenly(predictions), about["task_type"], about["labels"], read_labels)
         listed = shortened_cells(listed)
     draw(predictions, about, output(".png"))
     compared = comparison_of(predictions, about)

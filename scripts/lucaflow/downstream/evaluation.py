@@ -104,9 +104,12 @@ def _class_of_label(truth: pd.Series, labels: Sequence[str]) -> dict[str, int]:
 
 def _compare_sets(table: pd.DataFrame, labels: Sequence[str]) -> Comparison:
     """Compare sets of labels. In the dataset, a set is a list or labels separated by semicolons."""
-    truth = [_set_of(cell, labels) for cell in table[GROUND_TRUTH]]
+    # Of residues there are many cells, and few that differ.
+    sets = {cell: _set_of(cell, labels) for cell in set(table[GROUND_TRUTH])}
+    truth = [sets[cell] for cell in table[GROUND_TRUTH]]
+    named = {cell: ast.literal_eval(cell) for cell in set(table["label"])}
     known = np.array([names is not None for names in truth], dtype=bool)
-    predicted = _as_rows([ast.literal_eval(cell) for cell in table["label"]], labels)[known]
+    predicted = _as_rows([named[cell] for cell in table["label"]], labels)[known]
     expected = _as_rows([names for names in truth if names is not None], labels)
     return Comparison(expected, predicted, predicted, int((~known).sum()))
 

@@ -7,6 +7,7 @@ that the model does not read, those beyond the length it was trained on.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ import pandas as pd
 from lucaflow.downstream.residue_outputs import NOT_READ
 from lucaflow.downstream.tables import GROUND_TRUTH, Formatter
 
+logger = logging.getLogger(__name__)
+
+# Residues that are drawn and compared with labels at most: some 200 bytes each.
+MOST_RESIDUES = 2_000_000
 # Letters of a cell that a page shows.
 _MOST_SHOWN = 200
 # The labels of the residues of a record by its cell, (k,) or (k, C), NaN for one without; None if it says nothing.
@@ -55,6 +60,25 @@ def _as_numbers(values: np.ndarray) -> list[float]:
 def _as_list(entries: Sequence[Any], read: np.ndarray) -> str:
     listed = [entry if known else None for entry, known in zip(entries, read.tolist(), strict=True)]
     return json.dumps(listed, ensure_ascii=False)
+
+
+def spread_evenly(table: pd.DataFrame, most: int = MOST_RESIDUES) -> pd.DataFrame:
+    """Return the rows of a table of predictions whose residues are drawn and compared: with labels, or else all.
+
+    Of more than `most` residues they are spread evenly over the table, which the log says.
+    """
+    if GROUND_TRUTH in table and (table[GROUND_TRUTH] != "").any():
+        table = table[table[GROUND_TRUTH] != ""]
+    # A list has a comma less than entries.
+    residues = int(table["prob"].str.count(",").sum()) + len(table)
+    if residues > most:
+        chosen = np.unique(np.linspace(0, len(table) - 1, max(1, len(table) * most // residues)).astype(int))
+        logger.warning(
+            "of %d residues at most %d are drawn and compared, in %d of %d sequences, spread evenly. Tables have all.",
+            residues, most, len(chosen), len(table),
+        )  # fmt: skip
+        table = table.iloc[chosen]
+    return table.reset_index(drop=True)
 
 
 def by_residue(table: pd.DataFrame, task_type: str, classes: Sequence[str], labels_of: LabelsOf) -> pd.DataFrame:

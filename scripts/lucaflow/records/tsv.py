@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,5 +21,6 @@ def open_tsv(stack: ExitStack, path: Path, columns: Sequence[str]) -> tuple[Text
 
 
 def tsv_rows(stack: ExitStack, path: Path) -> Iterator[list[str]]:
-    """Return the rows of a table, its header line first."""
+    """Return the rows of a table, its header line first. A cell may be of any length, as labels of residues are."""
+    csv.field_size_limit(sys.maxsize)
     return csv.reader(stack.enter_context(path.open(encoding="utf-8", newline="")), delimiter="\t")

@@ -44,7 +44,11 @@ def with_predictions(drawing: Map, tasks: Sequence[Path], scores: Path | None) -
 
 def _predicted(path: Path, ids: np.ndarray) -> tuple[dict[str, np.ndarray], bool]:
     """Return the columns (n,) of a task for records with these ids (n,), and whether it predicts classes."""
-    task, kind = path.stem, read_json(path.with_suffix(".json"))["task_type"]
+    about = read_json(path.with_suffix(".json"))
+    if about.get("task_level_type") == "token_level":
+        # Lists as long as sequences colour nothing.
+        return {}, False
+    task, kind = path.stem, about["task_type"]
     header = pd.read_csv(path, dtype=str, nrows=0).columns
     best = "top1_" if "top1_label" in header else ""
     found = _cells(path, "seq_id", [f"{best}label", f"{best}prob"], ids)

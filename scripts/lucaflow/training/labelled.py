@@ -23,7 +23,7 @@ from lucaflow.records.counts import counted
 from lucaflow.records.sequences import NormalisedSequence, read_sequences
 from lucaflow.records.table import accepted_records
 from lucaflow.training.baselines import Targets
-from lucaflow.training.labels import classes_in, in_order, residue_labels, target_of, with_names
+from lucaflow.training.labels import classes_in, compared_labels, in_order, residue_labels, target_of, with_names
 from lucaflow.training.leakage import Neighbours
 from lucaflow.training.options import CORRECTED, TrainingOptions
 from lucaflow.training.splits import LEFT_OUT, LabelledRows, Split, refuse
@@ -67,7 +67,7 @@ def read_rows(
     sequences, sides = _sequences_of(source.sequences, [found[name] for name in _digest_columns(options)])
     said = None
     if options.is_token_level:
-        said = [tuple(residue_labels(text, options)) for text in texts]
+        said = [compared_labels(text, options) for text in texts]
         _refuse_other_lengths(source.given, found, [len(each) for each in said], sequences, sides)
     return LabelledRows(
         ids=found["id"].tolist(),

@@ -21,7 +21,7 @@ from lucaflow.training.options import TOKEN_LEVEL, TrainingOptions
 # LucaOneTasks' label of what has none.
 _IGNORED = -100
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
-# Marks a residue without a label where each letter is a label.
+# Marks a residue without a label, where the cell is no JSON list.
 _NO_LETTER = "-"
 
 
@@ -106,7 +106,7 @@ def residue_labels(text: str, options: TrainingOptions) -> list[str]:
     """Return the label of each residue, as text, empty for a residue without one.
 
     They are a JSON list, or divided by commas or spaces, or a letter each. Several labels of a residue are a list in
-    the list, or divided by semicolons. In a list, `null` is no label, nor is LucaOneTasks' -100 a class. Raises
+    the list, or divided by semicolons. `-` and `null` are no labels, nor is LucaOneTasks' -100 a class. Raises
     ValueError.
     """
     text = text.strip()
@@ -114,13 +114,38 @@ def residue_labels(text: str, options: TrainingOptions) -> list[str]:
         return [_as_text(part) for part in _literal_of_residues(text)]
     if text.startswith("["):
         return [_as_text(part, options.task_type != "regression") for part in _json_list(text)]
-    if "," in text:
-        return [part.strip() for part in text.split(",")]
-    if re.search(r"\s", text):
-        return text.split()
+    if "," in text or re.search(r"\s", text):
+        parts = text.split(",") if "," in text else text.split()
+        return [_stated(part.strip(), options) for part in parts]
     if options.task_type in ("regression", "multi_label"):
-        return [text] if text else []
+        return [_stated(text, options)] if text else []
     return ["" if letter == _NO_LETTER else letter for letter in text]
+
+
+def compared_labels(text: str, options: TrainingOptions) -> tuple[Any, ...]:
+    """Return the labels of the residues of a sequence so that equal ones are equal: as sets of classes, or as numbers.
+
+    What is no number stays as it is; it is refused where targets are read. Raises ValueError for a list that is none.
+    """
+    parts = residue_labels(text, options)
+    if options.is_exact:
+        return tuple(parts)
+    if options.task_type == "regression":
+        return tuple(_as_number(part) for part in parts)
+    return tuple(frozenset(_names(part, options)) if part else None for part in parts)
+
+
+def _as_number(part: str) -> float | str:
+    try:
+        return float(part)
+    except ValueError:
+        return part
+
+
+def _stated(part: str, options: TrainingOptions) -> str:
+    """Return the label of a residue; nothing for what says that there is none."""
+    none = [_NO_LETTER, "null", *([str(_IGNORED)] if options.task_type != "regression" else [])]
+    return "" if part in none else part
 
 
 def _as_text(part: Any, is_class: bool = True) -> str:

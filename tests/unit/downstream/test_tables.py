@@ -3,10 +3,12 @@
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lucaflow.downstream.lucaonetasks import Task
 from lucaflow.downstream.prediction import OutputRows, Predictions, Sides
+from lucaflow.downstream.residues import spread_evenly
 from lucaflow.downstream.tables import Formatter, LabelledSource, write_predictions
 from lucaflow.records.outcomes import Policies
 from lucaflow.records.readers import Columns, read_records
@@ -77,3 +79,13 @@ def test_what_a_spreadsheet_takes_for_a_formula_is_kept(tmp_path):
         (c, c if c != cells[0] else "", "+1") for c in cells
     ]
     assert [row["seq_id"] for row in failed] == ["=drop"]
+
+
+def test_residues_that_are_compared_are_spread_evenly():
+    table = pd.DataFrame({"prob": ["[0.1, 0.2, 0.3]"] * 100, "label": ['["a", "b", "a"]'] * 100, "name": range(100)})
+    found = spread_evenly(table, most=30)
+    assert found["name"].tolist() == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
+    assert len(spread_evenly(table)) == 100
+    labelled = spread_evenly(table.assign(ground_truth=["", "aba"] * 50))
+    assert labelled["name"].tolist() == list(range(1, 100, 2))
+    assert len(spread_evenly(table.assign(ground_truth=""))) == 100

@@ -22,8 +22,8 @@ def drawing():
     return Map(points, "d", "", ("x", "y"), pd.DataFrame({"place": ["of the input"] * 4}))
 
 
-def predict(folder, task: str, kind: str, header: str, *rows: str):
-    (folder / f"{task}.json").write_text(json.dumps({"task_type": kind}))
+def predict(folder, task: str, kind: str, header: str, *rows: str, level: str = "seq_level"):
+    (folder / f"{task}.json").write_text(json.dumps({"task_type": kind, "task_level_type": level}))
     path = folder / f"{task}.csv"
     path.write_text("\n".join([header, *rows]) + "\n")
     return path
@@ -38,6 +38,8 @@ def test_points_are_coloured_by_predictions_and_scores(tmp_path, drawing, monkey
                 "b,M,0.7,Nucleus,\"[0.7, 0.2]\",\"['Nucleus', 'Membrane']\""),
         predict(tmp_path, "Heat", "regression", "seq_id,seq,prob,label", "b,M,61.25,61.25"),
         predict(tmp_path, "Sites", "multi_label", "seq_id,seq,prob,label", "d,M,[0.9],\"['x, y', 'z']\"", "b,M,[],[]"),
+        predict(tmp_path, "Helix", "multi_label", "seq_id,seq,prob,label", 'a,M,"[[0.9], null]","[[""H""], null]"',
+                level="token_level"),
     ]  # fmt: skip
     scores = tmp_path / "sequences.tsv"
     scores.write_text("id\tlength\tpseudo_perplexity\tentropy\nd\t5\t7.5\t1.5\na\t5\t6.5\t2.5\n")

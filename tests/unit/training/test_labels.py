@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from lucaflow.training.labels import class_names, classes_in, reader_of_residues, target_of, with_names
+from lucaflow.training.labels import (
+    class_names,
+    classes_in,
+    compared_labels,
+    reader_of_residues,
+    target_of,
+    with_names,
+)
 from lucaflow.training.options import options_of
 
 
@@ -32,6 +39,7 @@ def test_only_several_labels_are_divided_at_semicolons():
         ("multi_class", "HHE-", [1, 1, 0, np.nan]),
         ("multi_class", "H,H,E,", [1, 1, 0, np.nan]),
         ("multi_class", "H H E E", [1, 1, 0, 0]),
+        ("multi_class", "H - -100 E", [1, np.nan, np.nan, 0]),
         ("multi_class", '["H", "H", "E", null]', [1, 1, 0, np.nan]),
         ("multi_label", "H;E,H,,E", [[1, 1], [0, 1], [np.nan, np.nan], [1, 0]]),
         ("multi_label", '[["H", "E"], ["H"], [], null]', [[1, 1], [0, 1], [0, 0], [np.nan, np.nan]]),
@@ -102,3 +110,11 @@ def test_lucaonetasks_labels_are_literals():
         target_of("__import__('os').getpid()", options("multi_class", **exact), "abc")
     with pytest.raises(ValueError, match=r"'\[7\]' is not a label of multi_label"):
         target_of("[7]", options("multi_label", **exact), "abc")
+
+
+def test_equal_labels_of_residues_are_equal_however_they_are_written():
+    numbers = options("regression", task_level_type="token_level")
+    assert compared_labels("1,2.50,-", numbers) == compared_labels("[1.0, 2.5, null]", numbers)
+    assert compared_labels("1,x", numbers) == (1.0, "x")
+    sets = options("multi_label", task_level_type="token_level")
+    assert compared_labels("A;B B;A", sets) == compared_labels('[["B", "A"], ["A", "B"]]', sets)
