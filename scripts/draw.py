@@ -107,7 +107,7 @@ def list_labels(found: Searched, own: Files, reference: Files, outputs: Mapping[
 
 
 def write_metrics(compared: LabelsCompared, outputs: Mapping[str, Path]) -> None:
-    """Write what is said of neighbours as a table and as a page."""
+    """Write the numbers about neighbours as a table and as a page."""
     dataset, model = snakemake.wildcards.dataset, snakemake.wildcards.model
     with replacing(outputs["neighbours.metrics.tsv"]) as temporary:
         write_tsv(compared.metrics, temporary)

@@ -26,7 +26,7 @@ MOST_SEARCHED_TWICE = 1000
 
 
 def main() -> None:
-    """Search what is missing, put all together, and remove what other searches of this dataset have left."""
+    """Search the missing neighbours, put all together, and remove the files of older searches of this dataset."""
     torch.set_num_threads(snakemake.threads)
     vector, k = snakemake.params.settings["vector"], snakemake.params.k
     own, table = Path(snakemake.input.embeddings), Path(snakemake.input.shards)

@@ -48,7 +48,7 @@ def embeddings_compared(wildcards):
 
 
 def reference_files(wildcards):
-    """Return what is read of the dataset in which neighbours are searched, if it is another one.
+    """Return the files of the dataset in which neighbours are searched, if it is another one.
 
     These are its embeddings, records, labels and distinct sequences.
     """
@@ -72,7 +72,7 @@ def folder_of_search(wildcards):
 
 
 def search_folder(dataset):
-    """Return the folder of what is found shard by shard. Its name says the vectors that are compared, and k."""
+    """Return the folder of the neighbours of each shard. Its name depends on the vectors that are compared, and on k."""
     searched = searched_in(dataset)
     table = Path(checkpoints.normalize.get(dataset=searched.name).output.shards)
     content = {
@@ -103,7 +103,7 @@ def gpus_of_search(wildcards, input):
 
 
 def memory_of_search(wildcards, attempt):
-    """Return MB: a block of vectors, and what is known of each sequence and each neighbour.
+    """Return MB: a block of vectors, and some bytes for each sequence and each neighbour.
 
     A digest takes 64 bytes and is compared as copies; a neighbour takes eight bytes, three times.
     """

@@ -86,7 +86,7 @@ def test_neighbours_in_a_reference_and_what_runs_again(two):
     assert label == "coiled"
     assert "Nothing to be done" in two.run().succeeded().output
 
-    # Where MMseqs2 fails, the rest is drawn all the same, and the page says what is missing.
+    # Where MMseqs2 fails, the rest is drawn all the same, and the page names the missing part.
     program = two.write("broken/mmseqs", "#!/bin/sh\necho no room\nexit 7\n")
     program.chmod(0o755)
     two.result("known", "neighbours.metrics.tsv").unlink()

@@ -32,7 +32,7 @@ class HeadInput:
     in tokens and rows, [CLS] and [SEP] included; complete: whether a sequence is embedded before it is cut; special:
     whether matrices have rows of [CLS] and [SEP]; frame: if not, whether rows of zeros replace them; as_trained:
     whether the limits are those of the training, as of models that LucaFlow trained. LucaOneTasks predicts from longer
-    sequences than it trains on. output: what is read: `matrix`, or the vector `mean`, `max` or `cls`.
+    sequences than it trains on. output: the input of the network: `matrix`, or the vector `mean`, `max` or `cls`.
     """
 
     model: Model

@@ -81,7 +81,7 @@ class LabelsCompared:
 
     @classmethod
     def of_nothing(cls) -> LabelsCompared:
-        """Return what is said of a dataset without labels."""
+        """Return the sentences about a dataset without labels."""
         return cls(pd.DataFrame(columns=list(Metric._fields)), ())
 
     @classmethod
@@ -135,7 +135,7 @@ def compare_labels(
     try:
         found = search_sequences(searched, queries, targets, of_reference, threads)
     except ToolError as error:
-        # The embeddings are compared all the same, and the page says what is missing.
+        # The embeddings are compared all the same, and the page names the missing part.
         logger.warning("labels are not compared with those of a search with sequences: %s", error)
         why_not = _without_search(error)
     units = unit_vectors(searched.left_out_vectors, searched.centre)

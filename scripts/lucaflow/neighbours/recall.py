@@ -13,7 +13,7 @@ from lucaflow.neighbours.labels import agreement
 
 
 def with_recall(compared: LabelsCompared, searched: Searched, model: str) -> LabelsCompared:
-    """Return what is said of neighbours with the recall of an approximate search, and its 95 % interval, as the first.
+    """Return the numbers about neighbours with the recall of an approximate search first, and its 95 % interval.
 
     Of an exact search that was to be approximate, it is said that it is exact.
     """

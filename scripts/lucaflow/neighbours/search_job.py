@@ -104,7 +104,7 @@ class SearchJob:
     def run(self, source: Source, wanted: Mapping[str, np.ndarray]) -> None:
         """Write a file for each shard that has none. wanted: digests (n,) of the sequences by the shard's name.
 
-        source: has their vectors. A search that was interrupted goes on where it was at most 30 seconds before. Files
+        source: has their vectors. A search that was interrupted resumes from at most 30 seconds before. Files
         of blocks stay until `remove_older`: Snakemake may remove the file of a shard if a run is killed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)

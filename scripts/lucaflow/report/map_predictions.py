@@ -21,7 +21,7 @@ OF_SCORES = {"pseudo_perplexity": "pseudo-perplexity", "entropy": "entropy"}
 
 
 def with_predictions(drawing: Map, tasks: Sequence[Path], scores: Path | None) -> Map:
-    """Return a map with further columns to colour its points by: what is predicted of them, and how they are scored.
+    """Return a map with further columns to colour its points by: their predictions, and their scores.
 
     tasks: <task>.csv of each task, beside <task>.json; scores: the table of scores of sequences. A point without a
     prediction has an empty text.

@@ -206,7 +206,7 @@ def result_of(
 
 
 def predicted_by(trained: Trained, options: TrainingOptions, split: Split, scored: Scored) -> np.ndarray:
-    """Return what the network predicts (N, C) of what is scored."""
+    """Return the predictions of the network (N, C) for the scored rows or residues."""
     parts = {"dev": trained.dev, "test": trained.test}
     if scored.positions is None:
         return of_all_rows(split, {part: predictions_of(trained.head, found) for part, found in parts.items()})
@@ -221,7 +221,7 @@ def predicted_by(trained: Trained, options: TrainingOptions, split: Split, score
 def baselines_of(
     divided: Divided, labels: Labels, embeddings: StoredEmbeddings, width: int
 ) -> Mapping[str, np.ndarray]:
-    """Return what the baselines predict (N, C) of what is scored. width: E of the embeddings."""
+    """Return the predictions of the baselines (N, C) for the scored rows or residues. width: E of the embeddings."""
     rows, split, scored = divided.rows, divided.split, labels.scored
     if scored.positions is not None:
         return residue_baselines(rows, split, labels.values, scored)

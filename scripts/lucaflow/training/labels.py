@@ -125,7 +125,7 @@ def residue_labels(text: str, options: TrainingOptions) -> list[str]:
 def compared_labels(text: str, options: TrainingOptions) -> tuple[Any, ...]:
     """Return the labels of the residues of a sequence so that equal ones are equal: as sets of classes, or as numbers.
 
-    What is no number stays as it is; it is refused where targets are read. Raises ValueError for a list that is none.
+    Other text stays as it is; it is refused where targets are read. Raises ValueError for a list that is none.
     """
     parts = residue_labels(text, options)
     if options.is_exact:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # imported where it is needed
 
 logger = logging.getLogger(__name__)
 
-# Letters of sequences; the last one stands for what is beyond an end.
+# Letters of sequences; the last one is for positions beyond an end.
 _LETTERS = 27
 _BEYOND = _LETTERS - 1
 _NEARBY = 7

@@ -60,7 +60,7 @@ class TrainingResult:
 
     @property
     def tested(self) -> np.ndarray:
-        """The numbers of what is scored of test."""
+        """The numbers of the scored rows or residues of test."""
         return self.scored.split.rows("test")
 
     @property
@@ -95,7 +95,7 @@ def scores_of(
 ) -> tuple[Scores, Mapping[str, Comparison]]:
     """Return the scores of predictions (N, C), by the names of models, and what was compared.
 
-    split: of what is scored; chosen: the numbers of those that count.
+    split: of the scored rows or residues; chosen: the numbers of those that count.
     """
     comparisons = {name: targets.compare(predicted, chosen) for name, predicted in predictions.items()}
     return score(comparisons, split.clusters[chosen], targets.task_type), comparisons

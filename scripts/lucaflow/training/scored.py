@@ -39,7 +39,7 @@ class Scored:
 
 
 def scored_rows(targets: Targets, split: Split) -> Scored:
-    """Return all rows as what is scored."""
+    """Return all rows, each of which is scored."""
     return Scored(targets, split, np.arange(len(split.parts)))
 
 

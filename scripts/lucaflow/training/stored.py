@@ -84,7 +84,7 @@ class StoredEmbeddings:
         return found
 
     def embedding(self, digest: str) -> np.ndarray:
-        """Return what is trained on: the matrix (k, E) of a sequence, or its vector (E,)."""
+        """Return the input of the network: the matrix (k, E) of a sequence, or its vector (E,)."""
         return self._vectors[digest] if self._vectors else self.matrix(digest)
 
     def matrix(self, digest: str) -> np.ndarray:
