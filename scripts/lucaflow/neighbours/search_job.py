@@ -1,7 +1,7 @@
 """Search the neighbours of sequences in jobs that can be divided, interrupted and repeated.
 
 What is found is in a folder whose name says the reference, the kind of vectors and k. A file there has the neighbours
-of the sequences of a shard, and its name says which. Neighbours of sequences that another file has are taken over.
+of the sequences of a shard, and its name says which. Neighbours of sequences that another file has are reused.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ def test_an_approximate_search_is_the_same_each_time_and_nearly_the_exact_one(tm
         assert recall.mean() > 0.9
         same = found.rows[:, 0] == exact.rows[:, 0]
         np.testing.assert_array_equal(found.similarity[same, 0], exact.similarity[same, 0])
-        assert (found.rows != np.arange(800)[:, None]).all(), "a sequence is no neighbour of itself"
+        assert (found.rows != np.arange(800)[:, None]).all(), "a sequence is not its own neighbour"
         write_nearest(tmp_path / "r.h5", Nearest(found, np.zeros(0, dtype=np.int64), again[1], recall))
         np.testing.assert_array_equal(read_nearest(tmp_path / "r.h5").recall, recall)
         # Of fewer sequences than are asked for.
