@@ -103,9 +103,11 @@ def has_trained_contacts(family: str) -> bool:
 def untrained_contacts(name: str) -> str:
     """Return why a model gives no contacts, and what to do. name: of the model."""
     trained = next(known.version for known in reversed(_KNOWN) if known.contacts and known.width < 2000)
+    of_family = name in MODELS and has_trained_contacts(MODELS[name].family)
+    others = "an untrained one" if of_family else "LucaOne's, which no published recipe trains,"
     return (
-        f"`contacts` needs a trained contact head, and {name} has none; maps by LucaOne's, which no published recipe "
-        f"trains, would be noise. Remove `contacts`, or use an ESM-2 for proteins, such as {trained}."
+        f"`contacts` needs a trained contact head, and {name} has none; maps by {others} would be noise. Remove "
+        f"`contacts`, or use an ESM-2 for proteins, such as {trained}."
     )
 
 

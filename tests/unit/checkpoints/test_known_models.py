@@ -10,7 +10,7 @@ import pytest
 from workflow_runs import ROOT
 
 from lucaflow.checkpoints.architecture import converted_shapes
-from lucaflow.checkpoints.known_models import MODELS
+from lucaflow.checkpoints.known_models import MODELS, untrained_contacts
 from lucaflow.checkpoints.model import Model
 from lucaflow.encoders.dnabert2 import Dnabert2, Dnabert2Config
 from lucaflow.encoders.esm2 import Esm2, architecture
@@ -54,6 +54,12 @@ def test_no_other_module_knows_a_name():
 def test_what_a_name_tells(name, packaged, demonstration):
     model = Model(name, None)
     assert (model.packaged, model.is_demonstration) == (packaged, demonstration)
+
+
+def test_the_head_of_the_small_esm2_is_called_untrained():
+    assert not MODELS["mini-esm2"].contacts
+    assert "mini-esm2 has none; maps by an untrained one would be noise" in untrained_contacts("mini-esm2")
+    assert "LucaOne's, which no published recipe trains, would be noise" in untrained_contacts("lucaone")
 
 
 def test_the_page_of_checkpoints_has_the_models():
